@@ -1,0 +1,238 @@
+"""The item that flows, and the acknowledgement that follows it to its end.
+
+A source yields `Item`s. Each admitted item gets one `Ack`, a counter of the items derived from it: a split adds to
+the counter, a fork shares it, and every derived item takes one off when it is settled. At zero the ack completes, once,
+with the gravest outcome seen. So acks = items in, always, whatever happened on the way (Storm's acker and Akka's
+ack-the-offset-last idea, kept in one process and therefore exact).
+
+An item belongs to one stage at a time, which may replace its `value` in place; a stage that gives one item to two
+places gives each place its own `derive`d copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pipeline.reply import Reply
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+NO_META: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """How an item ended."""
+
+    DELIVERED = "delivered"
+    FILTERED = "filtered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+_GRAVITY: Final = {
+    Outcome.FILTERED: 0,
+    Outcome.DELIVERED: 1,
+    Outcome.CANCELLED: 2,
+    Outcome.EXPIRED: 3,
+    Outcome.REJECTED: 4,
+    Outcome.FAILED: 5,
+}
+
+
+class EndOfKey:
+    """The value of a key's last item: the session is over, keyed operators flush. Other operators never see it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Name itself in logs."""
+        return "END_OF_KEY"
+
+
+END_OF_KEY: Final = EndOfKey()
+
+_ids = itertools.count(1)
+_new_id: Callable[[], int] = _ids.__next__
+
+
+class Ack:
+    """The fate of one admitted item: counts what was derived from it, completes once, can be cancelled.
+
+    `on_complete(ack)` is called when nothing derived from the item is left in the pipeline. `participants`: the
+    transactional sinks that hold its writes and commit or abort them together (`pipeline.component.Transactional`).
+    """
+
+    __slots__ = (
+        "_on_cancel",
+        "_on_complete",
+        "_pending",
+        "cancelled",
+        "error",
+        "origin",
+        "outcome",
+        "participants",
+        "step",
+    )
+
+    def __init__(self, origin: Item[Any], on_complete: Callable[[Ack], None]) -> None:
+        """Start with one item in flight: the origin itself."""
+        self.origin = origin
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.step: str | None = None
+        self.cancelled = False
+        self.participants: list[Any] | None = None  # Transactional; untyped to keep the item below its users
+        self._pending = 1
+        self._on_complete = on_complete
+        self._on_cancel: dict[object, Callable[[], object]] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing derived from the origin is in the pipeline any more."""
+        return self._pending == 0
+
+    def enlist(self, participant: object) -> None:
+        """Have `participant` commit (or abort) when this ack completes; enlisting twice is enlisting once."""
+        if self.participants is None:
+            self.participants = [participant]
+        elif participant not in self.participants:
+            self.participants.append(participant)
+
+    def add(self, count: int = 1) -> None:
+        """Count `count` more derived items."""
+        self._pending += count
+
+    def settle(self, outcome: Outcome, error: BaseException | None = None, step: str | None = None) -> None:
+        """Take one item off; the gravest outcome and the first error of that gravity are kept."""
+        if self.outcome is None or _GRAVITY[outcome] > _GRAVITY[self.outcome]:
+            self.outcome, self.error, self.step = outcome, error, step
+        self._pending -= 1
+        if self._pending == 0:
+            self._on_cancel = None
+            self._on_complete(self)
+
+    def cancel(self) -> None:
+        """Stop whatever is derived from the origin where it is: the caller left. Idempotent."""
+        if self.cancelled or self._pending == 0:
+            return
+        self.cancelled = True
+        callbacks, self._on_cancel = self._on_cancel, None
+        for callback in (callbacks or {}).values():
+            callback()
+
+    def on_cancel(self, token: object, callback: Callable[[], object]) -> None:
+        """Call `callback` if the item is cancelled before `off_cancel(token)`; at once if it is cancelled already."""
+        if self.cancelled:
+            callback()
+            return
+        if self._on_cancel is None:
+            self._on_cancel = {}
+        self._on_cancel[token] = callback
+
+    def off_cancel(self, token: object) -> None:
+        """Forget the callback registered under `token`."""
+        if self._on_cancel is not None:
+            self._on_cancel.pop(token, None)
+
+
+class Item(Generic[T]):
+    """One value on its way through a pipeline.
+
+    id: unique in the process. key: the session or partition it belongs to (None: no key). seq: its place in the order
+    of its source (per admitted item; derived items share it). time: event time, seconds since the epoch. deadline: loop
+    time in seconds after which nobody wants it, or None. priority: higher is served first. meta: what the source knows
+    about it (file name, headers), read-only. reply: where the `reply` sink sends results, or None. trace: the request
+    id, for logs and spans.
+    """
+
+    __slots__ = (
+        "ack",
+        "deadline",
+        "id",
+        "key",
+        "live",
+        "meta",
+        "on_settled",
+        "priority",
+        "reply",
+        "seq",
+        "time",
+        "trace",
+        "value",
+    )
+
+    value: T
+    ack: Ack
+
+    def __init__(
+        self,
+        value: T,
+        *,
+        key: str | None = None,
+        event_time: float | None = None,
+        deadline: float | None = None,
+        priority: int = 0,
+        meta: Mapping[str, Any] = NO_META,
+        reply: Reply[Any] | None = None,
+        trace: str | None = None,
+        on_settled: Callable[[Outcome, BaseException | None], None] | None = None,
+    ) -> None:
+        """Make an item at its source; the pipeline gives it its ack when it is admitted.
+
+        `on_settled(outcome, error)` tells the source, once, after commits, how the item ended.
+        """
+        self.value = value
+        self.id = _new_id()
+        self.key = key
+        self.seq = 0
+        self.time = time.time() if event_time is None else event_time
+        self.deadline = deadline
+        self.priority = priority
+        self.meta = meta
+        self.reply = reply
+        self.trace = trace
+        self.on_settled = on_settled
+        self.live = True
+
+    def derive(self, value: U) -> Item[U]:
+        """Make one more item of the same origin: counted by the same ack, with its own value."""
+        self.ack._pending += 1  # noqa: SLF001 - inlined Ack.add: this is the hot path of every split
+        item: Item[U] = Item.__new__(Item)
+        item.value = value
+        item.id = _new_id()
+        item.key = self.key
+        item.seq = self.seq
+        item.time = self.time
+        item.deadline = self.deadline
+        item.priority = self.priority
+        item.meta = self.meta
+        item.ack = self.ack
+        item.reply = self.reply
+        item.trace = self.trace
+        item.on_settled = None
+        item.live = True
+        return item
+
+    def settle(self, outcome: Outcome, error: BaseException | None = None, step: str | None = None) -> None:
+        """End this item. A second call does nothing: an item is counted once."""
+        if self.live:
+            self.live = False
+            self.ack.settle(outcome, error, step)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller has left."""
+        return self.ack.cancelled
+
+    def __repr__(self) -> str:
+        """Short, for logs."""
+        return f"Item({self.value!r:.80}, id={self.id}, key={self.key!r})"

@@ -1,0 +1,85 @@
+"""What the document pipelines carry: a file, the document read from it, its chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+BlockKind = Literal[
+    "title", "heading", "paragraph", "list_item", "code", "table", "figure", "caption", "formula", "footnote"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is complete on disk.
+
+    path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of a document in reading order: markdown text, its page (1-based, None where pages do not exist).
+
+    level: of a heading, 1 is the highest; 0 for everything else.
+    """
+
+    kind: BlockKind
+    text: str
+    page: int | None = None
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """A parsed document.
+
+    structure: the `DoclingDocument` as JSON text. page_count: 0 where the format has no pages.
+    parser: what read it, for example "pdf", "pdf+ocr", "docx". ocr_pages: how many pages were read by OCR.
+    """
+
+    file: File
+    title: str
+    markdown: str
+    structure: str
+    blocks: tuple[Block, ...]
+    page_count: int
+    parser: str
+    ocr_pages: int = 0
+    parse_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A piece of a document small enough to embed.
+
+    index: 0-based place in the document; count: chunks of the document. headings: the path from the title down.
+    pages: first and last page, or None. embedding: float32 [dimensions], unit length, or None before `embed`.
+    """
+
+    document: Document
+    index: int
+    count: int
+    text: str
+    headings: tuple[str, ...] = ()
+    pages: tuple[int, int] | None = None
+    token_count: int = 0
+    embedding: NDArray[np.float32] | None = field(default=None, repr=False)
+    model: str | None = None
+
+    @property
+    def embedding_text(self) -> str:
+        """What is embedded: the heading path, then the text, so that a chunk is found by its section's words too."""
+        return "\n".join((" > ".join(self.headings), self.text)) if self.headings else self.text

@@ -1,0 +1,35 @@
+"""What the embedding pipelines carry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EmbeddingInput = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts, or token id lists, to embed.
+
+    model: a catalog name, or "auto". dimensions: keep the first n values and renormalise (Matryoshka cut), None: all.
+    normalize: L2 length 1. batch_size: upper bound of inputs a model call for this request, None: the scheduler's.
+    """
+
+    inputs: Sequence[EmbeddingInput]
+    model: str = "auto"
+    dimensions: int | None = None
+    normalize: bool = True
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Vectors float32 [len(inputs), dimensions] in the order of the inputs; token_counts as the model saw."""
+
+    vectors: NDArray[np.float32]
+    token_counts: Sequence[int]
+    model: str

@@ -1,0 +1,19 @@
+"""Where results go when the caller waits for them: an HTTP response, a websocket session, a test."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from pipeline.item import Outcome
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Reply(Protocol[T_contra]):
+    """The caller's end of an item. The `reply` sink sends; the pipeline closes it when the item's ack completes."""
+
+    async def send(self, value: T_contra) -> None:
+        """Give the caller one result; waits while the caller is slow (backpressure)."""
+
+    def close(self, outcome: Outcome, error: BaseException | None) -> None:
+        """No more results. `error` is set when the outcome is rejected, failed or expired."""
