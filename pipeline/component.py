@@ -25,7 +25,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, get_args, get_origin
 
+from pipeline.channel import Channel, admit_alone
 from pipeline.item import Item
+from pipeline.policy import QueuePolicy
 
 if TYPE_CHECKING:
     from pipeline.errors import ItemError
@@ -82,7 +84,8 @@ class Context:
 
     pipeline, step: its names. definition: hash of the pipeline's definition (a ledger's identity holds it). base: the
     folder that relative paths start from. once: process what is there, then end. ledger: what the pipeline's sink
-    remembers of finished items, for sources that must not repeat them; None if it remembers nothing.
+    remembers of finished items, for sources that must not repeat them; None if it remembers nothing. queue: the bound
+    that the YAML declares for a source. admit: takes an item into the pipeline's count (`channel` calls it).
     """
 
     pipeline: str
@@ -92,6 +95,15 @@ class Context:
     resources: Resources = field(default_factory=Resources)
     once: bool = False
     ledger: Ledger | None = None
+    queue: QueuePolicy = QueuePolicy()
+    admit: Callable[[Item[Any]], None] = admit_alone
+
+    def channel(self, *, per_key: bool = False) -> Channel[Any]:
+        """Return the bounded queue that a source which is pushed to puts its items in, as its YAML declares it.
+
+        Items are admitted (counted, cancellable) when they are put. per_key: the bound holds for each key alone.
+        """
+        return Channel(self.queue, admit=self.admit, per_key=per_key)
 
 
 class Source(Protocol[T]):

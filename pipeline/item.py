@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
     from pipeline.reply import Reply
@@ -113,12 +113,20 @@ class Ack:
 
     def settle(self, outcome: Outcome, error: BaseException | None = None, step: str | None = None) -> None:
         """Take one item off; the gravest outcome and the first error of that gravity are kept."""
+        if self._pending <= 0:
+            return  # abandoned: what is still on its way counts no more
         if self.outcome is None or _GRAVITY[outcome] > _GRAVITY[self.outcome]:
             self.outcome, self.error, self.step = outcome, error, step
         self._pending -= 1
         if self._pending == 0:
             self._on_cancel = None
             self._on_complete(self)
+
+    def abandon(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """End everything derived from the origin at once: the pipeline stops and nothing will settle it any more."""
+        if self._pending > 0:
+            self._pending = 1
+            self.settle(outcome, error)
 
     def cancel(self) -> None:
         """Stop whatever is derived from the origin where it is: the caller left. Idempotent."""
@@ -142,6 +150,9 @@ class Ack:
         """Forget the callback registered under `token`."""
         if self._on_cancel is not None:
             self._on_cancel.pop(token, None)
+
+
+_NOT_ADMITTED: Final = cast("Ack", None)
 
 
 class Item(Generic[T]):
@@ -202,6 +213,12 @@ class Item(Generic[T]):
         self.trace = trace
         self.on_settled = on_settled
         self.live = True
+        self.ack = _NOT_ADMITTED
+
+    @property
+    def admitted(self) -> bool:
+        """Whether a pipeline has taken it in."""
+        return self.ack is not _NOT_ADMITTED
 
     def derive(self, value: U) -> Item[U]:
         """Make one more item of the same origin: counted by the same ack, with its own value."""

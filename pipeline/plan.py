@@ -12,9 +12,7 @@ from typing import Any, Literal
 
 from pipeline.component import Spec
 from pipeline.item import Item
-
-Order = Literal["strict", "key", "none"]
-Overflow = Literal["block", "reject", "drop_oldest", "drop_newest"]
+from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,48 +39,12 @@ NOWHERE = Place("<code>", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class QueuePolicy:
-    """A bound: at most this many items, bytes or seconds (of event time, or of audio) wait; what happens beyond."""
-
-    max_items: int | None = 64
-    max_bytes: int | None = None
-    max_seconds: float | None = None
-    overflow: Overflow = "block"
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPolicy:
-    """When a batch closes: at `max_items`, at `max_cost` (tokens), or `wait_s` after its first item.
-
-    At once, whatever its size, when the operator is idle; it lingers only while other batches are in flight.
-    """
-
-    max_items: int = 32
-    max_cost: float | None = None
-    wait_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits of one item in one step. first: until its first output; idle: between outputs; total: until it is done."""
-
-    first_s: float | None = None
-    idle_s: float | None = None
-    total_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Try up to `attempts` more times; waits grow from base_s to max_s, doubling, with full jitter."""
-
-    attempts: int = 0
-    base_s: float = 0.1
-    max_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One operator in its place. workers None: the operator's own default (`workers` attribute), else 1."""
+    """One operator in its place.
+
+    workers None: the operator's own default (`workers` attribute), else 1. order None: the source's default (`order`
+    attribute: requests of an HTTP source need none, a websocket's need key), else strict.
+    """
 
     id: str
     component: Spec
@@ -90,7 +52,7 @@ class StepPlan:
     condition: Expression | None = None
     batch: BatchPolicy | None = None
     workers: int | None = None
-    order: Order = "strict"
+    order: Order | None = None
     latest: Expression | None = None
     timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
