@@ -1,0 +1,61 @@
+# `make demo` and `make test` are all one needs to know. Each makes .venv and installs what it lacks.
+#   make demo     see the three uses work on real input        make serve   run the server with ./pipelines.yaml
+#   make test     lint, types, floors, tests                   make bench   measure (bench/README.md)
+# Options: PYTHON=python3.12 names the interpreter; KEEP=1 leaves the demo's server running;
+# ARGS='tests/unit -k ack' goes to pytest, serve and bench.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CHECKS := lint-code lint-format lint-types lint-floors
+export PYTHON
+
+.PHONY: help demo test lint serve bench clean $(CHECKS)
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+$(INSTALLED): pyproject.toml constraints.txt .ci/install
+	@.ci/install $(VENV)
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/fastembed demo $(if $(KEEP),--keep)
+
+# Every check runs, whatever the others say; pytest's summary comes last, and any failure fails the command.
+test: $(INSTALLED)
+	@failed=''; \
+	for check in $(CHECKS); do \
+	    $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "== FAILED before the tests:$$failed"; fi; \
+	echo '== pytest'; \
+	$(BIN)/python -m pytest $(ARGS) && [ -z "$$failed" ]
+
+lint: $(INSTALLED) $(CHECKS)
+
+lint-code: $(INSTALLED)
+	@echo '== ruff check'
+	@$(BIN)/ruff check --quiet .
+
+lint-format: $(INSTALLED)
+	@echo '== ruff format --check'
+	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted: run $(BIN)/ruff format .'; exit 1; }
+
+lint-types: $(INSTALLED)
+	@echo '== mypy'
+	@$(BIN)/mypy --no-error-summary
+
+lint-floors: $(INSTALLED)
+	@echo '== import-linter'
+	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
+
+serve: $(INSTALLED)
+	@$(BIN)/fastembed serve $(ARGS)
+
+bench: $(INSTALLED)
+	@$(BIN)/python bench/engine.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,156 @@
+"""The project itself: what it installs, what it ships, and that its names stay light to import."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+FLOORS = ("fastembed", "server", "sources", "operators", "sinks", "inference", "pipeline")
+MAX_RUNTIME_BYTES = 1_300_000_000
+FORBIDDEN = re.compile(
+    r"torch|torchvision|torchaudio|transformers|sentence-transformers|onnxruntime|pyarrow|nvidia-.*|cuda-.*"
+)
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def runtime_distributions(requirements: list[str]) -> dict[str, importlib.metadata.Distribution]:
+    """What these requirements bring along, by name, as it is installed here."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    todo = [Requirement(text) for text in requirements]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        requirement = todo.pop()
+        key = (normalised(requirement.name), frozenset(requirement.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        found[key[0]] = importlib.metadata.distribution(requirement.name)
+        for text in found[key[0]].requires or ():
+            needed = Requirement(text)
+            extras = {"", *requirement.extras}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                todo.append(needed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def runtime() -> dict[str, importlib.metadata.Distribution]:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return runtime_distributions(declared)
+
+
+def constraints() -> Iterator[Requirement]:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            yield Requirement(line)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names in a wheel built from a copy of what the wheel is made of."""
+    tree = tmp_path_factory.mktemp("tree")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "pipelines.yaml"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tree / name)
+    for name in (*FLOORS, "models", "bench", "docs", "tests"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    build = "import setuptools.build_meta as b; print(b.build_wheel('.'))"
+    made = subprocess.run([sys.executable, "-c", build], cwd=tree, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr[-2000:]
+    with zipfile.ZipFile(tree / made.stdout.split()[-1]) as archive:
+        return archive.namelist()
+
+
+def test_the_runtime_brings_no_torch_no_transformers_and_no_cuda(
+    runtime: dict[str, importlib.metadata.Distribution],
+) -> None:
+    assert [name for name in runtime if FORBIDDEN.fullmatch(name)] == []
+
+
+def test_the_constraints_bring_no_torch_no_transformers_and_no_cuda() -> None:
+    assert [line.name for line in constraints() if FORBIDDEN.fullmatch(normalised(line.name))] == []
+
+
+def test_the_runtime_stays_under_its_size(runtime: dict[str, importlib.metadata.Distribution]) -> None:
+    size = sum(
+        path.stat().st_size
+        for distribution in runtime.values()
+        for file in distribution.files or ()
+        if (path := Path(str(distribution.locate_file(file)))).is_file()
+    )
+    assert size < MAX_RUNTIME_BYTES, f"{size / 1e6:.0f} MB of runtime packages"
+
+
+def test_every_runtime_package_has_an_exact_version_in_the_constraints(
+    runtime: dict[str, importlib.metadata.Distribution],
+) -> None:
+    pinned = {normalised(line.name) for line in constraints()}
+    assert sorted(set(runtime) - pinned) == []
+
+
+def test_the_constraints_are_exact_versions_and_name_no_place_to_fetch_them() -> None:
+    for requirement in constraints():
+        assert requirement.url is None
+        assert [specifier.operator for specifier in requirement.specifier] == ["=="], str(requirement)
+
+
+def test_installed_versions_are_those_of_the_constraints(
+    runtime: dict[str, importlib.metadata.Distribution],
+) -> None:
+    wanted = {normalised(line.name): line.specifier for line in constraints()}
+    wrong = [f"{name} {found.version}" for name, found in runtime.items() if found.version not in wanted[name]]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_the_wheel_holds_every_floor(wheel: list[str], floor: str) -> None:
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / floor).rglob("*.py")}
+    assert sources <= set(wheel)
+
+
+def test_the_wheel_holds_the_shipped_models_and_their_licences(wheel: list[str]) -> None:
+    shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "models").rglob("*") if path.is_file()}
+    expected = {name for name in shipped if "__pycache__" not in name}
+    assert {"models/minilm/openvino_model.bin", "models/silero/LICENSE"} <= expected <= set(wheel)
+
+
+def test_the_wheel_holds_nothing_but_the_floors_and_the_models(wheel: list[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel if ".dist-info/" not in name}
+    assert tops == {*FLOORS, "models"}
+
+
+def test_importing_fastembed_loads_no_heavy_package() -> None:
+    heavy = "{'openvino', 'docling', 'duckdb', 'numpy', 'starlette', 'uvicorn', 'av', 'pocketsphinx', 'rich'}"
+    code = f"import sys, fastembed; print(sorted({heavy} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_floors_init_files_stay_empty() -> None:
+    for floor in (*FLOORS[1:], "models"):
+        lines = (ROOT / floor / "__init__.py").read_text().strip().splitlines()
+        assert len(lines) <= 1, f"{floor}/__init__.py has {len(lines)} lines"
+
+
+def test_no_source_file_is_longer_than_its_limit() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for floor in FLOORS
+        for path in (ROOT / floor).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
