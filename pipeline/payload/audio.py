@@ -1,4 +1,10 @@
-"""What the realtime speech pipelines carry. Times are milliseconds since the session's first sample."""
+"""What the realtime speech pipelines carry. Times are milliseconds since the session's first sample.
+
+Downwards go the client's wishes and audio: `SpeechSettings`, `AudioBytes` (decoded to `AudioFrame`), `Commit`, `Clear`.
+Upwards come what was heard: `SpeechSettings` (as in force, once every step has taken them), `SpeechStarted`,
+`SpeechStopped`, `Committed`, `TranscriptDelta`, `Transcript`, and what went wrong. `ref` is the client's own id of the
+event that asked, so that an answer can name it.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +14,53 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm"]
+AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm", "ogg"]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
-    """Server-side voice activity detection (the realtime API's `server_vad`); times in milliseconds."""
+    """Server-side voice activity detection (the realtime API's `server_vad`); times in milliseconds.
 
-    threshold: float = 0.5
-    prefix_padding_ms: int = 300
-    silence_duration_ms: int = 500
+    None: what the pipeline's `vad` step declares. threshold: probability, 0 to 1. prefix_padding_ms: audio kept from
+    before the speech. idle_timeout_ms: silence after which a timeout event is sent; None: never.
+    """
+
+    threshold: float | None = None
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
     idle_timeout_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSettings:
-    """A session's settings from now on. turn_detection None: the client commits by itself."""
+    """A session's settings from now on.
+
+    rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
+    commits by itself.
+    """
 
     format: AudioFormat = "pcm16"
     rate_hz: int = 24_000
-    model: str = "auto"
+    model: str | None = "auto"
     language: str | None = None
     prompt: str | None = None
     turn_detection: TurnDetection | None = TurnDetection()
+    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioBytes:
-    """Encoded audio as it came over the wire, in the session's current format, cut anywhere."""
+    """Encoded audio as it came over the wire, cut anywhere, in the session's current format.
+
+    sniff: it came as a binary frame, which may begin a webm or ogg stream whatever the settings say.
+    """
 
     data: bytes
+    sniff: bool = False
+    ref: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +75,21 @@ class AudioFrame:
 class Commit:
     """The client closes the current utterance by hand."""
 
+    ref: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Clear:
     """The client throws away what is buffered."""
+
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was buffered is gone. utterance_id: the unfinished utterance that went with it, if there was one."""
+
+    utterance_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +102,28 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """Voice activity ended."""
+    """Voice activity ended; audio_end_ms includes the silence that ended it."""
 
     utterance_id: str
     audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An utterance is closed: its audio is complete and no more will be added. The final transcript follows."""
+
+    utterance_id: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTimeout:
+    """Nobody spoke for `idle_timeout_ms`."""
+
+    utterance_id: str
+    start_ms: int
+    end_ms: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +172,41 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFailed:
-    """An utterance could not be transcribed; the session goes on."""
+    """An utterance could not be transcribed; the session goes on. status: as of `pipeline.errors.ItemError`."""
 
     utterance_id: str
     message: str
+    code: str | None = None
+    status: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechProblem:
+    """The client asked for something that cannot be; nothing else changes and the session goes on."""
+
+    message: str
+    code: str
+    param: str | None = None
+    ref: str | None = None
+
+
+SpeechInput = SpeechSettings | AudioBytes | AudioFrame | Commit | Clear
+"""What a realtime source yields."""
+
+SpeechSignal = SpeechSettings | AudioFrame | Commit | Clear | SpeechProblem
+"""The same, decoded."""
+
+SpeechEvent = (
+    SpeechSettings
+    | SpeechStarted
+    | SpeechStopped
+    | Committed
+    | Cleared
+    | IdleTimeout
+    | Utterance
+    | TranscriptDelta
+    | Transcript
+    | TranscriptFailed
+    | SpeechProblem
+)
+"""What was heard."""
