@@ -1,0 +1,73 @@
+"""Every problem of a configuration at once, in file order, without a secret in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pipeline.errors import ConfigError
+from pipeline.plan import Place
+
+_SHORTEST_REDACTED: Final = 4  # shorter secrets would blot out the message; the checks never print them anyway
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects what is wrong (errors) and what is merely odd (warnings)."""
+
+    _errors: dict[tuple[Place, str], None] = field(default_factory=dict)
+    _warnings: dict[tuple[Place, str], None] = field(default_factory=dict)
+    _secrets: set[str] = field(default_factory=set)
+
+    def add(self, place: Place, text: str) -> None:
+        """Report an error once, however often an alias repeats it."""
+        self._errors[place, text] = None
+
+    def warn(self, place: Place, text: str) -> None:
+        """Report something that works but is probably not meant."""
+        self._warnings[place, text] = None
+
+    def hide(self, secret: str) -> None:
+        """Never print this text."""
+        if len(secret) >= _SHORTEST_REDACTED:
+            self._secrets.update((secret, repr(secret)[1:-1]))
+
+    @property
+    def errors(self) -> list[str]:
+        """`file:line:column: text`, in file order."""
+        return self._lines(self._errors)
+
+    @property
+    def warnings(self) -> list[str]:
+        """`file:line:column: text`, in file order."""
+        return self._lines(self._warnings)
+
+    def check(self) -> None:
+        """Raise ConfigError if there is any error."""
+        if self._errors:
+            raise ConfigError(self.errors)
+
+    def _lines(self, found: Iterable[tuple[Place, str]]) -> list[str]:
+        ordered = sorted(found, key=lambda problem: (problem[0].line, problem[0].column))
+        return [self._redact(f"{place}: {text}") for place, text in ordered]
+
+    def _redact(self, text: str) -> str:
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'chunk'?`, or nothing where no known name is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return the names for the end of `expected ...`."""
+    listed = list(names)
+    if len(listed) == 1:
+        return listed[0]
+    return f"one of {', '.join(listed)}" if listed else "no key at all"
