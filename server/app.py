@@ -1,0 +1,81 @@
+"""The ASGI application: the gateway around the pipelines' routes and the server's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from pipeline.errors import NotFound
+from server.dispatch import PipelineRoute
+from server.errors import MethodNotAllowed
+from server.gateway import Gateway
+from server.life import Life
+from server.metrics import HttpStats
+from server.settings import Settings
+from sources.http import HttpRoutes
+
+_EXPOSED = [
+    "x-request-id",
+    "openai-processing-ms",
+    "retry-after",
+    "retry-after-ms",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+]
+
+
+def create_app(
+    settings: Settings, *, routes: HttpRoutes, life: Life, stats: HttpStats, endpoints: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Return the application. endpoints: what the server answers itself, after the pipelines' routes."""
+    gateway = Middleware(
+        Gateway,
+        keys=settings.keys,
+        guard=settings.guard,
+        life=life,
+        stats=stats,
+        access_log=settings.access_log,
+    )
+    app = Starlette(
+        routes=[PipelineRoute(routes), *endpoints],
+        middleware=[*_cors(settings), gateway],
+        exception_handlers={HTTPException: _refuse},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Let allowed web pages read the answers; none are allowed by default."""
+    if not settings.allow_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=[origin.lower().rstrip("/") for origin in settings.allow_origins],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    ]
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    """Turn the router's own 404 and 405 into the error tree; the gateway answers."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    if error.status_code == 404:  # noqa: PLR2004 - not found
+        raise NotFound(
+            f"found {request.method} {request.url.path}, which nothing here serves; GET / lists what does",
+            code="unknown_url",
+        )
+    if error.status_code == 405:  # noqa: PLR2004 - method not allowed
+        raise MethodNotAllowed(request.method, request.url.path, (error.headers or {}).get("Allow", ""))
+    raise error

@@ -1,0 +1,110 @@
+"""Reading a request: its body within a limit, its content type, its JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+from starlette.types import Receive, Scope
+
+from pipeline.errors import Expired, InvalidInput, TooLarge, UnsupportedMedia
+
+CHUNK_TIMEOUT_S: Final = 30.0
+"""How long a client may pause in the middle of its body."""
+LINGER_S: Final = 2.0
+"""How long a body that is too large is read and thrown away, so that its sender gets to read the answer."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete: nobody is left to answer."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """Return the first header called `name` (lower case)."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+async def read_json(scope: Scope, receive: Receive, *, max_bytes: int) -> Any:
+    """Read the body as JSON: 413 beyond `max_bytes`, 415 for another content type, 400 for bad JSON.
+
+    NaN, Infinity and numbers beyond float64 are not JSON (RFC 8259, section 6), so they end as 400 too.
+    """
+    require_json(scope)
+    body = await read_body(scope, receive, max_bytes=max_bytes)
+    if not body:
+        raise InvalidInput("found an empty body, expected a JSON object")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"the body is not valid JSON: {error}", code="invalid_json") from None
+
+
+def require_json(scope: Scope) -> None:
+    """Refuse a declared content type that is not JSON; what a web page can send unasked (forms, text) is among them."""
+    found = header(scope, b"content-type")
+    if found is None:
+        return
+    media = found.split(b";", 1)[0].strip().lower()
+    if media != b"application/json" and not (media.startswith(b"application/") and media.endswith(b"+json")):
+        shown = found.decode("latin-1")[:80]
+        raise UnsupportedMedia(f"found content type {shown!r}, expected application/json")
+
+
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
+    """Read the whole body; most arrive in one message, which is returned as it came."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > max_bytes:
+        await _linger(receive)
+        raise _too_large(int(declared), max_bytes)
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")
+        return body if len(body) <= max_bytes else _refuse(len(body), max_bytes)
+    return await _read_rest(message, receive, max_bytes)
+
+
+async def _read_rest(message: Any, receive: Receive, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while message["type"] == "http.request":
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            if message.get("more_body", False):
+                await _linger(receive)
+            raise _too_large(size, max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+        try:
+            async with asyncio.timeout(CHUNK_TIMEOUT_S):
+                message = await receive()
+        except TimeoutError:
+            raise Expired(f"the body stalled for {CHUNK_TIMEOUT_S:g} s after {size} bytes") from None
+    raise ClientGone
+
+
+async def _linger(receive: Receive) -> None:
+    """Throw away what still comes for a moment: closing at once would reset the connection under the answer."""
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return  # the sender goes on and on: answer now, the server closes the connection
+
+
+def _refuse(found: int, limit: int) -> bytes:
+    raise _too_large(found, limit)
+
+
+def _too_large(found: int, limit: int) -> TooLarge:
+    return TooLarge(f"the body has at least {found} bytes, the limit is {limit}", code="body_too_large")

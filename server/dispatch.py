@@ -1,0 +1,92 @@
+"""From a path to the pipeline that serves it, and the words its requests and results have on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from pipeline.item import Outcome
+from server.errors import MethodNotAllowed
+from server.exchange import Exchange, to_json
+from server.openai import embeddings
+from sources.http import HttpRoutes, Results
+
+Codec = Callable[[Exchange], Awaitable[None]]
+"""Reads a request, sends it through its pipeline, writes the response."""
+
+
+async def answer_embeddings(exchange: Exchange) -> None:
+    """POST /v1/embeddings."""
+    request, form = embeddings.decode(await exchange.body())
+    async with exchange.watched():
+        results = await exchange.submit(request)
+        try:
+            vectors = (await results.all())[0]
+        except BaseException:
+            results.cancel()
+            raise
+    await exchange.respond(embeddings.encode(vectors, form))
+
+
+async def answer_json(exchange: Exchange) -> None:
+    """Any other route: the JSON body (of a GET: the query) is the item's value, its results are the response.
+
+    One result is the response itself, several are a list, none is 204. With `?stream=true`, `"stream": true` or
+    `Accept: text/event-stream`, each result is a Server-Sent Event of its own.
+    """
+    query = exchange.query()
+    value: Any = await exchange.body() if exchange.method != "GET" else query
+    async with exchange.watched():
+        results = await exchange.submit(value)
+        try:
+            if _wants_stream(exchange, query, value):
+                await exchange.stream(_events(results))
+                return
+            found = await results.all()
+        except BaseException:
+            results.cancel()
+            raise
+    if not found and results.outcome in (Outcome.FILTERED, Outcome.DELIVERED):
+        await exchange.respond(b"", status=204)
+        return
+    await exchange.respond(to_json(found[0] if len(found) == 1 else found))
+
+
+def _wants_stream(exchange: Exchange, query: Mapping[str, str], value: object) -> bool:
+    asked = isinstance(value, dict) and value.get("stream") is True
+    return asked or query.get("stream") in ("true", "1", "") or exchange.accepts(b"text/event-stream")
+
+
+async def _events(results: Results[Any]) -> AsyncIterator[bytes]:
+    async for result in results:
+        yield to_json(result)
+
+
+CODECS: Final[Mapping[str, Codec]] = {"POST /v1/embeddings": answer_embeddings}
+
+
+class PipelineRoute(BaseRoute):
+    """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
+
+    def __init__(self, routes: HttpRoutes) -> None:
+        self._routes = routes
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match any method of a served path; a wrong one is answered with 405."""
+        if scope["type"] == "http" and self._routes.methods(scope["path"]) is not None:
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path, method = scope["path"], scope["method"]
+        scope["served_path"] = path
+        methods = self._routes.methods(path) or {}
+        source = methods.get(method)
+        if source is None:
+            raise MethodNotAllowed(method, path, ", ".join(sorted(methods)))
+        exchange = Exchange(scope, receive, send, routes=self._routes, source=source)
+        await CODECS.get(f"{method} {path}", answer_json)(exchange)

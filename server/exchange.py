@@ -1,0 +1,181 @@
+"""One HTTP request that a pipeline answers: its body, its item, its response, and the client that may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from pipeline.errors import ItemError
+from server.body import ClientGone, header, read_json
+from server.errors import answer
+from sources.http import Http, HttpRoutes, Results
+
+KEEP_ALIVE_S: Final = 15.0
+"""A stream with nothing to say sends a comment this often, so that proxies keep the connection."""
+
+
+class ClientWatch:
+    """Owns `receive` once the body is read: when the client leaves, the block is cancelled and raises `ClientGone`."""
+
+    __slots__ = ("_gone", "_receive", "_task", "_watcher")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+        self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._watcher is not None  # noqa: S101 - entered
+        self._watcher.cancel()  # it ends by itself in the loop's next turn; cancelled, it can cancel nobody
+        if self._gone and isinstance(error, asyncio.CancelledError) and self._task is not None:
+            self._task.uncancel()
+            raise ClientGone from error
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self._gone = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Exchange:
+    """A request on its way through a pipeline, as the codecs see it."""
+
+    __slots__ = ("_routes", "method", "path", "receive", "request_id", "scope", "send", "source")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, routes: HttpRoutes, source: Http) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.source = source
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.request_id: str = scope["request_id"]
+        self._routes = routes
+
+    async def body(self) -> Any:
+        """Return the JSON body."""
+        return await read_json(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters; of a repeated one the last."""
+        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    def accepts(self, media: bytes) -> bool:
+        """Whether the client asks for this media type by name."""
+        return media in (header(self.scope, b"accept") or b"")
+
+    def watched(self) -> ClientWatch:
+        """Watch for the client's leaving while the block runs."""
+        return ClientWatch(self.receive)
+
+    async def submit(self, value: object) -> Results[Any]:
+        """Send the value through the pipeline that serves this route now: it may have been reloaded since the start."""
+        methods = self._routes.methods(self.path)
+        self.source = (methods or {}).get(self.method, self.source)
+        return await self.source.submit(value, trace=self.request_id)
+
+    async def respond(self, body: bytes, *, status: int = 200, media: bytes = b"application/json") -> None:
+        """Send a finished response."""
+        headers = [
+            (b"content-type", media),
+            (b"content-length", b"%d" % len(body)),
+            *self.limits(),
+        ]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def stream(self, results: AsyncIterator[bytes]) -> None:
+        """Send Server-Sent Events, one a payload; an error after the first becomes an event, before it a status.
+
+        Every event is followed by a turn of the loop: a stream that never suspends would never notice that its client
+        has left (WHATWG HTML, section 9.2, describes the format).
+        """
+        pending = asyncio.ensure_future(anext(results, None))
+        try:
+            first = await pending
+            await self.send(self._stream_start())
+            event: bytes | None = first
+            while event is not None:
+                await self.send(_chunk(b"data: " + event + b"\n\n"))
+                await asyncio.sleep(0)
+                pending = asyncio.ensure_future(anext(results, None))
+                event = await self._patiently(pending)
+            await self.send(_chunk(b"data: [DONE]\n\n"))
+        except ItemError as error:
+            if not self.scope.get("streaming"):
+                raise
+            await self.send(_chunk(b"data: " + answer(error, self.request_id).body + b"\n\n"))
+        finally:
+            pending.cancel()
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _patiently(self, pending: asyncio.Future[bytes | None]) -> bytes | None:
+        while True:
+            done, _ = await asyncio.wait((pending,), timeout=KEEP_ALIVE_S)
+            if done:
+                return pending.result()
+            await self.send(_chunk(b": keep-alive\n\n"))
+
+    def _stream_start(self) -> Message:
+        self.scope["streaming"] = True
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        return {"type": "http.response.start", "status": 200, "headers": [*headers, *self.limits()]}
+
+    def limits(self) -> list[tuple[bytes, bytes]]:
+        """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""
+        limit = self.source.limit
+        if limit is None:
+            return []
+        return [
+            (b"x-ratelimit-limit-requests", b"%d" % limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % max(0, limit - self.source.waiting)),
+            (b"x-ratelimit-reset-requests", span(self.source.eta_s()).encode("ascii")),
+        ]
+
+
+def span(seconds: float) -> str:
+    """Write a duration as OpenAI does: `12ms`, `1s`, `6m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _chunk(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": True}
+
+
+def to_json(value: object) -> bytes:
+    """Return a result as JSON: dataclasses, numpy arrays, mappings, lists; bytes as base64. TypeError for the rest."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return b64encode(value).decode("ascii")
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if isinstance(value, np.ndarray):  # not contiguous, or a type that orjson does not know
+        return value.tolist()
+    raise TypeError(f"found a result of {type(value).__name__}, expected what JSON can hold")

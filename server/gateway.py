@@ -1,0 +1,179 @@
+"""The outermost layer: what every request goes through, whatever answers it.
+
+In: browser guard, API key, drain, request id. Out: `x-request-id`, `openai-processing-ms`, the access log, the
+metrics, and for whatever went wrong the error object. One of the two places that catch every exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.auth import BrowserGuard, Keys
+from server.body import ClientGone
+from server.errors import Answer, answer, internal_body, log_internal
+from server.life import Life
+from server.metrics import HttpStats
+
+_access: Final = logging.getLogger("fastembed.access")
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+_ALWAYS_OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_CLIENT_CLOSED: Final = 499
+_POLICY_VIOLATION: Final = 1008
+_SERVICE_RESTART: Final = 1012
+
+
+class Gateway:
+    """ASGI middleware around the whole application."""
+
+    def __init__(
+        self, app: ASGIApp, *, keys: Keys, guard: BrowserGuard, life: Life, stats: HttpStats, access_log: bool = True
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._guard = guard
+        self._life = life
+        self._stats = stats
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = _Reply(scope, send)
+        self._life.enter()
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, reply.send)
+        except ClientGone:
+            reply.status = reply.status or _CLIENT_CLOSED
+        except asyncio.CancelledError:
+            await reply.fail_silently()
+            raise
+        except Exception as error:  # noqa: BLE001 - the HTTP boundary: nothing may pass unanswered
+            await reply.fail(error)
+        finally:
+            self._life.leave()
+            self._note(scope, reply.status, reply.started_s, reply.request_id)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["request_id"] = _request_id(scope)
+        started_s = perf_counter()
+        try:
+            self._admit(scope)
+        except Exception as error:  # noqa: BLE001 - the boundary again
+            status = await _deny(scope, send, answer(error, scope["request_id"]))
+            self._note(scope, status, started_s, scope["request_id"])
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._note(scope, 101, started_s, scope["request_id"])
+
+    def _admit(self, scope: Scope) -> None:
+        self._guard.check(scope)
+        self._keys.check(scope)
+        refusal = self._life.refusal()
+        if refusal is not None and scope["path"] not in _ALWAYS_OPEN:
+            raise refusal
+
+    def _note(self, scope: Scope, status: int, started_s: float, request_id: str) -> None:
+        seconds = perf_counter() - started_s
+        method = scope.get("method", "WS")
+        self._stats.count(method, scope.get("served_path", "other"), status, seconds)
+        if self._access_log and _access.isEnabledFor(logging.INFO):
+            _access.info(
+                "%s %s %d %.1f ms",
+                method,
+                scope["path"],
+                status,
+                seconds * 1000,
+                extra={"request": request_id, "client": _client(scope), "status": status},
+            )
+
+
+class _Reply:
+    """One response on its way out: adds the headers that every response has, knows how far it got."""
+
+    __slots__ = ("_send", "request_id", "started_s", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self.started_s = perf_counter()
+        self.request_id = scope["request_id"] = _request_id(scope)
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
+            headers.append((b"openai-processing-ms", b"%d" % ((perf_counter() - self.started_s) * 1000)))
+            headers.append((b"openai-version", b"2020-10-01"))
+            headers.append((b"x-content-type-options", b"nosniff"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        if self.status:  # too late for a status: whoever streams has its own way to say it; here the line is cut
+            log_internal(error, self.request_id)
+            raise error
+        await respond(self.send, answer(error, self.request_id))
+
+    async def fail_silently(self) -> None:
+        """Answer a request that was cancelled because the server's time to drain is over."""
+        if not self.status:
+            await respond(self.send, Answer(503, internal_body(self.request_id), ((b"connection", b"close"),)))
+
+
+async def respond(send: Callable[[Message], Any], what: Answer) -> None:
+    """Send a finished JSON answer."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(what.body)),
+        *what.headers,
+    ]
+    if what.status == 413:  # noqa: PLR2004 - the rest of the body is still on its way
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": what.status, "headers": headers})
+    await send({"type": "http.response.body", "body": what.body})
+
+
+async def _deny(scope: Scope, send: Send, what: Answer) -> int:
+    """Refuse a websocket before it is accepted: with a real HTTP answer where the server can, else by closing it."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        headers = [(b"content-type", b"application/json"), *what.headers]
+        await send({"type": "websocket.http.response.start", "status": what.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": what.body})
+    else:
+        code = _SERVICE_RESTART if what.status == 503 else _POLICY_VIOLATION  # noqa: PLR2004 - unavailable
+        await send({"type": "websocket.close", "code": code})
+    return what.status
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the caller's id if it is one that may stand in a log, else a new one."""
+    for key, value in scope["headers"]:
+        if key == b"x-request-id":
+            if _SANE_ID.fullmatch(value):
+                return str(value, "ascii")
+            break
+    return f"req_{secrets.token_hex(16)}"
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else "-"

@@ -1,0 +1,48 @@
+"""How the server is deployed: its address, who may use it, its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError
+from server.auth import BrowserGuard, Keys, is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """host, port: where it listens; port 0: any free one. api_keys: none means no key is asked for.
+
+    allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
+    addresses and the machine's own name. insecure: serve other machines without a key all the same. drain_s: how long
+    running requests may take once it stops.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_keys: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    allow_hosts: tuple[str, ...] = ()
+    insecure: bool = False
+    access_log: bool = True
+    drain_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse to serve other machines without a key by accident."""
+        if not self.keys and not self.insecure and not is_loopback(self.host):
+            found = f"found the address {self.host} and no API key"
+            expected = "expected a key (--api-key or FASTEMBED_API_KEY): other machines reach this address"
+            raise ConfigError([f"{found}, {expected}; --insecure serves them without one"])
+
+    @property
+    def keys(self) -> Keys:
+        """The keys, hashed."""
+        return Keys.of(self.api_keys)
+
+    @property
+    def guard(self) -> BrowserGuard:
+        """What keeps strangers' web pages out."""
+        return BrowserGuard(
+            allowed_origins=frozenset(origin.lower().rstrip("/") for origin in self.allow_origins),
+            allowed_hosts=frozenset(name.lower() for name in self.allow_hosts),
+            check_host=not self.keys,
+        )

@@ -1,0 +1,250 @@
+"""Requests over HTTP as a stream: every request is an item, its results are the response.
+
+Delivery: at most once, as HTTP is; the caller learns how its item ended and may send it again. Overload: the queue's
+`overflow` decides; `reject` answers 429 with the time until there is room. Restart: requests that were running are
+finished first; what the drain's time does not suffice for is answered with 503.
+
+The server owns the sockets. It finds the source of a path in `HttpRoutes` when a request comes, so that a reloaded
+pipeline takes over between two requests, and the old one ends with those it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from pipeline.channel import Channel
+from pipeline.component import Context, source
+from pipeline.errors import Conflict, Unavailable, Unprocessable
+from pipeline.item import NO_META, Item, Outcome
+from pipeline.units import Size
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES: Final = 32 * 2**20
+MAX_UNREAD: Final = 64
+"""Results that may wait for a slow client of a stream before the pipeline waits too."""
+MAX_COLLECTED: Final = 65_536
+"""Results of one request that is answered in one piece."""
+
+_ROUTE: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
+
+
+class Results(Generic[T]):
+    """The caller's end of one request (a `pipeline.reply.Reply`): iterate it, or take `all` results at once.
+
+    Both raise the item's error when it was rejected, failed or expired.
+    """
+
+    __slots__ = ("_buffer", "_closed", "_collecting", "_reader", "_writers", "error", "item", "outcome")
+
+    def __init__(self) -> None:
+        self.item: Item[Any] | None = None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self._buffer: deque[T] = deque()
+        self._closed = False
+        self._collecting = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: list[asyncio.Future[None]] = []
+
+    async def send(self, value: T) -> None:
+        """Give the caller one result; waits while the caller of a stream is `MAX_UNREAD` behind."""
+        while len(self._buffer) >= MAX_UNREAD and not self._collecting and not self._closed:
+            writer = asyncio.get_running_loop().create_future()
+            self._writers.append(writer)
+            await writer
+        if len(self._buffer) >= MAX_COLLECTED:
+            raise Unprocessable(
+                f"found more than {MAX_COLLECTED} results, expected fewer in one answer; ask for a stream"
+            )
+        self._buffer.append(value)
+        if not self._collecting:
+            self._wake()
+
+    def close(self, outcome: Outcome, error: BaseException | None) -> None:
+        """No more results."""
+        self._closed = True
+        self.outcome = outcome
+        self.error = error
+        self._wake()
+        self._release()
+
+    def cancel(self) -> None:
+        """Take note that the caller left: stop the item wherever it is."""
+        if self.item is not None:
+            self.item.ack.cancel()
+        self._collecting = True  # nobody reads any more: a sink that waits for room must not wait for ever
+        self._release()
+
+    async def all(self) -> list[T]:
+        """Wait until the item has ended; return its results in order."""
+        self._collecting = True
+        self._release()
+        while not self._closed:
+            await self._wait()
+        self._raise_error()
+        return list(self._buffer)
+
+    def __aiter__(self) -> Results[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._buffer:
+            if self._closed:
+                self._raise_error()
+                raise StopAsyncIteration
+            await self._wait()
+        value = self._buffer.popleft()
+        if self._writers:
+            self._release()
+        return value
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.outcome is Outcome.CANCELLED:
+            raise Unavailable("the request was cancelled before it was finished; try again", retry_after_s=1.0)
+
+    async def _wait(self) -> None:
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _release(self) -> None:
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            if not writer.done():
+                writer.set_result(None)
+
+
+class HttpRoutes:
+    """Which source answers a path, now: method by method. A resource of the process (`Resources`)."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, dict[str, Http]] = {}
+
+    def methods(self, path: str) -> Mapping[str, Http] | None:
+        """Return the sources of `path` by method, or None if no pipeline serves it."""
+        return self._by_path.get(path)
+
+    def paths(self) -> list[str]:
+        """Return every `METHOD /path` that is served, in order."""
+        return sorted(f"{method} {path}" for path, methods in self._by_path.items() for method in methods)
+
+    def offer(self, http: Http) -> None:
+        """Serve the source's route with it from now on; `Conflict` if another pipeline serves the same."""
+        methods = self._by_path.setdefault(http.path, {})
+        current = methods.get(http.method)
+        if current is not None and current.pipeline != http.pipeline:
+            raise Conflict(
+                f"found {http.method} {http.path} in the pipelines {current.pipeline} and {http.pipeline}, "
+                "expected one pipeline a route"
+            )
+        methods[http.method] = http
+
+    def withdraw(self, http: Http) -> None:
+        """Stop serving the source's route, unless a newer one has taken over."""
+        methods = self._by_path.get(http.path, {})
+        if methods.get(http.method) is http:
+            del methods[http.method]
+            if not methods:
+                del self._by_path[http.path]
+
+
+@source
+class Http:
+    """Takes requests as items.
+
+    Args:
+        route: `METHOD /path`, for example `POST /v1/embeddings`; a path alone means POST.
+        max_body: the largest body, in bytes; a larger one is answered with 413.
+
+    """
+
+    order: Literal["none"] = "none"
+    """Requests do not wait for each other."""
+
+    def __init__(self, route: str, *, max_body: Size = MAX_BODY_BYTES) -> None:
+        match = _ROUTE.fullmatch(route if " " in route else f"POST {route}")
+        if match is None:
+            raise ValueError(f"found route {route!r}, expected METHOD /path such as POST /v1/embeddings")
+        self.method, self.path = match[1], match[2]
+        self.max_body_bytes = max_body
+        self.pipeline = ""
+        self._channel: Channel[Any] | None = None
+        self._routes = HttpRoutes()
+
+    async def open(self, context: Context) -> None:
+        """Make the queue; requests come once `items` runs."""
+        self.pipeline = context.pipeline
+        self._routes = context.resources.get(HttpRoutes)
+        self._channel = context.channel()
+
+    async def items(self) -> AsyncIterator[Item[Any]]:
+        """Yield the requests."""
+        channel = self._opened()
+        self._routes.offer(self)
+        try:
+            async for item in channel:
+                yield item
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take no more requests."""
+        self._routes.withdraw(self)
+        if self._channel is not None:
+            self._channel.close()
+
+    async def close(self) -> None:
+        """Free the route if `items` never ran to its end."""
+        self.stop()
+
+    async def submit(
+        self,
+        value: object,
+        *,
+        priority: int = 0,
+        deadline: float | None = None,
+        trace: str | None = None,
+        meta: Mapping[str, Any] = NO_META,
+    ) -> Results[Any]:
+        """Send one request through the pipeline. Raises `Overloaded` or `Unavailable` if it is not let in."""
+        results: Results[Any] = Results()
+        item = Item(value, priority=priority, deadline=deadline, trace=trace, meta=meta, reply=results)
+        results.item = item
+        try:
+            await self._opened().put(item)
+        except asyncio.CancelledError:
+            results.cancel()
+            raise
+        return results
+
+    @property
+    def limit(self) -> int | None:
+        """How many requests may wait, or None if the queue is not bounded in requests."""
+        return self._opened().policy.max_items
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait now."""
+        return len(self._opened())
+
+    def eta_s(self) -> float:
+        """Return in how many seconds all that wait now will have been taken."""
+        return self._opened().eta_s()
+
+    def _opened(self) -> Channel[Any]:
+        if self._channel is None:
+            raise Unavailable(f"{self.method} {self.path} is not open yet", retry_after_s=1.0)
+        return self._channel
