@@ -1,0 +1,171 @@
+"""Turn a session's bytes into audio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
+from operators.listening.g711 import decode_alaw, decode_ulaw
+from operators.listening.resample import Resampler
+from pipeline.component import operator
+from pipeline.errors import InvalidInput
+from pipeline.item import END_OF_KEY, Item
+from pipeline.payload.audio import (
+    AudioBytes,
+    AudioFrame,
+    Clear,
+    Commit,
+    SpeechInput,
+    SpeechProblem,
+    SpeechSettings,
+    SpeechSignal,
+)
+
+_PIECE_S = 0.25  # longer messages are decoded in pieces, so that nobody's message holds up the others
+
+
+@operator
+class Decode:
+    """Turn a session's bytes into audio: PCM of any common rate, G.711, or a growing webm or ogg stream.
+
+    In: bytes in the format of the session's settings, cut anywhere, or audio of any rate; one session a stream.
+    Out: float32 mono at `rate`, bit for bit the same however PCM and G.711 were cut; everything else passes.
+    Args: rate: samples a second that come out.
+    Raises: nothing; bytes that cannot be decoded yield one problem, and the session goes on.
+    """
+
+    def __init__(self, *, rate: int = 16_000) -> None:
+        """Take the rate that the next step expects."""
+        self.rate_hz = rate
+
+    async def __call__(self, stream: AsyncIterator[Item[SpeechInput]]) -> AsyncIterator[Item[SpeechSignal]]:
+        """Follow one session from its first item to END_OF_KEY."""
+        decoder = SessionDecoder(self.rate_hz)
+        try:
+            async for item in stream:
+                try:
+                    async for value in decoder.take(item.value):
+                        yield item.derive(value)
+                except InvalidInput as error:
+                    ref = getattr(item.value, "ref", None)
+                    problem = SpeechProblem(error.message, error.code or "invalid_audio", ref=ref)
+                    yield item.derive(problem)
+        finally:
+            decoder.close()
+
+
+class SessionDecoder:
+    """One session's format, and what of its audio is not decoded yet."""
+
+    def __init__(self, rate_hz: int) -> None:
+        """Expect PCM of the realtime API's default rate."""
+        self._rate_hz = rate_hz
+        self._settings = SpeechSettings()
+        self._resampler = Resampler(self._settings.rate_hz, rate_hz)
+        self._resampler_hz = self._settings.rate_hz
+        self._odd = b""  # half a PCM sample, or the first bytes of a binary message too short to tell its format
+        self._container: ContainerDecoder | None = None
+        self._deaf = False  # a container broke: its later messages mean nothing
+
+    async def take(self, value: Any) -> AsyncIterator[Any]:
+        """Yield what `value` becomes. `InvalidInput` where its bytes are not what the settings say."""
+        match value:
+            case AudioBytes():
+                async for samples in self._decode(value):
+                    if len(samples):
+                        yield AudioFrame(samples, self._rate_hz)
+                return
+            case AudioFrame():
+                value = AudioFrame(self._resample(value.samples, value.rate_hz), self._rate_hz)
+            case SpeechSettings():
+                async for samples in self._configure(value):
+                    yield AudioFrame(samples, self._rate_hz)
+            case Commit():
+                if len(tail := self._resampler.flush()):
+                    yield AudioFrame(tail, self._rate_hz)
+            case Clear():
+                self._resampler.flush()
+                self._odd = b""
+            case _ if value is END_OF_KEY:
+                if len(tail := self._resampler.flush()):
+                    yield AudioFrame(tail, self._rate_hz)
+                return
+        yield value
+
+    def close(self) -> None:
+        """Let go of the decoding thread, if there is one."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    async def _configure(self, settings: SpeechSettings) -> AsyncIterator[NDArray[np.float32]]:
+        before, self._settings = self._settings, settings
+        if (before.format, before.rate_hz) != (settings.format, settings.rate_hz):
+            if len(tail := self._resampler.flush()):
+                yield tail
+            self._odd = b""
+            self._deaf = False
+            self.close()
+
+    async def _decode(self, message: AudioBytes) -> AsyncIterator[NDArray[np.float32]]:
+        data = message.data
+        stored = self._settings.format in ("webm", "ogg")
+        if stored or message.sniff:
+            data, self._odd = self._odd + data, b""
+            if len(data) < SNIFF_BYTES and self._container is None:
+                self._odd = data
+                return
+            if (container := sniff(data)) is not None:
+                self.close()  # a new recording on the same socket
+                self._deaf = False
+                self._container = ContainerDecoder(container, self._rate_hz)
+            elif stored and self._container is None and not self._deaf:
+                self._deaf = True
+                raise InvalidInput(
+                    f"found audio that begins with {data[:4].hex()}, expected the start of a "
+                    f"{self._settings.format} stream"
+                )
+        if self._deaf:
+            return
+        if self._container is not None and (stored or message.sniff):
+            async for samples in self._decode_container(self._container, data):
+                yield samples
+            return
+        rate_hz = self._settings.rate_hz if self._settings.format == "pcm16" else 8_000
+        width = 2 if self._settings.format == "pcm16" else 1
+        size = max(width, int(_PIECE_S * rate_hz) * width)
+        for start in range(0, len(data), size):
+            yield self._resample(self._samples(data[start : start + size]), rate_hz)
+
+    async def _decode_container(self, container: ContainerDecoder, data: bytes) -> AsyncIterator[NDArray[np.float32]]:
+        try:
+            async for samples in container.feed(data):
+                yield samples
+        except InvalidInput:
+            self.close()
+            self._deaf = True
+            raise
+
+    def _samples(self, data: bytes) -> NDArray[np.float32]:
+        """Return float32 of bytes in the session's format; half a sample waits for its other half."""
+        if self._settings.format == "pcmu":
+            return decode_ulaw(data)
+        if self._settings.format == "pcma":
+            return decode_alaw(data)
+        data = self._odd + data
+        whole = len(data) & ~1
+        self._odd = data[whole:]
+        return np.frombuffer(data, "<i2", count=whole // 2).astype(np.float32) / np.float32(32_768)
+
+    def _resample(self, samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        if rate_hz != self._resampler_hz:
+            try:
+                self._resampler = Resampler(rate_hz, self._rate_hz)
+            except ValueError as error:
+                raise InvalidInput(str(error), code="invalid_sample_rate") from error
+            self._resampler_hz = rate_hz
+        return self._resampler.push(samples)

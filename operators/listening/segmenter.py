@@ -1,0 +1,272 @@
+"""When an utterance begins and ends, as a pure state machine: probabilities of speech in, events out.
+
+Theory of operation. Audio arrives in pieces of any size and is kept in a `Recording`; the judge (Silero) is asked about
+every full 512 samples, at positions that depend on the session's length alone. All decisions are functions of those
+positions, so the same audio gives the same events however it was cut.
+
+    silent --(probability >= threshold)--> speaking       starts `prefix` earlier, never before the last cut
+    speaking --(below threshold - 0.15 for `silence`)--> silent       the utterance is closed
+    speaking --(longer than `longest`)--> speaking        cut at the least voiced frame of the last seconds
+    silent --(nobody spoke for `idle_timeout`)--> silent  a timeout event, and the wait starts again
+
+Without turn detection nothing is judged: the client commits; what grows beyond `longest` is committed for it, so that
+memory stays bounded and no word is lost. Hysteresis as in Silero's own VADIterator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.listening.recording import Recording
+from pipeline.payload.audio import (
+    Cleared,
+    Committed,
+    IdleTimeout,
+    SpeechProblem,
+    SpeechSettings,
+    SpeechStarted,
+    SpeechStopped,
+    TurnDetection,
+    Utterance,
+)
+
+RATE_HZ: Final = 16_000
+FRAME: Final = 512
+HYSTERESIS: Final = 0.15
+"""Speech that has begun ends only this far below the threshold."""
+SHORTEST_COMMIT_MS: Final = 100
+"""As in the realtime API: a commit of less is an error."""
+
+_CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame
+
+SegmenterEvent = SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
+
+
+class Judge(Protocol):
+    """Says how likely speech is in the next frame of a stream."""
+
+    def probability(self, frame: NDArray[np.float32]) -> float:
+        """Return 0 to 1 for 512 samples."""
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What does not depend on the session. partial_s: speech between two partial utterances; None: no partials."""
+
+    longest_s: float = 30.0
+    longest_manual_s: float = 120.0
+    partial_s: float | None = 0.3
+
+
+def effective(settings: SpeechSettings, defaults: TurnDetection) -> SpeechSettings:
+    """Fill what the client left open with the step's defaults."""
+    turns = settings.turn_detection
+    if turns is None:
+        return settings
+    filled = TurnDetection(
+        threshold=defaults.threshold if turns.threshold is None else turns.threshold,
+        prefix_padding_ms=defaults.prefix_padding_ms if turns.prefix_padding_ms is None else turns.prefix_padding_ms,
+        silence_duration_ms=(
+            defaults.silence_duration_ms if turns.silence_duration_ms is None else turns.silence_duration_ms
+        ),
+        idle_timeout_ms=defaults.idle_timeout_ms if turns.idle_timeout_ms is None else turns.idle_timeout_ms,
+    )
+    return replace(settings, turn_detection=filled)
+
+
+class Segmenter:
+    """One session's utterances. Every method yields the events in order; iterate to the end."""
+
+    def __init__(self, judge: Judge, settings: SpeechSettings, new_id: Callable[[], str], limits: Limits) -> None:
+        """Listen under `settings`, whose turn detection is complete (see `effective`)."""
+        self._judge = judge
+        self._settings = settings
+        self._new_id = new_id
+        self._limits = limits
+        self._audio = Recording()
+        self._judged = 0  # position up to which frames were judged
+        self._floor = 0  # what lies before is committed or thrown away
+        self._quiet_since = 0  # for the idle timeout
+        self._speech: _Speech | None = None
+        self._manual_id: str | None = None
+        self._partial_at = 0  # position of the last partial of a manual utterance
+
+    def configure(self, settings: SpeechSettings) -> Iterator[SegmenterEvent]:
+        """Go on under new settings; speech in progress is closed first if turn detection goes away."""
+        if settings.turn_detection is None and self._speech is not None:
+            yield from self._close(self._audio.end)
+        if settings.turn_detection is not None and self._settings.turn_detection is None:
+            self._judged = self._quiet_since = self._audio.end
+            self._judge.reset()
+        self._settings = settings
+
+    def push(self, samples: NDArray[np.float32]) -> Iterator[SegmenterEvent]:
+        """Take samples at 16 kHz, any number."""
+        self._audio.append(samples)
+        if self._settings.turn_detection is None:
+            yield from self._grow_manually()
+            return
+        while self._audio.end - self._judged >= FRAME:
+            frame = self._audio.slice(self._judged, self._judged + FRAME)
+            self._judged += FRAME
+            yield from self._judge_frame(self._judge.probability(frame), self._settings.turn_detection)
+        self._forget()
+
+    def commit(self, ref: str | None = None) -> Iterator[SegmenterEvent]:
+        """Close the utterance by hand, with everything buffered."""
+        start = self._speech.start if self._speech else max(self._floor, self._audio.start)
+        if _ms(self._audio.end - start) < SHORTEST_COMMIT_MS:
+            found = _ms(self._audio.end - start)
+            yield SpeechProblem(
+                message=f"Error committing input audio buffer: buffer too small. Found {found:.0f} ms of audio, "
+                f"expected at least {SHORTEST_COMMIT_MS} ms.",
+                code="input_audio_buffer_commit_empty",
+                ref=ref,
+            )
+            return
+        utterance_id = self._speech.id if self._speech else self._manual_id or self._new_id()
+        self._speech = None
+        yield from self._finish(utterance_id, start, self._audio.end)
+
+    def clear(self) -> Iterator[SegmenterEvent]:
+        """Throw away everything buffered."""
+        utterance_id = self._speech.id if self._speech else self._manual_id
+        self._speech = self._manual_id = None
+        self._floor = self._judged = self._quiet_since = self._audio.end
+        self._judge.reset()
+        self._forget()
+        yield Cleared(utterance_id)
+
+    def flush(self) -> Iterator[SegmenterEvent]:
+        """Close speech in progress: the session ends. What nobody committed by hand is not an utterance."""
+        if self._speech is not None:
+            yield from self._close(self._audio.end)
+
+    @property
+    def kept_samples(self) -> int:
+        """How much audio is in memory."""
+        return self._audio.end - self._audio.start
+
+    def _judge_frame(self, probability: float, turns: TurnDetection) -> Iterator[SegmenterEvent]:
+        threshold = turns.threshold or 0.0
+        now = self._judged
+        if self._speech is None:
+            if probability >= threshold:
+                yield self._start(now - FRAME, turns)
+            elif turns.idle_timeout_ms is not None and _ms(now - self._quiet_since) >= turns.idle_timeout_ms:
+                yield IdleTimeout(self._new_id(), _ms(self._quiet_since), _ms(now))
+                self._quiet_since = now
+            return
+        speech = self._speech
+        speech.probabilities.append(probability)
+        silence = _samples(turns.silence_duration_ms or 0)
+        if probability >= threshold:
+            speech.silent_since = None
+        elif probability < max(threshold - HYSTERESIS, 0.01) and speech.silent_since is None:
+            speech.silent_since = now - FRAME
+        if speech.silent_since is not None and now - speech.silent_since >= silence:
+            yield from self._close(now)
+        elif now - speech.start >= self._limits.longest_s * RATE_HZ:
+            yield from self._cut(speech, now)
+        elif now - speech.partial_at >= self._pace(speech.partial_at - speech.start):
+            speech.partial_at = now
+            yield self._utterance(speech.id, speech.start, now, final=False)
+
+    def _start(self, voiced: int, turns: TurnDetection) -> SpeechStarted:
+        start = max(self._floor, self._audio.start, voiced - _samples(turns.prefix_padding_ms or 0))
+        self._speech = _Speech(self._new_id(), start, voiced)
+        return SpeechStarted(self._speech.id, _ms(start))
+
+    def _cut(self, speech: _Speech, now: int) -> Iterator[SegmenterEvent]:
+        """Close an endless utterance at its least voiced recent frame and begin the next one there."""
+        recent = list(speech.probabilities)
+        behind = len(recent) - 1 - int(np.argmin(recent))
+        at = max(speech.start + FRAME, now - behind * FRAME)
+        yield SpeechStopped(speech.id, _ms(at))
+        yield from self._finish(speech.id, speech.start, at)
+        silent_since, self._speech = speech.silent_since, _Speech(self._new_id(), at, at)
+        if silent_since is not None and silent_since >= at:
+            self._speech.silent_since = silent_since
+        yield SpeechStarted(self._speech.id, _ms(at))
+
+    def _close(self, end: int) -> Iterator[SegmenterEvent]:
+        speech, self._speech = self._speech, None
+        if speech is not None:
+            yield SpeechStopped(speech.id, _ms(end))
+            yield from self._finish(speech.id, speech.start, end)
+
+    def _finish(self, utterance_id: str, start: int, end: int) -> Iterator[SegmenterEvent]:
+        self._manual_id = None
+        self._floor = self._quiet_since = end
+        yield Committed(utterance_id, _ms(start), _ms(end))
+        if self._settings.model is not None:
+            yield self._utterance(utterance_id, start, end, final=True)
+        self._forget()
+
+    def _grow_manually(self) -> Iterator[SegmenterEvent]:
+        longest = int(self._limits.longest_manual_s * RATE_HZ)
+        while True:
+            start = max(self._floor, self._audio.start)
+            if self._manual_id is None:
+                self._manual_id, self._partial_at = self._new_id(), start
+            partial = self._partial_at + self._pace(self._partial_at - start)
+            if partial <= min(self._audio.end, start + longest - 1):
+                self._partial_at = int(partial)
+                if self._settings.model is not None:
+                    yield self._utterance(self._manual_id, start, self._partial_at, final=False)
+            elif self._audio.end - start >= longest:
+                yield from self._finish(self._manual_id, start, start + longest)
+            else:
+                return
+
+    def _pace(self, length: int) -> float:
+        """Return after how many more samples the next partial is due: ever rarer, so that their cost stays linear."""
+        if self._limits.partial_s is None or self._settings.model is None:
+            return math.inf
+        return max(self._limits.partial_s * RATE_HZ, length // 16)
+
+    def _utterance(self, utterance_id: str, start: int, end: int, *, final: bool) -> Utterance:
+        samples = self._audio.slice(start, end)
+        return Utterance(utterance_id, samples, _ms(start), _ms(end), final=final, settings=self._settings)
+
+    def _forget(self) -> None:
+        """Keep only what an utterance may still need: its own audio, or the padding before the next one."""
+        turns = self._settings.turn_detection
+        if turns is None:
+            self._audio.forget(self._floor)
+        elif self._speech is not None:
+            self._audio.forget(self._speech.start)
+        else:
+            padding = max(_samples(turns.prefix_padding_ms or 0), _samples(SHORTEST_COMMIT_MS))
+            self._audio.forget(max(self._floor, self._judged - padding))
+
+
+class _Speech:
+    """An utterance in progress."""
+
+    __slots__ = ("id", "partial_at", "probabilities", "silent_since", "start")
+
+    def __init__(self, utterance_id: str, start: int, voiced: int) -> None:
+        self.id = utterance_id
+        self.start = start
+        self.partial_at = voiced
+        self.silent_since: int | None = None
+        self.probabilities: deque[float] = deque(maxlen=int(_CUT_WINDOW_S * RATE_HZ / FRAME))
+
+
+def _ms(samples: int) -> int:
+    return samples * 1000 // RATE_HZ
+
+
+def _samples(milliseconds: int) -> int:
+    return milliseconds * RATE_HZ // 1000

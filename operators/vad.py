@@ -1,0 +1,98 @@
+"""Find the utterances in a session's audio."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, Final
+
+from inference.vad import VoiceModel
+from operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
+from pipeline.component import Context, operator
+from pipeline.item import END_OF_KEY, Item
+from pipeline.payload.audio import AudioFrame, Clear, Commit, SpeechEvent, SpeechSettings, SpeechSignal, TurnDetection
+from pipeline.units import Duration
+
+_BREATH: Final = 8_000  # samples judged (about 1 ms of work) before other sessions get a turn
+
+
+def new_utterance_id() -> str:
+    """Return an id as the realtime API's items have them."""
+    return f"item_{secrets.token_hex(10)}"
+
+
+@operator
+class Vad:
+    """Find the utterances in a session's audio with Silero VAD (the realtime API's `server_vad`).
+
+    In: decoded audio (float32 mono, 16 kHz) and the session's settings, commits and clears, one session a stream.
+    Out: speech started and stopped, committed, idle timeouts, and utterances: growing partials (final false) every
+    `partial` of speech, ever rarer as they grow, then the whole (final true). Settings pass on, completed with this
+    step's defaults. The same audio gives the same events however it was cut.
+    Args: threshold, silence, padding: what a session gets that asks for nothing else: probability 0 to 1 at which
+    speech begins (it ends 0.15 lower), silence that ends it, audio kept from before it. longest: utterances are cut at
+    this length, at their least voiced place; longest_manual: the same where the client commits by itself. partial: 0
+    for none.
+    Raises: nothing; a commit of less than 100 ms of audio yields a problem and the session goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.5,
+        silence: Duration = 0.5,
+        padding: Duration = 0.3,
+        partial: Duration = 0.3,
+        longest: Duration = 30.0,
+        longest_manual: Duration = 120.0,
+    ) -> None:
+        """Take the defaults for sessions that do not say."""
+        if not 0.0 <= threshold <= 1.0:
+            raise ValueError(f"found threshold {threshold}, expected a probability from 0 to 1")
+        self.defaults = TurnDetection(
+            threshold=threshold,
+            prefix_padding_ms=round(padding * 1000),
+            silence_duration_ms=round(silence * 1000),
+        )
+        self.limits = Limits(longest_s=longest, longest_manual_s=longest_manual, partial_s=partial or None)
+        self._model: VoiceModel | None = None
+        self.new_id: Callable[[], str] = new_utterance_id
+
+    async def open(self, context: Context) -> None:
+        """Compile the model; one for all sessions."""
+        del context
+        self._model = await asyncio.to_thread(VoiceModel)
+
+    async def __call__(self, stream: AsyncIterator[Item[SpeechSignal]]) -> AsyncIterator[Item[SpeechEvent]]:
+        """Follow one session from its first item to END_OF_KEY."""
+        model = self._model or VoiceModel()
+        settings = effective(SpeechSettings(turn_detection=TurnDetection()), self.defaults)
+        segmenter = Segmenter(model.stream(), settings, self.new_id, self.limits)
+        breath = 0
+        async for item in stream:
+            for event in self._react(segmenter, item.value):
+                yield item.derive(event)
+            breath += len(item.value.samples) if isinstance(item.value, AudioFrame) else 0
+            if breath >= _BREATH:
+                breath = 0
+                await asyncio.sleep(0)
+
+    def _react(self, segmenter: Segmenter, value: Any) -> Iterable[SpeechEvent]:  # END_OF_KEY and other steps' too
+        match value:
+            case AudioFrame():
+                return segmenter.push(value.samples)
+            case SpeechSettings():
+                return self._configure(segmenter, effective(value, self.defaults))
+            case Commit():
+                return segmenter.commit(value.ref)
+            case Clear():
+                return segmenter.clear()
+            case _ if value is END_OF_KEY:
+                return segmenter.flush()
+            case _:
+                return (value,)
+
+    def _configure(self, segmenter: Segmenter, settings: SpeechSettings) -> Iterator[SegmenterEvent | SpeechSettings]:
+        yield from segmenter.configure(settings)
+        yield settings
