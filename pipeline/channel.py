@@ -2,9 +2,9 @@
 
 Theory of operation. One deque holds the items in order of arrival. A second index, by key, exists only to find the
 oldest item of a key in O(1) when the bound holds for each key alone, so that one flooding session costs nobody else
-an item. An item that is cancelled or dropped while it waits is settled on the spot: its place is free at once, and the dead
-entry is skipped when its turn comes. The reader takes everything that waits before it sleeps, so a burst costs one
-wake-up (measured: 0.2 to 1.7 us an item against 2.2 to 8.5 with asyncio.Queue).
+an item. An item that is cancelled or dropped while it waits is settled on the spot: its place is free at once, and
+the dead entry is skipped when its turn comes. The reader takes everything that waits before it sleeps, so a burst
+costs one wake-up (measured: 0.2 to 1.7 us an item against 2.2 to 8.5 with asyncio.Queue).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Channel(Generic[T]):
         return self._waiting * self._seconds_per_item
 
     def put_nowait(self, item: Item[T]) -> None:
-        """Add an item or refuse it: `Overloaded`, with the ETA, where the policy drops nothing; `Unavailable` if closed."""
+        """Add an item or refuse it: `Overloaded`, with the ETA, unless the policy drops; `Unavailable` if closed."""
         self._admit(item)
         self._refuse_if_closed(item)
         if not self._make_room(item):

@@ -38,6 +38,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 Role = Literal["source", "operator", "sink"]
 MARK = "__fastembed_component__"
+THREAD_MARK = "__fastembed_thread__"
 
 
 class Batch(list[T], Generic[T]):
@@ -161,8 +162,8 @@ class Spec:
     """A component as its signature describes it.
 
     factory: the function or class. in_type, out_type: the payload types (Any where the signature does not say).
-    kind: for operators. wants_item: whether it takes items rather than values. options: its keyword parameters;
-    primary: the name of the option that a bare YAML scalar sets (`folder: inbox`), if any.
+    kind: for operators. wants_item: whether it takes items rather than values. in_thread: it blocks.
+    options: its keyword parameters; primary: the option that a bare YAML scalar sets (`folder: inbox`), if any.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Spec:
     kind: Kind | None
     wants_item: bool
     is_async: bool
+    in_thread: bool
     options: dict[str, inspect.Parameter]
     hints: dict[str, Any]
     primary: str | None
@@ -181,6 +183,12 @@ class Spec:
 
 def operator(target: C) -> C:
     """Mark a function or class as an operator; its module's name, or its own in a plug-in, is its name in the YAML."""
+    return _mark(target, "operator")
+
+
+def threaded_operator(target: C) -> C:
+    """Mark a plain function that blocks, or computes for more than a millisecond: it runs in a worker thread."""
+    setattr(target, THREAD_MARK, True)
     return _mark(target, "operator")
 
 
@@ -228,6 +236,7 @@ def describe(target: Callable[..., Any], name: str) -> Spec:
         hints={k: v for k, v in hints.items() if k in options},
         primary=primary,
         doc=inspect.getdoc(target) or "",
+        in_thread=getattr(target, THREAD_MARK, False),
         **flow,
     )
 

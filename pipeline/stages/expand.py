@@ -1,0 +1,50 @@
+"""One item to many by a plain generator function, inline: no task, no queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from time import perf_counter
+from typing import Any
+
+from aiostream import pipable_operator, streamcontext
+
+from pipeline.item import END_OF_KEY, Item, Outcome
+from pipeline.step import Step
+
+
+@pipable_operator
+async def expand(source: AsyncIterable[Item[Any]], step: Step) -> AsyncIterator[Item[Any]]:
+    """Yield one derived item for each output; the input is filtered if there is none."""
+    loop_time = asyncio.get_running_loop().time
+    stats = step.stats
+    async with streamcontext(source) as items:
+        async for item in items:
+            if item.value is END_OF_KEY:
+                yield item
+                continue
+            stats.items_in += 1
+            if step.skips(item, loop_time()):
+                continue
+            started, count = perf_counter(), 0
+            try:
+                applies = step.applies(item)
+                outputs = iter(step.call(item if step.wants_item else item.value) if applies else ())
+                while (value := next(outputs, _NOTHING)) is not _NOTHING:
+                    count += 1
+                    stats.items_out += 1
+                    yield item.derive(value)
+            except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
+                if step.fail(item, error):
+                    yield item
+                continue
+            stats.latency.observe(perf_counter() - started)
+            if not applies:
+                yield item
+            elif count:
+                item.settle(Outcome.FILTERED)
+            else:
+                step.filtered(item)
+
+
+_NOTHING = object()

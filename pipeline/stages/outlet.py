@@ -1,0 +1,112 @@
+"""Where concurrent workers' outputs become one stream again.
+
+With order strict each unit of work holds a ticket; outputs leave in the order of the tickets: those of the first
+unfinished ticket at once, those of later ones when their turn comes. Otherwise outputs leave as they come. A worker
+that is ahead of a slow consumer waits in `put`: backpressure reaches the work itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pipeline.item import Item
+
+
+class Outlet(AsyncIterator[Item[Any]]):
+    """A bounded meeting point of many writers and one reader; `capacity` items a ticket, or in all without tickets."""
+
+    def __init__(self, *, strict: bool, capacity: int) -> None:
+        self._strict = strict
+        self._capacity = capacity
+        self._ready: deque[Item[Any]] = deque()
+        self._held: dict[int, deque[Item[Any]]] = {}
+        self._closed_tickets: set[int] = set()
+        self._next_ticket = 0
+        self._head = 0
+        self._finished = False
+        self._error: BaseException | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writers: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._ready) + sum(map(len, self._held.values()))
+
+    @property
+    def open_tickets(self) -> int:
+        """Return how many units of work have not left yet: under way, waiting, or finished before their turn."""
+        return self._next_ticket - self._head
+
+    def ticket(self) -> int:
+        """Draw the next number."""
+        self._next_ticket += 1
+        return self._next_ticket - 1
+
+    async def put(self, ticket: int, item: Item[Any]) -> None:
+        """Hand out one output of the ticket's work; waits while the consumer is behind."""
+        while True:
+            queue = self._queue(ticket)
+            if len(queue) < self._capacity:
+                break
+            writer = asyncio.get_running_loop().create_future()
+            self._writers.append(writer)
+            await writer
+        queue.append(item)
+        if queue is self._ready:
+            self._wake_reader()
+
+    def close(self, ticket: int) -> None:
+        """Say that the ticket's work has no more outputs."""
+        if not self._strict:
+            self._head += 1  # only the count matters: tickets without order
+            return
+        self._closed_tickets.add(ticket)
+        while self._head in self._closed_tickets:
+            self._closed_tickets.discard(self._head)
+            self._head += 1
+            self._ready.extend(self._held.pop(self._head, ()))
+        self._wake_reader()
+        self._wake_writers()
+
+    def finish(self) -> None:
+        """End the stream after what is ready."""
+        self._finished = True
+        self._wake_reader()
+
+    def fail(self, error: BaseException) -> None:
+        """End the stream with an error: the stage itself is broken, not an item."""
+        self._error = self._error or error
+        self._wake_reader()
+
+    async def __anext__(self) -> Item[Any]:
+        while not self._ready:
+            if self._error is not None:
+                raise self._error
+            if self._finished:
+                raise StopAsyncIteration
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        item = self._ready.popleft()
+        if self._writers:
+            self._wake_writers()
+        return item
+
+    def _queue(self, ticket: int) -> deque[Item[Any]]:
+        if not self._strict or ticket == self._head:
+            return self._ready
+        return self._held.setdefault(ticket, deque())
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _wake_writers(self) -> None:
+        while self._writers:
+            writer = self._writers.popleft()
+            if not writer.done():
+                writer.set_result(None)

@@ -1,0 +1,189 @@
+"""One unit of work of each kind of operator, for `dispatch`: call it, hand out what comes back, end what does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from pipeline.component import Batch, Kind
+from pipeline.errors import Expired
+from pipeline.item import END_OF_KEY, Item, Outcome
+from pipeline.stages.dispatch import Emit, Work
+from pipeline.step import Step
+
+
+def work_of(step: Step) -> Work:
+    """Return what one worker of this step does."""
+    if step.kind is Kind.BATCH:
+        return _batch(step)
+    if step.kind is Kind.EXPAND:
+        return _one(step, _expand_in_thread if step.in_thread else _expand_stream)
+    return _one(step, _replace)
+
+
+def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) -> Work:
+    """Wrap the work on one item: what passes by, what fails."""
+
+    async def work(items: list[Item[Any]], emit: Emit) -> None:
+        item = items[0]
+        if item.value is END_OF_KEY:
+            await emit(item)
+            return
+        try:
+            if step.applies(item):
+                await apply(step, item, emit)
+                return
+        except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
+            if not step.fail(item, error):
+                return
+        await emit(item)
+
+    return work
+
+
+async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
+    """One in, one out: a coroutine function, or a plain function in a thread."""
+    argument = item if step.wants_item else item.value
+    call: Callable[[], Awaitable[Any]] = (
+        (lambda: asyncio.to_thread(step.call, argument)) if step.in_thread else (lambda: step.call(argument))
+    )
+    result = await step.attempt(call)
+    if result is None:
+        step.filtered(item)
+        return
+    item.value = result
+    await emit(item)
+
+
+async def _expand_in_thread(step: Step, item: Item[Any], emit: Emit) -> None:
+    """One in, many out: a generator that blocks; all of its outputs are made before the first goes on."""
+    argument = item if step.wants_item else item.value
+    outputs = await step.attempt(lambda: asyncio.to_thread(lambda: list(step.call(argument))))
+    await emit_all(item, outputs, emit)
+
+
+async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
+    """One in, many out, each as soon as it is there. Tried again only while nothing has gone on yet."""
+    argument = item if step.wants_item else item.value
+    count = 0
+
+    async def run() -> None:
+        nonlocal count
+        try:
+            async with aclosing(_as_async(step.call(argument))) as outputs:
+                async for value in _paced(step, outputs):
+                    count += 1
+                    await emit(item.derive(value))
+        except Exception as error:
+            if count:
+                raise _BrokenOff(error) from error
+            raise
+
+    try:
+        await step.attempt(run)
+    except _BrokenOff as broken:
+        raise broken.cause from None
+    if count:
+        item.settle(Outcome.FILTERED)
+    else:
+        step.filtered(item)
+
+
+class _BrokenOff(Expired):
+    """Outputs have gone on: trying again would repeat them. It is an `Expired`, which `attempt` never retries."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("broken off")
+        self.cause = cause
+
+
+async def _as_async(outputs: Any) -> AsyncGenerator[Any, None]:
+    """Iterate over an iterator of either kind."""
+    if hasattr(outputs, "__aiter__"):
+        async with aclosing(outputs) as stream:
+            async for value in stream:
+                yield value
+    else:
+        for value in outputs:
+            yield value
+
+
+async def _paced(step: Step, outputs: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Bound the wait for the first output, and between two."""
+    times = step.plan.timeouts
+    limit_s, what = times.first_s, "a first output"
+    while True:
+        scope = asyncio.timeout(limit_s)
+        try:
+            async with scope:
+                value = await anext(outputs)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise Expired(f"{step.id}: found nothing for {limit_s:g} s, expected {what} within its timeout") from error
+        yield value
+        limit_s, what = times.idle_s, "another output"
+
+
+async def emit_all(item: Item[Any], values: Iterable[Any], emit: Emit) -> None:
+    """Hand out several outputs of one item and end it; no output: it is filtered."""
+    for value in values:
+        await emit(item.derive(value))
+    item.settle(Outcome.FILTERED)
+
+
+def _batch(step: Step) -> Work:
+    """Many in, as many out; an exception among the results fails its item alone, a raised one fails the batch."""
+
+    async def work(items: list[Item[Any]], emit: Emit) -> None:
+        chosen = [item for item in items if item.value is not END_OF_KEY and _chosen(step, item)]
+        if chosen:
+            arguments = Batch(chosen if step.wants_item else [item.value for item in chosen])
+            try:
+                results = await step.attempt(lambda: _call_batch(step, arguments))
+            except Exception as error:  # noqa: BLE001 - the runner, as in `_one`
+                results = [error] * len(chosen)
+            for item, result in zip(chosen, results, strict=True):
+                _settle_result(step, item, result)
+        for item in items:
+            if item.live:
+                await emit(item)
+
+    return work
+
+
+def _chosen(step: Step, item: Item[Any]) -> bool:
+    """Evaluate `if` for one item of a batch."""
+    try:
+        return step.applies(item)
+    except Exception as error:  # noqa: BLE001 - the runner, as in `_one`
+        step.fail(item, error)
+        return False
+
+
+async def _call_batch(step: Step, arguments: Batch[Any]) -> list[Any]:
+    results: list[Any] = list(
+        await asyncio.to_thread(step.call, arguments) if step.in_thread else await _maybe(step.call(arguments))
+    )
+    if len(results) != len(arguments):
+        raise ValueError(f"found {len(results)} results for {len(arguments)} inputs, expected one each")
+    return results
+
+
+async def _maybe(result: Any) -> Any:  # a coroutine or a value
+    return await result if asyncio.iscoroutine(result) else result
+
+
+def _settle_result(step: Step, item: Item[Any], result: Any) -> None:
+    if isinstance(result, Exception):
+        step.fail(item, result)
+    elif item.ack.cancelled:
+        step.cancelled(item)
+    elif result is None:
+        step.filtered(item)
+    else:
+        item.value = result

@@ -1,0 +1,138 @@
+"""One operator at work: how it is called, tried again, given up, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pipeline.component import Kind
+from pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFailed
+from pipeline.item import Item, Outcome
+from pipeline.observe import StageStats
+from pipeline.plan import StepPlan
+
+T = TypeVar("T")
+log = logging.getLogger("fastembed.pipeline")
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Say how an item that ended with this error ended."""
+    if isinstance(error, Expired):
+        return Outcome.EXPIRED
+    if isinstance(error, ItemError) and not isinstance(error, StepFailed):
+        return Outcome.REJECTED
+    return Outcome.FAILED
+
+
+class Step:
+    """A planned operator with its callable, its numbers and the rules for when it fails.
+
+    call: the operator itself, taking what its kind takes. plain: whether it is called with the bare value and
+    unconditionally (the fast case of a fused run).
+    """
+
+    __slots__ = ("_random", "call", "config_hash", "id", "in_thread", "kind", "plain", "plan", "stats", "wants_item")
+
+    def __init__(
+        self,
+        plan: StepPlan,
+        call: Callable[..., Any],
+        stats: StageStats,
+        *,
+        config_hash: str = "",
+        rng: random.Random | None = None,
+    ) -> None:
+        assert plan.component.kind is not None  # noqa: S101 - sources and sinks never become steps
+        self.plan = plan
+        self.id = plan.id
+        self.call = call
+        self.stats = stats
+        self.kind: Kind = plan.component.kind
+        self.wants_item = plan.component.wants_item
+        self.in_thread = plan.component.in_thread
+        self.plain = plan.condition is None and not self.wants_item
+        self.config_hash = config_hash
+        self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
+
+    def applies(self, item: Item[Any]) -> bool:
+        """Evaluate the step's `if`."""
+        return self.plan.condition is None or bool(self.plan.condition.evaluate(item))
+
+    def skips(self, item: Item[Any], now: float) -> bool:
+        """End an item that nobody waits for any more: cancelled, or past its deadline."""
+        if item.ack.cancelled:
+            self._end(item, Outcome.CANCELLED, None)
+        elif item.deadline is not None and now > item.deadline:
+            late_s = now - item.deadline
+            self._end(item, Outcome.EXPIRED, Expired(f"{self.id}: found an item {late_s:.2f} s past its deadline"))
+        else:
+            return False
+        return True
+
+    def filtered(self, item: Item[Any]) -> None:
+        """End an item that the operator let drop."""
+        self._end(item, Outcome.FILTERED, None)
+
+    def cancelled(self, item: Item[Any]) -> None:
+        """End an item whose caller left."""
+        self._end(item, Outcome.CANCELLED, None)
+
+    def fail(self, item: Item[Any], cause: BaseException, attempts: int = 1) -> bool:
+        """End, skip or pass on an item whose operator raised, as `on_error` says; True: it goes on unchanged."""
+        error = (
+            cause
+            if isinstance(cause, ItemError)
+            else StepFailed(self.id, cause, attempts=attempts, config_hash=self.config_hash)
+        )
+        if self.plan.on_error == "fail":
+            self._end(item, outcome_of(error), error)
+            return False
+        self.stats.skipped += 1
+        log.warning("%s: %s", self.id, error, extra={"item": item.id, "request": item.trace, "step": self.id})
+        if self.plan.on_error == "skip":
+            self._end(item, Outcome.FILTERED, None)
+            return False
+        return True
+
+    async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await `call()` under the step's total timeout, again after an unexpected error while tries are left.
+
+        An `InvalidInput` or `Expired` would end the same way again and is not retried; the timeout bounds all tries.
+        """
+        total_s, retry = self.plan.timeouts.total_s, self.plan.retry
+        if total_s is None and retry.attempts == 0:
+            return await call()
+        scope = asyncio.timeout(total_s)
+        try:
+            async with scope:
+                return await self._tries(call)
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise Expired(f"{self.id}: found no result after {total_s:g} s, expected one within its timeout") from error
+
+    async def _tries(self, call: Callable[[], Awaitable[T]]) -> T:
+        retry = self.plan.retry
+        for attempt in range(retry.attempts + 1):
+            try:
+                return await call()
+            except (InvalidInput, Expired):
+                raise
+            except Exception as error:  # the runner: whatever an operator raises is this item's, not ours
+                if attempt == retry.attempts:
+                    if isinstance(error, ItemError):
+                        raise
+                    raise StepFailed(self.id, error, attempts=attempt + 1, config_hash=self.config_hash) from error
+                self.stats.retries += 1
+                delay_s = self._random.uniform(0, min(retry.max_s, retry.base_s * 2**attempt))
+                if isinstance(error, Overloaded) and error.retry_after_s is not None:
+                    delay_s = max(delay_s, error.retry_after_s)
+                await asyncio.sleep(delay_s)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _end(self, item: Item[Any], outcome: Outcome, error: BaseException | None) -> None:
+        self.stats.ended(outcome)
+        item.settle(outcome, error, self.id)
