@@ -1,0 +1,123 @@
+"""Read a file into a document: PDF, DOCX, PPTX, XLSX, HTML, MD, CSV, PNG, JPG.
+
+The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
+process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
+Importing this module is cheap; the process imports docling (3 to 5 s) while the pipeline starts.
+
+Why a file is refused (each error says what was found and what was expected; `code` names the reason):
+
+    code             error             found
+    empty_file       Unprocessable     0 bytes
+    missing_file     NotFound          nothing at the path any more
+    unreadable       Unprocessable     no permission to read
+    too_large        TooLarge          more bytes, cells or pixels than allowed; cells spread too far apart
+    archive_bomb     TooLarge          an Office file that unfolds to too much
+    unknown_format   UnsupportedMedia  a format that nothing here reads (old DOC, ODT, TIFF, a program, plain text ...)
+    format_mismatch  UnsupportedMedia  content that contradicts the name (a PDF called .docx)
+    encrypted        Unprocessable     a password
+    corrupt          Unprocessable     damage, truncation, or what its parser cannot make sense of
+    too_deep         Unprocessable     HTML or Markdown nested beyond reason
+    out_of_memory    TooLarge          a parser that needed more than `memory`
+    parser_died      Unprocessable     a parser that crashed or was killed
+    parse_timeout    Expired           no result within `limit`
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from operators.parsing.pool import WorkerPool
+from operators.parsing.worker import WorkerSettings
+from pipeline.component import Context, operator
+from pipeline.payload.document import Block, Document, File
+from pipeline.units import Duration, Size
+
+_CONVERTER: Final = "operators.parsing.convert:open_converter"
+_GIB: Final = 1 << 30
+_MIB: Final = 1 << 20
+
+
+@operator
+class Parse:
+    """Read a file into a document: Markdown, structure and blocks, in reading order; scanned pages by OCR on OpenVINO.
+
+    In: `File`. Out: `Document`, one a file.
+
+    Args:
+        ocr: `auto` reads pages that have no text of their own, `always` reads every page from its pixels, `never` none.
+        memory: address space of the parser process, 0: unlimited; a file that needs more is refused.
+        recycle: files until the parser process is replaced by a fresh one.
+        max_pages: of a PDF; the rest is left out and the document says so in its warnings. Default: all.
+        max_size: of a file.
+        max_cells: of a workbook or a CSV file.
+        limit: for one file, from when its parser is ready; the step's `timeout` counts the waiting, too.
+        threads: that OCR may use.
+
+    Raises: ItemError, see the table of this module.
+    """
+
+    workers = 1
+
+    def __init__(
+        self,
+        *,
+        ocr: Literal["auto", "never", "always"] = "auto",
+        memory: Size = 3 * _GIB,
+        recycle: Annotated[int, Field(gt=0)] = 50,
+        max_pages: Annotated[int, Field(gt=0)] | None = None,
+        max_size: Size = 200 * _MIB,
+        max_cells: Annotated[int, Field(gt=0)] = 300_000,
+        limit: Duration = 600.0,
+        threads: Annotated[int, Field(gt=0)] = 2,
+    ) -> None:
+        self._limit_s = limit or None
+        self._pool = WorkerPool(
+            WorkerSettings(
+                target=_CONVERTER,
+                options={
+                    "ocr": ocr,
+                    "max_pages": max_pages,
+                    "threads": threads,
+                    "file_bytes": max_size,
+                    "cells": max_cells,
+                },
+                memory_bytes=memory,
+                recycle=recycle,
+            )
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The parser processes alive now."""
+        return self._pool.pids
+
+    async def open(self, context: Context) -> None:  # noqa: ARG002 - the contract of a component
+        """Start a parser process; it imports its parsers in the background."""
+        self._pool.start()
+
+    async def __call__(self, file: File) -> Document:
+        """Return the document that `file` holds."""
+        answer = await self._pool.run({"path": str(file.path), "name": file.name}, limit_s=self._limit_s)
+        return to_document(file, answer)
+
+    async def close(self) -> None:
+        """End the parser processes and wait until they are gone."""
+        await self._pool.close()
+
+
+def to_document(file: File, answer: dict[str, Any]) -> Document:
+    """Return the document that a parser process's answer describes."""
+    return Document(
+        file=file,
+        title=answer["title"],
+        markdown=answer["markdown"],
+        structure=answer["structure"],
+        blocks=tuple(Block(kind, text, page, level) for kind, text, page, level in answer["blocks"]),
+        page_count=answer["page_count"],
+        parser=answer["parser"],
+        ocr_pages=answer["ocr_pages"],
+        parse_seconds=answer["parse_seconds"],
+        warnings=tuple(answer["warnings"]),
+    )

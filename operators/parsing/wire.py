@@ -1,0 +1,67 @@
+"""What goes over the pipe between the server and a parser process: length-prefixed JSON, nothing executable.
+
+A parser reads files that strangers wrote, so its answers are treated as such: JSON only (never pickle), bounded in size.
+A frame is a 4-byte big-endian length and that many bytes of JSON. The process first sends `Ready`, then answers each
+request with `{"value": {...}}` or `{"error": {"type", "message", "code"}}`, and says its memory in both.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import orjson
+
+from pipeline.errors import Expired, InvalidInput, ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
+
+LENGTH: Final = struct.Struct(">I")
+MAX_FRAME_BYTES: Final = 1 << 30
+
+_ERRORS: Final[dict[str, type[ItemError]]] = {
+    cls.__name__: cls for cls in (InvalidInput, TooLarge, UnsupportedMedia, Unprocessable, NotFound, Expired)
+}
+
+
+class BadFrame(ValueError):
+    """The other side does not speak this protocol."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Return the frame of a message. TooLarge if it is longer than a frame may be."""
+    body = orjson.dumps(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise TooLarge(
+            f"found {len(body):,} bytes of parsed document, expected at most {MAX_FRAME_BYTES:,}", code="too_large"
+        )
+    return LENGTH.pack(len(body)) + body
+
+
+def body_length(prefix: bytes) -> int:
+    """Return how many bytes follow the 4-byte prefix."""
+    length: int = LENGTH.unpack(prefix)[0]
+    if length > MAX_FRAME_BYTES:
+        raise BadFrame(f"found a frame of {length:,} bytes, expected at most {MAX_FRAME_BYTES:,}")
+    return length
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the message of a frame's body."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadFrame(f"found {body[:40]!r}, expected JSON") from error
+    if not isinstance(message, dict):
+        raise BadFrame(f"found a JSON {type(message).__name__}, expected an object")
+    return message
+
+
+def error_message(error: ItemError) -> dict[str, Any]:
+    """Return the wire form of an error."""
+    known = next((cls for cls in type(error).__mro__ if cls.__name__ in _ERRORS), Unprocessable)
+    return {"type": known.__name__, "message": error.message, "code": error.code}
+
+
+def to_error(message: dict[str, Any]) -> ItemError:
+    """Return the error that a wire form stands for."""
+    cls = _ERRORS.get(str(message.get("type")), Unprocessable)
+    return cls(str(message.get("message")), code=message.get("code"))

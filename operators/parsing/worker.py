@@ -1,0 +1,177 @@
+"""One parser process as the server sees it: started, asked, and killed without ever blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
+from pipeline.errors import Unavailable, Unprocessable
+
+_BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from operators.parsing.child import main; main(sys.argv[2])"
+_STDERR_TAIL_BYTES: Final = 2000
+# One document at a time uses one core or two; every further arena or pool thread only costs address space.
+_ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a parser process is made.
+
+    target: `module:function`, called once in the process with `options`; it returns what answers each request.
+    memory_bytes: the process's address space (RLIMIT_AS), 0: unlimited. nice: added to its priority, so that parsing
+    gives way to the server. recycle: documents until a fresh process takes over.
+    """
+
+    target: str
+    options: dict[str, Any] = field(default_factory=dict)
+    memory_bytes: int = 3 << 30
+    nice: int = 5
+    recycle: int = 50
+
+
+class Worker:
+    """One process, from start to kill; it answers one request at a time.
+
+    Its state is public for the pool: `served` requests, `busy_s` spent on them, `start_s` until it was ready (None
+    before), `rss_bytes` after the last request and `baseline_bytes` when it was ready.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Start the process; returns in milliseconds, long before the process is ready."""
+        self.settings = settings
+        self.served = 0
+        self.busy_s = 0.0
+        self.start_s: float | None = None
+        self.rss_bytes = self.baseline_bytes = 0
+        self._started_at = time.monotonic()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._hello: asyncio.Task[None] | None = None
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._pipe, theirs = socket.socketpair()
+        self._pipe.setblocking(False)
+        argument = {
+            "target": settings.target,
+            "options": settings.options,
+            "memory_bytes": settings.memory_bytes,
+            "nice": settings.nice,
+            "parent": os.getpid(),
+        }
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    async def ready(self) -> None:
+        """Wait until the process can answer; cancelling the wait leaves it intact. Unavailable: it could not start."""
+        if self.start_s is not None:
+            return
+        if self._hello is None:
+            self._hello = asyncio.get_running_loop().create_task(self._greet())
+        await asyncio.shield(self._hello)
+
+    async def _greet(self) -> None:
+        try:
+            hello = await self._receive()
+        except (OSError, EOFError, BadFrame) as error:
+            raise Unavailable(
+                f"the parser process did not start ({await self._last_words()}); expected it to load "
+                f"{self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB"
+            ) from error
+        self.start_s = time.monotonic() - self._started_at
+        self.rss_bytes = self.baseline_bytes = int(hello["rss"])
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to one request.
+
+        Raises the ItemError that the process answers with; Unprocessable if the process dies over it. After any
+        exception but such an answer, cancellation included, only `kill` may follow: `alive` may still be true.
+        """
+        await self.ready()
+        began = time.monotonic()
+        try:
+            _, writer = await self._connected()
+            writer.write(encode(request))
+            await writer.drain()
+            answer = await self._receive()
+        except (OSError, EOFError, BadFrame) as error:
+            raise Unprocessable(
+                f"found a document that its parser process did not survive ({await self._last_words()}), "
+                "expected one that can be parsed within its memory limit of "
+                f"{self.settings.memory_bytes >> 20:,} MiB",
+                code="parser_died",
+            ) from error
+        self.served += 1
+        self.busy_s += time.monotonic() - began
+        self.rss_bytes = int(answer["rss"])
+        if "error" in answer:
+            raise to_error(answer["error"])
+        value: dict[str, Any] = answer["value"]
+        return value
+
+    def kill(self) -> None:
+        """End the process now, whatever it does; idempotent. `reap` must follow."""
+        self._process.kill()
+        if self._streams is not None:
+            self._streams[1].close()
+
+    async def reap(self) -> None:
+        """Wait until the killed process is gone and all that it held is freed, so that no zombie stays."""
+        await asyncio.to_thread(self._process.wait)
+        if self._hello is not None:
+            await asyncio.wait([self._hello])  # the pipe's end ends it
+            if not self._hello.cancelled():
+                self._hello.exception()  # whoever waited for it has been told
+        if self._streams is None:
+            self._pipe.close()
+        else:
+            self._streams[1].close()
+            with contextlib.suppress(OSError):
+                await self._streams[1].wait_closed()
+        self._stderr.close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._streams is None:
+            self._streams = await asyncio.open_unix_connection(sock=self._pipe)
+        return self._streams
+
+    async def _receive(self) -> dict[str, Any]:
+        reader, _ = await self._connected()
+        prefix = await reader.readexactly(LENGTH.size)
+        body = await reader.readexactly(body_length(prefix))
+        return decode(body) if len(body) < 1 << 20 else await asyncio.to_thread(decode, body)
+
+    async def _last_words(self) -> str:
+        """Return how the process ended and the end of what it wrote to its standard error."""
+        self._process.kill()  # if it only broke the protocol
+        code = await asyncio.to_thread(self._process.wait)
+        ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
+        lines = [line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        telling = next((line for line in reversed(lines) if "Error" in line or "terminate" in line), None)
+        return f"{ended}: {telling[:300]}" if telling else ended
