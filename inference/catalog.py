@@ -1,0 +1,256 @@
+"""The models of this process: what `models:` declares, where their files are, and the loaded ones.
+
+`Models` is the resource that components ask for: `await context.resources.get(Models).get(name, "embedding")`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, overload
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from inference.devices import DeviceName, Devices, DevicesSection
+from inference.embedding.model import EmbeddingModel
+from inference.folders import BUILT_IN, Task, candidates, locate, recognise
+from pipeline.errors import ConfigError, ModelNotFound, Unavailable
+
+AUTO: Final = "auto"
+State = Literal["missing", "available", "loading", "ready"]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class ModelSpec(BaseModel):
+    """One entry of `models:`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    task: Task | None = Field(default=None, description="What it does; recognised from its files by default.")
+    origin: str = Field(alias="from", description="A folder (relative to this file), or a hub id that was pulled.")
+    on: Annotated[tuple[DeviceName, ...], BeforeValidator(_as_list)] = Field(
+        default=("cpu",), min_length=1, description="Devices, the preferred one first."
+    )
+    fallback: str | None = Field(default=None, description="The model to use instead when this one cannot serve.")
+    aliases: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        default=(), description="Other names that clients may use for it."
+    )
+
+
+ModelsSection = dict[str, ModelSpec]
+
+DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
+DEFAULTS: Final[Mapping[str, ModelSpec]] = {
+    DEFAULT_EMBEDDING: ModelSpec.model_validate(
+        {
+            "task": "embedding",
+            "from": f"{BUILT_IN}minilm",
+            "aliases": ["sentence-transformers/all-MiniLM-L6-v2"],
+        }
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A declared model: its spec, its folder (None: the files are missing) and its task (None: not recognised)."""
+
+    name: str
+    spec: ModelSpec
+    folder: Path | None
+    task: Task | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a list of models says about one. device, window (tokens) and dimensions are None until it is loaded."""
+
+    name: str
+    task: Task | None
+    state: State
+    aliases: tuple[str, ...] = ()
+    folder: Path | None = None
+    device: str | None = None
+    window: int | None = None
+    dimensions: int | None = None
+
+
+def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
+    """Check the `models:` and `devices:` sections of a configuration. ConfigError lists every problem."""
+    problems: list[str] = []
+    models: ModelsSection = _checked(ModelsSection, "models", sections, problems)
+    devices: DevicesSection = _checked(DevicesSection, "devices", sections, problems)
+    names = {*models, *DEFAULTS}
+    problems += [
+        f"models.{name}.fallback: found {spec.fallback!r}, expected one of {', '.join(sorted(names - {name}))}"
+        for name, spec in models.items()
+        if spec.fallback is not None and (spec.fallback not in names or spec.fallback == name)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return models, devices
+
+
+class Models:
+    """All declared models, loaded when first asked for and kept until `close`.
+
+    The built-in models are there unless the section declares their names otherwise.
+    """
+
+    def __init__(
+        self,
+        declared: Mapping[str, ModelSpec] | None = None,
+        *,
+        devices: Devices | None = None,
+        base: Path | None = None,
+    ) -> None:
+        """Declare models; `base` is the folder that relative paths in `from:` start from."""
+        self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
+        self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
+        self._base = base or Path.cwd()
+        self._loading: dict[str, asyncio.Task[EmbeddingModel]] = {}
+        self._closed = False
+        self.devices = devices or Devices()
+
+    @classmethod
+    def from_sections(cls, sections: Mapping[str, Any], base: Path, *, cache: Path | None = None) -> Models:
+        """Make the resource from a configuration's sections. ConfigError lists every problem."""
+        declared, limits = read_sections(sections)
+        return cls(declared, devices=Devices(limits, cache=cache), base=base)
+
+    def placed(self, task: Task | None = None) -> list[Placed]:
+        """Return the declared models, or those of one task, in the order of declaration."""
+        found = [self._place(name) for name in self._specs]
+        return [model for model in found if task is None or model.task == task]
+
+    def place(self, name: str, task: Task) -> Placed:
+        """Resolve a name, an alias or "auto" (the first declared model of the task whose files are there).
+
+        ModelNotFound names what is near, where files were looked for, and the command that gets them.
+        """
+        of_task = self.placed(task)
+        if name == AUTO:
+            present = next((model for model in of_task if model.folder), None)
+            if present or of_task:
+                return present or self._present(of_task[0])
+            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+        resolved = self._aliases.get(name, name)
+        if resolved not in self._specs:
+            raise ModelNotFound(self._unknown(name, task, of_task), param="model")
+        model = self._present(self._place(resolved))
+        if model.task != task:
+            raise ModelNotFound(f"found {name!r}, a model for {model.task}, expected one for {task}", param="model")
+        return model
+
+    @overload
+    async def get(self, name: str = AUTO, task: Literal["embedding"] = "embedding") -> EmbeddingModel: ...
+    @overload
+    async def get(self, name: str, task: Task) -> Any: ...
+    async def get(self, name: str = AUTO, task: Task = "embedding") -> Any:
+        """Return the loaded model; the first caller loads it, the others wait for the same load.
+
+        Raises ModelNotFound, or Unavailable after `close` or when none of its devices is there.
+        """
+        if self._closed:
+            raise Unavailable("the models are being closed: found a new request, expected none")
+        if task != "embedding":
+            raise ModelNotFound(f"found the task {task}, expected embedding: its engine loads its models itself")
+        model = self.place(name, task)
+        loading = self._loading.get(model.name)
+        if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
+            loading = self._loading[model.name] = asyncio.create_task(self._load(model), name=f"load {model.name}")
+        return await asyncio.shield(loading)
+
+    def loaded(self, name: str) -> EmbeddingModel | None:
+        """Return a model if it is loaded now."""
+        loading = self._loading.get(self._aliases.get(name, name))
+        usable = loading is not None and loading.done() and not loading.cancelled() and not loading.exception()
+        return loading.result() if loading and usable else None
+
+    async def warm(self, *names: str) -> None:
+        """Load these embedding models now, one after the other; without names, the one that "auto" means."""
+        for name in names or (AUTO,):
+            await self.get(name, "embedding")
+
+    def cards(self) -> list[Card]:
+        """Describe every declared model for a list of models."""
+        return [self._card(model) for model in self.placed()]
+
+    async def close(self) -> None:
+        """Load nothing more, serve what was admitted, free the models."""
+        self._closed = True
+        loads = list(self._loading.values())
+        for outcome in await asyncio.gather(*loads, return_exceptions=True):
+            if isinstance(outcome, EmbeddingModel):
+                await outcome.close()
+        self._loading.clear()
+
+    async def _load(self, model: Placed) -> EmbeddingModel:
+        folder = self._present(model).folder
+        if folder is None:  # pragma: no cover - _present raises
+            raise AssertionError
+        device = self.devices.choose(model.spec.on)
+
+        def load() -> EmbeddingModel:
+            loaded = EmbeddingModel(model.name, folder, self.devices, device)
+            loaded.warm()
+            return loaded
+
+        return await asyncio.to_thread(load)
+
+    def _place(self, name: str) -> Placed:
+        spec = self._specs[name]
+        folder = locate(spec.origin, self._base)
+        return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
+
+    def _present(self, model: Placed) -> Placed:
+        if model.folder:
+            return model
+        looked = ", ".join(map(str, candidates(model.spec.origin, self._base)))
+        raise ModelNotFound(
+            f"found no files of {model.name} in {looked}, expected a model folder: fastembed pull {model.name}",
+            param="model",
+        )
+
+    def _unknown(self, name: str, task: Task, of_task: Sequence[Placed]) -> str:
+        known = [model.name for model in of_task]
+        folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases)}
+        near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+        expected = ", ".join(near or known) or f"a model for {task}"
+        return f"found no model {name!r}, expected {expected}: declare it in `models:` and run fastembed pull {name}"
+
+    def _card(self, model: Placed) -> Card:
+        loaded = self.loaded(model.name)
+        if loaded:
+            state: State = "ready"
+        elif model.folder is None:
+            state = "missing"
+        else:
+            state = "loading" if model.name in self._loading else "available"
+        return Card(
+            name=model.name,
+            task=model.task,
+            state=state,
+            aliases=model.spec.aliases,
+            folder=model.folder,
+            device=loaded.device if loaded else None,
+            window=loaded.window if loaded else None,
+            dimensions=loaded.dimensions if loaded else None,
+        )
+
+
+def _checked(kind: Any, key: str, sections: Mapping[str, Any], problems: list[str]) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(sections.get(key) or {})
+    except ValidationError as error:
+        problems += [
+            f"{key}.{'.'.join(str(part) for part in problem['loc'])}: found {problem['input']!r}, {problem['msg']}"
+            for problem in error.errors()
+        ]
+        return {}
