@@ -13,22 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docling_core.types.doc import (
-    CodeItem,
-    ContentLayer,
-    DocItemLabel,
-    DoclingDocument,
-    FormulaItem,
-    GroupItem,
-    ListItem,
-    PictureItem,
-    RichTableCell,
-    SectionHeaderItem,
-    TableItem,
-    TextItem,
-    TitleItem,
-)
-from docling_core.types.doc.labels import GroupLabel
+from docling_core.types.doc.common.content_layer import ContentLayer
+from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.items.code import CodeItem
+from docling_core.types.doc.items.group import GroupItem
+from docling_core.types.doc.items.picture.picture import PictureItem
+from docling_core.types.doc.items.table.table import TableItem
+from docling_core.types.doc.items.table.table_data import RichTableCell
+from docling_core.types.doc.items.text import FormulaItem, ListItem, SectionHeaderItem, TextItem, TitleItem
+from docling_core.types.doc.labels import DocItemLabel, GroupLabel
 
 from operators.parsing.tables import grid_of, markdown_of
 from pipeline.payload.document import Block, BlockKind
@@ -42,8 +35,6 @@ _FURNITURE: Final = frozenset({DocItemLabel.PAGE_HEADER, DocItemLabel.PAGE_FOOTE
 _CHECKBOXES: Final = {DocItemLabel.CHECKBOX_SELECTED: "[x] ", DocItemLabel.CHECKBOX_UNSELECTED: "[ ] "}
 _INDENT: Final = "  "
 _FORMULA: Final = re.compile(r"\$\$.+\$\$", re.DOTALL)
-_SHEET: Final = "sheet: "
-"""How docling names the group of a workbook's sheet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +132,8 @@ class _Walk:
             yield from self.children(group)
             self._numbers.pop()
         else:
-            if group.label in (GroupLabel.SHEET, GroupLabel.SECTION) and group.name.startswith(_SHEET):
-                name = group.name.removeprefix(_SHEET)
-                yield Piece(Block("heading", name, self._first_page(group), 1), name)
+            if group.label == GroupLabel.SHEET:
+                yield Piece(Block("heading", group.name, self._first_page(group), 1), group.name)
             yield from self.children(group)
 
     def _first_page(self, node: Any) -> int | None:

@@ -6,12 +6,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pypdfium2
-from docling_core.types.doc import DoclingDocument
+from docling_core.types.doc.document import DoclingDocument
 
 from operators.parsing import limits as checks
 from operators.parsing.blocks import Piece, markdown, pieces_of, title_of
@@ -42,13 +42,13 @@ class Settings:
     ocr: OcrMode = "auto"
     max_pages: int | None = None
     threads: int = 2
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 def open_converter(options: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return what converts `{"path", "name"}`. Options: those of `Settings`, and of `Limits` beside them."""
     sys.setrecursionlimit(_RECURSION)
-    known = {field.name for field in fields(Limits)}
+    known = {limit.name for limit in fields(Limits)}
     limits = Limits(**{name: value for name, value in options.items() if name in known})
     rest = {name: value for name, value in options.items() if name not in known}
     converter = Converter(Settings(**rest, limits=limits))

@@ -70,8 +70,10 @@ _OTHERS: Final = (
     (b"SQLite format 3", "an SQLite database"),
     (b"%!PS", "a PostScript document"),
 )
-_HTML_START: Final = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S)
-_TAG: Final = re.compile(rb"<[a-z!/][^<>]{0,2000}>", re.I)
+_HTML_START: Final = re.compile(
+    rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
+_TAG: Final = re.compile(rb"<[a-z!/][^<>]{0,2000}>", re.IGNORECASE)
 _CONTROL: Final = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 
 
@@ -177,7 +179,7 @@ def _text(head: bytes, name: str, promised: Format | None) -> Format:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether it reads as UTF-8, UTF-16 with a byte order mark, or a single-byte encoding without control characters."""
+    """Whether it can be text: UTF-16 with a byte order mark, or bytes without control characters."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     return len(head.translate(None, _CONTROL)) == len(head)

@@ -23,7 +23,7 @@ _CELL: Final = re.compile(rb"<(?:[A-Za-z0-9]+:)?c(?=[\s>/])(?:[^>]*?\sr=\"([A-Z]
 _TAG: Final = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]*)[^<>]*?(/?)>")
 # Elements that HTML closes by itself: they never nest by being left open.
 _VOID: Final = frozenset(
-    b"area base br col embed hr img input link meta source track wbr p li dt dd tr td th option thead tbody tfoot".split()
+    b"area base br col dd dt embed hr img input link meta option p source tbody td tfoot th thead tr track wbr".split()
 )
 _QUOTES: Final = re.compile(rb"^[ \t]*((?:>[ \t]*)+)", re.MULTILINE)
 _ITEM: Final = re.compile(rb"^([ \t]*)(?:[-*+]|\d+[.)])[ \t]", re.MULTILINE)

@@ -35,9 +35,11 @@ class PageReader:
         found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # it expects BGR, as OpenCV has it
         if found.boxes is None or found.txts is None:
             return []
+        boxes = np.asarray(found.boxes, dtype=float)  # [lines, 4 corners, x and y]
+        corners = np.concatenate([boxes.min(axis=1), boxes.max(axis=1)], axis=1).tolist()
         return [
-            (text, (*(float(v) for v in box.min(axis=0)), *(float(v) for v in box.max(axis=0))), float(score))
-            for box, text, score in zip(np.asarray(found.boxes), found.txts, found.scores, strict=True)
+            (text, (left, top, right, bottom), float(score))
+            for text, (left, top, right, bottom), score in zip(found.txts, corners, found.scores, strict=True)
         ]
 
 

@@ -18,7 +18,7 @@ from docling.backend.msword_backend import MsWordDocumentBackend
 from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
-from docling_core.types.doc import DoclingDocument
+from docling_core.types.doc.document import DoclingDocument
 
 from operators.parsing.formats import Format
 from pipeline.errors import Unprocessable
@@ -37,7 +37,7 @@ def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
     """Return the document at `path`. Unprocessable says what its reader could not make of it."""
     input_format, reader = _READERS[format_]
     # docling otherwise takes all that stands before the first heading for furniture.
-    options = HTMLBackendOptions(infer_furniture=False) if format_ is Format.HTML else None
+    options = HTMLBackendOptions.model_validate({"infer_furniture": False}) if format_ is Format.HTML else None
     source = InputDocument(path, format=input_format, backend=reader, backend_options=options)
     if not source.valid:
         reason = source._rejection.message if source._rejection else "its reader refuses it"  # noqa: SLF001 - no accessor

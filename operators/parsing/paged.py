@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pypdfium2
-from docling_core.types.doc import BoundingBox, DocItemLabel, DoclingDocument, ProvenanceItem, Size
+from docling_core.types.doc.document import BoundingBox, DocItemLabel, DoclingDocument, ProvenanceItem, Size
 
 
 def read_pdf(path: Path, *, ocr: Callable[[Any], Any] | None, max_pages: int | None = None) -> DoclingDocument:

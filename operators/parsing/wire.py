@@ -1,6 +1,6 @@
 """What goes over the pipe between the server and a parser process: length-prefixed JSON, nothing executable.
 
-A parser reads files that strangers wrote, so its answers are treated as such: JSON only (never pickle), bounded in size.
+A parser reads files that strangers wrote, so its answers are treated as such: JSON (never pickle), bounded in size.
 A frame is a 4-byte big-endian length and that many bytes of JSON. The process first sends `Ready`, then answers each
 request with `{"value": {...}}` or `{"error": {"type", "message", "code"}}`, and says its memory in both.
 """

@@ -19,7 +19,10 @@ import orjson
 from operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
 from pipeline.errors import Unavailable, Unprocessable
 
-_BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from operators.parsing.child import main; main(sys.argv[2])"
+_BOOT: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from operators.parsing.child import main; main(sys.argv[2])"
+)
 _STDERR_TAIL_BYTES: Final = 2000
 # One document at a time uses one core or two; every further arena or pool thread only costs address space.
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
@@ -71,7 +74,7 @@ class Worker:
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
                 env={**os.environ, **_ENVIRONMENT},
@@ -80,7 +83,8 @@ class Worker:
     @property
     def pid(self) -> int:
         """The process's id."""
-        return self._process.pid
+        pid: int = self._process.pid
+        return pid
 
     @property
     def alive(self) -> bool:
