@@ -1,0 +1,69 @@
+"""Moving a file that a pipeline is done with: to a folder beside, for good, without ever replacing other bytes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+NO_INPUT: Final = ".no-input"
+"""A folder that holds a file of this name is no input: sources do not look into it."""
+
+
+def destination(folder: Path, name: str, sha256: str) -> Path:
+    """Return where a file called `name` goes in `folder`: other bytes that are there already keep the name."""
+    wanted = folder / name
+    if not wanted.exists() or sha256_of(wanted) == sha256:
+        return wanted
+    return wanted.with_name(f"{wanted.stem}.{sha256[:8]}{wanted.suffix}")
+
+
+def move(path: Path, to: Path) -> None:
+    """Move a file durably and at once, even to another file system; OSError as the system raises it.
+
+    Killed half-way, the file is where it was or where it belongs, perhaps in both places, never in none.
+    """
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.replace(to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        partial = to.with_name(f".{to.name}.part")
+        shutil.copy2(path, partial)
+        sync(partial)
+        partial.replace(to)
+        path.unlink()
+    sync(to.parent)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a whole file so that a reader, or a crash, sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex digest of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, durable (a folder can be opened for that on POSIX only)."""
+    if os.name != "posix" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""Documents and their chunks into DuckDB, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.component import Context, sink
+from pipeline.errors import InvalidInput
+from pipeline.item import Ack, Item
+from pipeline.ledger import Entry, EntryState
+from pipeline.payload.document import Chunk, Document
+from sinks.lake.database import Lake, LakeLedger, Lakes
+from sinks.lake.schema import check_table_name
+from sinks.lake.writing import Staged
+
+
+@sink
+class Duckdb:
+    """Write each file's document and chunks, with its ledger row, in one transaction.
+
+    Delivery: exactly once. What came of one file is staged in memory until all of it has ended well; then one
+    transaction replaces the rows that the file's name held before and records the file in the ledger. After `kill -9`
+    a file's rows and its ledger row are both there or both not.
+    Overload: writes take turns in one thread; the pipeline waits. Restart: what was staged is processed again.
+
+    In: `Document`, then its `Chunk`s. Args: path: the database file, made if there is none. table: where the chunks
+    go; vectors of one table have one length, so another embedding model wants another table.
+    Raises: LakeLocked (503) on opening if another process holds the file; InvalidInput for other values, or vectors of
+    another length than the table's.
+    """
+
+    transactional: Final = True
+
+    def __init__(self, path: Path, *, table: str = "chunks") -> None:
+        """Remember where; `open` opens."""
+        self._path = path
+        self._table = check_table_name(table)
+        self._staged: dict[Ack, Staged] = {}
+        self._lakes: Lakes | None = None
+        self._lake: Lake | None = None
+        self._ledger: LakeLedger | None = None
+        self._pipeline = self._definition = ""
+
+    async def open(self, context: Context) -> None:
+        """Open the database, or share it with whoever has it open in this process."""
+        self._pipeline, self._definition = context.pipeline, context.definition
+        self._lakes = Lakes.of(context.resources)
+        self._lake = await self._lakes.acquire(context.base / self._path.expanduser())
+        self._ledger = self._lake.ledger(context.pipeline)
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        lakes, lake, self._lake, self._ledger = self._lakes, self._lake, None, None
+        self._staged.clear()
+        if lakes is not None and lake is not None:
+            await lakes.release(lake)
+
+    @property
+    def lake(self) -> Lake:
+        """The open database, for searches beside the pipeline."""
+        if self._lake is None:
+            msg = "the sink duckdb is not open"
+            raise RuntimeError(msg)
+        return self._lake
+
+    async def write(self, item: Item[Document | Chunk]) -> None:
+        """Stage one document or chunk with the others of its file."""
+        staged = self._staged.setdefault(item.ack, Staged())
+        if isinstance(item.value, Document):
+            staged.document = item.value
+        elif isinstance(item.value, Chunk):
+            staged.chunks.append(item.value)
+        else:
+            msg = f"found {type(item.value).__name__}, expected Document or Chunk: the steps before duckdb make them"
+            raise InvalidInput(msg)
+
+    async def commit(self, origin: Item[Any]) -> None:
+        """Write what came of one file, and its ledger row, in one transaction."""
+        staged = self._staged.pop(origin.ack, None)
+        if staged is not None:
+            await self.lake.commit(staged, pipeline=self._pipeline, definition=self._definition, table=self._table)
+
+    async def abort(self, origin: Item[Any]) -> None:
+        """Forget what came of one file."""
+        self._staged.pop(origin.ack, None)
+
+    async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
+        """Return this pipeline's ledger rows (those in `state`)."""
+        return await self._opened_ledger().entries(state)
+
+    async def record(self, entry: Entry) -> None:
+        """Write a ledger row that comes with no data."""
+        await self._opened_ledger().record(entry)
+
+    async def rename(self, old: str, new: str) -> None:
+        """Follow a file that was renamed."""
+        await self._opened_ledger().rename(old, new)
+
+    async def forget(self, name: str) -> None:
+        """Follow a file that was deleted."""
+        await self._opened_ledger().forget(name)
+
+    def _opened_ledger(self) -> LakeLedger:
+        if self._ledger is None:
+            msg = "the sink duckdb is not open"
+            raise RuntimeError(msg)
+        return self._ledger

@@ -1,0 +1,278 @@
+"""The database file: one thread writes, others read on cursors of their own, all in one process.
+
+DuckDB lets one process hold a file, and one connection serve one thread. So a process has one `Lake` a file, shared by
+every pipeline and every search (`Lakes`), whose writes run one after another in one thread, each in a transaction;
+readers see the last committed state and wait for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.component import Resources
+from pipeline.errors import InvalidInput, Unavailable
+from pipeline.ledger import Entry, EntryState
+from sinks.lake import listing, writing
+from sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
+from sinks.lake.search import Hit, search
+from sinks.lake.writing import Staged
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+READERS: Final = 4
+_HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+# Nothing is ever downloaded; everything that is needed is in the package.
+_SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+class LakeLocked(Unavailable):
+    """Another process holds the database file; `pid` is its process id where DuckDB says it, else None."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        """Name the file and, if known, who holds it."""
+        holder = _HOLDER.search(cause)
+        self.pid = int(holder["pid"]) if holder else None
+        who = f"process {self.pid} ({holder['program']})" if holder else "another process"
+        super().__init__(
+            f"{path} is open in {who}; DuckDB lets one process at a time hold a database: "
+            "ask the server that is running, or stop it first"
+        )
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC without a zone, as the TIMESTAMP columns hold it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Lake:
+    """An open database file. Make it with `Lake.open`; close it when nobody uses it any more."""
+
+    def __init__(
+        self, path: Path, connection: Connection, writer: ThreadPoolExecutor, clock: Callable[[], datetime]
+    ) -> None:
+        """Use `connection` in `writer`'s one thread only."""
+        self.path = path
+        self._connection = connection
+        self._writer = writer
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lake-reader")
+        self._cursors = threading.local()
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, path: Path, *, clock: Callable[[], datetime] = utc_now) -> Lake:
+        """Open or create the database and bring its schema up to date.
+
+        Raises LakeLocked if another process holds the file, Unavailable if it is no database or of a newer version.
+        """
+        writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(writer, _connect, path)
+        except BaseException:
+            writer.shutdown(wait=False)
+            raise
+        return cls(path, connection, writer, clock)
+
+    async def close(self) -> None:
+        """Finish what is being written, write the log into the file, let go of it."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._readers.shutdown)
+        await loop.run_in_executor(self._writer, self._connection.close)
+        self._writer.shutdown()
+
+    async def write(self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `change(connection, ...)` in the writer's thread as one transaction, all or nothing."""
+        call = partial(change, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, call, args)
+
+    async def read(self, question: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `question(cursor, ...)` in a reader's thread on one snapshot."""
+        call = partial(question, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, call, args)
+
+    async def search(
+        self,
+        words: str,
+        vector: NDArray[np.float32] | Sequence[float] | None = None,
+        limit: int = 10,
+        *,
+        table: str = "chunks",
+    ) -> list[Hit]:
+        """Find the best chunks for these words and this embedding of them; see `sinks.lake.search.search`."""
+        return await self.read(search, words, vector, limit=limit, table=table)
+
+    async def models(self, table: str = "chunks") -> list[tuple[str, int]]:
+        """Return (model, vector length) of what embedded the chunks of `table`, the most used first."""
+        return await self.read(_models, table)
+
+    async def tables(self) -> list[str]:
+        """Return the names of the chunk tables."""
+        return await self.read(chunk_tables)
+
+    async def commit(self, staged: Staged, *, pipeline: str, definition: str, table: str) -> None:
+        """Replace a document's rows and write its ledger row, in one transaction."""
+        if staged.document is None:
+            msg = f"found {len(staged.chunks)} chunks and no document, expected the Document before its Chunks"
+            raise InvalidInput(msg)
+        await self.write(
+            writing.replace_document,
+            staged.document,
+            sorted(staged.chunks, key=lambda chunk: chunk.index),
+            pipeline=pipeline,
+            definition=definition,
+            table=table,
+            at=self._clock(),
+        )
+
+    def ledger(self, pipeline: str) -> LakeLedger:
+        """Return the ledger of one pipeline."""
+        return LakeLedger(self, pipeline, self._clock)
+
+    async def documents(self, pipeline: str | None = None) -> list[listing.DocumentRow]:
+        """List every file that went through a pipeline (`fastembed ls`), by pipeline and name."""
+        return await self.read(listing.documents, pipeline)
+
+    async def failures(self, pipeline: str | None = None) -> list[listing.FailureRow]:
+        """List the files that failed (`fastembed failed`), the latest first."""
+        return await self.read(listing.failures, pipeline)
+
+    async def reprocess(self, pipeline: str, definition: str | None = None) -> int:
+        """Mark the files made under another definition (None: all) to be processed again; return how many."""
+        return await self.write(listing.reprocess, pipeline, definition)
+
+    async def retry(self, pipeline: str | None = None, names: Sequence[str] | None = None) -> list[str]:
+        """Mark failed files that stayed in their folder (`names`, None: all) to be tried again; return their names."""
+        return await self.write(listing.retry, pipeline, names)
+
+    def _transact(self, change: Callable[..., R], args: Sequence[Any]) -> R:
+        con = self._connection
+        con.begin()
+        try:
+            result = change(con, *args)
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
+        return result
+
+    def _ask(self, question: Callable[..., R], args: Sequence[Any]) -> R:
+        cursor = getattr(self._cursors, "cursor", None)
+        if cursor is None:
+            cursor = self._cursors.cursor = self._connection.cursor()
+        cursor.begin()
+        try:
+            return question(cursor, *args)
+        finally:
+            cursor.rollback()
+
+
+class LakeLedger:
+    """The ledger of one pipeline (`pipeline.ledger.Ledger`), kept in the database beside its rows."""
+
+    def __init__(self, lake: Lake, pipeline: str, clock: Callable[[], datetime]) -> None:
+        """Keep the rows of `pipeline` in `lake`."""
+        self._lake = lake
+        self._pipeline = pipeline
+        self._clock = clock
+
+    async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
+        """Return the rows of this pipeline (those in `state`)."""
+        return await self._lake.read(listing.entries, self._pipeline, state)
+
+    async def record(self, entry: Entry) -> None:
+        """Write a row that comes with no data."""
+        await self._lake.write(writing.record, self._pipeline, entry, self._clock())
+
+    async def rename(self, old: str, new: str) -> None:
+        """Follow a file that was renamed."""
+        await self._lake.write(writing.rename, self._pipeline, old, new)
+
+    async def forget(self, name: str) -> None:
+        """Follow a file that was deleted."""
+        await self._lake.write(writing.forget, self._pipeline, name)
+
+
+class Lakes:
+    """The databases that this process has open, one `Lake` a file, counted by their users."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._open: dict[Path, tuple[Lake, int]] = {}
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    def of(cls, resources: Resources) -> Lakes:
+        """Return the process's lakes, offering new ones where there are none yet."""
+        try:
+            return resources.get(cls)
+        except LookupError:
+            lakes = cls()
+            resources.add(lakes)
+            return lakes
+
+    async def acquire(self, path: Path) -> Lake:
+        """Return the lake at `path`, opened if it is not open; `release` it when done."""
+        async with self._lock:
+            key = await asyncio.to_thread(path.resolve)
+            lake, users = self._open.get(key) or (await Lake.open(key), 0)
+            self._open[key] = (lake, users + 1)
+            return lake
+
+    async def release(self, lake: Lake) -> None:
+        """Close the lake when its last user releases it."""
+        async with self._lock:
+            _, users = self._open[lake.path]
+            if users > 1:
+                self._open[lake.path] = (lake, users - 1)
+                return
+            del self._open[lake.path]
+            await lake.close()
+
+    def opened(self) -> list[Lake]:
+        """Return the lakes that are open, in the order of their opening."""
+        return [lake for lake, _ in self._open.values()]
+
+
+def _connect(path: Path) -> Connection:
+    """Open the file, in the thread that will write to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(str(path), config=_SETTINGS)
+    except duckdb.IOException as error:
+        if "lock" in str(error):
+            raise LakeLocked(path, str(error)) from error
+        msg = f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}"
+        raise Unavailable(msg) from error
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _models(con: Connection, table: str) -> list[tuple[str, int]]:
+    length = dimensions(con, table) if table_exists(con, table) else None
+    if length is None:
+        return []
+    rows = con.execute(
+        f"""SELECT model FROM "{table}" WHERE model IS NOT NULL AND embedding IS NOT NULL
+            GROUP BY model ORDER BY count(*) DESC, model"""  # noqa: S608 - only names of existing tables come here
+    ).fetchall()
+    return [(model, length) for (model,) in rows]

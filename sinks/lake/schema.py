@@ -1,0 +1,116 @@
+"""The tables, and how an older file becomes a newer one.
+
+    documents          one row a document: what was read from the file `name` of the pipeline `pipeline`
+    ledger             one row a file: what became of it
+    <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
+    <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
+
+A chunk's id is its document's id times 2^20 plus its index, so that all rows of a document are one range, which
+DuckDB finds by its block statistics with no index. There are no unique constraints: one thread writes, and DuckDB
+refuses to delete and insert one key in one transaction where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from pipeline.errors import InvalidInput, Unavailable
+
+Connection = Any  # duckdb.DuckDBPyConnection: the package has no types
+
+CHUNKS_PER_DOCUMENT: Final = 1 << 20
+
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE SEQUENCE document_ids START 1",
+        """CREATE TABLE documents (
+            id BIGINT NOT NULL, pipeline VARCHAR NOT NULL, name VARCHAR NOT NULL, path VARCHAR NOT NULL,
+            sha256 VARCHAR NOT NULL, definition VARCHAR NOT NULL, title VARCHAR, markdown VARCHAR, structure JSON,
+            page_count INTEGER, parser VARCHAR, ocr_pages INTEGER, parse_seconds DOUBLE, warnings VARCHAR[],
+            chunk_table VARCHAR NOT NULL, chunk_count INTEGER NOT NULL, added_at TIMESTAMP NOT NULL)""",
+        """CREATE TABLE ledger (
+            pipeline VARCHAR NOT NULL, name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, definition VARCHAR NOT NULL,
+            state VARCHAR NOT NULL, detail VARCHAR NOT NULL, location VARCHAR NOT NULL,
+            size_bytes BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, recorded_at TIMESTAMP NOT NULL)""",
+    ),
+)
+VERSION: Final = len(_MIGRATIONS)
+
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+_RESERVED: Final = frozenset({"documents", "ledger", "schema_version"})
+
+
+def migrate(con: Connection) -> None:
+    """Bring the database to this version, one transaction a step. Unavailable if it was made by a newer version."""
+    con.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    found = con.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()[0]
+    if found > VERSION:
+        msg = f"found schema version {found} in the database, expected at most {VERSION}: a newer version made it"
+        raise Unavailable(msg)
+    for version, statements in enumerate(_MIGRATIONS[found:], start=found + 1):
+        con.begin()
+        for statement in statements:
+            con.execute(statement)
+        con.execute("INSERT INTO schema_version VALUES (?)", [version])
+        con.commit()
+
+
+def check_table_name(table: str) -> str:
+    """Return `table` if chunks can live under that name. InvalidInput says what is expected."""
+    if not _NAME.fullmatch(table) or table in _RESERVED or table.endswith("_terms"):
+        msg = (
+            f"found the table name {table!r}, expected lower-case letters, digits and _, not starting with a digit, "
+            f"not ending in _terms and none of {', '.join(sorted(_RESERVED))}"
+        )
+        raise InvalidInput(msg, param="table")
+    return table
+
+
+def table_exists(con: Connection, table: str) -> bool:
+    """Whether chunks have been written under this name."""
+    return (
+        con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ? AND NOT internal", [table]).fetchone()
+        is not None
+    )
+
+
+def chunk_tables(con: Connection) -> list[str]:
+    """Return the names of all chunk tables, in alphabetical order."""
+    rows = con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal AND suffix(table_name, '_terms')")
+    return sorted(name.removesuffix("_terms") for (name,) in rows.fetchall())
+
+
+def dimensions(con: Connection, table: str) -> int | None:
+    """Return the length of the vectors in `table`, None while there are none."""
+    row = con.execute(
+        "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = 'embedding'", [table]
+    ).fetchone()
+    return int(row[0].removeprefix("FLOAT[").removesuffix("]")) if row else None
+
+
+def prepare_table(con: Connection, table: str, vector_length: int | None) -> None:
+    """Make the chunk table, and its vector column once the length is known. InvalidInput if the length is another."""
+    check_table_name(table)
+    con.execute(
+        f"""CREATE TABLE IF NOT EXISTS "{table}" (
+            id BIGINT NOT NULL, document_id BIGINT NOT NULL, "index" INTEGER NOT NULL, text VARCHAR NOT NULL,
+            headings VARCHAR[] NOT NULL, first_page INTEGER, last_page INTEGER, token_count INTEGER NOT NULL,
+            word_count INTEGER NOT NULL, model VARCHAR)"""
+    )
+    con.execute(
+        f"""CREATE TABLE IF NOT EXISTS "{table}_terms" (
+            term UBIGINT NOT NULL, chunk_id BIGINT NOT NULL, occurrences USMALLINT NOT NULL,
+            length UINTEGER NOT NULL)"""
+    )
+    if vector_length is None:
+        return
+    found = dimensions(con, table)
+    if found is None:
+        con.execute(f'ALTER TABLE "{table}" ADD COLUMN embedding FLOAT[{vector_length:d}]')
+    elif found != vector_length:
+        msg = (
+            f"found vectors of {vector_length} values, expected {found} as in the table {table}: "
+            "name another table for another model, or embed with the first one"
+        )
+        raise InvalidInput(msg)

@@ -1,0 +1,250 @@
+"""What changes the database: plain functions on a connection, each to be run inside one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InvalidInput, TooLarge
+from pipeline.ledger import Entry
+from pipeline.payload.document import Chunk, Document
+from sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables, prepare_table
+from sinks.lake.terms import term_key, words
+
+
+@dataclass(slots=True)
+class Staged:
+    """What one file became, waiting for its commit."""
+
+    document: Document | None = None
+    chunks: list[Chunk] = field(default_factory=list)
+
+
+def replace_document(
+    con: Connection,
+    document: Document,
+    chunks: Sequence[Chunk],
+    *,
+    pipeline: str,
+    definition: str,
+    table: str,
+    at: datetime,
+) -> None:
+    """Put a document, its chunks and its ledger row in place of whatever its name held before."""
+    file = document.file
+    if len(chunks) > CHUNKS_PER_DOCUMENT:
+        msg = f"{file.name}: found {len(chunks)} chunks, expected at most {CHUNKS_PER_DOCUMENT}"
+        raise TooLarge(msg)
+    vectors = _vectors(file.name, chunks)
+    prepare_table(con, table, None if vectors is None else vectors.shape[1])
+    _drop_rows(con, pipeline, file.name)
+    document_id = con.execute("SELECT nextval('document_ids')").fetchone()[0]
+    con.execute(
+        "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            document_id,
+            pipeline,
+            file.name,
+            _utf8(str(file.path)),
+            file.sha256,
+            definition,
+            _utf8(document.title),
+            _utf8(document.markdown),
+            _utf8(document.structure),
+            document.page_count,
+            document.parser,
+            document.ocr_pages,
+            document.parse_seconds,
+            [_utf8(warning) for warning in document.warnings],
+            table,
+            len(chunks),
+            at,
+        ],
+    )
+    if chunks:
+        counted = [words(chunk.embedding_text) for chunk in chunks]
+        _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
+        _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
+    write_entry(con, pipeline, Entry(file.name, file.sha256, definition, "done", file.size_bytes, file.mtime_ns), at)
+
+
+def record(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
+    """Write a ledger row that comes with no data; see `pipeline.ledger.Ledger.record`."""
+    if entry.state in ("done", "outdated"):
+        if entry.location:
+            con.execute(
+                "UPDATE documents SET path = ? WHERE pipeline = ? AND name = ?", [entry.location, pipeline, entry.name]
+            )
+    else:
+        _drop_rows(con, pipeline, entry.name)
+    write_entry(con, pipeline, entry, at)
+
+
+def rename(con: Connection, pipeline: str, old: str, new: str) -> None:
+    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`."""
+    _drop_rows(con, pipeline, new)
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
+    con.execute(
+        """UPDATE documents SET name = ?1,
+             path = CASE WHEN suffix(path, ?3) THEN left(path, length(path) - length(?3)) || ?1 ELSE path END
+           WHERE pipeline = ?2 AND name = ?3""",
+        [new, pipeline, old],
+    )
+    con.execute("UPDATE ledger SET name = ? WHERE pipeline = ? AND name = ?", [new, pipeline, old])
+    con.execute(
+        "UPDATE ledger SET detail = ? WHERE pipeline = ? AND state = 'duplicate' AND detail = ?", [new, pipeline, old]
+    )
+
+
+def forget(con: Connection, pipeline: str, name: str) -> None:
+    """Remove what is known of a file that was deleted, unless the pipeline itself moved it away."""
+    moved = con.execute(
+        "SELECT 1 FROM ledger WHERE pipeline = ? AND name = ? AND location <> ''", [pipeline, name]
+    ).fetchone()
+    if not moved:
+        _drop_rows(con, pipeline, name)
+        con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, name])
+
+
+def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
+    """Put a ledger row in place of whatever the name's row was."""
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
+    con.execute(
+        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            pipeline,
+            entry.name,
+            entry.sha256,
+            entry.definition,
+            entry.state,
+            _utf8(entry.detail),
+            _utf8(entry.location),
+            entry.size_bytes,
+            entry.mtime_ns,
+            at,
+        ],
+    )
+
+
+def _drop_rows(con: Connection, pipeline: str, name: str) -> None:
+    """Delete the document of this name, its chunks and their terms."""
+    rows = con.execute(
+        "SELECT id, chunk_table FROM documents WHERE pipeline = ? AND name = ?", [pipeline, name]
+    ).fetchall()
+    if not rows:
+        return
+    existing = set(chunk_tables(con))
+    for document_id, table in rows:
+        first = document_id * CHUNKS_PER_DOCUMENT
+        ids = [first, first + CHUNKS_PER_DOCUMENT - 1]
+        if table in existing:
+            con.execute(f'DELETE FROM "{table}" WHERE id BETWEEN ? AND ?', ids)  # noqa: S608 - a checked name
+            con.execute(f'DELETE FROM "{table}_terms" WHERE chunk_id BETWEEN ? AND ?', ids)  # noqa: S608 - as above
+        con.execute("DELETE FROM documents WHERE id = ?", [document_id])
+
+
+def _vectors(name: str, chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
+    """Return float32 [chunks, dimensions], or None if nothing embedded them. InvalidInput if they do not agree."""
+    embedded = [chunk.embedding for chunk in chunks if chunk.embedding is not None]
+    if not embedded:
+        return None
+    lengths = sorted({vector.shape for vector in embedded})
+    if len(embedded) != len(chunks) or len(lengths) != 1 or len(lengths[0]) != 1:
+        msg = (
+            f"{name}: found {len(embedded)} of {len(chunks)} chunks embedded, with shapes {lengths}, "
+            "expected all of them, with vectors of one length"
+        )
+        raise InvalidInput(msg)
+    return np.ascontiguousarray(np.stack(embedded), dtype=np.float32)
+
+
+def _insert_chunks(
+    con: Connection,
+    table: str,
+    document_id: int,
+    chunks: Sequence[Chunk],
+    *,
+    vectors: NDArray[np.float32] | None,
+    word_counts: Sequence[int],
+) -> None:
+    """Insert the chunks column by column; vectors travel as one flat column and are regrouped in SQL.
+
+    Measured for 200 vectors of 384: 14 ms with the texts; as Python lists 72 ms; executemany 436 ms.
+    """
+    pages = np.array([chunk.pages or (-1, -1) for chunk in chunks], dtype=np.int32)
+    columns: dict[str, NDArray[Any]] = {
+        "place": np.arange(len(chunks), dtype=np.int64),
+        "number": np.array([chunk.index for chunk in chunks], dtype=np.int64),
+        "text": _strings(chunk.text for chunk in chunks),
+        "first_page": pages[:, 0].copy(),
+        "last_page": pages[:, 1].copy(),
+        "token_count": np.array([chunk.token_count for chunk in chunks], dtype=np.int32),
+        "word_count": np.array(word_counts, dtype=np.int32),
+        "model": _strings(chunk.model or "" for chunk in chunks),
+    }
+    con.register("staged_chunks", columns)
+    select = """SELECT ? + s.number AS id, ? AS document_id, s.number, s.text, h.headings, nullif(s.first_page, -1),
+        nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, '')"""
+    joined = """ FROM staged_chunks s
+        JOIN (SELECT unnest(?::VARCHAR[][]) AS headings, unnest(range(?)) AS place) h ON h.place = s.place"""
+    headings = [[_utf8(heading) for heading in chunk.headings] for chunk in chunks]
+    names = 'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model'
+    if vectors is not None:
+        n = vectors.shape[1]
+        flat = vectors.reshape(-1)
+        con.register("staged_values", {"value": flat, "i": np.arange(flat.size, dtype=np.int64)})
+        names += ", embedding"
+        select += ", v.embedding"
+        joined += f""" JOIN (SELECT i // {n:d} AS place, list(value ORDER BY i)::FLOAT[{n:d}] AS embedding
+            FROM staged_values GROUP BY ALL) v ON v.place = s.place"""  # noqa: S608 - a number
+    con.execute(
+        f'INSERT INTO "{table}" ({names}) {select} {joined} ORDER BY s.number',
+        [document_id * CHUNKS_PER_DOCUMENT, document_id, headings, len(chunks)],
+    )
+    con.unregister("staged_chunks")
+    if vectors is not None:
+        con.unregister("staged_values")
+
+
+def _insert_terms(con: Connection, table: str, ids: Sequence[int], counted: Sequence[Sequence[str]]) -> None:
+    """Add chunks, by id and words, to the inverted index: one row a chunk and different word."""
+    keys: dict[str, int] = {}
+    terms: list[int] = []
+    owners: list[int] = []
+    counts: list[int] = []
+    lengths: list[int] = []
+    for chunk_id, found in zip(ids, counted, strict=True):
+        occurrences = Counter(found)
+        for word in occurrences:
+            if word not in keys:
+                keys[word] = term_key(word)
+            terms.append(keys[word])
+        owners.extend([chunk_id] * len(occurrences))
+        counts.extend(occurrences.values())
+        lengths.extend([len(found)] * len(occurrences))
+    if not terms:
+        return
+    columns = {
+        "term": np.array(terms, dtype=np.uint64),
+        "chunk_id": np.array(owners, dtype=np.int64),
+        "occurrences": np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16),
+        "length": np.array(lengths, dtype=np.uint32),
+    }
+    con.register("staged_terms", columns)
+    con.execute(f'INSERT INTO "{table}_terms" SELECT * FROM staged_terms')  # noqa: S608 - a checked name
+    con.unregister("staged_terms")
+
+
+def _strings(texts: Any) -> NDArray[Any]:
+    return np.array([_utf8(text) for text in texts], dtype=object)
+
+
+def _utf8(text: str) -> str:
+    """Replace what no UTF-8 can hold (lone surrogates come out of broken PDFs) and NUL, which ends a C string."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
