@@ -1,0 +1,246 @@
+"""`fastembed demo`: the real server in a folder of its own, and a client that uses it three ways and checks each.
+
+The client speaks plain HTTP and websockets, as anybody's would. Every part compares what came back with what is known
+about the shipped documents and the spoken call; the first that is wrong ends the demo with a status that is not 0.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fastembed.demo_call import Call, stream_call
+from fastembed.demo_server import DemoFailed, DemoServer
+
+ASSETS: Final = Path(__file__).parent / "demo_assets"
+DOCUMENTS: Final = ("handbook.pdf", "storm-log.pdf", "winter-report.docx", "readings.xlsx")
+QUERYABLE_WITHIN_S: Final = 120.0
+MIN_WORD_RECALL: Final = 0.8
+
+SENTENCES: Final = (
+    "The storm tore the roof off the hut.",
+    "A gale destroyed the top of the cabin.",
+    "The cat sleeps beside the stove.",
+    "A kitten naps near the warm fireplace.",
+    "The invoice is due on Friday.",
+)
+NEIGHBOURS: Final = {0: 1, 1: 0, 2: 3, 3: 2}  # whose nearest is whose
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search, the document that must come first, and words that must stand in the chunk found."""
+
+    text: str
+    document: str
+    words: str
+
+
+QUESTIONS: Final = (
+    Question("how do I free the anemometer from ice", "handbook.pdf", "mallet"),
+    Question("thunder and lightning, when is it safe outside", "handbook.pdf", "thunder"),
+    Question("the night the roof blew off", "storm-log.pdf", "roof"),
+    Question("why was the track closed after the avalanche in February", "winter-report.docx", "14 February"),
+    Question("serial number and last calibration of the barometer", "readings.xlsx", "FB-2217"),
+)
+SQL: Final = """\
+SELECT d.name, c.pages, c.headings, left(c.text, 60) AS text
+FROM chunks c JOIN documents d USING (document)
+WHERE c.text ILIKE '%roof%'"""
+
+
+def run_demo(*, keep: bool, port: int = 0) -> int:
+    """Show the three uses on real input; return 0 if each gave the right results, else 1."""
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    folder = Path(tempfile.mkdtemp(prefix="fastembed-demo-"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server ends with us
+    try:
+        with DemoServer(folder, port) as server:
+            console.print(f"[bold]FastEmbed[/] at {server.url}, ready after {server.ready_s:.1f} s")
+            for line in server.greeting:
+                console.print(f"  {escape(line)}", style="dim")
+            part(console, "1. Embeddings over HTTP", lambda: show_embeddings(console, server))
+            part(console, "2. Papers dropped into a folder", lambda: show_papers(console, server))
+            part(console, "3. Speech over a websocket, in real time", lambda: show_call(console, server))
+            show_by_hand(console, server, keep=keep)
+            if keep:
+                server.wait()
+        part(console, "And in SQL, with the server stopped", lambda: show_sql(console, folder))
+    except DemoFailed as error:
+        console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 0 if keep else 130
+    console.print(f"\nAll right. The papers and the database stay in {folder}.")
+    return 0
+
+
+def part(console: Console, title: str, show: Callable[[], None]) -> None:
+    """Show one part under its title and say how long it took."""
+    console.print()
+    console.rule(f"[bold]{title}", align="left")
+    start = time.perf_counter()
+    show()
+    console.print(f"[green]right[/], {time.perf_counter() - start:.1f} s")
+
+
+def show_embeddings(console: Console, server: DemoServer) -> None:
+    """Embed sentences; print the cosine of each pair; the nearest sentence must be the one of like meaning."""
+    start = time.perf_counter()
+    body = {"model": "auto", "input": list(SENTENCES)}
+    answer = server.post("/v1/embeddings", body)
+    took_ms = (time.perf_counter() - start) * 1e3
+    vectors = np.array([entry["embedding"] for entry in answer["data"]], dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors.T
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"{answer['model']}, {vectors.shape[1]} dimensions, {took_ms:.0f} ms")
+    for number in range(len(SENTENCES)):
+        table.add_column(str(number + 1), justify="right")
+    for number, sentence in enumerate(SENTENCES):
+        table.add_row(f"{number + 1} {sentence}", *(f"{value:.2f}" for value in cosines[number]))
+    console.print(table)
+    check_neighbours(cosines)
+
+
+def check_neighbours(cosines: NDArray[np.float32]) -> None:
+    """Raise DemoFailed unless every sentence's nearest other one is the one of like meaning."""
+    others = cosines - 2 * np.eye(len(cosines), dtype=np.float32)
+    for number, expected in NEIGHBOURS.items():
+        found = int(others[number].argmax())
+        if found != expected:
+            raise DemoFailed(f"{SENTENCES[number]!r} is nearest to {SENTENCES[found]!r}, not {SENTENCES[expected]!r}")
+
+
+def show_papers(console: Console, server: DemoServer) -> None:
+    """Drop the documents into the inbox, wait until they can be searched, and ask for things only one of them says."""
+    start = time.perf_counter()
+    for name in DOCUMENTS:
+        shutil.copy(ASSETS / name, server.inbox / name)
+    console.print(f"dropped {', '.join(DOCUMENTS)} into {server.inbox}")
+    for name, seconds in wait_for_documents(server, start):
+        console.print(f"  {seconds:5.1f} s  {name}")
+    table = Table(box=None, pad_edge=False, expand=False)
+    for title in ("question", "document", "page", "heading", "score"):
+        table.add_column(title, no_wrap=title in {"document", "page", "score"})
+    answers: list[tuple[Question, list[dict[str, Any]]]] = []
+    for question in QUESTIONS:
+        found = server.get("/v1/search", q=question.text, limit="3")["data"]
+        answers.append((question, found))
+        if found:
+            table.add_row(question.text, *best_cells(found[0]))
+    console.print(table)
+    for question, found in answers:
+        check_answer(question, found)
+
+
+def best_cells(hit: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return a search result's document, pages, innermost heading and score, as table cells."""
+    pages = ", ".join(str(page) for page in hit.get("pages") or ())
+    headings = hit.get("headings") or [""]
+    return document_name(hit), pages, str(headings[-1]), f"{hit['score']:.2f}"
+
+
+def document_name(entry: dict[str, Any]) -> str:
+    """Return the file name of a search result or document."""
+    return Path(str(entry.get("document") or entry.get("name") or entry.get("path"))).name
+
+
+def check_answer(question: Question, found: Sequence[dict[str, Any]]) -> None:
+    """Raise DemoFailed unless the expected document comes first with the expected words."""
+    if not found:
+        raise DemoFailed(f"the search for {question.text!r} found nothing, expected {question.document}")
+    if document_name(found[0]) != question.document:
+        raise DemoFailed(f"{question.text!r} found {document_name(found[0])} first, expected {question.document}")
+    if question.words.lower() not in " ".join(found[0]["text"].lower().split()):
+        raise DemoFailed(f"{question.text!r} found {found[0]['text'][:80]!r}, expected it to say {question.words!r}")
+
+
+def wait_for_documents(server: DemoServer, start: float) -> list[tuple[str, float]]:
+    """Return each document's name and the seconds until it was queryable; DemoFailed if one takes too long."""
+    done: dict[str, float] = {}
+    while len(done) < len(DOCUMENTS):
+        now = time.perf_counter() - start
+        listed = [document_name(entry) for entry in server.get("/v1/documents")["data"]]
+        done.update({name: now for name in listed if name in DOCUMENTS and name not in done})
+        failed = sorted(path.name for path in (server.inbox / "failed").glob("*.error.json"))
+        if failed:
+            raise DemoFailed(f"{failed[0]} in {server.inbox / 'failed'} says why a document failed")
+        if now > QUERYABLE_WITHIN_S:
+            raise DemoFailed(f"not queryable after {now:.0f} s: {sorted(set(DOCUMENTS) - set(done))}")
+        time.sleep(0.05)
+    return sorted(done.items(), key=lambda entry: entry[1])
+
+
+def show_call(console: Console, server: DemoServer) -> None:
+    """Stream the spoken call as fast as it was spoken; print the words as they come; most of them must be right."""
+    expected = (ASSETS / "morning-call.txt").read_text(encoding="utf-8")
+    call = stream_call(server.websocket_url, ASSETS / "morning-call.wav", lambda text: console.print(text, end=""))
+    show_transcript(console, call)
+    recall = word_recall(expected, " ".join(call.transcripts))
+    console.print(f"{recall:.0%} of the words are right")
+    if recall < MIN_WORD_RECALL:
+        raise DemoFailed(f"only {recall:.0%} of the spoken words came back, expected {MIN_WORD_RECALL:.0%}")
+
+
+def show_transcript(console: Console, call: Call) -> None:
+    """Say what model listened, and how far behind the speaker each sentence was complete."""
+    delays = ", ".join(f"{delay:.1f}" for delay in call.delays_s)
+    console.print(f"by {call.model}; {call.audio_s:.1f} s of speech; each sentence complete {delays} s after its end")
+
+
+def word_recall(expected: str, found: str) -> float:
+    """Return the share of the expected words that were found, each as often as it was said."""
+    wanted, got = Counter(words(expected)), Counter(words(found))
+    return sum((wanted & got).values()) / max(1, sum(wanted.values()))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, lower-case and without punctuation."""
+    return "".join(letter if letter.isalnum() or letter == "'" else " " for letter in text.lower()).split()
+
+
+def show_by_hand(console: Console, server: DemoServer, *, keep: bool) -> None:
+    """Print what to type to do the same by hand."""
+    body = json.dumps({"model": "auto", "input": "Hello"})
+    console.print()
+    console.rule("[bold]By hand" + ("" if keep else " (KEEP=1 make demo leaves the server running)"), align="left")
+    for line in (
+        f"curl {server.url}/v1/embeddings -H 'content-type: application/json' -d '{body}'",
+        f"curl '{server.url}/v1/search?q=frozen+wind+gauge'",
+        f"cp your.pdf {server.inbox}/",
+        f"python: openai.OpenAI(base_url='{server.url}/v1', api_key='-').embeddings.create(model='auto', input='Hello')",
+    ):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    if keep:
+        console.print(f"The server stays up; Ctrl+C (or kill {server.pid}) ends it.")
+
+
+def show_sql(console: Console, folder: Path) -> None:
+    """Query the database file itself, which the server has let go."""
+    database = folder / "data" / "lake.duckdb"
+    console.print(f"duckdb {database}", style="dim")
+    console.print(SQL, style="dim", markup=False)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute(SQL).fetchall()
+    for row in rows:
+        console.print(f"  {row}", markup=False)
+    if not any(str(row[0]).endswith("storm-log.pdf") for row in rows):
+        raise DemoFailed("the database does not say that the storm log speaks of the roof")
