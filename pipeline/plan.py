@@ -16,14 +16,6 @@ from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeou
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
-    """A compiled whitelisted expression: `evaluate(item)` sees the item as `item` and its value's fields by name."""
-
-    text: str
-    evaluate: Callable[[Item[Any]], Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """Where something stands in the file, 1-based."""
 
@@ -36,6 +28,15 @@ class Place:
 
 
 NOWHERE = Place("<code>", 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled whitelisted expression: `evaluate(item)` sees the item as `item` and its value's fields by name."""
+
+    text: str
+    evaluate: Callable[[Item[Any]], Any]
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from pipeline.config.evaluation import (
 from pipeline.config.problems import did_you_mean
 from pipeline.errors import InvalidInput
 from pipeline.item import Item
-from pipeline.plan import Expression
+from pipeline.plan import NOWHERE, Expression, Place
 
 Compiled = Callable[[Item[Any]], Any]
 Result = Literal["any", "truth", "key"]
@@ -44,7 +44,7 @@ class ExpressionError(ValueError):
     """Not an expression of the configuration; the message says what was found and what was expected."""
 
 
-def compile_expression(text: str, result: Result = "any") -> Expression:
+def compile_expression(text: str, result: Result = "any", place: Place = NOWHERE) -> Expression:
     """Compile `text`; result "truth" makes it True or False, "key" text or None.
 
     Raises ExpressionError. Evaluating raises InvalidInput, which names the expression, where the item does not fit.
@@ -58,7 +58,7 @@ def compile_expression(text: str, result: Result = "any") -> Expression:
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             raise InvalidInput(f"expression `{text}`: {error}") from error
 
-    return Expression(text, evaluate)
+    return Expression(text, evaluate, place)
 
 
 def value_fields(text: str) -> frozenset[str]:

@@ -165,7 +165,7 @@ class _Tree:
         try:
             text = self._interpolate(node.value)
         except InterpolationError as error:
-            self._problems.add(place, str(error))
+            self._problems.close(place, str(error))
             return None
         if isinstance(text, Secret):
             self._problems.hide(text)

@@ -19,11 +19,18 @@ class Problems:
 
     _errors: dict[tuple[Place, str], None] = field(default_factory=dict)
     _warnings: dict[tuple[Place, str], None] = field(default_factory=dict)
+    _closed: set[Place] = field(default_factory=set)
     _secrets: set[str] = field(default_factory=set)
 
     def add(self, place: Place, text: str) -> None:
         """Report an error once, however often an alias repeats it."""
-        self._errors[place, text] = None
+        if place not in self._closed:
+            self._errors[place, text] = None
+
+    def close(self, place: Place, text: str) -> None:
+        """Report an error that makes every later one at its place a mere consequence."""
+        self.add(place, text)
+        self._closed.add(place)
 
     def warn(self, place: Place, text: str) -> None:
         """Report something that works but is probably not meant."""

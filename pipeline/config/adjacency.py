@@ -1,0 +1,176 @@
+"""Typed adjacency: what a step gives must be what the next one takes.
+
+Where nothing narrows the type, every kind of value that a step may give must be taken; behind an `if`, or in a branch
+with a condition, it is enough that one kind is, because the condition may sort the others out.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+from pipeline.config.expressions import value_fields
+from pipeline.config.problems import Problems, did_you_mean
+from pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
+
+_NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)}
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What flows between two steps, and what gives it. type: Any where it is unknown, None where nothing arrives."""
+
+    type: Any
+    giver: str
+    place: Place
+    narrowed: bool = False
+
+
+def check_flow(source: SourcePlan, steps: tuple[Step, ...], sink: SinkPlan, problems: Problems) -> None:
+    """Report every step that cannot take what comes."""
+    flow = Flow(source.component.out_type, source.id, source.place)
+    _check_fields(source.key, flow, problems)
+    flow = _through(steps, flow, problems)
+    _take(flow, sink.component.in_type, sink.id, sink.place, problems)
+
+
+def _through(steps: tuple[Step, ...], flow: Flow, problems: Problems) -> Flow:
+    for step in steps:
+        if flow.type is None:
+            problems.warn(step.place, f"found {step.id} where no item gets: every branch before it ends in a sink")
+            return flow
+        match step:
+            case StepPlan():
+                flow = _step(step, flow, problems)
+            case RoutePlan():
+                flow = _merge([_branch(branch, flow, problems) for branch in step.branches], step)
+            case ForkPlan(join="all"):
+                for branch in step.branches:
+                    _branch(branch, flow, problems)
+                flow = Flow(dict, step.id, step.place)
+            case ForkPlan():
+                flow = _merge([_branch(branch, flow, problems) for branch in step.branches], step)
+    return flow
+
+
+def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
+    taken = _narrowed(flow) if step.condition else flow
+    _take(taken, step.component.in_type, step.id, step.place, problems)
+    for expression in (step.condition, step.latest):
+        _check_fields(expression, flow, problems)
+    given = step.component.out_type
+    if step.condition or step.on_error == "pass":  # else the item goes on as it came
+        return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
+    return Flow(given, step.id, step.place)
+
+
+def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:
+    _check_fields(branch.condition, flow, problems)
+    flow = _through(branch.steps, _narrowed(flow), problems)
+    if branch.sink is None:
+        return flow
+    _take(flow, branch.sink.component.in_type, branch.sink.id, branch.sink.place, problems)
+    return Flow(None, flow.giver, flow.place)
+
+
+def _narrowed(flow: Flow) -> Flow:
+    return Flow(flow.type, flow.giver, flow.place, narrowed=True)
+
+
+def _merge(flows: list[Flow], step: RoutePlan | ForkPlan) -> Flow:
+    arriving = [flow for flow in flows if flow.type is not None]
+    if not arriving:
+        return Flow(None, step.id, step.place)
+    if len({id(flow.type) for flow in arriving}) == 1 and len({flow.giver for flow in arriving}) == 1:
+        return arriving[0]
+    return Flow(_union([flow.type for flow in arriving]), step.id, step.place, any(flow.narrowed for flow in arriving))
+
+
+def _take(flow: Flow, wanted: Any, taker: str, place: Place, problems: Problems) -> None:
+    if flow.type is None:
+        return
+    given = _members(flow.type)
+    fitting = [fits(member, wanted) for member in given]
+    if all(fitting) or (flow.narrowed and any(fitting)):
+        return
+    refused = " | ".join(type_name(m) for m, fit in zip(given, fitting, strict=True) if not fit)
+    text = f"found {flow.giver} before {taker}, which gives {refused} (at {flow.place}), expected {type_name(wanted)}"
+    problems.add(place, text)
+
+
+def fits(given: Any, wanted: Any) -> bool:
+    """Whether every value of the type `given` may be a `wanted`. Unknown types fit; generics count by their origin."""
+    if given is wanted or Any in (given, wanted) or wanted is object:
+        return True
+    givens, wanteds = _members(given), _members(wanted)
+    if len(givens) > 1 or len(wanteds) > 1:
+        return all(any(fits(one, other) for other in wanteds) for one in givens)
+    one, other = _class(givens[0]), _class(wanteds[0])
+    if one is None or other is None or (one, other) in _NUMBERS:
+        return True
+    try:
+        return issubclass(one, other)
+    except TypeError:  # a protocol that cannot be checked at run time
+        return True
+
+
+def _members(annotation: Any) -> list[Any]:
+    """Return the alternatives of a union, and of what wraps one."""
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [member for arg in get_args(annotation) for member in _members(arg)]
+    if origin is Literal:
+        return list({type(value): None for value in get_args(annotation)})
+    if isinstance(annotation, TypeVar):
+        if annotation.__constraints__:
+            return list(annotation.__constraints__)
+        return _members(annotation.__bound__) if annotation.__bound__ else [Any]
+    return [annotation]
+
+
+def _class(annotation: Any) -> type | None:
+    """Return the class to compare by; None where there is none to know."""
+    origin = get_origin(annotation) or annotation
+    while hasattr(origin, "__supertype__"):  # typing.NewType
+        origin = origin.__supertype__
+    if annotation is None:
+        return type(None)
+    return origin if isinstance(origin, type) else None
+
+
+def _union(annotations: list[Any]) -> Any:
+    if any(annotation is Any for annotation in annotations):
+        return Any
+    return typing.Union[tuple(annotations)]  # noqa: UP007 - built at run time
+
+
+def type_name(annotation: Any) -> str:
+    """Return a type's short name for messages."""
+    members = _members(annotation)
+    if len(members) > 1:
+        return " | ".join(type_name(member) for member in members)
+    annotation = members[0]
+    if get_origin(annotation):
+        arguments = ", ".join(type_name(arg) for arg in get_args(annotation))
+        return f"{type_name(get_origin(annotation))}[{arguments}]"
+    if annotation is type(None):
+        return "None"
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def _check_fields(expression: Expression | None, flow: Flow, problems: Problems) -> None:
+    """Report names in an expression that no kind of the value has; only dataclasses tell all their fields."""
+    if expression is None or flow.type is None:
+        return
+    members = _members(flow.type)
+    if not all(isinstance(member, type) and is_dataclass(member) for member in members):
+        return
+    known = {name for member in members for name in (*(f.name for f in fields(member)), *dir(member))}
+    public = sorted(name for name in known if not name.startswith("_"))
+    for name in sorted(value_fields(expression.text) - known):
+        text = f"found {name!r} in `{expression.text}`, expected a field of {type_name(flow.type)}: {', '.join(public)}"
+        problems.add(expression.place, f"{text}{did_you_mean(name, public)}")

@@ -1,0 +1,120 @@
+"""What the parts of a file are read with: the registry, the defaults, and where problems go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from pipeline.component import Role, Spec
+from pipeline.config.checking import validate, validate_options
+from pipeline.config.expressions import ExpressionError, Result, compile_expression
+from pipeline.config.interpolate import Secret
+from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from pipeline.config.problems import Problems, did_you_mean, one_of
+from pipeline.errors import ConfigError
+from pipeline.plan import Expression
+from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
+from pipeline.registry import Registry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where a pipeline or step does not say. queue: of sources. timeouts, retry: of steps."""
+
+    queue: QueuePolicy = field(default_factory=QueuePolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    drain_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One file while it is read. ids: the step names taken in the pipeline that is being read."""
+
+    registry: Registry
+    problems: Problems
+    base: Path
+    defaults: Defaults = field(default_factory=Defaults)
+    ids: set[str] = field(default_factory=set)
+
+    def inner(self, defaults: Defaults | None = None) -> Scope:
+        """Return a scope for the next pipeline: its own ids."""
+        return replace(self, ids=set(), defaults=defaults or self.defaults)
+
+    def validate(self, adapter: TypeAdapter[T], node: Node) -> T | None:
+        """Return the value of the node, or None after reporting what is wrong with it."""
+        return validate(adapter, node, self.problems, base=self.base)
+
+    def options(self, spec: Spec, node: MapNode) -> dict[str, object]:
+        """Return a component's options."""
+        return validate_options(spec, node, self.problems, base=self.base)
+
+    def component(self, role: Role, entry: Entry, name: str) -> Spec | None:
+        """Return the component called `name`, or None after reporting why there is none."""
+        try:
+            return self.registry.find(role, name)
+        except ConfigError as error:
+            self.problems.add(entry.key_place, str(error))
+            return None
+
+    def mapping(self, node: Node, what: str, known: Iterable[str] | None = None) -> MapNode | None:
+        """Return the node as a mapping; report it where it is none, and its keys that are not `known`."""
+        if not isinstance(node, MapNode):
+            self.problems.add(node.place, f"found {shown(node)}, expected {what}")
+            return None
+        if known is not None:
+            self.reject_unknown(node, tuple(known))
+        return node
+
+    def sequence(self, node: Node, what: str) -> tuple[Node, ...]:
+        """Return the entries of a list; report the node where it is none."""
+        if not isinstance(node, ListNode):
+            self.problems.add(node.place, f"found {shown(node)}, expected {what}")
+            return ()
+        return node.items
+
+    def reject_unknown(self, node: MapNode, known: tuple[str, ...]) -> None:
+        """Report the keys of `node` that are not `known`."""
+        for key, entry in node.entries.items():
+            if key not in known:
+                self.problems.add(
+                    entry.key_place,
+                    f"found the unknown key {key!r}, expected {one_of(known)}{did_you_mean(key, known)}",
+                )
+
+    def expression(self, node: Node | None, result: Result = "truth") -> Expression | None:
+        """Compile an expression, or report what is wrong with it."""
+        if node is None:
+            return None
+        if not isinstance(node, ScalarNode) or node.value is None:
+            self.problems.add(node.place, f"found {shown(node)}, expected an expression such as value.pages > 10")
+            return None
+        if isinstance(node.value, Secret):
+            self.problems.add(node.place, f"found {shown(node)} in an expression, expected no secret there")
+            return None
+        try:
+            return compile_expression(str(node.value), result, node.place)
+        except ExpressionError as error:
+            self.problems.add(node.place, str(error))
+            return None
+
+    def take_id(self, wanted: str, node: Node | None = None) -> str:
+        """Return a name that no other step of the pipeline has: the file's own `id`, or one made from `wanted`."""
+        if node is not None:
+            name = str(node.value) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+            if not name or name in self.ids:
+                found = f"the id {name!r} again" if name else shown(node)
+                self.problems.add(node.place, f"found {found}, expected a name that no other step of the pipeline has")
+            wanted = name or wanted
+        name, count = wanted, 1
+        while name in self.ids:
+            count += 1
+            name = f"{wanted}-{count}"
+        self.ids.add(name)
+        return name

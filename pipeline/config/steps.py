@@ -1,0 +1,195 @@
+"""The steps of a pipeline: operators with how they are run, routes and forks."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+
+from pipeline.component import Kind, Spec
+from pipeline.config.ends import sink_plan
+from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
+from pipeline.config.problems import did_you_mean, one_of
+from pipeline.config.scope import Scope
+from pipeline.plan import Branch, ForkPlan, RoutePlan, Step, StepPlan
+from pipeline.policy import Order
+
+RESERVED: Final = (
+    *("id", "if", "batch", "workers", "order", "latest", "timeout", "retry", "on_error", "queue", "cache", "replicas"),
+)
+BRANCH_KEYS: Final = ("operators", "sink")
+_POSITIVE: Final[TypeAdapter[int]] = TypeAdapter(Positive)
+_ORDER: Final[TypeAdapter[Order]] = TypeAdapter(Literal["strict", "key", "none"])
+_ON_ERROR: Final[TypeAdapter[Literal["fail", "skip", "pass"]]] = TypeAdapter(Literal["fail", "skip", "pass"])
+_JOIN: Final[TypeAdapter[Literal["all", "none"]]] = TypeAdapter(Literal["all", "none"])
+
+
+def read_steps(scope: Scope, node: Node | None) -> tuple[Step, ...]:
+    """Read a list of steps; what is wrong with one is reported and the step left out."""
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        return ()
+    steps = [_step(scope, entry) for entry in scope.sequence(node, "a list of operators")]
+    return tuple(step for step in steps if step is not None)
+
+
+def _step(scope: Scope, node: Node) -> Step | None:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
+        node = MapNode(node.place, {node.value: Entry(node.place, ScalarNode(node.place, None))})
+    if not isinstance(node, MapNode):
+        expected = "an operator's name, or a mapping of its name to its options"
+        scope.problems.add(node.place, f"found {shown(node)}, expected {expected}")
+        return None
+    name = _operator_key(scope, node)
+    if name == "route":
+        return _route(scope, node)
+    if name == "fork":
+        return _fork(scope, node)
+    return _operator(scope, node, name) if name else None
+
+
+def _operator_key(scope: Scope, node: MapNode) -> str | None:
+    """Return the one key that names the operator; report the others."""
+    free = [key for key in node.entries if key not in RESERVED]
+    known = [key for key in free if key in ("route", "fork") or scope.registry.knows("operator", key)]
+    if not free:
+        scope.problems.add(node.place, f"found only {', '.join(node.entries)}, expected the name of an operator too")
+        return None
+    name = (known or free)[0]
+    allowed = {"fork": ("id", "join"), "route": ("id",)}.get(name, RESERVED)
+    for key in node.entries:
+        if key == name or (key in RESERVED and key in allowed) or key in allowed:
+            continue
+        if key in known:
+            text = f"found a second operator {key!r} beside {name!r}, expected one a step: put a dash before it"
+        else:
+            text = (
+                f"found the unknown key {key!r} beside {name}, expected {one_of(allowed)}{did_you_mean(key, allowed)}"
+            )
+        scope.problems.add(node.entries[key].key_place, text)
+    return name
+
+
+def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
+    entry = node.entries[name]
+    spec = scope.component("operator", entry, name)
+    batch, queue, on_error = node.get("batch"), node.get("queue"), node.get("on_error")
+    plan: dict[str, Any] = {
+        "id": scope.take_id(name, node.get("id")),
+        "condition": scope.expression(node.get("if")),
+        "batch": batch_policy(scope, batch) if batch else None,
+        "workers": _count(scope, node.get("workers")),
+        "order": _choice(scope, _ORDER, node.get("order"), "strict"),
+        "latest": scope.expression(node.get("latest")),
+        "timeouts": timeouts(scope, node.get("timeout")),
+        "retry": retry_policy(scope, node.get("retry")),
+        "on_error": _choice(scope, _ON_ERROR, on_error, "fail"),
+        "queue": queue_policy(scope, queue) if queue else None,
+        "cache_entries": _count(scope, node.get("cache")) or 0,
+        "replicas": _count(scope, node.get("replicas")) or 1,
+    }
+    if spec is None:
+        return None
+    if batch and spec.kind is not Kind.BATCH:
+        scope.problems.warn(node.entries["batch"].key_place, f"found batch for {name}, which does not take batches")
+    options = scope.options(spec, option_mapping(scope, spec, entry))
+    return StepPlan(component=spec, options=options, place=entry.key_place, **plan)
+
+
+def option_mapping(scope: Scope, spec: Spec, entry: Entry) -> MapNode:
+    """Return a component's options as a mapping: `chunk: 400` sets its primary option, `chunk:` none."""
+    node = entry.node
+    if isinstance(node, MapNode):
+        return node
+    if isinstance(node, ScalarNode) and node.value is None:
+        return MapNode(entry.key_place)
+    if spec.primary is None:
+        expected = f"a mapping of its options: {one_of(spec.options)}" if spec.options else "no option"
+        scope.problems.add(node.place, f"found {shown(node)} for {spec.name}, expected {expected}")
+        return MapNode(entry.key_place)
+    return MapNode(entry.key_place, {spec.primary: Entry(node.place, node)})
+
+
+def _count(scope: Scope, node: Node | None) -> int | None:
+    return scope.validate(_POSITIVE, node) if node else None
+
+
+def _choice(scope: Scope, adapter: TypeAdapter[Any], node: Node | None, default: str) -> Any:
+    return (scope.validate(adapter, node) if node else None) or default
+
+
+# Branches.
+
+
+def _route(scope: Scope, node: MapNode) -> RoutePlan:
+    entry = node.entries["route"]
+    name = scope.take_id("route", node.get("id"))
+    places = scope.sequence(entry.node, "a list of branches, the last one `else`")
+    branches = [_route_branch(scope, place, index, last=index == len(places)) for index, place in enumerate(places, 1)]
+    if isinstance(entry.node, ListNode) and not (places and isinstance(places[-1], MapNode) and places[-1].get("else")):
+        scope.problems.add(entry.key_place, "found a route without else, expected a last branch {else: {...}}")
+    return RoutePlan(name, tuple(branch for branch in branches if branch), entry.key_place)
+
+
+def _route_branch(scope: Scope, node: Node, index: int, *, last: bool) -> Branch | None:
+    found = scope.mapping(node, "a branch {if: ..., operators: [...]} or {else: {...}}")
+    if found is None:
+        return None
+    if "else" not in found.entries:
+        scope.reject_unknown(found, ("if", "id", *BRANCH_KEYS))
+        if "if" not in found.entries:
+            scope.problems.add(node.place, "found a branch without if, expected {if: ..., operators: [...]}")
+        name = _branch_name(scope, found, f"branch-{index}")
+        return _branch(scope, found, name, condition=found.get("if"))
+    scope.reject_unknown(found, ("else",))
+    if not last:
+        scope.problems.add(found.entries["else"].key_place, "found else before another branch, expected it last")
+    return _open_branch(scope, found.entries["else"], "else")
+
+
+def _branch_name(scope: Scope, node: MapNode, default: str) -> str:
+    given = node.get("id")
+    if given is None:
+        return default
+    return scope.validate(TypeAdapter(str), given) or default
+
+
+def _open_branch(scope: Scope, entry: Entry, name: str) -> Branch | None:
+    """Read a branch that is a list of steps or `{operators, sink}`."""
+    if isinstance(entry.node, ListNode):
+        return Branch(name, read_steps(scope, entry.node))
+    if isinstance(entry.node, ScalarNode) and entry.node.value is None:
+        return Branch(name)
+    found = scope.mapping(entry.node, "a list of operators, or {operators: [...], sink: ...}", BRANCH_KEYS)
+    return _branch(scope, found, name, condition=None) if found else None
+
+
+def _branch(scope: Scope, node: MapNode, name: str, *, condition: Node | None) -> Branch:
+    sink = node.entries.get("sink")
+    return Branch(
+        name=name,
+        steps=read_steps(scope, node.get("operators")),
+        condition=scope.expression(condition),
+        sink=sink_plan(scope, sink) if sink else None,
+    )
+
+
+def _fork(scope: Scope, node: MapNode) -> ForkPlan | None:
+    entry = node.entries["fork"]
+    name = scope.take_id("fork", node.get("id"))
+    found = scope.mapping(entry.node, "a mapping of branch names to lists of operators")
+    if found is None:
+        return None
+    join = node.get("join")
+    members = dict(found.entries)
+    if "join" in members and isinstance(members["join"].node, ScalarNode):
+        join = members.pop("join").node
+    branches = [_open_branch(scope, member, key) for key, member in members.items()]
+    joined = _choice(scope, _JOIN, join, "none")
+    if not branches:
+        scope.problems.add(entry.key_place, "found a fork without a branch, expected {name: [operators]}")
+    for branch, member in zip(branches, members.values(), strict=True):
+        if joined == "all" and branch and branch.sink:
+            text = f"found a sink in the branch {branch.name!r}, expected none: join: all waits for its result"
+            scope.problems.add(member.key_place, text)
+    return ForkPlan(name, tuple(branch for branch in branches if branch), joined, entry.key_place)
