@@ -78,6 +78,7 @@ class Ack:
         "cancelled",
         "error",
         "origin",
+        "origin_value",
         "outcome",
         "participants",
         "step",
@@ -86,6 +87,7 @@ class Ack:
     def __init__(self, origin: Item[Any], on_complete: Callable[[Ack], None]) -> None:
         """Start with one item in flight: the origin itself."""
         self.origin = origin
+        self.origin_value = origin.value
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self.step: str | None = None
@@ -223,6 +225,28 @@ class Item(Generic[T]):
     def derive(self, value: U) -> Item[U]:
         """Make one more item of the same origin: counted by the same ack, with its own value."""
         self.ack._pending += 1  # noqa: SLF001 - inlined Ack.add: this is the hot path of every split
+        return self._copy(value)
+
+    def branch(self, on_complete: Callable[[Ack], None]) -> Item[T]:
+        """Make a copy with an ack of its own, a child of this item's: it is told when all that comes of it has ended.
+
+        This item stays alive meanwhile: whoever branches settles it afterwards. Cancelling it cancels the branch, and
+        transactional sinks inside the branch commit with the origin.
+        """
+        parent = self.ack
+
+        def complete(child: Ack) -> None:
+            parent.off_cancel(child)
+            for participant in child.participants or ():
+                parent.enlist(participant)
+            on_complete(child)
+
+        item = self._copy(self.value)
+        item.ack = Ack(parent.origin, complete)
+        parent.on_cancel(item.ack, item.ack.cancel)
+        return item
+
+    def _copy(self, value: U) -> Item[U]:
         item: Item[U] = Item.__new__(Item)
         item.value = value
         item.id = _new_id()
@@ -244,11 +268,6 @@ class Item(Generic[T]):
         if self.live:
             self.live = False
             self.ack.settle(outcome, error, step)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the caller has left."""
-        return self.ack.cancelled
 
     def __repr__(self) -> str:
         """Short, for logs."""

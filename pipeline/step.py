@@ -45,12 +45,11 @@ class Step:
         config_hash: str = "",
         rng: random.Random | None = None,
     ) -> None:
-        assert plan.component.kind is not None  # noqa: S101 - sources and sinks never become steps
         self.plan = plan
         self.id = plan.id
         self.call = call
         self.stats = stats
-        self.kind: Kind = plan.component.kind
+        self.kind: Kind | None = plan.component.kind
         self.wants_item = plan.component.wants_item
         self.in_thread = plan.component.in_thread
         self.plain = plan.condition is None and not self.wants_item

@@ -69,7 +69,6 @@ class _Dispatch:
         self._tickets: dict[int, int] = {}
         self._closing = False
         self._closed = False
-        self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -79,9 +78,7 @@ class _Dispatch:
                 self._step.stats.items_in += 1
                 if item.value is END_OF_KEY or not self._step.skips(item, self._loop.time()):
                     self._offer(item)
-                while self.outlet.open_tickets >= self._window:
-                    self._room = self._loop.create_future()
-                    await self._room
+                await self.outlet.room(self._window)
         self._closing = True
         self._start()
 
@@ -154,5 +151,3 @@ class _Dispatch:
 
     def _leave(self, item: Item[Any]) -> None:
         self.outlet.close(self._tickets.pop(item.id))
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)

@@ -44,21 +44,22 @@ class Outlet(AsyncIterator[Item[Any]]):
         self._next_ticket += 1
         return self._next_ticket - 1
 
-    async def put(self, ticket: int, item: Item[Any]) -> None:
-        """Hand out one output of the ticket's work; waits while the consumer is behind."""
-        while True:
-            queue = self._queue(ticket)
-            if len(queue) < self._capacity:
-                break
-            writer = asyncio.get_running_loop().create_future()
-            self._writers.append(writer)
-            await writer
+    def put_nowait(self, ticket: int, item: Item[Any]) -> None:
+        """Hand out one output although the consumer may be behind: for stages that bound their inputs instead."""
+        queue = self._queue(ticket)
         queue.append(item)
         if queue is self._ready:
             self._wake_reader()
 
+    async def put(self, ticket: int, item: Item[Any]) -> None:
+        """Hand out one output of the ticket's work; waits while the consumer is behind."""
+        while len(self._queue(ticket)) >= self._capacity:
+            await self._sleep()
+        self.put_nowait(ticket, item)
+
     def close(self, ticket: int) -> None:
         """Say that the ticket's work has no more outputs."""
+        self._wake_writers()
         if not self._strict:
             self._head += 1  # only the count matters: tickets without order
             return
@@ -68,7 +69,11 @@ class Outlet(AsyncIterator[Item[Any]]):
             self._head += 1
             self._ready.extend(self._held.pop(self._head, ()))
         self._wake_reader()
-        self._wake_writers()
+
+    async def room(self, limit: int) -> None:
+        """Wait until fewer than `limit` tickets are open."""
+        while self.open_tickets >= limit:
+            await self._sleep()
 
     def finish(self) -> None:
         """End the stream after what is ready."""
@@ -95,6 +100,12 @@ class Outlet(AsyncIterator[Item[Any]]):
         if self._writers:
             self._wake_writers()
         return item
+
+    async def _sleep(self) -> None:
+        """Wait until an output or a ticket has left."""
+        writer = asyncio.get_running_loop().create_future()
+        self._writers.append(writer)
+        await writer
 
     def _queue(self, ticket: int) -> deque[Item[Any]]:
         if not self._strict or ticket == self._head:

@@ -8,7 +8,7 @@ marks items of which only the newest is worth the work: a newer one takes the pl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from pipeline.item import END_OF_KEY, Item
@@ -53,12 +53,18 @@ class _Cell:
 class OneByOne:
     """Single items. order key: an item starts when the one before it of the same key has finished."""
 
-    def __init__(self, order: Order, latest: Callable[[Item[Any]], bool] | None = None) -> None:
+    def __init__(
+        self,
+        order: Order,
+        latest: Callable[[Item[Any]], bool] | None = None,
+        key_of: Callable[[Item[Any]], Hashable] = lambda item: item.key,
+    ) -> None:
         self._by_key = order == "key"
+        self._key_of = key_of
         self._latest = latest
         self._ready: deque[_Cell] = deque()
-        self._blocked: dict[str | None, deque[_Cell]] = {}  # keys that are busy, and what waits for them
-        self._replaceable: dict[str | None, _Cell] = {}
+        self._blocked: dict[Hashable, deque[_Cell]] = {}  # keys that are busy, and what waits for them
+        self._replaceable: dict[Hashable, _Cell] = {}
         self._cells: dict[int, _Cell] = {}
 
     def __len__(self) -> int:
@@ -68,14 +74,14 @@ class OneByOne:
         """Add an item, or put it in the place of the waiting one that it supersedes, which is returned."""
         if self._latest is not None:
             if item.value is not END_OF_KEY and self._latest(item):
-                if (cell := self._replaceable.get(item.key)) is not None and (old := cell.item) is not None:
+                if (cell := self._replaceable.get(self._key_of(item))) is not None and (old := cell.item) is not None:
                     cell.item = item
                     self._cells[item.id] = self._cells.pop(old.id)
                     return old
-                cell = self._replaceable[item.key] = _Cell(item, now)
+                cell = self._replaceable[self._key_of(item)] = _Cell(item, now)
                 self._append(cell, item)
                 return None
-            self._replaceable.pop(item.key, None)
+            self._replaceable.pop(self._key_of(item), None)
         self._append(_Cell(item, now), item)
         return None
 
@@ -85,10 +91,10 @@ class OneByOne:
         if cell is None:
             return False
         cell.item = None
-        if self._replaceable.get(item.key) is cell:
-            del self._replaceable[item.key]
+        if self._replaceable.get(self._key_of(item)) is cell:
+            del self._replaceable[self._key_of(item)]
         if self._by_key and cell in self._ready:
-            self._release(item.key)
+            self._release(self._key_of(item))
         return True
 
     def take(self, now: float, running: int, *, closing: bool) -> list[Item[Any]]:  # noqa: ARG002 - see Batches
@@ -99,8 +105,8 @@ class OneByOne:
             if item is None:
                 continue
             del self._cells[item.id]
-            if self._replaceable.get(item.key) is cell:
-                del self._replaceable[item.key]
+            if self._replaceable.get(self._key_of(item)) is cell:
+                del self._replaceable[self._key_of(item)]
             return [item]
         return []
 
@@ -108,7 +114,7 @@ class OneByOne:
         """Make the next item of the same key ready."""
         if self._by_key:
             for item in items:
-                self._release(item.key)
+                self._release(self._key_of(item))
 
     def due(self) -> float | None:
         """Return None: items become ready by arriving or by others finishing."""
@@ -122,13 +128,13 @@ class OneByOne:
         self._cells[item.id] = cell
         if not self._by_key:
             self._ready.append(cell)
-        elif item.key in self._blocked:
-            self._blocked[item.key].append(cell)
+        elif self._key_of(item) in self._blocked:
+            self._blocked[self._key_of(item)].append(cell)
         else:
-            self._blocked[item.key] = deque()
+            self._blocked[self._key_of(item)] = deque()
             self._ready.append(cell)
 
-    def _release(self, key: str | None) -> None:
+    def _release(self, key: Hashable) -> None:
         waiting = self._blocked.get(key)
         while waiting:
             cell = waiting.popleft()

@@ -1,0 +1,137 @@
+"""All pipelines of a configuration: started, supervised, swapped one at a time, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.component import Resources
+from pipeline.observe import PipelineStats
+from pipeline.plan import Configuration, PipelinePlan
+from pipeline.runner import Pipeline
+from pipeline.tasks import Tasks
+
+log = logging.getLogger("fastembed.pipeline")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a reload did, by pipeline name."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+
+class Engine:
+    """Runs the pipelines of a configuration until they end or `stop` is called.
+
+    A pipeline that breaks (an operator's error never breaks one: that is its item's) is logged and built anew after a
+    pause that doubles from 0.5 to 30 s. `reload` opens all changed pipelines before it swaps any, so that a
+    configuration which cannot run changes nothing; what is on its way in an old pipeline ends there.
+    """
+
+    def __init__(self, resources: Resources | None = None, *, once: bool = False) -> None:
+        self.pipelines: dict[str, Pipeline] = {}
+        self._resources = resources or Resources()
+        self._once = once
+        self._tasks = Tasks(self._crashed)
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._reloading = asyncio.Lock()
+        self._stopping = False
+        self._draining: set[Pipeline] = set()
+
+    def stats(self) -> Iterable[PipelineStats]:
+        """Return the counters of all running pipelines."""
+        return [pipeline.stats for pipeline in self.pipelines.values()]
+
+    async def start(self, configuration: Configuration) -> None:
+        """Open every pipeline, then run them. If one cannot open, none runs, and its error is raised."""
+        for name, pipeline in (await self._open(configuration.pipelines.values())).items():
+            self._launch(name, pipeline)
+
+    async def reload(self, configuration: Configuration) -> Changes:
+        """Swap the pipelines that differ by definition; raises, having changed nothing, if one of them cannot open."""
+        async with self._reloading:
+            old, new = self.pipelines, configuration.pipelines
+            added = [name for name in new if name not in old]
+            changed = [n for n in new if n in old and new[n].definition != old[n].plan.definition]
+            removed = [name for name in old if name not in new]
+            opened = await self._open(new[name] for name in (*added, *changed))
+            for name in (*changed, *removed):
+                self._retire(name)
+            for name, pipeline in opened.items():
+                self._launch(name, pipeline)
+            unchanged = [name for name in new if name not in added and name not in changed]
+            return Changes(tuple(added), tuple(changed), tuple(removed), tuple(unchanged))
+
+    async def join(self) -> None:
+        """Wait until every pipeline has ended by itself: with `once`, when all that was there is processed."""
+        await self._tasks.join()
+
+    async def stop(self) -> None:
+        """Admit no more, let each pipeline end what it has within its `drain` time, then cancel the rest."""
+        self._stopping = True
+        everything = [*self.pipelines.values(), *self._draining]
+        for pipeline in everything:
+            pipeline.stop()
+        await asyncio.gather(*(pipeline.drain(pipeline.plan.drain_s) for pipeline in everything))
+        await self._tasks.close()
+        self.pipelines.clear()
+
+    async def _open(self, plans: Iterable[PipelinePlan]) -> dict[str, Pipeline]:
+        opened: dict[str, Pipeline] = {}
+        try:
+            for plan in plans:
+                pipeline = Pipeline(plan, self._resources, once=self._once)
+                await pipeline.open()
+                opened[plan.name] = pipeline
+        except BaseException:
+            for pipeline in opened.values():
+                await pipeline.close()
+            raise
+        return opened
+
+    def _launch(self, name: str, pipeline: Pipeline) -> None:
+        self.pipelines[name] = pipeline
+        self._runs[name] = self._tasks.start(self._supervise(name, pipeline), name=f"pipeline:{name}")
+
+    def _retire(self, name: str) -> None:
+        """Let a pipeline end what it has, however long that takes, beside its successor."""
+        pipeline = self.pipelines.pop(name)
+        pipeline.stop()
+        self._draining.add(pipeline)
+
+    async def _supervise(self, name: str, pipeline: Pipeline) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                await pipeline.run()
+            except Exception:
+                log.exception("%s: the pipeline broke; it is built anew in %g s", name, pause_s)
+            else:
+                break
+            restarts = pipeline.stats.restarts + 1
+            while not (self._stopping or self.pipelines.get(name) is not pipeline):
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                fresh = Pipeline(pipeline.plan, self._resources, once=self._once)
+                try:
+                    await fresh.open()
+                except Exception:
+                    log.exception("%s: the pipeline cannot be built anew; next try in %g s", name, pause_s)
+                    continue
+                fresh.stats.restarts = restarts
+                self.pipelines[name] = pipeline = fresh
+                break
+            else:
+                break
+        self._draining.discard(pipeline)
+
+    def _crashed(self, error: BaseException) -> None:
+        log.critical("the engine lost a pipeline: %s", error, exc_info=error)

@@ -1,0 +1,208 @@
+"""From plan to stream: makes the components, and one aiostream stage for each operator or run of fused operators."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiostream import stream
+
+from pipeline.component import Context, Kind, Spec
+from pipeline.errors import FastEmbedError
+from pipeline.item import Item
+from pipeline.observe import PipelineStats
+from pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
+from pipeline.plan import Step as PlannedStep
+from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
+from pipeline.stages.arms import Arm, fork, join, route
+from pipeline.stages.deliver import deliver
+from pipeline.stages.dispatch import dispatch
+from pipeline.stages.expand import expand
+from pipeline.stages.fuse import fuse
+from pipeline.stages.keyed import keyed
+from pipeline.stages.waiting import Batches, OneByOne, Waiting
+from pipeline.stages.work import work_of
+from pipeline.step import Step
+
+_MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` says otherwise
+
+
+@dataclass(slots=True)
+class Part:
+    """One component of a pipeline: what was planned, and the instance that does it."""
+
+    id: str
+    spec: Spec
+    instance: Any
+
+    async def open(self, context: Context) -> None:
+        """Let the component get what it needs."""
+        if (opens := getattr(self.instance, "open", None)) is not None:
+            await opens(replace(context, step=self.id))
+
+    async def close(self) -> None:
+        """Let the component give back what it holds."""
+        if (closes := getattr(self.instance, "close", None)) is not None:
+            await closes()
+
+
+def make(plan_id: str, spec: Spec, options: Mapping[str, Any]) -> Part:
+    """Make a component: an instance of its class, or its function with the options bound."""
+    if inspect.isclass(spec.factory):
+        return Part(plan_id, spec, spec.factory(**options))
+    return Part(plan_id, spec, functools.partial(spec.factory, **options) if options else spec.factory)
+
+
+class Graph:
+    """A pipeline's components, and the way items take through them.
+
+    parts are in the order in which they are opened: sinks first (a source may ask the sink what it has already), the
+    source last.
+    """
+
+    def __init__(self, plan: PipelinePlan, stats: PipelineStats) -> None:
+        self._plan = plan
+        self._stats = stats
+        self._steps: dict[int, Step] = {}
+        self._parts: list[Part] = []
+        self.source = make(plan.source.id, plan.source.component, plan.source.options)
+        self._order: Order = getattr(self.source.instance, "order", "strict")
+        self._prepare(plan.steps)
+        self.sink = self._sink(plan.sink)
+        self.on_error = (
+            None if plan.on_error is None else make(plan.on_error.id, plan.on_error.component, plan.on_error.options)
+        )
+
+    @property
+    def parts(self) -> list[Part]:
+        """Return all components, sinks first."""
+        errors = [] if self.on_error is None else [self.on_error]
+        sinks = [part for part in self._parts if part.spec.role == "sink"]
+        return [*sinks, *errors, *(part for part in self._parts if part.spec.role != "sink"), self.source]
+
+    async def run(self, items: AsyncIterable[Item[Any]]) -> None:
+        """Drive every item of the source to its end."""
+        await self._deliver(self._through(items, self._plan.steps), self._plan.sink)
+
+    def _sink(self, plan: SinkPlan) -> Part:
+        part = make(plan.id, plan.component, plan.options)
+        self._parts.append(part)
+        call = part.instance.write if hasattr(part.instance, "write") else part.instance
+        self._steps[id(plan)] = self._step(StepPlan(id=plan.id, component=plan.component), call, part)
+        return part
+
+    def _prepare(self, steps: Sequence[PlannedStep]) -> None:
+        """Make the components of all steps, those inside of branches too."""
+        for plan in steps:
+            if isinstance(plan, StepPlan):
+                if plan.replicas > 1:
+                    raise FastEmbedError(f"{plan.place}: found replicas: {plan.replicas}, expected 1 in this version")
+                part = make(plan.id, plan.component, plan.options)
+                self._parts.append(part)
+                self._steps[id(plan)] = self._step(plan, part.instance, part)
+            else:
+                for branch in plan.branches:
+                    self._prepare(branch.steps)
+                    if branch.sink is not None:
+                        self._sink(branch.sink)
+
+    def _step(self, plan: StepPlan, call: Any, part: Part) -> Step:
+        step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition)
+        threads = plan.workers is not None or plan.timeouts != Timeouts()
+        step.in_thread = step.in_thread or (threads and not part.spec.is_async)
+        return step
+
+    def _through(self, items: AsyncIterable[Item[Any]], steps: Sequence[PlannedStep]) -> AsyncIterable[Item[Any]]:
+        """Lay the steps' stages behind each other."""
+        run: list[Step] = []
+        for plan in steps:
+            if isinstance(plan, StepPlan) and _fuses(plan):
+                run.append(self._steps[id(plan)])
+                continue
+            items = self._fused(items, run)
+            run = []
+            items = self._stage(items, plan)
+        return self._fused(items, run)
+
+    def _fused(self, items: AsyncIterable[Item[Any]], run: list[Step]) -> AsyncIterable[Item[Any]]:
+        if not run:
+            return items
+        stats = run[0].stats
+        if len(run) > 1:
+            stats = self._stats.stage("+".join(step.id for step in run))
+            self._stats.stages.remove(stats)
+            self._stats.stages.insert(self._stats.stages.index(run[0].stats), stats)
+        return fuse(items, tuple(run), stats)
+
+    def _stage(self, items: AsyncIterable[Item[Any]], plan: PlannedStep) -> AsyncIterable[Item[Any]]:
+        if isinstance(plan, RoutePlan):
+            return route(items, self._arms(plan.branches), self._stats.stage(plan.id))
+        if isinstance(plan, ForkPlan):
+            meet = join if plan.join == "all" else fork
+            return meet(items, self._arms(plan.branches), self._stats.stage(plan.id))
+        step = self._steps[id(plan)]
+        if step.kind is Kind.STREAM:
+            return keyed(items, step, queue=plan.queue or self._session_queue())
+        if step.kind is Kind.EXPAND and not plan.component.is_async and not step.in_thread:
+            return expand(items, step)
+        workers: int = plan.workers or int(getattr(step.call, "workers", 1))
+        order = plan.order or self._order
+        window = (plan.queue.max_items if plan.queue else None) or max(_MIN_WINDOW, 2 * workers)
+        if order == "key" and step.kind is Kind.BATCH:
+            order = "strict"
+        waiting = _waiting(plan, step, order)
+        return dispatch(items, step, work_of(step), waiting, workers=workers, order=order, window=window)
+
+    def _session_queue(self) -> QueuePolicy:
+        """Return what may wait for one key inside of the pipeline: as the source's queue says, bounded in items."""
+        return QueuePolicy(max_items=_MIN_WINDOW, overflow=self._plan.source.queue.overflow)
+
+    def _arms(self, branches: Sequence[Branch]) -> list[Arm]:
+        return [
+            Arm(branch.name, branch.condition, functools.partial(self._arm, branch), branch.sink is not None)
+            for branch in branches
+        ]
+
+    def _arm(self, branch: Branch, items: AsyncIterable[Item[Any]]) -> AsyncIterator[Item[Any]]:
+        return (
+            self._to_sink(items, branch) if branch.sink else stream.iterate(self._through(items, branch.steps)).stream()
+        )
+
+    async def _to_sink(self, items: AsyncIterable[Item[Any]], branch: Branch) -> AsyncIterator[Item[Any]]:
+        assert branch.sink is not None  # noqa: S101 - the caller asked
+        await self._deliver(self._through(items, branch.steps), branch.sink)
+        return
+        yield  # an async generator: it runs when the arm is driven, and yields nothing
+
+    async def _deliver(self, items: AsyncIterable[Item[Any]], plan: SinkPlan) -> None:
+        step = self._steps[id(plan)]
+        sink = next(part.instance for part in self._parts if part.id == plan.id and part.spec is plan.component)
+        await deliver(
+            items,
+            step,
+            transactional=sink if getattr(sink, "transactional", False) else None,
+            workers=getattr(sink, "workers", 1),
+        )
+
+
+def _fuses(plan: StepPlan) -> bool:
+    """Say whether a step is a plain function with nothing asked of the engine but to call it."""
+    asks_nothing = (
+        plan.workers is None
+        and plan.batch is None
+        and plan.latest is None
+        and plan.queue is None
+        and plan.retry == RetryPolicy()
+        and plan.timeouts == Timeouts()
+    )
+    return plan.component.kind is Kind.MAP and not plan.component.in_thread and asks_nothing
+
+
+def _waiting(plan: StepPlan, step: Step, order: Order) -> Waiting:
+    if step.kind is Kind.BATCH:
+        return Batches(plan.batch or BatchPolicy(), getattr(step.call, "cost", None))
+    latest = plan.latest
+    return OneByOne(order, None if latest is None else lambda item: bool(latest.evaluate(item)))
