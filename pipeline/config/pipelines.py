@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,12 +12,13 @@ from pipeline.component import Failure
 from pipeline.config.adjacency import check_flow, fits, type_name
 from pipeline.config.definition import definition_hash
 from pipeline.config.ends import sink_plan, source_plan
+from pipeline.config.guarantees import operators
 from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain, shown
 from pipeline.config.policies import queue_policy, retry_policy, timeouts
 from pipeline.config.problems import did_you_mean, one_of
 from pipeline.config.scope import Defaults, Scope
 from pipeline.config.steps import read_steps
-from pipeline.plan import ForkPlan, PipelinePlan, PipelineTest, RoutePlan, Step
+from pipeline.plan import PipelinePlan, PipelineTest
 from pipeline.units import Duration
 
 PIPELINE_KEYS: Final = ("source", "operators", "sink", "on_error", "timeout", "drain")
@@ -127,15 +128,5 @@ def _fakes(scope: Scope, node: Node | None, plan: PipelinePlan | None) -> dict[s
         scope.problems.add(node.place, f"found {shown(node)}, expected a mapping of step ids to their results")
         return {}
     if plan is not None:
-        scope.reject_unknown(node, tuple(step_ids(plan.steps)))
+        scope.reject_unknown(node, tuple(step.id for step in operators(plan.steps)))
     return {key: plain(entry.node) for key, entry in node.entries.items()}
-
-
-def step_ids(steps: tuple[Step, ...]) -> Iterator[str]:
-    """Yield the ids of operators, those in branches included."""
-    for step in steps:
-        if isinstance(step, RoutePlan | ForkPlan):
-            for branch in step.branches:
-                yield from step_ids(branch.steps)
-        else:
-            yield step.id

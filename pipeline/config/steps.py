@@ -79,7 +79,7 @@ def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
         "condition": scope.expression(node.get("if")),
         "batch": batch_policy(scope, batch) if batch else None,
         "workers": _count(scope, node.get("workers")),
-        "order": _choice(scope, _ORDER, node.get("order"), "strict"),
+        "order": _choice(scope, _ORDER, node.get("order"), None),
         "latest": scope.expression(node.get("latest")),
         "timeouts": timeouts(scope, node.get("timeout")),
         "retry": retry_policy(scope, node.get("retry")),
@@ -114,7 +114,7 @@ def _count(scope: Scope, node: Node | None) -> int | None:
     return scope.validate(_POSITIVE, node) if node else None
 
 
-def _choice(scope: Scope, adapter: TypeAdapter[Any], node: Node | None, default: str) -> Any:
+def _choice(scope: Scope, adapter: TypeAdapter[Any], node: Node | None, default: str | None) -> Any:
     return (scope.validate(adapter, node) if node else None) or default
 
 
