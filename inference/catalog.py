@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, overload
+from typing import Annotated, Any, Final, Literal, cast, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -20,6 +21,7 @@ from inference.folders import BUILT_IN, Task, candidates, locate, recognise
 from pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 AUTO: Final = "auto"
+log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
 
 
@@ -115,6 +117,7 @@ class Models:
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self._base = base or Path.cwd()
         self._loading: dict[str, asyncio.Task[EmbeddingModel]] = {}
+        self._ready: dict[str, EmbeddingModel] = {}
         self._closed = False
         self.devices = devices or Devices()
 
@@ -132,20 +135,22 @@ class Models:
     def place(self, name: str, task: Task) -> Placed:
         """Resolve a name, an alias or "auto" (the first declared model of the task whose files are there).
 
-        ModelNotFound names what is near, where files were looked for, and the command that gets them.
+        Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
+        command that gets them.
         """
         of_task = self.placed(task)
         if name == AUTO:
-            present = next((model for model in of_task if model.folder), None)
-            if present or of_task:
-                return present or self._present(of_task[0])
-            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+            if not of_task:
+                raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+            return next((model for model in of_task if model.folder), None) or self._present(of_task[0])
         resolved = self._aliases.get(name, name)
         if resolved not in self._specs:
             raise ModelNotFound(self._unknown(name, task, of_task), param="model")
         model = self._present(self._place(resolved))
         if model.task != task:
-            raise ModelNotFound(f"found {name!r}, a model for {model.task}, expected one for {task}", param="model")
+            raise ModelNotFound(
+                f"found {name!r}, a model for {model.task or 'an unknown task'}, expected one for {task}", param="model"
+            )
         return model
 
     @overload
@@ -159,19 +164,21 @@ class Models:
         """
         if self._closed:
             raise Unavailable("the models are being closed: found a new request, expected none")
+        ready = self._ready.get(name) if task == "embedding" else None
+        if ready is not None:
+            return ready
         if task != "embedding":
             raise ModelNotFound(f"found the task {task}, expected embedding: its engine loads its models itself")
         model = self.place(name, task)
         loading = self._loading.get(model.name)
         if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
             loading = self._loading[model.name] = asyncio.create_task(self._load(model), name=f"load {model.name}")
-        return await asyncio.shield(loading)
+        ready = self._ready[name] = await asyncio.shield(loading)
+        return ready
 
     def loaded(self, name: str) -> EmbeddingModel | None:
-        """Return a model if it is loaded now."""
-        loading = self._loading.get(self._aliases.get(name, name))
-        usable = loading is not None and loading.done() and not loading.cancelled() and not loading.exception()
-        return loading.result() if loading and usable else None
+        """Return the model that was loaded under this name, alias or "auto", or None: `get` it first."""
+        return self._ready.get(name)
 
     async def warm(self, *names: str) -> None:
         """Load these embedding models now, one after the other; without names, the one that "auto" means."""
@@ -190,15 +197,13 @@ class Models:
             if isinstance(outcome, EmbeddingModel):
                 await outcome.close()
         self._loading.clear()
+        self._ready.clear()
 
     async def _load(self, model: Placed) -> EmbeddingModel:
-        folder = self._present(model).folder
-        if folder is None:  # pragma: no cover - _present raises
-            raise AssertionError
         device = self.devices.choose(model.spec.on)
 
         def load() -> EmbeddingModel:
-            loaded = EmbeddingModel(model.name, folder, self.devices, device)
+            loaded = EmbeddingModel(model.name, cast("Path", model.folder), self.devices, device)
             loaded.warm()
             return loaded
 
@@ -210,9 +215,17 @@ class Models:
         return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
 
     def _present(self, model: Placed) -> Placed:
-        if model.folder:
-            return model
-        looked = ", ".join(map(str, candidates(model.spec.origin, self._base)))
+        """Return the model, or the first of its fallbacks whose files are there."""
+        tried = [model.name]
+        found = model
+        while not found.folder and found.spec.fallback and found.spec.fallback not in tried:
+            tried.append(found.spec.fallback)
+            found = self._place(found.spec.fallback)
+        if found.folder:
+            if found is not model:
+                log.warning("found no files of %s, falling back to %s", model.name, found.name)
+            return found
+        looked = " and ".join(map(str, candidates(model.spec.origin, self._base)))
         raise ModelNotFound(
             f"found no files of {model.name} in {looked}, expected a model folder: fastembed pull {model.name}",
             param="model",
@@ -223,10 +236,13 @@ class Models:
         folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases)}
         near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
         expected = ", ".join(near or known) or f"a model for {task}"
-        return f"found no model {name!r}, expected {expected}: declare it in `models:` and run fastembed pull {name}"
+        return (
+            f"found no model {name!r:.80}, expected {expected}; another one is declared in `models:` and fetched with "
+            f"fastembed pull {name:.80}"
+        )
 
     def _card(self, model: Placed) -> Card:
-        loaded = self.loaded(model.name)
+        loaded = next((ready for ready in self._ready.values() if ready.name == model.name), None)
         if loaded:
             state: State = "ready"
         elif model.folder is None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,13 @@ from numpy.typing import NDArray
 from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokenize import load_tokenizer
+from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from inference.scheduling.batcher import Limits
 from inference.scheduling.scheduler import Scheduler
 from pipeline.errors import InvalidInput
 from pipeline.payload.embedding import EmbeddingInput
 
-MAX_INPUTS: Final = 2048
 _INLINE_CHARS: Final = 2_000  # about 0.3 ms of tokenising, three times what a hop to a thread costs
-
-
-class Tokens(list[int]):
-    """One input as the model sees it: ids with special tokens, within the window and the vocabulary."""
-
-    __slots__ = ()
 
 
 class EmbeddingModel:
@@ -86,12 +80,19 @@ class EmbeddingModel:
 
         Long texts are tokenised in a thread. Raises InvalidInput with the place of what is wrong.
         """
-        _check_count(inputs)
-        characters = sum(len(value) for value in inputs if isinstance(value, str))
-        if characters <= _INLINE_CHARS:
+        if isinstance(inputs, Analyzed):
+            inputs = inputs.for_model(self.name)
+        check_inputs(inputs)
+        if _is_short(inputs):
             return self._tokenize(inputs, truncate=truncate)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._tokenizing, lambda: self._tokenize(inputs, truncate=truncate))
+
+    def analyze(self, inputs: Sequence[EmbeddingInput]) -> Analyzed:
+        """Check and measure at once: short inputs are tokenised, long ones estimated. Raises InvalidInput."""
+        check_inputs(inputs)
+        tokens = self._tokenize(inputs, truncate=False) if _is_short(inputs) else None
+        return Analyzed(inputs, tokens, self.name)
 
     async def close(self) -> None:
         """Serve what was admitted, then free the model."""
@@ -100,53 +101,32 @@ class EmbeddingModel:
         self._tokenizing.shutdown()
 
     def _tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool) -> list[Tokens]:
-        texts = [_checked_text(value, place) for place, value in enumerate(inputs) if isinstance(value, str)]
+        texts = [value for value in inputs if isinstance(value, str)]
         encoded = iter(self._tokenizer.encode(texts) if texts else ())
-        result = []
-        for place, value in enumerate(inputs):
-            if isinstance(value, Tokens):
-                result.append(value)
-                continue
-            ids = next(encoded) if isinstance(value, str) else self._checked_ids(value, place)
-            if truncate:
-                ids = self._tokenizer.cut(ids, self.window)
-            if len(ids) > self.window:
-                raise InvalidInput(
-                    f"found {len(ids)} tokens in input[{place}], expected at most {self.window} for {self.name}",
-                    param="input",
-                    code="context_length_exceeded",
-                )
-            result.append(Tokens(ids))
-        return result
+        return [
+            value
+            if isinstance(value, Tokens) and value.model == self.name
+            else self._within(next(encoded) if isinstance(value, str) else self._checked(value, place), place, truncate)
+            for place, value in enumerate(inputs)
+        ]
 
-    def _checked_ids(self, value: Any, place: int) -> list[int]:
-        if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
-            raise InvalidInput(
-                f"found {type(value).__name__} in input[{place}], expected a text or a list of token ids", param="input"
-            )
-        if not value:
-            raise InvalidInput(f"found no token ids in input[{place}], expected at least one", param="input")
-        vocabulary = self._tokenizer.vocabulary
-        for token in value:
-            if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < vocabulary:
-                raise InvalidInput(
-                    f"found token id {token!r} in input[{place}], expected integers of 0 to {vocabulary - 1}, "
-                    f"the vocabulary of {self.name}",
-                    param="input",
-                )
-        return self._tokenizer.complete(value)
+    def _checked(self, ids: Sequence[int], place: int) -> list[int]:
+        check_ids(ids, place, self._tokenizer.vocabulary, self.name)
+        return self._tokenizer.complete(ids)
+
+    def _within(self, ids: list[int], place: int, truncate: bool) -> Tokens:  # noqa: FBT001 - private
+        excess = len(ids) - self.window
+        if excess <= 0:
+            return Tokens(ids, self.name)
+        if truncate:
+            return Tokens(self._tokenizer.cut(ids, self.window), self.name, excess)
+        raise InvalidInput(
+            f"found {len(ids)} tokens in input[{place}], expected at most {self.window} for {self.name}",
+            param="input",
+            code="context_length_exceeded",
+        )
 
 
-def _check_count(inputs: Sequence[EmbeddingInput]) -> None:
-    if isinstance(inputs, str):
-        raise InvalidInput("found one text as the list of inputs, expected a list of texts", param="input")
-    if not inputs:
-        raise InvalidInput("found an empty list of inputs, expected at least one", param="input")
-    if len(inputs) > MAX_INPUTS:
-        raise InvalidInput(f"found {len(inputs)} inputs, expected at most {MAX_INPUTS}", param="input")
-
-
-def _checked_text(value: str, place: int) -> str:
-    if not value:
-        raise InvalidInput(f"found an empty text in input[{place}], expected at least one character", param="input")
-    return value
+def _is_short(inputs: Sequence[EmbeddingInput]) -> bool:
+    """Whether checking and tokenising is quick enough for the event loop."""
+    return sum(map(len, inputs)) <= _INLINE_CHARS

@@ -1,0 +1,46 @@
+"""What a request needs, found out before anything is spent on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inference.catalog import AUTO, Models
+from inference.embedding.tokens import Analyzed, check_inputs
+from pipeline.component import Context, operator
+from pipeline.payload.embedding import EmbeddingRequest
+
+
+@operator
+class Analyze:
+    """Check a request and measure it: bad ones are refused here, before they take a place in a model's queue.
+
+    In: `EmbeddingRequest`. Out: the same with `inputs` as `Analyzed`: short texts as the model's own token ids, so that
+    nobody tokenises them again, and `inputs.estimated_tokens` for expressions and limits (exact when
+    `inputs.exact`, else a quarter of the characters: long texts are tokenised by `embed`, off the event loop).
+
+    Args:
+        model: the model to measure for when a request says "auto".
+
+    Raises:
+        InvalidInput: empty, of a wrong type, more than 2048 inputs, too many tokens, unknown token ids.
+        ModelNotFound: no such model, or its files are missing.
+
+    """
+
+    def __init__(self, *, model: str = AUTO) -> None:
+        self._model = model
+
+    async def open(self, context: Context) -> None:
+        """Load the model whose tokenizer counts."""
+        self._models = context.resources.get(Models)
+        await self._models.get(self._model, "embedding")
+
+    def __call__(self, request: EmbeddingRequest) -> EmbeddingRequest:
+        """Measure one request; runs on the event loop, in tens of microseconds."""
+        name = self._model if request.model == AUTO else request.model
+        model = self._models.loaded(name)
+        if model is None:
+            self._models.place(name, "embedding")
+            check_inputs(request.inputs)
+            return replace(request, inputs=Analyzed(request.inputs, None, None))
+        return replace(request, inputs=model.analyze(request.inputs))

@@ -1,0 +1,94 @@
+"""Texts become vectors.
+
+Why this is not a `Batch` operator: inputs are batched where the model is, over all pipelines and requests, by length and
+urgency (`inference.scheduling`). Handing the operator batches would make every item of a batch wait for the batch's
+longest one, and an item whose caller left could not give its place back. One coroutine an item does neither.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from inference.catalog import AUTO, Models
+from inference.embedding.model import EmbeddingModel
+from inference.embedding.shape import cut, normalized
+from pipeline.component import Context, operator
+from pipeline.item import Item
+from pipeline.payload.document import Chunk, Document
+from pipeline.payload.embedding import EmbeddingRequest, Embeddings
+
+log = logging.getLogger("fastembed.embed")
+
+Embeddable = EmbeddingRequest | Chunk | Document | str
+
+
+@operator
+class Embed:
+    """Embed texts with a sentence embedding model.
+
+    In: `EmbeddingRequest` (up to 2048 texts or token id lists), `Chunk`, a plain `str`; a `Document` passes untouched.
+    Out: `Embeddings`, float32 [n, dimensions] of L2 length 1 unless the request asks otherwise; a `Chunk` with its
+    `embedding` float32 [dimensions] and `model`. A chunk longer than the model's window is cut there, logged and
+    counted in `truncated`; a request that is too long is refused.
+
+    Args:
+        model: name from `models:`, or "auto", the first embedding model. A request that names a model gets that one.
+
+    Raises:
+        InvalidInput: an empty text, too many tokens, unknown token ids, more dimensions than the model has.
+        ModelNotFound: no such model, or its files are missing.
+        Overloaded: the model's queue is full.
+
+    """
+
+    workers = 256
+
+    def __init__(self, *, model: str = AUTO) -> None:
+        self._model = model
+        self.truncated = 0
+
+    async def open(self, context: Context) -> None:
+        """Load and warm the model."""
+        self._models = context.resources.get(Models)
+        await self._models.get(self._model, "embedding")
+
+    async def __call__(self, item: Item[Embeddable]) -> Embeddings | Chunk | Document:
+        """Embed one item's texts."""
+        value = item.value
+        if isinstance(value, Document):
+            return value
+        if isinstance(value, Chunk):
+            return await self._embed_chunk(value, item)
+        request = EmbeddingRequest([value]) if isinstance(value, str) else value
+        model = await self._models.get(self._model if request.model == AUTO else request.model, "embedding")
+        return await _embed_request(request, model, item)
+
+    async def _embed_chunk(self, chunk: Chunk, item: Item[Embeddable]) -> Chunk:
+        model = await self._models.get(self._model, "embedding")
+        tokens = await model.tokenize([chunk.embedding_text], truncate=True)
+        if tokens[0].dropped:
+            self.truncated += 1
+            log.warning(
+                "%s, chunk %d of %d: found %d tokens, expected at most %d for %s: the rest is not in its vector",
+                chunk.document.file.name,
+                chunk.index + 1,
+                chunk.count,
+                len(tokens[0]) + tokens[0].dropped,
+                model.window,
+                model.name,
+            )
+        vectors, _ = await model.embed(tokens, priority=item.priority, deadline=item.deadline)
+        return replace(chunk, embedding=normalized(vectors)[0], model=model.name)
+
+
+async def _embed_request(request: EmbeddingRequest, model: EmbeddingModel, item: Item[Embeddable]) -> Embeddings:
+    if request.dimensions is not None:
+        cut(np.empty((0, model.dimensions), np.float32), request.dimensions, model.name)  # refuse before computing
+    vectors, counts = await model.embed(
+        request.inputs, priority=item.priority, deadline=item.deadline, batch_size=request.batch_size
+    )
+    vectors = cut(vectors, request.dimensions, model.name)
+    return Embeddings(normalized(vectors) if request.normalize else vectors, counts, model.name)
