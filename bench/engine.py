@@ -3,8 +3,8 @@
     .venv/bin/python bench/engine.py [--items 20000] [--rounds 5]
 
 `make bench` installs the others (dependency group `bench`) and runs this. Every operator adds one to a number. The
-first two rows are ours: the whole pipeline is a `pipeline.runner.Pipeline` with source, sink and counters; both make an item
-with its acknowledgement for every value, and settle it. "an operator" is the slope from 1 to 10 operators.
+first two rows are ours: the whole pipeline is a `pipeline.runner.Pipeline` with source, sink and counters; both make
+an item with its acknowledgement for every value, and settle it. "an operator" is the slope from 1 to 10 operators.
 """
 
 from __future__ import annotations

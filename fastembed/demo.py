@@ -60,9 +60,9 @@ QUESTIONS: Final = (
     Question("serial number and last calibration of the barometer", "readings.xlsx", "FB-2217"),
 )
 SQL: Final = """\
-SELECT d.name, c.pages, c.headings, left(c.text, 60) AS text
-FROM chunks c JOIN documents d USING (document)
-WHERE c.text ILIKE '%roof%'"""
+SELECT d.name, c.first_page AS page, c.headings, left(c.text, 60) AS text
+FROM chunks c JOIN documents d ON d.id = c.document_id
+WHERE c.text ILIKE '%roof%' ORDER BY ALL"""
 
 
 def run_demo(*, keep: bool, port: int = 0) -> int:
@@ -137,13 +137,11 @@ def show_papers(console: Console, server: DemoServer) -> None:
     console.print(f"dropped {', '.join(DOCUMENTS)} into {server.inbox}")
     for name, seconds in wait_for_documents(server, start):
         console.print(f"  {seconds:5.1f} s  {name}")
+    answers = [(question, server.get("/v1/search", q=question.text, limit="3")["data"]) for question in QUESTIONS]
     table = Table(box=None, pad_edge=False, expand=False)
-    for title in ("question", "document", "page", "heading", "score"):
-        table.add_column(title, no_wrap=title in {"document", "page", "score"})
-    answers: list[tuple[Question, list[dict[str, Any]]]] = []
-    for question in QUESTIONS:
-        found = server.get("/v1/search", q=question.text, limit="3")["data"]
-        answers.append((question, found))
+    for title in ("question", "document", "page", "heading", "cosine", "score"):
+        table.add_column(title, no_wrap=title != "question", overflow="ellipsis")
+    for question, found in answers:
         if found:
             table.add_row(question.text, *best_cells(found[0]))
     console.print(table)
@@ -151,38 +149,34 @@ def show_papers(console: Console, server: DemoServer) -> None:
         check_answer(question, found)
 
 
-def best_cells(hit: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return a search result's document, pages, innermost heading and score, as table cells."""
-    pages = ", ".join(str(page) for page in hit.get("pages") or ())
-    headings = hit.get("headings") or [""]
-    return document_name(hit), pages, str(headings[-1]), f"{hit['score']:.2f}"
-
-
-def document_name(entry: dict[str, Any]) -> str:
-    """Return the file name of a search result or document."""
-    return Path(str(entry.get("document") or entry.get("name") or entry.get("path"))).name
+def best_cells(hit: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    """Return a search result's document, pages, innermost heading, cosine and fused score, as table cells."""
+    pages = "-".join(str(page) for page in sorted(set(hit["pages"] or ())))
+    heading = hit["headings"][-1] if hit["headings"] else ""
+    cosine = "" if hit["similarity"] is None else f"{hit['similarity']:.2f}"
+    return hit["document"], pages, heading, cosine, f"{hit['score']:.4f}"
 
 
 def check_answer(question: Question, found: Sequence[dict[str, Any]]) -> None:
     """Raise DemoFailed unless the expected document comes first with the expected words."""
     if not found:
         raise DemoFailed(f"the search for {question.text!r} found nothing, expected {question.document}")
-    if document_name(found[0]) != question.document:
-        raise DemoFailed(f"{question.text!r} found {document_name(found[0])} first, expected {question.document}")
+    if found[0]["document"] != question.document:
+        raise DemoFailed(f"{question.text!r} found {found[0]['document']} first, expected {question.document}")
     if question.words.lower() not in " ".join(found[0]["text"].lower().split()):
         raise DemoFailed(f"{question.text!r} found {found[0]['text'][:80]!r}, expected it to say {question.words!r}")
 
 
 def wait_for_documents(server: DemoServer, start: float) -> list[tuple[str, float]]:
-    """Return each document's name and the seconds until it was queryable; DemoFailed if one takes too long."""
+    """Return each document's name and the seconds until it was queryable; DemoFailed if one fails or takes too long."""
     done: dict[str, float] = {}
     while len(done) < len(DOCUMENTS):
         now = time.perf_counter() - start
-        listed = [document_name(entry) for entry in server.get("/v1/documents")["data"]]
-        done.update({name: now for name in listed if name in DOCUMENTS and name not in done})
-        failed = sorted(path.name for path in (server.inbox / "failed").glob("*.error.json"))
-        if failed:
-            raise DemoFailed(f"{failed[0]} in {server.inbox / 'failed'} says why a document failed")
+        for entry in server.get("/v1/documents")["data"]:
+            if entry["state"] == "failed":
+                raise DemoFailed(f"{entry['name']} could not be read: {entry['detail']}")
+            if entry["state"] == "done":
+                done.setdefault(entry["name"], now)
         if now > QUERYABLE_WITHIN_S:
             raise DemoFailed(f"not queryable after {now:.0f} s: {sorted(set(DOCUMENTS) - set(done))}")
         time.sleep(0.05)
@@ -226,7 +220,7 @@ def show_by_hand(console: Console, server: DemoServer, *, keep: bool) -> None:
         f"curl {server.url}/v1/embeddings -H 'content-type: application/json' -d '{body}'",
         f"curl '{server.url}/v1/search?q=frozen+wind+gauge'",
         f"cp your.pdf {server.inbox}/",
-        f"python: openai.OpenAI(base_url='{server.url}/v1', api_key='-').embeddings.create(model='auto', input='Hello')",
+        f"OpenAI(base_url='{server.url}/v1', api_key='-').embeddings.create(model='auto', input='Hello')  # python",
     ):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if keep:
