@@ -1,0 +1,88 @@
+"""Cut a document into pieces small enough to embed, along its own structure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from operators.chunking.packing import pack
+from operators.chunking.sections import Section, path_text, sections_of
+from operators.chunking.segments import Segment
+from operators.chunking.tokens import MARKS, Counter, wordpieces
+from pipeline.component import threaded_operator
+from pipeline.payload.document import Chunk, Document
+
+_LEAST_TOKENS: Final = 16
+
+
+@threaded_operator
+def chunk(
+    document: Document,
+    *,
+    tokens: Annotated[int, Field(ge=_LEAST_TOKENS)] = 400,
+    overlap: Annotated[int, Field(ge=0)] = 40,
+) -> Iterator[Document | Chunk]:
+    """Cut a document into chunks for embedding: first the document itself, then its chunks in reading order.
+
+    A chunk is cut between blocks if it can be, else after sentences, table rows (the header row and the caption are
+    repeated) or lines of code, else between words, never inside one. Sections are not mixed, unless they are so small
+    that apart they would say nothing. The first output is the document: a sink learns of one that has no text, too.
+
+    In: `Document`. Out: `Document`, then `Chunk`s with count, headings, pages and token_count.
+
+    Args:
+        tokens: the most that a chunk may have, its heading path and the model's two marks included, counted with the
+            vocabulary of the shipped all-MiniLM-L6-v2. Choose it within the embedding model's window (256 for that
+            one): `embed` logs and counts what it has to cut off. Only a single word (of at most 1000 characters, such
+            as a long address) that is larger makes a larger chunk; its token_count says so.
+        overlap: up to so many tokens of whole sentences are repeated where prose is cut; at most half of `tokens`.
+
+    """
+    yield document
+    yield from _chunks(document, tokens - MARKS, min(overlap, tokens // 2), wordpieces())
+
+
+def _chunks(document: Document, budget: int, overlap: int, count: Counter) -> list[Chunk]:
+    blocks = [block for block in document.blocks if block.text.strip()]
+    made = [
+        (section, segments)
+        for section in sections_of(blocks, budget, count)
+        for segments in pack(section.segments, section.room, overlap)
+    ]
+    texts = [_text(segments) for _, segments in made]
+    sizes = count([_embedded(section, text) for (section, _), text in zip(made, texts, strict=True)])
+    return [
+        Chunk(
+            document=document,
+            index=index,
+            count=len(made),
+            text=text,
+            headings=section.headings,
+            pages=_pages(segments),
+            token_count=size + MARKS,
+        )
+        for index, ((section, segments), text, size) in enumerate(zip(made, texts, sizes, strict=True))
+    ]
+
+
+def _embedded(section: Section, text: str) -> str:
+    return f"{path_text(section.headings)}\n{text}"
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    text = ""
+    before: Segment | None = None
+    for segment in segments:
+        if before is not None:
+            text += "\n" if before.listed and segment.listed else " " if before.overlap else "\n\n"
+        text += segment.text
+        before = segment
+    return text
+
+
+def _pages(segments: Sequence[Segment]) -> tuple[int, int] | None:
+    """Return the first and last page of what is new in a chunk."""
+    pages = [segment.page for segment in segments if segment.page is not None and not segment.overlap]
+    return (min(pages), max(pages)) if pages else None
