@@ -13,7 +13,7 @@ from operators.listening.g711 import decode_alaw, decode_ulaw
 from operators.listening.resample import Resampler
 from pipeline.component import operator
 from pipeline.errors import InvalidInput
-from pipeline.item import END_OF_KEY, Item
+from pipeline.item import Item
 from pipeline.payload.audio import (
     AudioBytes,
     AudioFrame,
@@ -43,7 +43,7 @@ class Decode:
         self.rate_hz = rate
 
     async def __call__(self, stream: AsyncIterator[Item[SpeechInput]]) -> AsyncIterator[Item[SpeechSignal]]:
-        """Follow one session from its first item to END_OF_KEY."""
+        """Follow one session."""
         decoder = SessionDecoder(self.rate_hz)
         try:
             async for item in stream:
@@ -90,10 +90,6 @@ class SessionDecoder:
             case Clear():
                 self._resampler.flush()
                 self._odd = b""
-            case _ if value is END_OF_KEY:
-                if len(tail := self._resampler.flush()):
-                    yield AudioFrame(tail, self._rate_hz)
-                return
         yield value
 
     def close(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from inference.vad import VoiceModel
 from operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
 from pipeline.component import Context, operator
-from pipeline.item import END_OF_KEY, Item
+from pipeline.item import Item, Outcome
 from pipeline.payload.audio import AudioFrame, Clear, Commit, SpeechEvent, SpeechSettings, SpeechSignal, TurnDetection
 from pipeline.units import Duration
 
@@ -65,20 +65,29 @@ class Vad:
         self._model = await asyncio.to_thread(VoiceModel)
 
     async def __call__(self, stream: AsyncIterator[Item[SpeechSignal]]) -> AsyncIterator[Item[SpeechEvent]]:
-        """Follow one session from its first item to END_OF_KEY."""
+        """Follow one session; what is being said at its end is an utterance too."""
         model = self._model or VoiceModel()
         settings = effective(SpeechSettings(turn_detection=TurnDetection()), self.defaults)
         segmenter = Segmenter(model.stream(), settings, self.new_id, self.limits)
         breath = 0
-        async for item in stream:
-            for event in self._react(segmenter, item.value):
-                yield item.derive(event)
-            breath += len(item.value.samples) if isinstance(item.value, AudioFrame) else 0
-            if breath >= _BREATH:
-                breath = 0
-                await asyncio.sleep(0)
+        last: Item[None] | None = None  # keeps the newest input open, so that the flush has one to derive from
+        try:
+            async for item in stream:
+                last = _instead_of(last, item)
+                for event in self._react(segmenter, item.value):
+                    yield item.derive(event)
+                breath += len(item.value.samples) if isinstance(item.value, AudioFrame) else 0
+                if breath >= _BREATH:
+                    breath = 0
+                    await asyncio.sleep(0)
+            if last is not None and not last.ack.cancelled:
+                for event in segmenter.flush():
+                    yield last.derive(event)
+        finally:
+            if last is not None:
+                last.settle(Outcome.CANCELLED if last.ack.cancelled else Outcome.FILTERED)
 
-    def _react(self, segmenter: Segmenter, value: Any) -> Iterable[SpeechEvent]:  # END_OF_KEY and other steps' too
+    def _react(self, segmenter: Segmenter, value: SpeechSignal) -> Iterable[SpeechEvent]:
         match value:
             case AudioFrame():
                 return segmenter.push(value.samples)
@@ -88,11 +97,15 @@ class Vad:
                 return segmenter.commit(value.ref)
             case Clear():
                 return segmenter.clear()
-            case _ if value is END_OF_KEY:
-                return segmenter.flush()
             case _:
                 return (value,)
 
     def _configure(self, segmenter: Segmenter, settings: SpeechSettings) -> Iterator[SegmenterEvent | SpeechSettings]:
         yield from segmenter.configure(settings)
         yield settings
+
+
+def _instead_of(last: Item[None] | None, item: Item[SpeechSignal]) -> Item[None]:
+    if last is not None:
+        last.settle(Outcome.FILTERED)
+    return item.derive(None)

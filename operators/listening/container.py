@@ -171,7 +171,8 @@ def _decode(source: Any, container: Container, rate_hz: int) -> Iterator[NDArray
         codec = stream.codec_context
         if codec.name not in _CODECS or not 0 < codec.channels <= _MOST_CHANNELS:
             raise UnsupportedMedia(
-                f"found {codec.channels} channels of {codec.name} in {container}, expected up to {_MOST_CHANNELS} of opus or vorbis"
+                f"found {codec.channels} channels of {codec.name} in {container}, "
+                f"expected up to {_MOST_CHANNELS} of opus or vorbis"
             )
         codec.thread_count = 1
         resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)

@@ -9,12 +9,19 @@ event that asked, so that an answer can name it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm", "ogg"]
+
+
+class Lasting:
+    """Something that no later item replaces, as a newer partial utterance does an older (`latest: not item.final`)."""
+
+    __slots__ = ()
+    final: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class TurnDetection:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechSettings:
+class SpeechSettings(Lasting):
     """A session's settings from now on.
 
     rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
@@ -86,14 +93,14 @@ class Clear:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Lasting):
     """What was buffered is gone. utterance_id: the unfinished utterance that went with it, if there was one."""
 
     utterance_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class SpeechStarted(Lasting):
     """Voice activity began; audio_start_ms includes the prefix padding."""
 
     utterance_id: str
@@ -101,7 +108,7 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStopped:
+class SpeechStopped(Lasting):
     """Voice activity ended; audio_end_ms includes the silence that ended it."""
 
     utterance_id: str
@@ -109,7 +116,7 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Lasting):
     """An utterance is closed: its audio is complete and no more will be added. The final transcript follows."""
 
     utterance_id: str
@@ -118,7 +125,7 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class IdleTimeout:
+class IdleTimeout(Lasting):
     """Nobody spoke for `idle_timeout_ms`."""
 
     utterance_id: str
@@ -149,7 +156,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptDelta:
+class TranscriptDelta(Lasting):
     """More text of an utterance; deltas are append-only and concatenate to the transcript."""
 
     utterance_id: str
@@ -158,7 +165,7 @@ class TranscriptDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(Lasting):
     """An utterance's final words."""
 
     utterance_id: str
@@ -171,7 +178,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptFailed:
+class TranscriptFailed(Lasting):
     """An utterance could not be transcribed; the session goes on. status: as of `pipeline.errors.ItemError`."""
 
     utterance_id: str
@@ -181,7 +188,7 @@ class TranscriptFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechProblem:
+class SpeechProblem(Lasting):
     """The client asked for something that cannot be; nothing else changes and the session goes on."""
 
     message: str

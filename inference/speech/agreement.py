@@ -1,0 +1,104 @@
+"""Which words of a growing transcript will stay: LocalAgreement-2 (Liu, Spanakis, Niehues 2020; Macháček et al. 2023).
+
+Every pass over a growing utterance may revise the one before. A word is published once two passes in a row agree on it
+and on everything before it; it is never taken back, so what is published only grows. The last word of a pass may be
+half a word and is held until another follows it. When the final pass contradicts what was published, the published
+words stay, and the final's words follow from where the two align best: deltas always concatenate to the transcript.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_UNIT: Final = re.compile(
+    r"\s*(?:[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+)"
+)
+_BARE: Final = re.compile(r"[\W_]+")
+
+
+def split_units(text: str) -> list[str]:
+    """Return words with the space before them; scripts without spaces by the character. They concatenate to `text`."""
+    return _UNIT.findall(text.strip())
+
+
+class Agreement:
+    """One utterance's transcript as published so far."""
+
+    __slots__ = ("_last", "finished", "published")
+
+    def __init__(self) -> None:
+        """Nothing is published."""
+        self.published: list[str] = []
+        self._last: list[str] = []
+        self.finished = False
+
+    @property
+    def text(self) -> str:
+        """Everything published: the concatenation of all deltas."""
+        return "".join(self.published)
+
+    def revise(self, text: str, unsettled: int = 1) -> str:
+        """Take a pass over the utterance so far; return the words that are now certain ("" if none).
+
+        unsettled: how many of its last words are not to be trusted yet, whatever was agreed.
+        """
+        if self.finished:
+            return ""
+        units = split_units(text)
+        agreed = _common_prefix(self._last, units)
+        self._last = units
+        stable = min(agreed, len(units) - unsettled)
+        if stable <= len(self.published) or _common_prefix(self.published, units) < len(self.published):
+            return ""
+        return self._publish(units[len(self.published) : stable])
+
+    def finish(self, text: str) -> str:
+        """Take the last pass; return the rest of the transcript. What comes later is ignored."""
+        self.finished = True
+        units = split_units(text)
+        return self._publish(units[_continuation(self.published, units) :])
+
+    def _publish(self, units: list[str]) -> str:
+        if not units:
+            return ""
+        if not self.published:
+            units = [units[0].lstrip(), *units[1:]]
+        elif not units[0][0].isspace() and _spaced(units[0]):
+            units = [" " + units[0], *units[1:]]
+        self.published += units
+        return "".join(units)
+
+
+def _spaced(unit: str) -> bool:
+    """Whether the unit is of a script that puts spaces between words."""
+    return len(unit) > 1 or unit.isascii()
+
+
+def _key(unit: str) -> str:
+    """Compare words, not their case and punctuation, which whisper revises until the end."""
+    return _BARE.sub("", unit).casefold() or unit.strip()
+
+
+def _common_prefix(left: list[str], right: list[str]) -> int:
+    count = 0
+    for a, b in zip(left, right, strict=False):
+        if _key(a) != _key(b):
+            break
+        count += 1
+    return count
+
+
+def _continuation(published: list[str], final: list[str]) -> int:
+    """Return where in `final` the words go on behind `published`: the end of their best alignment (edit distance).
+
+    Of equally good ends the one nearest to as many words as were published.
+    """
+    if not published:
+        return 0
+    row = list(range(len(final) + 1))
+    for i, a in enumerate(published, 1):
+        diagonal, row[0] = row[0], i
+        for j, b in enumerate(final, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (_key(a) != _key(b)))
+    return min(range(len(final) + 1), key=lambda j: (row[j], abs(j - len(published))))

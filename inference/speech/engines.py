@@ -1,0 +1,89 @@
+"""Which engine writes down a session's speech: found by name, opened once, shared by all pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from inference.catalog import AUTO, Models
+from inference.folders import BUILT_IN, locate
+from inference.speech.engine import SpeechEngine
+from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
+from inference.speech.whisper import WhisperEngine
+from pipeline.errors import ModelNotFound, Unavailable
+
+POCKET: Final = "whisper-pocket"
+"""A Whisper of 36 words that ships to prove the way; only on demand."""
+
+OPENAI_NAMES: Final = frozenset(
+    {
+        "whisper-1",
+        "gpt-transcribe",
+        "gpt-live-transcribe",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
+        "gpt-realtime-whisper",
+    }
+)
+"""What OpenAI's clients ask for; here they mean "auto", unless a model is declared under the name."""
+
+
+class SpeechEngines:
+    """The speech engines of this process, a resource of its components.
+
+    A name is one that `models:` declares (or an alias), "pocketsphinx", "whisper-pocket", or "auto": the first declared
+    transcription model whose files are there, else pocketsphinx.
+    """
+
+    def __init__(self, models: Models | None = None, *, workers: int | None = None) -> None:
+        """Open nothing yet. workers: pocketsphinx processes, by default one a core, at most 4."""
+        self._models = models or Models()
+        self._workers = workers
+        self._open: dict[str, SpeechEngine] = {}
+        self._closed = False
+
+    def names(self) -> list[str]:
+        """Return every name that can be asked for, those of missing files left out."""
+        declared = [model.name for model in self._models.placed("transcription") if model.folder]
+        return [AUTO, *declared, MODEL_ID, POCKET]
+
+    def resolve(self, name: str = AUTO) -> SpeechEngine:
+        """Return the engine of a name. ModelNotFound says what there is."""
+        if self._closed:
+            raise Unavailable("the speech engines are closed: found a new request, expected none")
+        declared = {model.name for model in self._models.placed("transcription")}
+        declared |= {alias for model in self._models.placed("transcription") for alias in model.spec.aliases}
+        if name in declared:
+            return self._whisper(name)
+        if name == AUTO or name in OPENAI_NAMES:
+            present = next((model for model in self._models.placed("transcription") if model.folder), None)
+            return self._whisper(present.name) if present else self._sphinx()
+        if name in (MODEL_ID, LABEL):
+            return self._sphinx()
+        if name == POCKET and (folder := locate(f"{BUILT_IN}{POCKET}", Path())):
+            return self._open.get(POCKET) or self._opened(POCKET, WhisperEngine(folder, name=POCKET))
+        raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
+
+    async def close(self) -> None:
+        """End all engines."""
+        self._closed = True
+        for engine in self._open.values():
+            await engine.close()
+        self._open.clear()
+
+    def _sphinx(self) -> SpeechEngine:
+        return self._open.get(MODEL_ID) or self._opened(MODEL_ID, SphinxEngine(workers=self._workers))
+
+    def _whisper(self, name: str) -> SpeechEngine:
+        model = self._models.place(name, "transcription")
+        if model.name in self._open:
+            return self._open[model.name]
+        if model.folder is None:  # pragma: no cover - place raises
+            raise AssertionError
+        device = self._models.devices.choose(model.spec.on)
+        return self._opened(model.name, WhisperEngine(model.folder, name=model.name, device=device))
+
+    def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:
+        self._open[key] = engine
+        return engine

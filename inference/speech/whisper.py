@@ -1,0 +1,127 @@
+"""Whisper through openvino-genai, from any local folder that holds one as OpenVINO IR."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import openvino_genai as genai
+
+from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
+from inference.speech.turnstile import Turnstile
+from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+
+_FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml")
+
+
+class WhisperEngine:
+    """One Whisper on one device. One request at a time: a pipeline is not safe for more.
+
+    The words of a request run in a thread of their own; a partial request is refused while another runs.
+    """
+
+    def __init__(
+        self, folder: Path, *, name: str | None = None, device: str = "CPU", properties: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take a folder; ModelNotFound names what it lacks. It is loaded by `warm` or the first request."""
+        missing = [file for file in _FILES if not (folder / file).is_file()]
+        if missing:
+            raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a Whisper model as OpenVINO IR")
+        self.folder = folder
+        self._name = name or folder.name
+        self._device = device
+        self._properties = dict(properties or {})
+        generation = _read(folder / "generation_config.json")
+        self._languages = {token.strip("<|>") for token in generation.get("lang_to_id", {})}
+        self._times_words = bool(generation.get("alignment_heads"))
+        self._window = int(_read(folder / "preprocessor_config.json").get("chunk_length", 30)) * RATE_HZ
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"whisper-{self._name}")
+        self._turnstile: Turnstile[bool] = Turnstile()
+        self._turnstile.give(True)
+        self._pipeline: Any = None  # genai ships no types
+
+    @property
+    def label(self) -> str:
+        """The model's name as users see it."""
+        return self._name
+
+    def check(self, language: str | None) -> None:
+        """Refuse a language that the model was not trained on."""
+        if language is not None and self._languages and _base(language) not in self._languages:
+            known = ", ".join(sorted(self._languages)[:12])
+            raise InvalidInput(
+                f"found language {language!r}, expected one that {self._name} knows: {known}",
+                param="language",
+                code="unsupported_language",
+            )
+
+    async def warm(self) -> None:
+        """Load and compile."""
+        await self._turnstile.wait()
+        await self._run(self._load)
+
+    async def transcribe(self, request: SpeechRequest) -> Heard | None:
+        """Return what was said; None if the request is partial and another runs."""
+        self.check(request.language)
+        samples = audible(request.samples)
+        if samples is None:
+            return Heard(language=request.language)
+        turn = self._turnstile.take() if request.partial else await self._turnstile.wait()
+        if turn is None:
+            return None
+        heard: Heard = await self._run(self._generate, samples.tolist(), request)
+        return heard
+
+    async def close(self) -> None:
+        """Free the model, after the request that runs."""
+        self._turnstile.close(Unavailable("the speech engine is closed: found a new request, expected none"))
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        self._pipeline = None
+
+    async def _run(self, work: Any, *arguments: Any) -> Any:
+        """Run in the thread, holding the turn until it has really ended, also if the caller leaves before."""
+        loop = asyncio.get_running_loop()
+        future: Future[Any] = self._thread.submit(work, *arguments)
+
+        def ended(_: Future[Any]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._turnstile.give, True)
+
+        future.add_done_callback(ended)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _load(self) -> Any:
+        if self._pipeline is None:
+            if self._times_words:
+                self._properties["word_timestamps"] = True
+            self._pipeline = genai.WhisperPipeline(str(self.folder), self._device, **self._properties)
+        return self._pipeline
+
+    def _generate(self, samples: list[float], request: SpeechRequest) -> Heard:
+        options: dict[str, Any] = {}
+        if request.language is not None and self._languages:
+            options["language"] = f"<|{_base(request.language)}|>"
+        if request.prompt:
+            options["initial_prompt"] = request.prompt
+        if not request.partial or len(samples) > self._window:
+            options["return_timestamps"] = True  # also what carries whisper over windows longer than its own
+        result = self._load().generate(samples, **options)
+        words = tuple(SpokenWord(w.word.strip(), w.start_ts, w.end_ts) for w in result.words or ())
+        language = getattr(result, "language", None) or request.language
+        return Heard(result.texts[0].strip(), words, language.strip("<|>") if language else None)
+
+
+def _base(language: str) -> str:
+    """Return `de` of `de-CH`."""
+    return language.partition("-")[0].lower()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found

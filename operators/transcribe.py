@@ -1,0 +1,157 @@
+"""Write down what was said."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Final
+
+from inference.catalog import Models
+from inference.speech.agreement import Agreement
+from inference.speech.engine import Heard, SpeechEngine, SpeechRequest
+from inference.speech.engines import SpeechEngines
+from pipeline.component import Context, operator
+from pipeline.errors import ItemError
+from pipeline.item import Item
+from pipeline.payload.audio import (
+    Cleared,
+    SpeechEvent,
+    SpeechProblem,
+    SpeechSettings,
+    Transcript,
+    TranscriptDelta,
+    TranscriptFailed,
+    Utterance,
+    Word,
+)
+
+_UNFINISHED: Final = 1_024
+"""Utterances whose published words are remembered; those of sessions that left are the oldest."""
+
+
+@operator
+class Transcribe:
+    """Write down what was said, as it is said.
+
+    In: utterances (float32 mono, 16 kHz), growing partials before the final one; everything else passes.
+    Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and one transcript a final utterance: the
+    concatenation of its deltas. Settings pass on with the model's name in place of "auto".
+    Args: model: for sessions that ask for "auto": a name of `models:`, `pocketsphinx`, or "auto": the first
+    transcription model that is there, else pocketsphinx, whose words are marked as of low accuracy.
+    Raises: nothing; an utterance that cannot be transcribed yields a failure, and the session goes on.
+    """
+
+    workers = 8
+    """Sessions transcribed side by side; the engines bound what really runs."""
+
+    def __init__(self, *, model: str = "auto") -> None:
+        """Take the model of sessions that do not choose one."""
+        self._model = model
+        self._agreements: OrderedDict[str, Agreement] = OrderedDict()
+        self._engines: SpeechEngines | None = None
+        self._owned: SpeechEngines | None = None
+
+    async def open(self, context: Context) -> None:
+        """Load the model, so that the first words do not wait for it."""
+        try:
+            self._engines = context.resources.get(SpeechEngines)
+        except LookupError:
+            self._engines = self._owned = SpeechEngines(_models(context))
+        await self._engines.resolve(self._model).warm()
+
+    async def close(self) -> None:
+        """End the engines that were opened for this pipeline alone."""
+        if self._owned is not None:
+            await self._owned.close()
+
+    async def __call__(self, item: Item[SpeechEvent]) -> AsyncIterator[SpeechEvent]:
+        """Answer one event of the session that is the item's key."""
+        event = item.value
+        match event:
+            case Utterance():
+                async for said in self._transcribe(event, item.key):
+                    yield said
+            case SpeechSettings():
+                yield self._configured(event)
+            case Cleared():
+                self._agreements.pop(event.utterance_id or "", None)
+                yield event
+            case _:
+                yield event
+
+    def _engine(self, name: str | None) -> SpeechEngine:
+        if self._engines is None:
+            self._engines = self._owned = SpeechEngines()
+        return self._engines.resolve(self._model if name in (None, "auto") else name or "auto")
+
+    def _configured(self, settings: SpeechSettings) -> SpeechEvent:
+        """Say which model will be used, or why none can."""
+        if settings.model is None:
+            return settings
+        try:
+            engine = self._engine(settings.model)
+            engine.check(settings.language)
+        except ItemError as error:
+            return SpeechProblem(error.message, error.code or "invalid_value", error.param, settings.ref)
+        return replace(settings, model=engine.label)
+
+    async def _transcribe(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
+        settings = utterance.settings
+        try:
+            engine = self._engine(settings.model)
+            heard = await engine.transcribe(
+                SpeechRequest(
+                    utterance.samples,
+                    language=settings.language,
+                    prompt=settings.prompt,
+                    partial=not utterance.final,
+                    stream_id=utterance.utterance_id,
+                    speaker_id=session,
+                )
+            )
+        except ItemError as error:
+            if utterance.final:
+                self._agreements.pop(utterance.utterance_id, None)
+                yield TranscriptFailed(utterance.utterance_id, error.message, error.code, error.status)
+            return
+        if heard is None:
+            return
+        agreement = self._agreement(utterance.utterance_id)
+        delta = agreement.finish(heard.text) if utterance.final else agreement.revise(heard.text, heard.unsettled)
+        if delta:
+            yield TranscriptDelta(utterance.utterance_id, delta, engine.label)
+        if utterance.final:
+            self._agreements.pop(utterance.utterance_id, None)
+            yield _transcript(utterance, agreement.text, heard, engine.label)
+
+    def _agreement(self, utterance_id: str) -> Agreement:
+        agreement = self._agreements.setdefault(utterance_id, Agreement())
+        self._agreements.move_to_end(utterance_id)
+        while len(self._agreements) > _UNFINISHED:
+            self._agreements.popitem(last=False)
+        return agreement
+
+
+def _transcript(utterance: Utterance, text: str, heard: Heard, model: str) -> Transcript:
+    start_ms = utterance.start_ms
+    words = tuple(
+        Word(word.text, start_ms + round(word.start_s * 1000), start_ms + round(word.end_s * 1000))
+        for word in heard.words
+    )
+    return Transcript(
+        utterance.utterance_id,
+        text,
+        model,
+        language=heard.language,
+        start_ms=start_ms,
+        end_ms=utterance.end_ms,
+        words=words,
+    )
+
+
+def _models(context: Context) -> Models | None:
+    try:
+        return context.resources.get(Models)
+    except LookupError:
+        return None
