@@ -210,19 +210,15 @@ def _mark(target: C, role: Role) -> C:
 def describe(target: Callable[..., Any], name: str) -> Spec:
     """Read a marked component's signature. TypeError says what a component of its role must look like."""
     role: Role = getattr(target, MARK)
-    is_class = inspect.isclass(target)
     call = _entry(target, role, name)
-    configure = inspect.signature(target.__init__ if is_class else target).parameters
-    positional = [p for p in configure.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if is_class:
-        primary = positional[1].name if len(positional) > 1 else None
-        options = {p.name: p for p in list(configure.values())[1:]}
-        hints = typing.get_type_hints(target.__init__, include_extras=True) if positional else {}
-    else:
-        primary = positional[0].name if role == "source" and positional else None
-        takes_input = role in ("operator", "sink")
-        options = {p.name: p for p in list(configure.values())[1 if takes_input else 0 :]}
-        hints = typing.get_type_hints(target, include_extras=True)
+    configure = target.__init__ if inspect.isclass(target) else target
+    parameters = list(inspect.signature(configure).parameters.values())
+    if configure is object.__init__:
+        parameters = []
+    elif inspect.isclass(target) or role != "source":
+        parameters = parameters[1:]  # self, or what flows in
+    options = {parameter.name: parameter for parameter in parameters}
+    hints = typing.get_type_hints(configure, include_extras=True) if options else {}
     for option in options.values():
         if option.kind in (option.VAR_KEYWORD, option.VAR_POSITIONAL):
             msg = f"{role} {name}: found *{option.name}, expected named options only: they are its YAML keys"
@@ -234,7 +230,7 @@ def describe(target: Callable[..., Any], name: str) -> Spec:
         factory=target,
         options=options,
         hints={k: v for k, v in hints.items() if k in options},
-        primary=primary,
+        primary=next((p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD), None),
         doc=inspect.getdoc(target) or "",
         in_thread=getattr(target, THREAD_MARK, False),
         **flow,

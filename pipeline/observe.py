@@ -75,7 +75,10 @@ class StageStats:
 
 @dataclass(slots=True)
 class PipelineStats:
-    """One pipeline: what came in, how it ended, how long it took from admission to the end."""
+    """One pipeline: what came in, how it ended, how long it took from admission to the end.
+
+    abandoned: items that were cut off because the pipeline stopped before they ended.
+    """
 
     name: str
     admitted: int = 0
@@ -83,6 +86,7 @@ class PipelineStats:
     latency: Histogram = field(default_factory=Histogram)
     stages: list[StageStats] = field(default_factory=list)
     restarts: int = 0
+    abandoned: int = 0
 
     def stage(self, name: str) -> StageStats:
         """Add a stage."""

@@ -255,6 +255,7 @@ class Pipeline:
     async def _abandon(self) -> None:
         """End what is still on its way when the pipeline ends before it does."""
         error = Unavailable("found a pipeline that was stopped before the item ended; try again", retry_after_s=1.0)
+        self.stats.abandoned += sum(not ack.done for ack in self._live)
         for ack in list(self._live):
             ack.abandon(Outcome.CANCELLED, error)
         await self._finishing.join()
