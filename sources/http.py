@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from pipeline.channel import Channel
 from pipeline.component import Context, source
-from pipeline.errors import Conflict, Unavailable, Unprocessable
+from pipeline.errors import Unavailable, Unprocessable
 from pipeline.item import NO_META, Item, Outcome
 from pipeline.units import Size
 
@@ -128,10 +128,15 @@ class Results(Generic[T]):
 
 
 class HttpRoutes:
-    """Which source answers a path, now: method by method. A resource of the process (`Resources`)."""
+    """Which source answers a path, now: method by method. A resource of the process (`Resources`).
+
+    A reload opens the successor before it stops the running source: it stands by, and takes over in the moment that
+    the other stops. A source whose pipeline broke keeps its route, and answers 503, until it is built anew.
+    """
 
     def __init__(self) -> None:
         self._by_path: dict[str, dict[str, Http]] = {}
+        self._standing_by: dict[tuple[str, str], list[Http]] = {}
 
     def methods(self, path: str) -> Mapping[str, Http] | None:
         """Return the sources of `path` by method, or None if no pipeline serves it."""
@@ -142,23 +147,27 @@ class HttpRoutes:
         return sorted(f"{method} {path}" for path, methods in self._by_path.items() for method in methods)
 
     def offer(self, http: Http) -> None:
-        """Serve the source's route with it from now on; `Conflict` if another pipeline serves the same."""
-        methods = self._by_path.setdefault(http.path, {})
-        current = methods.get(http.method)
-        if current is not None and current.pipeline != http.pipeline:
-            raise Conflict(
-                f"found {http.method} {http.path} in the pipelines {current.pipeline} and {http.pipeline}, "
-                "expected one pipeline a route"
-            )
-        methods[http.method] = http
+        """Serve the source's route with it: at once, or when the one that serves it now stops."""
+        current = self._by_path.get(http.path, {}).get(http.method)
+        if current is None or current.broken:
+            self._by_path.setdefault(http.path, {})[http.method] = http
+        else:
+            self._standing_by.setdefault((http.path, http.method), []).append(http)
 
     def withdraw(self, http: Http) -> None:
-        """Stop serving the source's route, unless a newer one has taken over."""
+        """Stop serving the source's route with it; idempotent."""
+        waiting = self._standing_by.get((http.path, http.method), [])
+        if http in waiting:
+            waiting.remove(http)
         methods = self._by_path.get(http.path, {})
-        if methods.get(http.method) is http:
-            del methods[http.method]
-            if not methods:
-                del self._by_path[http.path]
+        if methods.get(http.method) is not http:
+            return
+        if waiting:
+            methods[http.method] = waiting.pop()
+            return
+        del methods[http.method]
+        if not methods:
+            del self._by_path[http.path]
 
 
 @source
@@ -180,35 +189,41 @@ class Http:
             raise ValueError(f"found route {route!r}, expected METHOD /path such as POST /v1/embeddings")
         self.method, self.path = match[1], match[2]
         self.max_body_bytes = max_body
-        self.pipeline = ""
         self._channel: Channel[Any] | None = None
         self._routes = HttpRoutes()
+        self._runs = False
+        self._stopped = False
 
     async def open(self, context: Context) -> None:
-        """Make the queue; requests come once `items` runs."""
-        self.pipeline = context.pipeline
+        """Make the queue and take the route; requests wait until `items` runs."""
         self._routes = context.resources.get(HttpRoutes)
         self._channel = context.channel()
+        self._routes.offer(self)
 
     async def items(self) -> AsyncIterator[Item[Any]]:
         """Yield the requests."""
-        channel = self._opened()
-        self._routes.offer(self)
-        try:
-            async for item in channel:
-                yield item
-        finally:
-            self.stop()
+        self._runs = True
+        async for item in self._opened():
+            yield item
 
     def stop(self) -> None:
         """Take no more requests."""
+        self._stopped = True
         self._routes.withdraw(self)
         if self._channel is not None:
             self._channel.close()
 
     async def close(self) -> None:
-        """Free the route if `items` never ran to its end."""
-        self.stop()
+        """Refuse what still comes. A source that nobody stopped broke: it keeps its route until its successor opens."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._stopped or not self._runs:
+            self._routes.withdraw(self)
+
+    @property
+    def broken(self) -> bool:
+        """Whether its pipeline ended without being stopped."""
+        return self._channel is not None and self._channel.closed and not self._stopped
 
     async def submit(
         self,
