@@ -1,0 +1,150 @@
+"""Figures: which parts of a page are a picture, and which text belongs inside it."""
+
+import re
+from collections.abc import Sequence
+
+from operators.parsing.pdf.drawing import Drawing
+from operators.parsing.pdf.geometry import Box, enclosing, x_overlap
+from operators.parsing.pdf.text import Line
+
+CAPTION = re.compile(
+    r"^(?:fig(?:ure|\.)?|table|tab\.|abbildung|tabelle|listing|algorithm|scheme|plate|chart|exhibit|figura|tabla|tableau)"
+    r"\s*[A-Z]?\.?\d+(?:[.\-–]\d+)*\w?\s*(?:[:.\-–—|(]|$|\s[A-Z])",
+    re.IGNORECASE,
+)
+"""How a caption starts: `Figure 3.1: ...`, `Table 2.`, `Fig. 4 -`."""
+
+_CELL = 6.0
+_MIN_SIDE = 24.0
+_MIN_IMAGE_SIDE = 16.0
+_LABEL_REACH = 15.0
+_PROSE_WORDS = 7
+
+
+def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, height: float, body: float) -> list[Box]:
+    """Return the boxes of the page's figures with their labels, top to bottom.
+
+    A figure is a cluster of images, embedded drawings and line art that does not hold running text; short labels in
+    small or turned type close to it belong to it.
+
+    Args:
+        drawing: what the page draws.
+        lines: the page's lines.
+        width: the page's width in points.
+        height: the page's height in points.
+        body: the document's body size in points.
+    """
+    page = Box(0, 0, width, height)
+    seeds = [b for b in drawing.images if min(b.width, b.height) >= _MIN_IMAGE_SIDE]
+    seeds += [b for b in drawing.forms if min(b.width, b.height) >= _MIN_SIDE]
+    seeds += drawing.strokes
+    seeds = [b for b in seeds if b.area < 0.85 * page.area]
+    if not seeds:
+        return []
+    seeds = [b for b in seeds if not _holds_prose(b, lines)]
+    frame = [r.box for r in drawing.rules] + drawing.shades
+    boxes = []
+    for cluster in _clusters(seeds, frame, page):
+        if min(cluster.width, cluster.height) < _MIN_SIDE or _holds_prose(cluster, lines):
+            continue
+        boxes.append(_with_labels(cluster, lines, body))
+    return _without_nested(boxes)
+
+
+def inner_lines(box: Box, lines: Sequence[Line]) -> list[int]:
+    """Return the indices of the lines that stand inside a figure's box."""
+    return [i for i, line in enumerate(lines) if line.box.share_inside(box) > 0.6]
+
+
+def _holds_prose(box: Box, lines: Sequence[Line]) -> bool:
+    inside = [line for line in lines if line.box.share_inside(box) > 0.6 and not line.turned]
+    prose = [line for line in inside if len(line.words) >= _PROSE_WORDS]
+    return len(prose) >= 3 and sum(ln.box.area for ln in prose) > 0.25 * box.area
+
+
+def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box]:
+    """Return the boxes of the seeds that lie within a few points of each other, found on a coarse grid.
+
+    Rules and shades join the clusters that they touch, but form none.
+    """
+    columns, rows = int(page.width // _CELL) + 1, int(page.height // _CELL) + 1
+    owner: dict[tuple[int, int], int] = {}
+    parent: list[int] = []
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    members = [*seeds, *frame]
+    for index, box in enumerate(members):
+        parent.append(index)
+        x0, x1 = max(0, int(box.l // _CELL)), min(columns, int(box.r // _CELL))
+        y0, y1 = max(0, int(box.t // _CELL)), min(rows, int(box.b // _CELL))
+        border = index >= len(seeds) and x1 - x0 > 1 and y1 - y0 > 1
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                if border and x0 < x < x1 and y0 < y < y1:
+                    continue
+                _join(owner, parent, root, (x, y), index)
+    groups: dict[int, list[int]] = {}
+    for index in range(len(members)):
+        groups.setdefault(root(index), []).append(index)
+    boxes = []
+    for group in groups.values():
+        own = [members[i] for i in group if i < len(seeds)]
+        if not own:
+            continue
+        core = enclosing(own)
+        whole = enclosing(members[i] for i in group)
+        boxes.append(whole if whole.area < 0.7 * page.area else core)
+    return boxes
+
+
+def _join(owner: dict[tuple[int, int], int], parent: list[int], root: "object", cell: tuple[int, int], index: int) -> None:
+    x, y = cell
+    for near in ((x, y), (x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)):
+        other = owner.get(near)
+        if other is not None:
+            a, b = root(other), root(index)  # type: ignore[operator]
+            if a != b:
+                parent[b] = a
+    owner[cell] = index
+
+
+def _with_labels(box: Box, lines: Sequence[Line], body: float) -> Box:
+    core = box
+    grown = True
+    taken: set[int] = set()
+    while grown:
+        grown = False
+        for i, line in enumerate(lines):
+            if i in taken or not line.box.touches(box.grown(_LABEL_REACH)) or line.box.share_inside(box) > 0.99:
+                continue
+            if _is_label(line, core, body):
+                taken.add(i)
+                box = enclosing((box, line.box))
+                grown = True
+    return box
+
+
+def _is_label(line: Line, core: Box, body: float) -> bool:
+    if CAPTION.match(line.text) or not line.box.touches(core.grown(2.2 * _LABEL_REACH)):
+        return False
+    if line.turned or line.box.share_inside(core) > 0.5:
+        return True
+    near_middle = x_overlap(line.box, core) > 0.5 * line.box.width or line.box.width < 40
+    return line.size < 0.93 * body and len(line.words) < _PROSE_WORDS and near_middle
+
+
+def _without_nested(boxes: list[Box]) -> list[Box]:
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda b: -b.area):
+        for i, other in enumerate(kept):
+            if box.share_inside(other) > 0.5:
+                kept[i] = enclosing((other, box))
+                break
+        else:
+            kept.append(box)
+    return sorted(kept, key=lambda b: (b.t, b.l))

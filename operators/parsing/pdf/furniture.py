@@ -1,0 +1,126 @@
+"""Running heads, running feet and page numbers: what repeats at the edge of pages and is no content."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from operators.parsing.pdf.page import Page
+from operators.parsing.pdf.text import Line
+
+_EDGE = 0.16
+_ROUNDS = 3
+_MAX_WORDS = 22
+_NUMBER = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"^\W*(?:page|seite|página|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]{1,2}[-.]\d{1,3}|\d{1,2}[-–]\d{1,3})"
+    r"(?:\s*(?:/|of|von|de)\s*\d{1,4})?\W*$",
+    re.IGNORECASE,
+)
+
+
+def furniture(pages: Sequence[Page]) -> list[tuple[set[int], set[int]]]:
+    """Return, for each page, the indices of the lines in its running head and in its running foot.
+
+    A row at the edge is furniture if rows at the same height on other pages repeat its words or count the pages, and
+    if white space separates it from the text; a bare page number is furniture wherever it stands alone at the edge.
+    """
+    heads = _edge(pages, top=True)
+    feet = _edge(pages, top=False)
+    return list(zip(heads, feet, strict=True))
+
+
+_Row = list[int]
+
+
+def _edge(pages: Sequence[Page], *, top: bool) -> list[set[int]]:
+    rows = [_edge_rows(page, top=top) for page in pages]
+    found: list[set[int]] = [set() for _ in pages]
+    for depth in range(_ROUNDS):
+        slots: dict[int, list[int]] = defaultdict(list)
+        for p, page in enumerate(pages):
+            if len(rows[p]) > depth and len(found[p]) == sum(len(r) for r in rows[p][:depth]):
+                slots[round(_distance(page, rows[p][depth], top=top))].append(p)
+        for where in _merged(slots):
+            if _repeats(pages, rows, where, depth):
+                for p in where:
+                    found[p].update(rows[p][depth])
+    for p, page in enumerate(pages):
+        if rows[p] and not found[p] and _is_bare_number(page, rows[p], top=top):
+            found[p].update(rows[p][0])
+    return found
+
+
+def _edge_rows(page: Page, *, top: bool) -> list[_Row]:
+    """Return the outermost rows that stand apart from the text, outermost first."""
+    upright = [i for i, line in enumerate(page.lines) if not line.turned]
+    upright.sort(key=lambda i: page.lines[i].box.t if top else -page.lines[i].box.b)
+    rows: list[_Row] = []
+    for i in upright:
+        line = page.lines[i]
+        if rows and _same_row(page.lines[rows[-1][0]], line):
+            rows[-1].append(i)
+        elif len(rows) > _ROUNDS:
+            break
+        else:
+            rows.append([i])
+    limit = _EDGE * page.height
+    kept = []
+    for row in rows[:_ROUNDS]:
+        far = max(page.lines[i].box.b for i in row) if top else page.height - min(page.lines[i].box.t for i in row)
+        if far > limit or sum(len(page.lines[i].words) for i in row) > _MAX_WORDS:
+            break
+        kept.append(row)
+    return kept
+
+
+def _same_row(a: Line, b: Line) -> bool:
+    return min(a.box.b, b.box.b) - max(a.box.t, b.box.t) > 0.5 * min(a.box.height, b.box.height)
+
+
+def _distance(page: Page, row: _Row, *, top: bool) -> float:
+    baseline = page.lines[row[0]].baseline
+    return baseline if top else page.height - baseline
+
+
+def _merged(slots: dict[int, list[int]]) -> list[list[int]]:
+    groups: list[tuple[int, list[int]]] = []
+    for height in sorted(slots):
+        if groups and height - groups[-1][0] <= 1:
+            groups[-1] = (height, groups[-1][1] + slots[height])
+        else:
+            groups.append((height, list(slots[height])))
+    return [sorted(pages) for _, pages in groups]
+
+
+def _text(page: Page, row: _Row) -> str:
+    return " ".join(page.lines[i].text for i in sorted(row, key=lambda i: page.lines[i].box.l))
+
+
+def _repeats(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int) -> bool:
+    if len(where) < 2:
+        return False
+    texts = [_text(pages[p], rows[p][depth]) for p in where]
+    shapes = Counter(_NUMBER.sub("#", t).strip() for t in texts)
+    offsets: Counter[int] = Counter()
+    for p, text in zip(where, texts, strict=True):
+        numbers = _NUMBER.findall(text)
+        offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})  # noqa: PLR2004 - page numbers
+    offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
+    good = 0
+    for p, text in zip(where, texts, strict=True):
+        counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)  # noqa: PLR2004
+        repeated = shapes[_NUMBER.sub("#", text).strip()] >= (2 if len(where) < 6 else 3)  # noqa: PLR2004 - few pages
+        good += counted or repeated or bool(_PAGE_NUMBER.match(text))
+    return good >= 0.6 * len(where)
+
+
+def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
+    row = rows[0]
+    if not _PAGE_NUMBER.match(_text(page, row)):
+        return False
+    line = page.lines[row[0]]
+    rest = [ln.box for i, ln in enumerate(page.lines) if i not in row and not ln.turned]
+    if not rest:
+        return False
+    gap = min(b.t for b in rest) - line.box.b if top else line.box.t - max(b.b for b in rest)
+    return gap > 0.8 * line.size

@@ -1,0 +1,240 @@
+"""Glyphs of a PDF page, read with PDFium, and the words that they form."""
+
+import ctypes
+import math
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from operators.parsing.pdf.geometry import Box
+from operators.parsing.pdf.style import Style, style_of
+from operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
+
+_HYPHENS = {0x02, 0xAD, 0xFFFE}
+"""PDFium's marks for a hyphen at the end of a line."""
+_ACCENTS = dict(zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True))
+_BASELINE_EM = 0.12
+_UPRIGHT = 0.17  # the sine of 10 degrees
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the page's own coordinates (y upwards) become points from the top left as the page is shown."""
+
+    crop: tuple[float, float, float, float]
+    """Left, bottom, right, top of the visible part, in the page's coordinates."""
+    turn: int = 0
+    """Quarter turns clockwise, 0 to 3."""
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height as shown, in points."""
+        w, h = self.crop[2] - self.crop[0], self.crop[3] - self.crop[1]
+        return (h, w) if self.turn % 2 else (w, h)
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Return a point as shown."""
+        l, b, r, t = self.crop  # noqa: E741
+        if self.turn == 0:
+            return x - l, t - y
+        if self.turn == 1:
+            return y - b, x - l
+        if self.turn == 2:  # noqa: PLR2004
+            return r - x, y - b
+        return t - y, r - x
+
+    def box(self, x0: float, y0: float, x1: float, y1: float) -> Box:
+        """Return a rectangle as shown."""
+        ax, ay = self.point(x0, y0)
+        bx, by = self.point(x1, y1)
+        return Box(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
+
+    def direction(self, dx: float, dy: float) -> int:
+        """Return into which quarter text runs as shown: 0 right, 1 down, 2 left, 3 up; -1 for a slope."""
+        ax, ay = self.point(0, 0)
+        bx, by = self.point(dx, dy)
+        ux, uy = bx - ax, by - ay
+        length = math.hypot(ux, uy) or 1.0
+        if abs(uy) <= _UPRIGHT * length:
+            return 0 if ux >= 0 else 2
+        if abs(ux) <= _UPRIGHT * length:
+            return 1 if uy > 0 else 3
+        return -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    style: Style
+    dx: float
+    dy: float
+
+
+def page_lines(text_page: Any, view: View) -> tuple[list[Line], View]:
+    """Return a page's lines and the view that shows most of them upright.
+
+    Args:
+        text_page: PDFium's `FPDF_TEXTPAGE`.
+        view: how the page is shown; a page whose text mostly runs up or down is turned further.
+    """
+    glyphs, runs = _glyphs(text_page)
+    count: Counter[int] = Counter()
+    for glyph in glyphs:
+        run = runs[glyph[-1]]
+        count[view.direction(run.dx, run.dy)] += 1
+    main = count.most_common(1)[0][0] if count else 0
+    if main > 0:
+        view = View(view.crop, (view.turn - main) % 4)
+    upright, turned = _words(glyphs, runs, view)
+    return lines_of(upright) + [Line((w,), turned=True) for w in turned], view
+
+
+# A glyph: code point, loose box (left, bottom, right, top), origin, whether a space precedes it, its run's index.
+_Glyph = tuple[int, float, float, float, float, float, float, bool, int]
+
+
+def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
+    get_unicode, is_generated = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_IsGenerated
+    get_box, get_origin, get_object = (
+        pdfium.FPDFText_GetLooseCharBox,
+        pdfium.FPDFText_GetCharOrigin,
+        pdfium.FPDFText_GetTextObject,
+    )
+    rect, x, y = pdfium.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
+    glyphs: list[_Glyph] = []
+    runs: list[_Run] = []
+    run_of: dict[int, int] = {}
+    fonts: dict[int, tuple[str, int, int]] = {}
+    spaced = False
+    high = 0
+    for i in range(pdfium.FPDFText_CountChars(text_page)):
+        code = get_unicode(text_page, i)
+        if code in {32, 13, 10, 9, 0xA0, 0x3000, 0}:
+            spaced = spaced or (code != 0 and not is_generated(text_page, i))
+            continue
+        if 0xD800 <= code < 0xDC00:
+            high = code
+            continue
+        if 0xDC00 <= code < 0xE000:
+            code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0xFFFD
+            high = 0
+        if code in _HYPHENS:
+            code = 0x2D
+        text_object = get_object(text_page, i)
+        key = ctypes.addressof(text_object.contents) if text_object else 0
+        run = run_of.get(key)
+        if run is None:
+            run = run_of[key] = len(runs)
+            runs.append(_run(text_page, i, text_object, fonts))
+        if not get_box(text_page, i, rect) or not get_origin(text_page, i, x, y):
+            continue
+        glyphs.append((code, rect.left, rect.bottom, rect.right, rect.top, x.value, y.value, spaced, run))
+        spaced = False
+    return glyphs, runs
+
+
+def _run(text_page: Any, i: int, text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> _Run:
+    matrix = pdfium.FS_MATRIX()
+    pdfium.FPDFText_GetMatrix(text_page, i, matrix)
+    scale = math.sqrt(abs(matrix.a * matrix.d - matrix.b * matrix.c)) or 1.0
+    size = pdfium.FPDFText_GetFontSize(text_page, i) * scale
+    name, flags, weight = _font(text_object, fonts) if text_object else ("", 0, 0)
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    colour = 0
+    if pdfium.FPDFText_GetFillColor(text_page, i, red, green, blue, alpha):
+        colour = (red.value << 16) | (green.value << 8) | blue.value
+    style = style_of(name, size or 1.0, flags=flags, weight=weight, colour=colour)
+    return _Run(style, matrix.a, matrix.b)
+
+
+def _font(text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> tuple[str, int, int]:
+    font = pdfium.FPDFTextObj_GetFont(text_object)
+    if not font:
+        return "", 0, 0
+    key = ctypes.addressof(font.contents)
+    if key not in fonts:
+        name = ctypes.create_string_buffer(256)
+        pdfium.FPDFFont_GetBaseFontName(font, name, 256)
+        flags = max(0, pdfium.FPDFFont_GetFlags(font))
+        fonts[key] = (name.value.decode("utf-8", "replace"), flags, max(0, pdfium.FPDFFont_GetWeight(font)))
+    return fonts[key]
+
+
+class _Draft:
+    """A word while its glyphs arrive."""
+
+    __slots__ = ("b", "baseline", "chars", "l", "r", "run", "spaced", "t")
+
+    def __init__(self, char: str, box: Box, baseline: float, run: int, *, spaced: bool) -> None:
+        self.chars = [char]
+        self.l, self.t, self.r, self.b = box
+        self.baseline, self.run, self.spaced = baseline, run, spaced
+
+
+def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Word], list[Word]]:
+    """Return the upright words and the turned ones."""
+    width, height = view.size
+    drafts: list[tuple[_Draft, bool]] = []
+    directions = [view.direction(run.dx, run.dy) for run in runs]
+    draft: _Draft | None = None
+    for code, x0, y0, x1, y1, ox, oy, spaced, run in glyphs:
+        box = view.box(x0, y0, x1, y1)
+        if box.r < 0 or box.b < 0 or box.l > width or box.t > height:
+            continue
+        upright = directions[run] == 0
+        char = chr(code)
+        if upright:
+            baseline = view.point(ox, oy)[1]
+            if draft is not None and not spaced and _follows(draft, box, baseline, runs):
+                _append(draft, char, box, runs[run].style.size)
+                continue
+            draft = _Draft(char, box, baseline, run, spaced=spaced)
+            drafts.append((draft, True))
+            continue
+        draft = None
+        last = drafts[-1][0] if drafts and not drafts[-1][1] else None
+        if last is not None and directions[last.run] == directions[run] and _beside(last, box, runs[run].style.size):
+            last.chars.append((" " if spaced else "") + char)
+            last.l, last.t, last.r, last.b = (
+                min(last.l, box.l), min(last.t, box.t), max(last.r, box.r), max(last.b, box.b),
+            )
+        else:
+            drafts.append((_Draft(char, box, box.b, run, spaced=spaced), False))
+    upright_words = [_word(d, runs) for d, up in drafts if up]
+    turned_words = [_word(d, runs) for d, up in drafts if not up]
+    return upright_words, turned_words
+
+
+def _follows(draft: _Draft, box: Box, baseline: float, runs: list[_Run]) -> bool:
+    size = runs[draft.run].style.size
+    gap = box.l - draft.r
+    return abs(baseline - draft.baseline) <= _BASELINE_EM * size and -1.2 * size < gap <= SPACE_EM * size
+
+
+def _beside(draft: _Draft, box: Box, size: float) -> bool:
+    reach = Box(draft.l, draft.t, draft.r, draft.b).grown(0.6 * size)
+    return reach.touches(box)
+
+
+def _append(draft: _Draft, char: str, box: Box, size: float) -> None:
+    before = draft.chars[-1]
+    if before in _ACCENTS and char.isalpha() and box.l < draft.r - 0.2 * size:
+        draft.chars[-1] = unicodedata.normalize("NFC", char + _ACCENTS[before])
+    elif char in _ACCENTS and before.isalpha() and box.l < draft.r - 0.2 * size:
+        draft.chars[-1] = unicodedata.normalize("NFC", before + _ACCENTS[char])
+    else:
+        draft.chars.append(char)
+    draft.l, draft.r = min(draft.l, box.l), max(draft.r, box.r)
+    draft.t, draft.b = min(draft.t, box.t), max(draft.b, box.b)
+
+
+_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+_LIGATURE_TABLE = str.maketrans(_LIGATURES)
+
+
+def _word(draft: _Draft, runs: list[_Run]) -> Word:
+    text = "".join(draft.chars).translate(_LIGATURE_TABLE)
+    box = Box(draft.l, draft.t, draft.r, draft.b)
+    return Word(text, box, round(draft.baseline, 1), runs[draft.run].style, draft.spaced)
