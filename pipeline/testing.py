@@ -24,12 +24,14 @@ class _Jump(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # chose
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Poll; then jump, or, with no timer set, wait for a thread, which must answer within 10 s."""
         events: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        if not events and timeout is None:
-            events = super().select(10)
-            if not events:
-                raise RuntimeError("found every task waiting and no timer set: this test would hang for ever")
-        elif not events and timeout > 0:
-            self.now_s += timeout
+        if events:
+            return events
+        if timeout is not None:
+            self.now_s += max(0.0, timeout)
+            return []
+        events = super().select(10)
+        if not events:
+            raise RuntimeError("found every task waiting and no timer set: this test would hang for ever")
         return events
 
 

@@ -1,4 +1,4 @@
-"""Acks = items in: whatever happens on the way, every admitted item ends once, in one outcome, and nothing is left over."""
+"""Acks = items in: whatever happens on the way, every admitted item ends once, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Transaction(Collected):
         if self.fail_every and origin.id % self.fail_every == 0:
             raise OSError("found a full disk")
 
-    async def abort(self, origin: Item[Any]) -> None:
+    async def abort(self, _origin: Item[Any]) -> None:
         await asyncio.sleep(0)
 
 
@@ -200,7 +200,7 @@ class Transaction(Collected):
     commits=st.sampled_from([None, 0, 3]),
     sink_workers=st.sampled_from([1, 4]),
 )
-def test_every_admitted_item_ends_exactly_once(
+def test_every_admitted_item_ends_exactly_once(  # noqa: PLR0917 - hypothesis gives them by name
     steps, policy, count, keys, cancels, timeout_s, drain_after, drain_s, commits, sink_workers
 ):
     async def main() -> tuple[PipelineStats, dict[int, list[Outcome]], set[asyncio.Task[Any]]]:

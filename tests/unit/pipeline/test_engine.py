@@ -48,7 +48,7 @@ def test_reload_swaps_only_what_changed_and_loses_nothing():
 
 def test_a_configuration_that_cannot_open_changes_nothing():
     class Unopenable(Pushed):
-        async def open(self, context) -> None:
+        async def open(self, _context) -> None:
             raise FileNotFoundError("found no model")
 
     async def main() -> None:
