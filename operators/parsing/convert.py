@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import pypdfium2
 from docling_core.types.doc.document import DoclingDocument
 
 from operators.parsing import limits as checks
@@ -20,13 +21,17 @@ from operators.parsing.images import page_of
 from operators.parsing.limits import Limits
 from operators.parsing.ocr import PageReader
 from operators.parsing.office import read_office
-from operators.parsing.paged import read_pdf
+from operators.parsing.pdf.document import read_pdf
+from operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
+from operators.parsing.raster import page_count, pixels_only
 from pipeline.errors import NotFound, Unprocessable
 
 OcrMode = Literal["auto", "never", "always"]
 
 _RECURSION: Final = 5000
 """Documents nested within `Limits.nesting` need a few frames of their readers a level; Python's default is 1000."""
+_MOST_REMARKS: Final = 20
+_LONGEST_REMARK: Final = 300
 _NOT_STORED: Final = {
     "pictures": {"__all__": {"image"}},
     "tables": {"__all__": {"image": True, "data": {"grid"}}},
@@ -74,21 +79,24 @@ class Converter:
         try:
             checks.check_file(path, name, self._settings.limits)
             format_ = detect(path, name)
-            document = self._read(path, name, format_, warnings)
+            with _remarks(warnings):
+                document = self._read(path, name, format_, warnings)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: found no file at its path any more, expected one", code="missing_file") from error
-        except PermissionError as error:
+        except OSError as error:
             raise Unprocessable(
-                f"{name}: found a file that may not be read ({error.strerror}), expected a readable one",
+                f"{name}: found a file that cannot be opened ({error.strerror or error}), expected a readable one",
                 code="unreadable",
             ) from error
         document.name = Path(name).stem
         pieces = pieces_of(document)
+        title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
         if not pieces:
             warnings.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
         return {
             **_content(document, pieces),
+            "title": title,
             "parser": f"{format_}+ocr" if ocr_pages else str(format_),
             "ocr_pages": ocr_pages,
             "parse_seconds": time.perf_counter() - began,
@@ -109,22 +117,31 @@ class Converter:
         return read_office(path, name, format_)
 
     def _read_pdf(self, path: Path, name: str, warnings: list[str]) -> DoclingDocument:
-        reader = None if self._settings.ocr == "never" else self._reader
         max_pages = self._settings.max_pages
-        try:
-            if max_pages is not None and (pages := _page_count(path)) > max_pages:
-                warnings.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
-            return read_pdf(path, ocr=reader, max_pages=max_pages)
-        except pypdfium2.PdfiumError as error:
-            raise Unprocessable(f"{name}: found {error}, expected a complete PDF", code="corrupt") from error
+        if self._settings.ocr == "always":
+            with _page_file() as page:
+                self._pdf(path, name, ocr=None, max_pages=1)  # says what is wrong with the file, if anything
+                page.write_bytes(pixels_only(path, max_pages))
+                document = self._pdf(page, name, ocr=self._reader)
+        else:
+            document = self._pdf(path, name, ocr=None if self._settings.ocr == "never" else self._reader)
+        if max_pages is not None and (pages := page_count(path)) > max_pages:
+            warnings.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
+        return document
 
     def _read_image(self, path: Path, name: str, warnings: list[str]) -> DoclingDocument:
         if self._settings.ocr == "never":
             warnings.append("found an image and OCR is off (`ocr: never`): its words were not read")
-        with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
-            page = Path(folder) / "page.pdf"
+        with _page_file() as page:
             page.write_bytes(page_of(path, name, self._settings.limits))
-            return self._read_pdf(page, name, warnings)
+            return self._pdf(page, name, ocr=None if self._settings.ocr == "never" else self._reader)
+
+    def _pdf(self, path: Path, name: str, *, ocr: PageReader | None, max_pages: int | None = None) -> DoclingDocument:
+        try:
+            return read_pdf(path, ocr=ocr, max_pages=max_pages or self._settings.max_pages)
+        except UnreadablePdf as error:
+            code = "encrypted" if isinstance(error, EncryptedPdf) else "corrupt"
+            raise Unprocessable(f"{name}: {str(error).removeprefix(f'{path.name}: ')}", code=code) from error
 
 
 _CHECKS: Final = {
@@ -135,18 +152,41 @@ _CHECKS: Final = {
 }
 
 
-def _page_count(path: Path) -> int:
-    document = pypdfium2.PdfDocument(path)
+class _Remarks(logging.Handler):
+    """Keeps what docling's readers warn of (an encoding that they guessed, a sheet that they cut)."""
+
+    def __init__(self, remarks: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._remarks = remarks
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message, up to so many of them."""
+        if len(self._remarks) < _MOST_REMARKS:
+            self._remarks.append(record.getMessage()[:_LONGEST_REMARK])
+
+
+@contextlib.contextmanager
+def _remarks(warnings: list[str]) -> Iterator[None]:
+    """Add what docling logs as a warning or worse to `warnings`."""
+    log = logging.getLogger("docling")
+    kept = _Remarks(warnings)
+    log.addHandler(kept)
     try:
-        return len(document)
+        yield
     finally:
-        document.close()
+        log.removeHandler(kept)
+
+
+@contextlib.contextmanager
+def _page_file() -> Iterator[Path]:
+    """Give the path of a PDF file to be written; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+        yield Path(folder) / "page.pdf"
 
 
 def _content(document: DoclingDocument, pieces: list[Piece]) -> dict[str, Any]:
     blocks = [piece.block for piece in pieces]
     return {
-        "title": title_of(pieces, document.name),
         "markdown": markdown(pieces),
         "structure": document.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_STORED),  # type: ignore[arg-type] # pydantic's IncEx is narrower than what it takes
         "blocks": [[block.kind, block.text, block.page, block.level] for block in blocks],
