@@ -16,7 +16,7 @@ from pipeline.runner import Pipeline
 T = TypeVar("T")
 
 
-class _Jump(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # chosen for the platform at run time
+class _Jump(selectors.DefaultSelector):
     """A selector that, when nothing is ready, lets the time until the next timer pass at once."""
 
     now_s = 0.0

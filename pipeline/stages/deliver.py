@@ -1,67 +1,170 @@
-"""The end of a stream: hand items to a sink, settle them."""
+"""The end of a stream: hand items to a sink, settle them.
+
+A sink with one worker writes one item after the other. One with several (`workers`; the `reply` sink has many) serves
+its callers side by side: what comes of one source item, or belongs to one key, is one caller's and stays in order. A
+caller that does not keep up is cut off when `_CALLER_WINDOW` results wait for it, so that it never holds up the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Hashable
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from aiostream import streamcontext
 
+from pipeline.errors import Overloaded
 from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.stages.dispatch import Emit, dispatch
-from pipeline.stages.waiting import OneByOne
-from pipeline.step import Step
+from pipeline.step import Step, outcome_of
+from pipeline.tasks import Tasks
+
+_CALLER_WINDOW: Final = 1024
 
 
 async def deliver(stream: AsyncIterable[Item[Any]], step: Step, *, transactional: object | None, workers: int) -> None:
-    """Write every item of the stream. `step.call` is the sink's write, `transactional` the sink if it commits later.
-
-    workers 1: one after the other. More: side by side, what comes of one source item (or belongs to one key) in order.
-    """
+    """Write every item of the stream. `step.call` is the sink's write, `transactional` the sink if it commits later."""
     writer = _Writer(step, transactional)
-    if workers > 1:
-        waiting = OneByOne("key", key_of=lambda item: item.ack if item.key is None else item.key)
-        stream = dispatch(
-            stream, step, writer.work, waiting, workers=workers, order="none", window=max(64, 2 * workers)
-        )
-        async with streamcontext(stream) as outputs:
-            async for _ in outputs:
-                raise AssertionError("a sink yields nothing")
-        return
     loop_time = asyncio.get_running_loop().time
-    async with streamcontext(stream) as items:
-        async for item in items:
-            step.stats.items_in += 1
-            if item.value is END_OF_KEY or not step.skips(item, loop_time()):
-                started = perf_counter()
-                await writer.write(item)
-                step.stats.latency.observe(perf_counter() - started)
+    callers = _Callers(writer, workers) if workers > 1 else None
+    try:
+        async with streamcontext(stream) as items:
+            async for item in items:
+                step.stats.items_in += 1
+                if item.value is not END_OF_KEY and step.skips(item, loop_time()):
+                    continue
+                if callers is None:
+                    await writer.write(item)
+                else:
+                    await callers.write(item)
+        if callers is not None:
+            await callers.join()
+    finally:
+        if callers is not None:
+            await callers.close()
 
 
 class _Writer:
     """Writes one item and settles it."""
 
     def __init__(self, step: Step, transactional: object | None) -> None:
-        self._step = step
+        self.step = step
         self._transactional = transactional
+        owner = getattr(step.call, "__self__", step.call)
+        self._write_nowait: Callable[[Item[Any]], bool] | None = getattr(owner, "write_nowait", None)
 
-    async def work(self, items: list[Item[Any]], emit: Emit) -> None:  # noqa: ARG002 - a sink hands nothing on
-        for item in items:
-            await self.write(item)
+    def write_nowait(self, item: Item[Any]) -> bool:
+        """Write an item if the sink can without waiting."""
+        if self._write_nowait is None or item.value is END_OF_KEY:
+            return False
+        try:
+            if not self._write_nowait(item):
+                return False
+        except Exception as error:  # noqa: BLE001 - the runner: whatever a sink raises is this item's
+            self.step.fail(item, error)
+        else:
+            self._delivered(item)
+        return True
 
     async def write(self, item: Item[Any]) -> None:
-        step = self._step
+        """Write an item."""
+        step = self.step
         if item.value is END_OF_KEY:
             item.settle(Outcome.DELIVERED)
             return
+        started = perf_counter()
         try:
             await step.attempt(lambda: step.call(item if step.wants_item else item.value))
-        except Exception as error:  # noqa: BLE001 - the runner: whatever a sink raises is this item's
+        except Exception as error:  # noqa: BLE001 - the runner, as above
             step.fail(item, error)
-            return
+        else:
+            step.stats.latency.observe(perf_counter() - started)
+            self._delivered(item)
+
+    def _delivered(self, item: Item[Any]) -> None:
         if self._transactional is not None:
             item.ack.enlist(self._transactional)
-        step.stats.ended(Outcome.DELIVERED)
+        self.step.stats.ended(Outcome.DELIVERED)
         item.settle(Outcome.DELIVERED)
+
+
+class _Callers:
+    """Writes side by side, each caller's items in order; a task exists only for a caller that makes us wait."""
+
+    def __init__(self, writer: _Writer, limit: int) -> None:
+        self._writer = writer
+        self._limit = limit
+        self._waiting: dict[Hashable, deque[Item[Any]]] = {}
+        self._error: BaseException | None = None
+        self._tasks = Tasks(self._crashed)
+        self._free: asyncio.Future[None] | None = None
+
+    async def write(self, item: Item[Any]) -> None:
+        """Write at once, or behind what waits for the same caller."""
+        if self._error is not None:
+            raise self._error
+        caller: Hashable = item.ack if item.key is None else item.key
+        waiting = self._waiting.get(caller)
+        if waiting is not None:
+            if len(waiting) < _CALLER_WINDOW:
+                waiting.append(item)
+            else:
+                self._cut_off(item)
+            return
+        if self._writer.write_nowait(item):
+            return
+        while len(self._waiting) >= self._limit:
+            self._free = asyncio.get_running_loop().create_future()
+            await self._free
+        self._waiting[caller] = deque([item])
+        self._tasks.start(self._serve(caller), name=f"{self._writer.step.id}:caller")
+
+    async def join(self) -> None:
+        """Wait until everything is written."""
+        await self._tasks.join()
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        """Stop where it is."""
+        await self._tasks.close()
+
+    async def _serve(self, caller: Hashable) -> None:
+        waiting = self._waiting[caller]
+        while waiting:
+            item = waiting[0]
+            if item.ack.cancelled:
+                self._writer.step.cancelled(item)
+            else:
+                await self._write(item)
+            waiting.popleft()
+        del self._waiting[caller]
+        if self._free is not None and not self._free.done():
+            self._free.set_result(None)
+
+    async def _write(self, item: Item[Any]) -> None:
+        """Write one item, in a task of its own so that the caller's leaving ends the wait."""
+        task = asyncio.ensure_future(self._writer.write(item))
+        item.ack.on_cancel(item, task.cancel)
+        try:
+            await asyncio.wait([task])
+        finally:
+            item.ack.off_cancel(item)
+            if not task.done():
+                task.cancel()
+        if task.cancelled():
+            self._writer.step.cancelled(item)
+        else:
+            task.result()
+
+    def _cut_off(self, item: Item[Any]) -> None:
+        error = Overloaded(
+            f"found {_CALLER_WINDOW} results waiting for this caller, expected it to read them as they come"
+        )
+        self._writer.step.stats.ended(outcome_of(error))
+        item.settle(outcome_of(error), error, self._writer.step.id)
+        item.ack.cancel()
+
+    def _crashed(self, error: BaseException) -> None:
+        self._error = self._error or error
