@@ -55,7 +55,7 @@ class Question:
 QUESTIONS: Final = (
     Question("how do I free the anemometer from ice", "handbook.pdf", "mallet"),
     Question("thunder and lightning, when is it safe outside", "handbook.pdf", "thunder"),
-    Question("who was hurt the night the roof flew off", "storm-log.pdf", "Brandt"),
+    Question("the night the roof blew off", "storm-log.pdf", "The roof has gone"),
     Question("why was the track closed after the avalanche in February", "winter-report.docx", "14 February"),
     Question("serial number and last calibration of the barometer", "readings.xlsx", "FB-2217"),
 )
