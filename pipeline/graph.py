@@ -13,6 +13,7 @@ from aiostream import stream
 from pipeline.component import Context, Kind, Spec
 from pipeline.errors import FastEmbedError
 from pipeline.item import Item
+from pipeline.memo import memoized
 from pipeline.observe import PipelineStats
 from pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
 from pipeline.plan import Step as PlannedStep
@@ -27,6 +28,7 @@ from pipeline.stages.waiting import Batches, OneByOne, Waiting
 from pipeline.stages.work import work_of
 from pipeline.step import Step
 
+_CACHEABLE = (Kind.MAP, Kind.ASYNC_MAP)
 _MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` says otherwise
 
 
@@ -100,6 +102,10 @@ class Graph:
             if isinstance(plan, StepPlan):
                 if plan.replicas > 1:
                     raise FastEmbedError(f"{plan.place}: found replicas: {plan.replicas}, expected 1 in this version")
+                if plan.cache_entries and (plan.component.kind not in _CACHEABLE or plan.component.wants_item):
+                    raise FastEmbedError(
+                        f"{plan.place}: found cache on {plan.id}, expected it on a one-to-one operator"
+                    )
                 part = make(plan.id, plan.component, plan.options)
                 self._parts.append(part)
                 self._steps[id(plan)] = self._step(plan, part.instance, part)
@@ -110,6 +116,8 @@ class Graph:
                         self._sink(branch.sink)
 
     def _step(self, plan: StepPlan, call: Any, part: Part) -> Step:
+        if plan.cache_entries:
+            call = memoized(call, plan.cache_entries)
         step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition)
         threads = plan.workers is not None or plan.timeouts != Timeouts()
         step.in_thread = step.in_thread or (threads and not part.spec.is_async)
