@@ -98,7 +98,7 @@ class Registry:
         others = [other for other in ROLES if other != role and self.knows(other, name)]
         named = [known for known in self.names(role) if known != name]
         if others:
-            raise ConfigError([f"found {name!r}, which is a {others[0]}, expected a {role}: {one_of(named)}"])
+            raise ConfigError([f"found {name!r}, which is {_a(others[0])}, expected {_a(role)}: {one_of(named)}"])
         raise ConfigError([f"found {name!r}, expected {_a(role)}: {one_of(named)}{did_you_mean(name, named)}"])
 
     def _candidates(self, role: Role, name: str) -> list[tuple[str, Spec]]:

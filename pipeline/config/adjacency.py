@@ -61,6 +61,8 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
     for expression in (step.condition, step.latest):
         _check_fields(expression, flow, problems)
     given = step.component.out_type
+    if isinstance(given, TypeVar) and given is step.component.in_type:  # gives what it takes
+        given = flow.type
     if step.condition or step.on_error == "pass":  # else the item goes on as it came
         return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
     return Flow(given, step.id, step.place)
@@ -101,14 +103,15 @@ def _take(flow: Flow, wanted: Any, taker: str, place: Place, problems: Problems)
 
 
 def fits(given: Any, wanted: Any) -> bool:
-    """Whether every value of the type `given` may be a `wanted`. Unknown types fit; generics count by their origin."""
-    if given is wanted or Any in (given, wanted) or wanted is object:
-        return True
+    """Whether every value of the type `given` may be a `wanted`.
+
+    Unknown types (Any, object, a free type variable) fit; generics count by their origin.
+    """
     givens, wanteds = _members(given), _members(wanted)
     if len(givens) > 1 or len(wanteds) > 1:
         return all(any(fits(one, other) for other in wanteds) for one in givens)
     one, other = _class(givens[0]), _class(wanteds[0])
-    if one is None or other is None or (one, other) in _NUMBERS:
+    if one is other or one is None or other is None or (one, other) in _NUMBERS:
         return True
     try:
         return issubclass(one, other)
@@ -134,6 +137,8 @@ def _members(annotation: Any) -> list[Any]:
 
 def _class(annotation: Any) -> type | None:
     """Return the class to compare by; None where there is none to know."""
+    if annotation is Any or annotation is object:
+        return None
     origin = get_origin(annotation) or annotation
     while hasattr(origin, "__supertype__"):  # typing.NewType
         origin = origin.__supertype__

@@ -48,6 +48,9 @@ _OPAQUE: Final = (
 )
 
 
+_MISSING: Final = object()
+
+
 def safe(value: Any) -> Any:
     """Let a value through unless code could be reached by it."""
     if isinstance(value, _OPAQUE) or callable(value):
@@ -66,10 +69,11 @@ def read_field(value: Any, name: str) -> Any:
             raise LookupError(msg)
         return safe(value[name])
     safe(value)
-    if not hasattr(type(value), name) and not hasattr(value, name):
+    found = getattr(value, name, _MISSING)
+    if found is _MISSING:
         msg = f"found no field {name!r} in {type(value).__name__}"
         raise AttributeError(msg)
-    return safe(getattr(value, name))
+    return safe(found)
 
 
 def _listing(names: Any) -> str:

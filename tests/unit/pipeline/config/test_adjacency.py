@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar
+
+import pytest
+
+from pipeline.component import operator
+from pipeline.config.adjacency import fits, type_name
+from pipeline.plan import Configuration
+from pipeline.registry import Registry
+
+T = TypeVar("T")
+Narrow = TypeVar("Narrow", bound=int)
+Meters = NewType("Meters", float)
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+class Base: ...
+
+
+class Derived(Base): ...
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "fit"),
+    [
+        (int, int, True),
+        (Derived, Base, True),
+        (Base, Derived, False),
+        (str, Any, True),
+        (Any, str, True),
+        (object, str, True),
+        (str, object, True),
+        (int | str, int | str | float, True),
+        (int | str, int, False),
+        (int, int | str, True),
+        (list[int], list[str], True),
+        (list[int], Sequence[int], True),
+        (list[int], dict[str, int], False),
+        (int, float, True),
+        (float, int, False),
+        (Annotated[int, "x"], int, True),
+        (Literal["a", "b"], str, True),
+        (Literal[1], str, False),
+        (T, str, True),
+        (Narrow, str, False),
+        (Meters, float, True),
+        (Base, Closable, True),
+        (type(None), int | None, True),
+    ],
+)
+def test_a_type_fits_another(given: Any, wanted: Any, fit: bool) -> None:  # noqa: FBT001 - a table
+    assert fits(given, wanted) is fit
+
+
+def test_types_are_named_as_they_are_written():
+    assert type_name(list[int] | None) == "list[int] | None"
+    assert type_name(Any) == "Any"
+
+
+def text(steps: str, *, source: str = "{folder: in}", sink: str = "reply") -> str:
+    return f"pipelines:\n  p:\n    source: {source}\n    operators: {steps}\n    sink: {sink}\n"
+
+
+Problems = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("[chunk]", ["p.yaml:4:17: found folder before chunk, which gives File (at p.yaml:3:13), expected Document"]),
+        (
+            "[parse, chunk, chunk]",
+            [("p.yaml:4:31: found chunk before chunk-2, which gives Chunk (at p.yaml:4:24), expected Document")],
+        ),
+        (
+            "[parse, {route: [{if: pages, operators: [embed]}, {else: [chunk]}]}]",
+            [
+                (
+                    "p.yaml:4:38: found 'pages' in `pages`, expected a field of Document: blocks, file, "
+                    "markdown, ocr_pages, page_count, parse_seconds, parser, structure, title, warnings; did you mean 'ocr_pages'?"
+                ),
+                "p.yaml:4:57: found parse before embed, which gives Document (at p.yaml:4:17), expected Chunk",
+            ],
+        ),
+        (
+            "[parse, {fork: {a: [chunk], b: [analyze], join: all}}, chunk]",
+            ["p.yaml:4:71: found fork before chunk-2, which gives dict (at p.yaml:4:25), expected Document"],
+        ),
+        (
+            "[parse, {chunk: , if: titel == 'x'}]",
+            [
+                (
+                    "p.yaml:4:38: found 'titel' in `titel == 'x'`, expected a field of Document: blocks, file, "
+                    "markdown, ocr_pages, page_count, parse_seconds, parser, structure, title, warnings; did you mean 'title'?"
+                )
+            ],
+        ),
+    ],
+)
+def test_steps_that_do_not_fit_are_named_with_both_types_and_places(
+    problems: Problems, steps: str, expected: list[str]
+) -> None:
+    assert problems(text(steps)) == expected
+
+
+def test_a_sink_must_take_what_comes(problems: Problems):
+    assert problems(text("[parse]", sink="{duckdb: x}")) == [
+        "p.yaml:5:11: found parse before duckdb, which gives Document (at p.yaml:4:17), expected Chunk"
+    ]
+
+
+def test_a_branch_with_a_sink_is_checked_against_it(problems: Problems):
+    found = problems(text("[parse, {route: [{if: title, sink: {duckdb: x}}, {else: }]}]"))
+    assert found == ["p.yaml:4:51: found parse before duckdb, which gives Document (at p.yaml:4:17), expected Chunk"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[parse, chunk, embed]",
+        "[analyze, total]",
+        "[parse, {analyze: , if: title}, chunk]",
+        "[parse, {route: [{if: page_count > 3, operators: [chunk]}, {else: {sink: reply}}]}, embed]",
+        "[parse, {chunk: , if: page_count > 3}, {embed: , if: 'True'}]",
+        "[parse, {fork: {a: [chunk], b: {operators: [chunk], sink: reply}}}, embed]",
+    ],
+)
+def test_steps_that_fit_are_let_through(read: Callable[..., Configuration], steps: str) -> None:
+    assert read(text(steps)).pipelines["p"]
+
+
+def test_an_operator_that_gives_what_it_takes_is_seen_through(registry: Registry, problems: Problems):
+    @operator
+    def same(value: T) -> T:
+        return value
+
+    registry.add(same)
+    assert problems(text("[parse, same, embed]")) == [
+        "p.yaml:4:30: found same before embed, which gives Document (at p.yaml:4:24), expected Chunk"
+    ]
+
+
+def test_the_key_of_a_source_is_checked_too(problems: Problems):
+    found = problems(text("[]", source="{folder: in, key: nmae}"))
+    assert found == [
+        (
+            "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: mtime_ns, name, path, sha256, size_bytes; "
+            "did you mean 'name'?"
+        )
+    ]
