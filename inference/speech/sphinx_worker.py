@@ -3,11 +3,11 @@
 Started as a script, in isolation, by `inference.speech.sphinx`; it imports nothing of this project. Frames on standard
 input and output are a 1-byte kind, a 4-byte little-endian length and that many bytes.
 
-In: `B` begin an utterance (forget the last one), with the cepstral means to start from (`inference.speech.sphinx`).
-`A` more audio (signed 16-bit, 16 kHz, mono). `P` ask for the words so far. `E` end the utterance and ask for its words.
-`C` cancel: drop what is queued before it.
-Out: `R` ready. `W` for each P and E that was not cancelled: JSON, the cepstral means as they are now and the words, each
-[word, start_s, end_s]. `C` for each C.
+In: `B` begin an utterance (forget the last one), with the cepstral means to start from (see `sphinx.py`). `A` more
+audio (signed 16-bit, 16 kHz, mono). `P` ask for the words so far. `E` end the utterance and ask for its words. `C`
+cancel: drop what is queued before it.
+Out: `R` ready. `W` for each P and E that was not cancelled: JSON, the cepstral means as they are now, and the words,
+each [word, start_s, end_s]. `C` for each C.
 Ends when standard input does.
 """
 

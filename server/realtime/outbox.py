@@ -1,0 +1,79 @@
+"""What waits to be sent to one client: bounded, so that one that does not read costs little and holds up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from pipeline.item import Outcome
+from server.realtime.events import Event
+from server.realtime.protocol import Protocol
+
+MAX_BYTES: Final = 1 << 20
+MAX_EVENTS: Final = 1_024
+_COMPLAINT_S: Final = 1.0
+
+
+class Outbox:
+    """The session's `pipeline.reply.Reply`: turns what was heard into events and keeps them until they are sent.
+
+    `send` never waits: the sink serves all sessions. A client that falls further behind than the bounds is `slow`, and
+    gets no more.
+    """
+
+    def __init__(self, protocol: Protocol, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS) -> None:
+        self.slow = False
+        self._protocol = protocol
+        self._max_bytes = max_bytes
+        self._max_events = max_events
+        self._waiting: deque[str] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Event()
+        self._complained_at = float("-inf")
+        self._closed = False
+
+    async def send(self, value: Any) -> None:
+        """Take what the pipeline heard."""
+        self.put(self._protocol.on_heard(value))
+
+    def close(self, outcome: Outcome, error: BaseException | None) -> None:
+        """Learn that one message has ended. Audio that was dropped is complained of once a second."""
+        if outcome in (Outcome.REJECTED, Outcome.FAILED, Outcome.EXPIRED):
+            now = asyncio.get_running_loop().time()
+            if now - self._complained_at >= _COMPLAINT_S:
+                self._complained_at = now
+                self.put(self._protocol.on_lost(error))
+
+    def put(self, events: Sequence[Event]) -> None:
+        """Queue events; beyond the bounds the client is slow, and what waits is thrown away."""
+        if self.slow or self._closed:
+            return
+        for event in events:
+            text = orjson.dumps(event).decode()
+            self._waiting.append(text)
+            self._bytes += len(text)
+        if self._bytes > self._max_bytes or len(self._waiting) > self._max_events:
+            self.slow = True
+            self._waiting.clear()
+            self._bytes = 0
+        self._changed.set()
+
+    def finish(self) -> None:
+        """Send what waits, then end."""
+        self._closed = True
+        self._changed.set()
+
+    async def next(self) -> str | None:
+        """Return the next event's JSON; None when the client is slow, or all is sent after `finish`."""
+        while not self._waiting:
+            if self.slow or self._closed:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        text = self._waiting.popleft()
+        self._bytes -= len(text)
+        return text

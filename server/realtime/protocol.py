@@ -1,0 +1,322 @@
+"""The realtime protocol of a transcription session, as a pure state machine: no socket, no clock, no await.
+
+Client messages go in (`on_text`, `on_bytes`) and become either values for the pipeline or events for the client; what
+the pipeline heard goes in (`on_heard`) and becomes events. A mistake of the client is an error event that names the
+client's event; the session goes on and nothing else changes.
+
+`session.created` and `session.updated` are sent when the settings have gone through the pipeline and come back with
+what is really in force: the steps' defaults, and the model's name in place of "auto". `conversation.item.added` and
+`.done` (GA) or `.created` (beta) follow a commit; a client that sends a beta event, or the beta header, is spoken to in
+beta.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pipeline.errors import InvalidInput, ItemError, Overloaded
+from pipeline.payload.audio import (
+    AudioBytes,
+    Clear,
+    Cleared,
+    Commit,
+    Committed,
+    IdleTimeout,
+    SpeechInput,
+    SpeechProblem,
+    SpeechSettings,
+    SpeechStarted,
+    SpeechStopped,
+    Transcript,
+    TranscriptDelta,
+    TranscriptFailed,
+)
+from server.realtime import events
+from server.realtime.events import Event, NewId
+from server.realtime.settings import SessionSettings
+
+MAX_AUDIO_BYTES: Final = 15 * 2**20
+MAX_EVENT_ID: Final = 512
+_REMEMBERED: Final = 128  # items that can be retrieved or deleted
+_UNANSWERED: Final = 64  # settings on their way through the pipeline
+
+_UNSUPPORTED: Final = frozenset(
+    {
+        "conversation.item.create",
+        "conversation.item.truncate",
+        "response.create",
+        "response.cancel",
+        "output_audio_buffer.clear",
+    }
+)
+
+
+@dataclass(slots=True)
+class Reaction:
+    """What follows from a message: values for the pipeline, events for the client, both in order."""
+
+    values: list[SpeechInput] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Settings on their way through the pipeline, and the client's event that asked for them."""
+
+    settings: SessionSettings
+    ref: str | None
+    beta: bool
+
+
+class Protocol:
+    """One session's side of the conversation.
+
+    check(settings): refuses, with an ItemError, a model or language that is not there. new_id(prefix): fresh ids.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        beta: bool = False,
+        check: Callable[[SpeechSettings], None] = lambda _: None,
+        new_id: NewId = events.new_id,
+    ) -> None:
+        self.session_id = session_id
+        self._beta = beta
+        self._check = check
+        self._new_id = new_id
+        self._settings = SessionSettings()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._created = False
+        self._items: OrderedDict[str, str | None] = OrderedDict()
+        self._previous: str | None = None
+        self._reactions: Mapping[str, Callable[[dict[str, Any], str | None], Reaction]] = {
+            "session.update": self._update,
+            "transcription_session.update": self._update_beta,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": self._clear,
+            "conversation.item.retrieve": self._retrieve,
+            "conversation.item.delete": self._delete,
+        }
+
+    def start(self, model: str | None = None) -> Reaction:
+        """Begin; model: from the address (`?model=`)."""
+        reaction = Reaction()
+        if model is not None:
+            wanted = replace(self._settings, speech=replace(self._settings.speech, model=model))
+            try:
+                self._check(wanted.speech)
+                self._settings = wanted
+            except ItemError as error:
+                reaction.events.append(self._stamped(_error(error, None)))
+        reaction.values.append(self._ask(self._settings, None))
+        return reaction
+
+    def on_text(self, text: str) -> Reaction:
+        """Take a client event."""
+        try:
+            message = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            return self._refuse(f"found text that is not JSON ({error}), expected a client event", "invalid_json", None)
+        if not isinstance(message, dict):
+            found = type(message).__name__
+            return self._refuse(
+                f"found JSON of type {found}, expected an object: a client event", "invalid_event", None
+            )
+        ref = message.get("event_id")
+        if ref is not None and not (isinstance(ref, str) and len(ref) <= MAX_EVENT_ID):
+            expected = f"expected text of at most {MAX_EVENT_ID} characters"
+            return self._refuse(f"found event_id {ref!r:.50}, {expected}", "invalid_value", None, "event_id")
+        try:
+            return self._take(message, ref)
+        except ItemError as error:
+            return Reaction(events=[self._stamped(_error(error, ref))])
+
+    def on_bytes(self, data: bytes) -> Reaction:
+        """Take a binary message: audio in the session's format, or a webm or ogg stream."""
+        if len(data) > MAX_AUDIO_BYTES:
+            return self._refuse(_too_large(len(data)), "audio_too_large", None)
+        return Reaction(values=[AudioBytes(data, sniff=True)] if data else [])
+
+    def on_heard(self, value: Any) -> list[Event]:
+        """Take what the pipeline heard; values that mean nothing to a client yield nothing."""
+        match value:
+            case SpeechSettings():
+                made = self._settled(value)
+            case SpeechProblem():
+                made = self._problem(value)
+            case Committed():
+                made = self._committed(value.utterance_id)
+            case Transcript():
+                if value.utterance_id in self._items:
+                    self._items[value.utterance_id] = value.text
+                made = [events.completed(value)]
+            case TranscriptDelta():
+                made = [events.delta(value)]
+            case TranscriptFailed():
+                made = [events.failed(value)]
+            case SpeechStarted():
+                made = [events.speech_started(value)]
+            case SpeechStopped():
+                made = [events.speech_stopped(value)]
+            case IdleTimeout():
+                made = [events.timeout_triggered(value)]
+            case Cleared():
+                made = [{"type": "input_audio_buffer.cleared"}]
+            case _:
+                made = []
+        return [self._stamped(event) for event in made]
+
+    def on_lost(self, error: BaseException | None) -> list[Event]:
+        """Take the end of a message that the pipeline refused or failed at."""
+        if isinstance(error, Overloaded):
+            message = "Audio was dropped: it comes faster than it can be processed."
+            made = events.error(message, code="audio_dropped", kind="rate_limit_error")
+        elif isinstance(error, ItemError) and error.status < 500:  # noqa: PLR2004 - HTTP's classes
+            made = _error(error, None)
+        else:
+            made = events.error("The server had an error while processing audio.", code=None, kind="server_error")
+        return [self._stamped(made)]
+
+    def _take(self, message: dict[str, Any], ref: str | None) -> Reaction:
+        kind = message.get("type")
+        if kind is None:
+            raise InvalidInput("Missing required parameter: 'type'.", param="type", code="missing_required_parameter")
+        if kind in _UNSUPPORTED:
+            expected = "expected audio, commits, clears or session updates: this session only transcribes"
+            raise InvalidInput(f"found event type {kind!r}, {expected}", param="type", code="unsupported_event")
+        react = self._reactions.get(kind) if isinstance(kind, str) else None
+        if react is None:
+            expected = f"expected one of {', '.join(self._reactions)}"
+            raise InvalidInput(f"found event type {kind!r:.100}, {expected}", param="type", code="unknown_event")
+        return react(message, ref)
+
+    def _commit(self, message: dict[str, Any], ref: str | None) -> Reaction:
+        _only(message, set())
+        return Reaction(values=[Commit(ref)])
+
+    def _clear(self, message: dict[str, Any], ref: str | None) -> Reaction:
+        _only(message, set())
+        return Reaction(values=[Clear(ref)])
+
+    def _retrieve(self, message: dict[str, Any], _: str | None) -> Reaction:
+        item_id = self._known(message)
+        item = events.conversation_item(item_id, self._items[item_id])
+        return Reaction(events=[self._stamped({"type": "conversation.item.retrieved", "item": item})])
+
+    def _delete(self, message: dict[str, Any], _: str | None) -> Reaction:
+        item_id = self._known(message)
+        del self._items[item_id]
+        return Reaction(events=[self._stamped({"type": "conversation.item.deleted", "item_id": item_id})])
+
+    def _append(self, message: dict[str, Any], ref: str | None) -> Reaction:
+        _only(message, {"audio"})
+        audio = message.get("audio")
+        if not isinstance(audio, str):
+            found = "nothing" if audio is None else type(audio).__name__
+            raise InvalidInput(f"found {found} for audio, expected base64 text", param="audio", code="invalid_value")
+        if len(audio) * 3 // 4 > MAX_AUDIO_BYTES + 2:
+            raise InvalidInput(_too_large(len(audio) * 3 // 4), param="audio", code="audio_too_large")
+        try:
+            data = base64.b64decode(audio, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidInput(
+                f"found audio that is not base64 ({error}), expected base64 text", param="audio", code="invalid_base64"
+            ) from error
+        return Reaction(values=[AudioBytes(data, ref=ref)] if data else [])
+
+    def _update_beta(self, message: dict[str, Any], ref: str | None) -> Reaction:
+        return self._update(message, ref, beta=True)
+
+    def _update(self, message: dict[str, Any], ref: str | None, *, beta: bool = False) -> Reaction:
+        _only(message, {"session"})
+        if "session" not in message:
+            raise InvalidInput(
+                "Missing required parameter: 'session'.", param="session", code="missing_required_parameter"
+            )
+        if len(self._asked) >= _UNANSWERED:
+            raise Overloaded(
+                f"found {_UNANSWERED} session updates unanswered, expected fewer: wait for session.updated"
+            )
+        update = self._settings.updated_beta if beta else self._settings.updated
+        wanted = update(message["session"])
+        self._check(wanted.speech)
+        self._beta = self._beta or beta
+        self._settings = wanted
+        return Reaction(values=[self._ask(wanted, ref)])
+
+    def _ask(self, settings: SessionSettings, ref: str | None) -> SpeechSettings:
+        token = self._new_id("settings")
+        self._asked[token] = _Asked(settings, ref, self._beta)
+        return replace(settings.speech, ref=token)
+
+    def _settled(self, speech: SpeechSettings) -> list[Event]:
+        asked = self._asked.pop(speech.ref or "", None) or _Asked(self._settings, None, self._beta)
+        return [self._session(asked, speech)]
+
+    def _session(self, asked: _Asked, speech: SpeechSettings) -> Event:
+        verb, self._created = "updated" if self._created else "created", True
+        if asked.beta:
+            session = asked.settings.shown_beta(speech, self.session_id)
+            return {"type": f"transcription_session.{verb}", "session": session}
+        return {"type": f"session.{verb}", "session": asked.settings.shown(speech, self.session_id)}
+
+    def _problem(self, problem: SpeechProblem) -> list[Event]:
+        asked = self._asked.pop(problem.ref or "", None)
+        ref = asked.ref if asked else problem.ref
+        made = [events.error(problem.message, code=problem.code, param=problem.param, ref=ref)]
+        if asked is not None and not self._created:
+            made.append(self._session(asked, asked.settings.speech))
+        return made
+
+    def _committed(self, item_id: str) -> list[Event]:
+        previous, self._previous = self._previous, item_id
+        self._items[item_id] = None
+        if len(self._items) > _REMEMBERED:
+            self._items.popitem(last=False)
+        item = events.conversation_item(item_id)
+        kinds = ("created",) if self._beta else ("added", "done")
+        return [
+            events.committed(item_id, previous),
+            *({"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": item} for kind in kinds),
+        ]
+
+    def _known(self, message: dict[str, Any]) -> str:
+        _only(message, {"item_id"})
+        item_id = message.get("item_id")
+        if not isinstance(item_id, str) or item_id not in self._items:
+            raise InvalidInput(
+                f"found item_id {item_id!r:.100}, expected that of an item of this session",
+                param="item_id",
+                code="item_not_found",
+            )
+        return item_id
+
+    def _refuse(self, message: str, code: str, ref: str | None, param: str | None = None) -> Reaction:
+        return Reaction(events=[self._stamped(events.error(message, code=code, param=param, ref=ref))])
+
+    def _stamped(self, event: Event) -> Event:
+        return {"event_id": self._new_id("event"), **event}
+
+
+def _only(message: dict[str, Any], fields: set[str]) -> None:
+    """Refuse fields that the event does not have."""
+    unknown = sorted(str(name) for name in message.keys() - fields - {"type", "event_id"})
+    if unknown:
+        raise InvalidInput(f"Unknown parameter: '{unknown[0]}'.", param=unknown[0], code="unknown_parameter")
+
+
+def _error(error: ItemError, ref: str | None) -> Event:
+    return events.error(error.message, code=error.code, param=error.param, ref=ref, kind=error.type)
+
+
+def _too_large(size: int) -> str:
+    return f"found {size} bytes of audio in one message, expected at most {MAX_AUDIO_BYTES}"

@@ -1,0 +1,174 @@
+"""The thin shell around the realtime protocol: one websocket, its receiving and its sending, and the pipeline between.
+
+Ends of a session: the client closes or vanishes (everything that it caused is cancelled); it reads too slowly (1008);
+the pipeline drains (what was being said is answered, then 1012). A client too many is refused before the
+handshake with 429, or accepted and closed with 1013 where the server cannot answer with a status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from pipeline.errors import ItemError, Unavailable
+from pipeline.payload.audio import SpeechSettings
+from server.body import header
+from server.errors import answer
+from server.realtime.events import new_id
+from server.realtime.outbox import Outbox
+from server.realtime.protocol import Protocol, Reaction
+from sources.websocket import Session, Websocket, WebsocketRoutes
+
+_log: Final = logging.getLogger("fastembed.server.realtime")
+
+TOO_SLOW: Final = 1008
+RESTARTING: Final = 1012
+TRY_AGAIN: Final = 1013
+_SEND_S: Final = 20.0
+"""How long one message may take to leave before the client counts as gone."""
+_CLOSE_S: Final = 2.0
+_SUBPROTOCOL: Final = "realtime"
+
+Check = Callable[[SpeechSettings], None]
+
+
+class RealtimeRoute(BaseRoute):
+    """All paths that websocket pipelines serve, looked up when a client connects: a reload needs no new application.
+
+    check: refuses, with an ItemError, settings that the speech engines cannot serve.
+    """
+
+    def __init__(self, routes: WebsocketRoutes, *, check: Check = lambda _: None) -> None:
+        self._routes = routes
+        self._check = check
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a served path."""
+        if scope["type"] == "websocket" and self._routes.get(scope["path"]) is not None:
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client to its end."""
+        scope["served_path"] = scope["path"]
+        source = self._routes.get(scope["path"])
+        websocket = WebSocket(scope, receive, send)
+        try:
+            if source is None:  # withdrawn since it was matched
+                raise Unavailable(f"{scope['path']} is stopping", retry_after_s=1.0)
+            await serve(websocket, source, check=self._check)
+        except ItemError as error:
+            if websocket.client_state is not WebSocketState.CONNECTING:
+                raise
+            await _refuse(websocket, error)
+
+
+async def serve(websocket: WebSocket, source: Websocket, *, check: Check = lambda _: None) -> None:
+    """Run one session. Raises what `Websocket.connect` does if it is not let in: nothing has been accepted then."""
+    beta = (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime")
+    protocol = Protocol(new_id("sess"), beta=beta, check=check)
+    outbox = Outbox(protocol)
+    session = source.connect(protocol.session_id, outbox, trace=websocket.scope.get("request_id"))
+    try:
+        await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
+        await _Shell(websocket, protocol, outbox, session).run()
+    finally:
+        session.leave()
+
+
+async def _refuse(websocket: WebSocket, error: ItemError) -> None:
+    """Answer the handshake with the error's status, or close where the server cannot."""
+    if "websocket.http.response" not in websocket.scope.get("extensions", {}):
+        await websocket.close(TRY_AGAIN, error.message[:100])
+        return
+    what = answer(error, websocket.scope.get("request_id", ""))
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in what.headers}
+    await websocket.send_denial_response(
+        Response(what.body, what.status, headers=headers, media_type="application/json")
+    )
+
+
+class _Shell:
+    """The three tasks of a session: whichever ends first ends the others."""
+
+    def __init__(self, websocket: WebSocket, protocol: Protocol, outbox: Outbox, session: Session) -> None:
+        self._websocket = websocket
+        self._protocol = protocol
+        self._outbox = outbox
+        self._session = session
+
+    async def run(self) -> None:
+        receiving = asyncio.create_task(self._receive(), name="realtime:receive")
+        sending = asyncio.create_task(self._send(), name="realtime:send")
+        ending = asyncio.create_task(self._session.ended.wait(), name="realtime:ended")
+        tasks = {receiving, sending, ending}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and not sending.done() and not receiving.done():
+                self._outbox.finish()  # the pipeline drains: what it said last is still sent
+                await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in (receiving, sending):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        await self._close()
+
+    async def _receive(self) -> None:
+        await self._put(self._protocol.start(self._model()))
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text, data = message.get("text"), message.get("bytes")
+            reaction = self._protocol.on_text(text) if text is not None else self._protocol.on_bytes(data or b"")
+            try:
+                await self._put(reaction)
+            except Unavailable:
+                await self._session.ended.wait()
+                return
+
+    async def _put(self, reaction: Reaction) -> None:
+        self._outbox.put(reaction.events)
+        for value in reaction.values:
+            await self._session.send(value)
+
+    async def _send(self) -> None:
+        while (text := await self._outbox.next()) is not None:
+            try:
+                async with asyncio.timeout(_SEND_S):
+                    await self._websocket.send_text(text)
+            except TimeoutError:
+                self._outbox.slow = True
+                return
+            except (WebSocketDisconnect, OSError):
+                return
+
+    async def _close(self) -> None:
+        """Say why, unless the client has left."""
+        if self._websocket.client_state is not WebSocketState.CONNECTED:
+            return
+        code, reason = (
+            (TOO_SLOW, "the client reads too slowly: its events were dropped")
+            if self._outbox.slow
+            else (RESTARTING, "the server stops or reloads this pipeline: connect again")
+        )
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._websocket.close(code, reason)
+        except (TimeoutError, WebSocketDisconnect, OSError, RuntimeError) as error:
+            _log.debug("the client left while it was told why the session ends: %s", error)
+
+    def _model(self) -> str | None:
+        """Return the model that the address asks for; names of OpenAI's conversation models mean the default."""
+        model: Any = self._websocket.query_params.get("model")
+        return None if not model or str(model).startswith("gpt-realtime") else str(model)

@@ -1,0 +1,239 @@
+"""Realtime sessions as a stream: every message of a client is an item, its session is its key.
+
+Delivery: at most once, in order within a session. Overload: a client that sends faster than its audio is processed
+is read more slowly (`pending` bytes a session); beyond that the queue's `overflow` decides, for each session alone, and
+the client is told what it lost. Settings, commits and clears are not dropped: they are put in again. Restart: sessions
+end when the pipeline drains; what was being said is still answered.
+
+The server owns the sockets. It finds the source of a path in `WebsocketRoutes` when a client connects, so that a
+reloaded pipeline gets the new sessions while the old one ends those it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, Final, Literal
+
+from pipeline.channel import Channel
+from pipeline.component import Context, source
+from pipeline.errors import Conflict, Overloaded, Unavailable
+from pipeline.item import END_OF_KEY, Item, Outcome
+from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
+from pipeline.reply import Reply
+from pipeline.units import Size
+
+_RETRY_S: Final = 5.0
+
+
+class WebsocketRoutes:
+    """Which source takes the sessions of a path, now. A resource of the process (`Resources`)."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, Websocket] = {}
+
+    def get(self, path: str) -> Websocket | None:
+        """Return the source of `path`, or None if no pipeline serves it."""
+        return self._by_path.get(path)
+
+    def paths(self) -> list[str]:
+        """Return every path that is served, in order."""
+        return sorted(self._by_path)
+
+    def offer(self, websocket: Websocket) -> None:
+        """Serve the source's path with it from now on; `Conflict` if another pipeline serves the same."""
+        current = self._by_path.get(websocket.path)
+        if current is not None and current.pipeline != websocket.pipeline:
+            raise Conflict(
+                f"found {websocket.path} in the pipelines {current.pipeline} and {websocket.pipeline}, "
+                "expected one pipeline a path"
+            )
+        self._by_path[websocket.path] = websocket
+
+    def withdraw(self, websocket: Websocket) -> None:
+        """Stop serving the source's path, unless a newer one has taken over."""
+        if self._by_path.get(websocket.path) is websocket:
+            del self._by_path[websocket.path]
+
+
+class Session:
+    """One client's way into the pipeline."""
+
+    def __init__(
+        self, key: str, reply: Reply[Any], websocket: Websocket, channel: Channel[Any], trace: str | None
+    ) -> None:
+        self.key = key
+        self.ended = asyncio.Event()
+        """Set when everything that the session sent has been processed, or it left."""
+        self._reply = reply
+        self._websocket = websocket
+        self._channel = channel
+        self._trace = trace
+        self._live: set[Item[Any]] = set()
+        self._pending_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._ending = False
+
+    async def send(self, value: SpeechInput) -> None:
+        """Put one message in; waits while `pending` bytes of this session are not processed yet.
+
+        What the queue refuses is answered through the session's reply. Unavailable: the pipeline is stopping.
+        """
+        size = len(value) if isinstance(value, AudioBytes) else 0
+        while size and self._pending_bytes and self._pending_bytes + size > self._websocket.pending_bytes:
+            self._room.clear()
+            await self._room.wait()
+        if self._ending:
+            raise Unavailable("found a session that ends, expected a running one; connect again", retry_after_s=1.0)
+        item: Item[Any] = Item(value, key=self.key, reply=self._reply, trace=self._trace)
+        item.on_settled = partial(self._settled, item, size)
+        self._live.add(item)
+        self._pending_bytes += size
+        try:
+            await self._channel.put(item)
+        except Overloaded:
+            return  # settled, and answered by the reply
+        except BaseException:
+            if not item.admitted:
+                self._settled(item, size, Outcome.REJECTED, None)
+            raise
+
+    def end(self) -> None:
+        """Let everything sent be processed to its end, then set `ended`. Idempotent."""
+        if self._ending:
+            return
+        self._ending = True
+        self._room.set()
+        end: Item[Any] = Item(END_OF_KEY, key=self.key, trace=self._trace)
+        end.on_settled = self._over
+        try:
+            self._channel.put_nowait(end)
+        except Unavailable:
+            self._over(Outcome.CANCELLED, None)  # the pipeline is over: its operators flush by themselves
+
+    def leave(self) -> None:
+        """Stop everything that this session caused, wherever it is: the client is gone. Idempotent."""
+        self.end()
+        for item in list(self._live):
+            if item.admitted:
+                item.ack.cancel()
+        self._over(Outcome.CANCELLED, None)
+
+    def _over(self, outcome: Outcome, error: BaseException | None) -> None:
+        del outcome, error
+        self.ended.set()
+        self._websocket.forget(self)
+
+    def _settled(self, item: Item[Any], size: int, outcome: Outcome, error: BaseException | None) -> None:
+        self._live.discard(item)
+        self._pending_bytes -= size
+        self._room.set()
+        dropped = outcome is Outcome.REJECTED and isinstance(error, Overloaded)
+        if dropped and not isinstance(item.value, AudioBytes | AudioFrame) and not self._ending:
+            asyncio.get_running_loop().call_soon(self._again, item.value)
+
+    def _again(self, value: Any) -> None:
+        """Put a dropped control message in again, behind the audio that replaced it."""
+        if self._ending:
+            return
+        item: Item[Any] = Item(value, key=self.key, reply=self._reply, trace=self._trace)
+        item.on_settled = partial(self._settled, item, 0)
+        self._live.add(item)
+        try:
+            self._channel.put_nowait(item)
+        except Overloaded:
+            return
+        except Unavailable:
+            self._live.discard(item)
+
+
+@source
+class Websocket:
+    """Takes the messages of realtime sessions as items.
+
+    Args:
+        path: where clients connect, for example `/v1/realtime`.
+        sessions: how many clients at once; one more is refused.
+        pending: bytes of one session that may wait to be processed before its socket is read no further.
+
+    """
+
+    order: Literal["key"] = "key"
+    """Sessions do not wait for each other; within one, everything stays in order."""
+
+    def __init__(self, path: str = "/v1/realtime", *, sessions: int = 64, pending: Size = 4 * 2**20) -> None:
+        if not path.startswith("/"):
+            raise ValueError(f"found path {path!r}, expected one that starts with /, such as /v1/realtime")
+        if sessions < 1:
+            raise ValueError(f"found sessions {sessions}, expected at least 1")
+        self.path = path
+        self.pipeline = ""
+        self.pending_bytes = pending
+        self._most = sessions
+        self._sessions: dict[str, Session] = {}
+        self._channel: Channel[Any] | None = None
+        self._routes = WebsocketRoutes()
+
+    async def open(self, context: Context) -> None:
+        """Make the queue; sessions come once `items` runs."""
+        self.pipeline = context.pipeline
+        self._routes = context.resources.get(WebsocketRoutes)
+        self._channel = context.channel(per_key=True)
+
+    async def items(self) -> AsyncIterator[Item[SpeechInput]]:
+        """Yield the messages of all sessions."""
+        channel = self._opened()
+        self._routes.offer(self)
+        try:
+            async for item in channel:
+                yield item
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take no more sessions, and end those that run once what they sent is processed."""
+        self._routes.withdraw(self)
+        for session in list(self._sessions.values()):
+            session.end()
+        if self._channel is not None:
+            self._channel.close()
+
+    async def close(self) -> None:
+        """Free the path if `items` never ran to its end; end what is left."""
+        self.stop()
+        for session in list(self._sessions.values()):
+            session.leave()
+
+    def connect(self, key: str, reply: Reply[Any], *, trace: str | None = None) -> Session:
+        """Begin a session whose results go to `reply`. Raises `Overloaded` or `Unavailable` if it is not let in.
+
+        The reply's `close` is called for every message that ends, not for the session: see `Session.ended`.
+        """
+        channel = self._opened()
+        if channel.closed:
+            raise Unavailable(f"{self.path} is stopping: found a new session, expected none", retry_after_s=1.0)
+        if len(self._sessions) >= self._most:
+            raise Overloaded(
+                f"found {len(self._sessions)} sessions, expected fewer than {self._most}; try again later",
+                code="session_limit_exceeded",
+                retry_after_s=_RETRY_S,
+            )
+        session = self._sessions[key] = Session(key, reply, self, channel, trace)
+        return session
+
+    def forget(self, session: Session) -> None:
+        """Count a session out."""
+        if self._sessions.get(session.key) is session:
+            del self._sessions[session.key]
+
+    @property
+    def count(self) -> int:
+        """How many sessions there are now."""
+        return len(self._sessions)
+
+    def _opened(self) -> Channel[Any]:
+        if self._channel is None:
+            raise Unavailable(f"{self.path} is not open yet", retry_after_s=1.0)
+        return self._channel
