@@ -27,6 +27,7 @@ from pipeline.stages.keyed import keyed
 from pipeline.stages.waiting import Batches, OneByOne, Waiting
 from pipeline.stages.work import work_of
 from pipeline.step import Step
+from pipeline.tracing import Tracing
 
 _CACHEABLE = (Kind.MAP, Kind.ASYNC_MAP)
 _MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` says otherwise
@@ -65,9 +66,10 @@ class Graph:
     source last.
     """
 
-    def __init__(self, plan: PipelinePlan, stats: PipelineStats) -> None:
+    def __init__(self, plan: PipelinePlan, stats: PipelineStats, tracing: Tracing | None = None) -> None:
         self._plan = plan
         self._stats = stats
+        self._tracing = tracing
         self._steps: dict[int, Step] = {}
         self._parts: list[Part] = []
         self.source = make(plan.source.id, plan.source.component, plan.source.options)
@@ -118,7 +120,7 @@ class Graph:
     def _step(self, plan: StepPlan, call: Any, part: Part) -> Step:
         if plan.cache_entries:
             call = memoized(call, plan.cache_entries)
-        step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition)
+        step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition, tracing=self._tracing)
         threads = plan.workers is not None or plan.timeouts != Timeouts()
         step.in_thread = step.in_thread or (threads and not part.spec.is_async)
         return step

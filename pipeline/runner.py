@@ -19,6 +19,7 @@ from pipeline.observe import PipelineStats
 from pipeline.plan import PipelinePlan
 from pipeline.step import outcome_of
 from pipeline.tasks import Tasks
+from pipeline.tracing import tracing
 
 log = logging.getLogger("fastembed.pipeline")
 
@@ -36,7 +37,8 @@ class Pipeline:
     def __init__(self, plan: PipelinePlan, resources: Resources | None = None, *, once: bool = False) -> None:
         self.plan = plan
         self.stats = PipelineStats(plan.name)
-        self._graph = Graph(plan, self.stats)
+        self._tracing = tracing(plan.name)
+        self._graph = Graph(plan, self.stats, self._tracing)
         self._resources = resources or Resources()
         self._once = once
         self._live: dict[Ack, float] = {}
@@ -139,6 +141,8 @@ class Pipeline:
             item.deadline = asyncio.get_running_loop().time() + self.plan.timeout_s
         self._live[ack] = perf_counter()
         self.stats.admitted += 1
+        if self._tracing is not None:
+            self._tracing.begin(ack)
 
     async def _admitted(self) -> AsyncIterator[Item[Any]]:
         """Yield the source's items; a source that is pulled waits while too many are on their way."""
@@ -235,6 +239,8 @@ class Pipeline:
         started = self._live.pop(ack, None)
         self.stats.ended(outcome, perf_counter() - started if started is not None else 0.0)
         self._room.set()
+        if self._tracing is not None:
+            self._tracing.end(ack, outcome)
         origin = ack.origin
         if _is_bad(outcome):
             log.warning(

@@ -13,6 +13,7 @@ from pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFa
 from pipeline.item import Item, Outcome
 from pipeline.observe import StageStats
 from pipeline.plan import StepPlan
+from pipeline.tracing import Tracing
 
 T = TypeVar("T")
 log = logging.getLogger("fastembed.pipeline")
@@ -34,7 +35,19 @@ class Step:
     unconditionally (the fast case of a fused run).
     """
 
-    __slots__ = ("_random", "call", "config_hash", "id", "in_thread", "kind", "plain", "plan", "stats", "wants_item")
+    __slots__ = (
+        "_random",
+        "call",
+        "config_hash",
+        "id",
+        "in_thread",
+        "kind",
+        "plain",
+        "plan",
+        "stats",
+        "tracing",
+        "wants_item",
+    )
 
     def __init__(
         self,
@@ -43,6 +56,7 @@ class Step:
         stats: StageStats,
         *,
         config_hash: str = "",
+        tracing: Tracing | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.plan = plan
@@ -54,6 +68,7 @@ class Step:
         self.in_thread = plan.component.in_thread
         self.plain = plan.condition is None and not self.wants_item
         self.config_hash = config_hash
+        self.tracing = tracing
         self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
 
     def applies(self, item: Item[Any]) -> bool:

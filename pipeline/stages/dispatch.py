@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiostream import pipable_operator, streamcontext
 
@@ -22,6 +22,9 @@ from pipeline.stages.outlet import Outlet
 from pipeline.stages.waiting import Waiting
 from pipeline.step import Step
 from pipeline.tasks import Tasks
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 Emit = Callable[[Item[Any]], Awaitable[None]]
 Work = Callable[[list[Item[Any]], Emit], Coroutine[Any, Any, None]]
@@ -120,6 +123,9 @@ class _Dispatch:
                 self._work(items, partial(self.outlet.put, self._tickets[items[0].id])), self._step.id
             )
             task.add_done_callback(partial(self._ended, items, perf_counter()))
+            if (tracing := self._step.tracing) is not None:
+                for span in filter(None, [tracing.start(item, self._step.id) for item in items]):
+                    task.add_done_callback(partial(_end, span))
             if len(items) == 1:
                 items[0].ack.on_cancel(items[0], task.cancel)
             else:
@@ -151,3 +157,7 @@ class _Dispatch:
 
     def _leave(self, item: Item[Any]) -> None:
         self.outlet.close(self._tickets.pop(item.id))
+
+
+def _end(span: Span, _: object) -> None:
+    span.end()

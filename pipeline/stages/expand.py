@@ -38,7 +38,10 @@ async def expand(source: AsyncIterable[Item[Any]], step: Step) -> AsyncIterator[
                 if step.fail(item, error):
                     yield item
                 continue
-            stats.latency.observe(perf_counter() - started)
+            ended = perf_counter()
+            stats.latency.observe(ended - started)
+            if step.tracing is not None:
+                step.tracing.stage(item, step.id, started, ended)
             if not applies:
                 yield item
             elif count:

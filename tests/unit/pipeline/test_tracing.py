@@ -1,0 +1,39 @@
+"""OpenTelemetry spans."""
+
+from __future__ import annotations
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from pipeline.component import operator
+from pipeline.item import Item
+from pipeline.testing import run_values, step
+from pipeline.tracing import Tracing
+
+
+@operator
+def double(value: int) -> int:
+    return value * 2
+
+
+@operator
+async def invert(value: int) -> float:
+    return 1 / value
+
+
+def test_each_item_has_a_span_and_each_stage_one_below_it(monkeypatch):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("pipeline.runner.tracing", lambda name: Tracing(name, provider.get_tracer("test")))
+
+    run_values([Item(1, trace="req_1"), Item(0, trace="req_2")], step(double), step(invert))
+
+    spans = exporter.get_finished_spans()
+    roots = {span.attributes["request.id"]: span for span in spans if span.name == "test"}
+    assert roots["req_1"].attributes["item.outcome"] == "delivered"
+    assert roots["req_2"].attributes["item.outcome"] == "failed"
+    assert roots["req_2"].events[0].attributes["exception.message"].startswith("invert: ZeroDivisionError")
+    below = [s.name for s in spans if s.parent and s.parent.span_id == roots["req_1"].context.span_id]
+    assert below == ["double", "invert"]
