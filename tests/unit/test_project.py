@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -154,3 +155,31 @@ def test_no_source_file_is_longer_than_its_limit() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """Run the installer for a virtual environment in `folder` with this interpreter."""
+    command = ["sh", str(ROOT / ".ci" / "install"), str(folder / "venv")]
+    return subprocess.run(command, env={**os.environ, "PYTHON": python}, capture_output=True, text=True, check=False)
+
+
+def test_the_installer_names_an_interpreter_that_is_not_there(tmp_path: Path) -> None:
+    refused = install(tmp_path, "no-such-python")
+    assert refused.returncode == 1
+    assert "PYTHON=no-such-python is not a program on this machine" in refused.stderr
+
+
+def test_the_installer_says_that_an_interpreter_is_too_old(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    refused = install(tmp_path, str(old))
+    assert refused.returncode == 1
+    assert "is Python 3.9.2, expected Python 3.11 or newer" in refused.stderr
+
+
+def test_the_installer_and_ci_are_valid_shell_programs() -> None:
+    for shell, script in (("sh", "install"), ("bash", "run")):
+        assert (ROOT / ".ci" / script).stat().st_mode & 0o111
+        checked = subprocess.run([shell, "-n", str(ROOT / ".ci" / script)], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
