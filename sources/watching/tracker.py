@@ -2,8 +2,8 @@
 
 Theory of operation. The shell (`sources.folder`) tells what it observes: `seen` and `gone` (hints of the watch, or a
 whole scan between `begin_scan` and `end_scan`), `hashed`, `settled`; and asks what to do: which files to hash
-(`next_to_hash`), which to emit (`next_ready`), and which `actions` to take in their order. Observations may be lost, late
-or repeated; a later scan corrects them.
+(`next_to_hash`), which to emit (`next_ready`), and which `actions` to take, in their order and before the next file is
+emitted. Observations may be lost, late or repeated; a later scan corrects them.
 
     UNSEEN -> (seen as the ledger knows it) -> DONE, COPY, FAILED, SKIPPED
     new or changed -> CANDIDATE -> (quiet for settle) HASHING -> (hash known) placed:
@@ -71,9 +71,9 @@ class Tracker:
         self._due: list[tuple[float, str]] = []
         self._to_hash: deque[tuple[str, Stamp]] = deque()
         self._ready: deque[tuple[str, str]] = deque()
-        self._undecided: Counter[int] = Counter()
+        self._undecided: Counter[int] = Counter()  # by size
         self._unresolved: set[str] = set()
-        self._active = 0
+        self.counts: Counter[State] = Counter()
         self._scan = 0
         self._scan_began = self._scan_ended = float("-inf")
 
@@ -82,7 +82,7 @@ class Tracker:
     @property
     def active(self) -> int:
         """How many files still want something to happen."""
-        return self._active
+        return sum(self.counts[state] for state in ACTIVE)
 
     @property
     def other_definitions(self) -> int:
@@ -125,7 +125,7 @@ class Tracker:
             if moved and entry.state in ("failed", "duplicate"):
                 continue
             stamp = Stamp(entry.size_bytes, entry.mtime_ns, 0)
-            tracked = self.files[entry.name] = Tracked(entry.name, stamp, State.UNSEEN, entry)
+            tracked = self._add(entry.name, stamp, entry)
             if entry.state in HOLDING:
                 self._owners.setdefault(entry.sha256, entry.name)
             self._enter(tracked, State.AWAY if moved else State.UNSEEN)
@@ -148,7 +148,7 @@ class Tracker:
         tracked = self.files.get(name)
         since = now - max(0.0, quiet_s)
         if tracked is None:
-            tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN)
+            tracked = self._add(name, stamp)
             self._consider(tracked, since)
         elif tracked.state in (State.UNSEEN, State.MISSING, State.AWAY):
             self._reappear(tracked, stamp, since)
@@ -177,11 +177,6 @@ class Tracker:
             self._vanish(tracked, now)
         self._resolve()
 
-    def gone_below(self, folder: str, now: float) -> None:
-        """Learn that a folder is not there any more."""
-        prefix = f"{folder}/"
-        self._gone_all((tracked for name, tracked in self.files.items() if name.startswith(prefix)), now)
-
     def begin_scan(self, now: float) -> None:
         """Expect everything that is there to be `seen` until `end_scan`."""
         self._scan += 1
@@ -201,7 +196,9 @@ class Tracker:
             if tracked.scan != self._scan and not (hidden and tracked.name.startswith(hidden)):
                 unseen.append(tracked)
         self._scan_ended = self._scan_began
-        self._gone_all(unseen, self._scan_began)
+        # Copies first, so that no rows are handed from one file that is gone to the next.
+        for tracked in sorted(unseen, key=lambda t: t.entry is None or t.entry.state != "duplicate"):
+            self.gone(tracked.name, self._scan_began)
         self._resolve()
 
     def advance(self, now: float) -> None:
@@ -265,11 +262,6 @@ class Tracker:
         elif tracked.state is State.WAITING:
             self._place(tracked)
         self._resolve()
-
-    def _gone_all(self, unseen: Iterable[Tracked], now: float) -> None:
-        """Let copies go first, so that no rows are handed from one file that is gone to the next."""
-        for tracked in sorted(unseen, key=lambda t: t.entry is None or t.entry.state != "duplicate"):
-            self.gone(tracked.name, now)
 
     # Decisions
 
@@ -456,15 +448,22 @@ class Tracker:
         tracked.entry = entry
         self._enter(tracked, tracked.state)
 
+    def _add(self, name: str, stamp: Stamp, entry: Entry | None = None) -> Tracked:
+        tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN, entry)
+        self.counts[State.UNSEEN] += 1
+        return tracked
+
     def _remove(self, tracked: Tracked) -> None:
         self._know(tracked, None)
         tracked.sha256 = None
         self._enter(tracked, State.UNSEEN)
+        self.counts[State.UNSEEN] -= 1
         del self.files[tracked.name]
 
     def _enter(self, tracked: Tracked, state: State) -> None:
         """Change the state and everything that is counted or listed by it."""
-        self._active += (state in ACTIVE) - (tracked.state in ACTIVE)
+        self.counts[tracked.state] -= 1
+        self.counts[state] += 1
         tracked.state = state
         size_bytes = tracked.stamp.size_bytes if state in UNDECIDED else None
         if size_bytes != tracked.counted:

@@ -1,0 +1,120 @@
+"""Doing what the tracker decided: the ledger is corrected, finished files are moved away, problems are told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.filing import destination, move
+from pipeline.ledger import Entry, Ledger
+from sources.watching.files import Action, Cancel, Complain, Forget, Record, Rename, Stow
+
+_log = logging.getLogger(__name__)
+
+
+class Books:
+    """Takes actions for one folder. ledger: None if the pipeline remembers nothing. done: where files go, or None."""
+
+    def __init__(self, root: Path, ledger: Ledger | None, done: Path | None, cancel: Callable[[str], None]) -> None:
+        """Act on `root`; `cancel(name)` stops the item in flight of that name."""
+        self._root = root
+        self._ledger = ledger
+        self._done = done
+        self._cancel = cancel
+
+    async def perform(self, action: Action) -> None:
+        """Take one action. What the ledger raises is the pipeline's problem; files that cannot be moved are told."""
+        match action:
+            case Record(entry):
+                await self._record(entry)
+            case Rename(old, new):
+                if self._ledger is not None:
+                    await self._ledger.rename(old, new)
+            case Forget(name):
+                if self._ledger is not None:
+                    await self._ledger.forget(name)
+            case Cancel(name):
+                self._cancel(name)
+            case Stow(entry):
+                await self._stow(entry)
+            case Complain(name, reason):
+                _log.warning("%s cannot be read: %s; it is tried again", self._root / name, reason)
+
+    async def entries(self) -> list[Entry]:
+        """Return what the ledger says, after finishing moves that a crash cut short."""
+        if self._ledger is None:
+            return []
+        entries = list(await self._ledger.entries())
+        for entry, location in await asyncio.to_thread(self._moved_unrecorded, entries):
+            moved = replace(entry, location=str(location))
+            await self._ledger.record(moved)
+            entries[entries.index(entry)] = moved
+        await self.bring_back(entry for entry in entries if entry.state == "outdated")
+        return entries
+
+    async def outdated(self) -> list[Entry]:
+        """Return what somebody has marked to be processed again, its files back in the folder."""
+        if self._ledger is None:
+            return []
+        entries = list(await self._ledger.entries("outdated"))
+        await self.bring_back(entries)
+        return entries
+
+    async def bring_back(self, entries: Iterable[Entry]) -> None:
+        """Move files that were moved away back into the folder, unless another file has their name by now."""
+        for entry in entries:
+            if entry.location:
+                await asyncio.to_thread(self._return, Path(entry.location), self._root / entry.name)
+
+    async def _record(self, entry: Entry) -> None:
+        if self._ledger is not None:
+            await self._ledger.record(entry)
+
+    async def _stow(self, entry: Entry) -> None:
+        """Move a finished file away, then say so in the ledger; `entries` heals a crash between the two."""
+        if self._done is None:
+            return
+        try:
+            location = await asyncio.to_thread(self._move_away, self._done, entry)
+        except OSError as error:
+            _log.warning("%s cannot be moved to %s: %s", self._root / entry.name, self._done, error)
+            return
+        if location is not None:
+            await self._record(replace(entry, location=str(location)))
+
+    def _move_away(self, done: Path, entry: Entry) -> Path | None:
+        """Move the file if it is still the one that was processed."""
+        path = self._root / entry.name
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return None
+        if (found.st_size, found.st_mtime_ns) != (entry.size_bytes, entry.mtime_ns):
+            return None
+        to = destination(done, entry.name, entry.sha256)
+        move(path, to)
+        return to
+
+    def _moved_unrecorded(self, entries: Iterable[Entry]) -> list[tuple[Entry, Path]]:
+        """Find finished files that lie in `done` without the ledger knowing it."""
+        if self._done is None:
+            return []
+        found = []
+        for entry in entries:
+            if entry.location or entry.state not in ("done", "duplicate", "skipped"):
+                continue
+            if (self._root / entry.name).exists():
+                continue
+            plain = self._done / entry.name
+            for path in (plain.with_name(f"{plain.stem}.{entry.sha256[:8]}{plain.suffix}"), plain):
+                if path.is_file() and path.stat().st_mtime_ns == entry.mtime_ns:
+                    found.append((entry, path))
+                    break
+        return found
+
+    def _return(self, location: Path, path: Path) -> None:
+        if location.exists() and not path.exists():
+            move(location, path)

@@ -1,0 +1,115 @@
+"""Looking at the folder: listings, stamps and hashes. Everything here blocks; `sources.folder` calls it in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipeline.filing import NO_INPUT
+from sources.watching.files import Stamp
+from sources.watching.pattern import is_hidden
+
+BLOCK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A file that is there. quiet_s: how long ago the file system last changed anything about it."""
+
+    name: str
+    stamp: Stamp
+    quiet_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A folder, or a file's name, that cannot be looked at. folder: whether what is below it is unknown."""
+
+    name: str
+    reason: str
+    folder: bool
+
+
+def look(
+    root: Path, below: str, wanted: Callable[[str], bool], ignored: Callable[[str], bool]
+) -> Iterator[Sight | Hidden]:
+    """Yield every wanted file below a folder of `root` ("": itself). FileNotFoundError if `root` is not there.
+
+    Hidden names, unfinished files, `ignored` names and folders that hold a `.no-input` file are left out. A link to a
+    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice.
+    """
+    real_root = os.path.realpath(root, strict=True)
+    pending = [below]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(root / folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            if not folder:
+                raise
+            continue  # gone since it was listed: its files are missed by the end of the scan
+        except OSError as error:
+            yield Hidden(folder, error.strerror or str(error), folder=True)
+            continue
+        if folder and any(entry.name == NO_INPUT for entry in entries):
+            continue
+        prefix = f"{folder}/" if folder else ""
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            name = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if not ignored(f"{name}/"):
+                    pending.append(name)
+            elif wanted(name) and not ignored(name) and (sight := glance(root, name, real_root)) is not None:
+                yield sight
+
+
+def glance(root: Path, name: str, real_root: str | None = None) -> Sight | Hidden | None:
+    """Return how one file looks now; None if it is gone, is no regular file or a link that leads out of `root`."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return Hidden(shown, "its name is not valid UTF-8: rename it", folder=False)
+    path = root / name
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            base = real_root or os.path.realpath(root)
+            if not os.path.realpath(path).startswith(base + os.sep):
+                return None
+            found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Hidden(name.rpartition("/")[0], error.strerror or str(error), folder=True)
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return Sight(name, stamp_of(found), time.time() - max(found.st_mtime, found.st_ctime))
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return what tells this state of a file from a later one."""
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+def digest(path: Path) -> tuple[str, Stamp]:
+    """Return a file's sha256 and its stamp, equal before and after; the stamp after with "" if it changed meanwhile.
+
+    OSError if it cannot be read.
+    """
+    hasher = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        before = stamp_of(os.fstat(file.fileno()))
+        while block := file.read(BLOCK_BYTES):
+            hasher.update(block)
+        after = stamp_of(os.fstat(file.fileno()))
+    return (hasher.hexdigest() if before == after else ""), after

@@ -1,0 +1,103 @@
+"""The operating system's word that something changed in a folder: a hint where to look, never the truth.
+
+Watches miss things silently: a full queue, a folder that was moved in, a root that was removed and made again. So what
+comes from here only makes looking sooner; scans find the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import watchfiles
+
+MAX_PENDING: Final = 10_000
+"""More names than this are not kept: a scan is cheaper than looking at each."""
+
+STEP_MS: Final = 50
+STOP_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Hints:
+    """Watches one folder in a thread of its own and collects the names that changed, until `close`.
+
+    wake: called in the event loop when there is something to `take`. broken: the folder itself was moved or removed, so
+    nothing more comes from this watch; make another. After `started` the watch is in place (or could
+    not be: then only scans find changes, and the log says why).
+    """
+
+    def __init__(self, root: Path, wake: Callable[[], None]) -> None:
+        """Start watching `root`, which must be there. Call it in the event loop."""
+        self.started = asyncio.Event()
+        self.broken = False
+        self._root = root
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self._begun = False
+        self._names: set[str] = set()
+        self._everything = False
+        self._thread = threading.Thread(target=self._watch, name=f"watch {root.name}", daemon=True)
+        self._thread.start()
+
+    def take(self) -> tuple[set[str], bool]:
+        """Return the names that changed, and whether everything has to be looked at instead."""
+        taken, self._names = self._names, set()
+        everything, self._everything = self._everything, False
+        return taken, everything
+
+    async def close(self) -> None:
+        """End the watch and its thread."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+
+    def is_set(self) -> bool:
+        """Whether to stop; watchfiles asks this once the watch is in place and then every step."""
+        if not self._begun:
+            self._begun = True
+            self._post(self.started.set)
+        return self._stop.is_set()
+
+    def _watch(self) -> None:
+        try:
+            for changes in watchfiles.watch(
+                self._root,
+                watch_filter=None,
+                step=STEP_MS,
+                debounce=8 * STEP_MS,
+                stop_event=self,
+                raise_interrupt=False,
+                ignore_permission_denied=True,
+            ):
+                paths = {path for _, path in changes}
+                self._post(partial(self._collect, paths))
+        except (OSError, RuntimeError) as error:  # RuntimeError: what watchfiles makes of the system's other refusals
+            _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
+        finally:
+            self._post(self.started.set)
+
+    def _collect(self, paths: set[str]) -> None:
+        """Keep the names, in the event loop."""
+        names = {os.path.relpath(path, self._root).replace(os.sep, "/") for path in paths}
+        self.broken = self.broken or "." in names
+        if self.broken or len(self._names) + len(names) > MAX_PENDING:
+            self._names.clear()
+            self._everything = True
+        else:
+            self._names |= names
+        self._wake()
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Run `call` in the event loop; a loop that has ended wants no more hints."""
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            self._stop.set()
