@@ -1,7 +1,8 @@
 """Typed adjacency: what a step gives must be what the next one takes.
 
-Where nothing narrows the type, every kind of value that a step may give must be taken; behind an `if`, or in a branch
-with a condition, it is enough that one kind is, because the condition may sort the others out.
+Where nothing narrows the type, every kind of value that a step may give must be taken. Where something does, it is
+enough that one kind is: behind an `if` or in a branch, because the condition may sort the others out; behind a step
+that takes and gives several kinds of which only some arrive (`embed`: chunks give chunks, requests give vectors).
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
         given = flow.type
     if step.condition or step.on_error == "pass":  # else the item goes on as it came
         return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
-    return Flow(given, step.id, step.place)
+    partly_fed = any(not _arrives(member, flow.type) for member in _members(step.component.in_type))
+    return Flow(given, step.id, step.place, narrowed=partly_fed)
+
+
+def _arrives(member: Any, given: Any) -> bool:
+    """Whether a value of the type `given` may be a `member`."""
+    return any(fits(one, member) or fits(member, one) for one in _members(given))
 
 
 def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:

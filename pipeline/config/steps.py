@@ -13,7 +13,7 @@ from pipeline.config.policies import Positive, batch_policy, queue_policy, retry
 from pipeline.config.problems import did_you_mean, one_of
 from pipeline.config.scope import Scope
 from pipeline.plan import Branch, ForkPlan, RoutePlan, Step, StepPlan
-from pipeline.policy import Order
+from pipeline.policy import Order, RetryPolicy, Timeouts
 
 RESERVED: Final = (
     *("id", "if", "batch", "workers", "order", "latest", "timeout", "retry", "on_error", "queue", "cache", "replicas"),
@@ -73,7 +73,8 @@ def _operator_key(scope: Scope, node: MapNode) -> str | None:
 def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
     entry = node.entries[name]
     spec = scope.component("operator", entry, name)
-    batch, queue, on_error = node.get("batch"), node.get("queue"), node.get("on_error")
+    batch, queue = node.get("batch"), node.get("queue")
+    waits = spec is None or spec.is_async or spec.in_thread  # a plain function cannot be timed out: no defaults for it
     plan: dict[str, Any] = {
         "id": scope.take_id(name, node.get("id")),
         "condition": scope.expression(node.get("if")),
@@ -81,19 +82,32 @@ def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
         "workers": _count(scope, node.get("workers")),
         "order": _choice(scope, _ORDER, node.get("order"), None),
         "latest": scope.expression(node.get("latest")),
-        "timeouts": timeouts(scope, node.get("timeout")),
-        "retry": retry_policy(scope, node.get("retry")),
-        "on_error": _choice(scope, _ON_ERROR, on_error, "fail"),
+        "timeouts": timeouts(scope, node.get("timeout")) if waits or "timeout" in node.entries else Timeouts(),
+        "retry": retry_policy(scope, node.get("retry")) if waits or "retry" in node.entries else RetryPolicy(),
+        "on_error": _choice(scope, _ON_ERROR, node.get("on_error"), "fail"),
         "queue": queue_policy(scope, queue) if queue else None,
         "cache_entries": _count(scope, node.get("cache")) or 0,
         "replicas": _count(scope, node.get("replicas")) or 1,
     }
     if spec is None:
         return None
-    if batch and spec.kind is not Kind.BATCH:
-        scope.problems.warn(node.entries["batch"].key_place, f"found batch for {name}, which does not take batches")
+    _warn_without_effect(scope, node, spec)
     options = scope.options(spec, option_mapping(scope, spec, entry))
     return StepPlan(component=spec, options=options, place=entry.key_place, **plan)
+
+
+_WITHOUT_EFFECT: Final[dict[str, tuple[tuple[Kind, ...], str]]] = {
+    "batch": ((Kind.MAP, Kind.ASYNC_MAP, Kind.EXPAND, Kind.STREAM), "does not take batches"),
+    "latest": ((Kind.BATCH, Kind.STREAM), "takes no single items"),
+    "timeout": ((Kind.STREAM,), "takes a whole stream"),
+    "retry": ((Kind.STREAM,), "takes a whole stream"),
+}
+
+
+def _warn_without_effect(scope: Scope, node: MapNode, spec: Spec) -> None:
+    for key, (kinds, reason) in _WITHOUT_EFFECT.items():
+        if key in node.entries and spec.kind in kinds:
+            scope.problems.warn(node.entries[key].key_place, f"found {key} for {spec.name}, which {reason}")
 
 
 def option_mapping(scope: Scope, spec: Spec, entry: Entry) -> MapNode:

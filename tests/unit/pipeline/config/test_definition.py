@@ -47,7 +47,6 @@ def test_a_definition_is_16_hex_characters(read: Read):
         TEXT.replace("{folder: in, settle: 2s}", "{folder: ./in}"),
         TEXT.replace("defaults: {retry: 1}", "")
         .replace("parse,", "{parse: , retry: 1},")
-        .replace("if: title", "if: title, retry: 1")
         .replace('auto}"}}', 'auto}"}, retry: 1}'),
     ],
 )
@@ -88,6 +87,6 @@ def test_the_canonical_form_is_json_with_defaults(read: Read):
     found = json.loads(canonical_json(read(TEXT).pipelines["p"]))
     assert found["source"]["options"] == {"path": "in", "match": "*", "settle": 2.0}
     assert found["steps"][1]["condition"] == "title"
-    assert found["steps"][1]["retry"] == {"attempts": 1, "base_s": 0.1, "max_s": 10.0}
+    assert found["steps"][0]["retry"] == {"attempts": 1, "base_s": 0.1, "max_s": 10.0}
     assert "name" not in found
     assert "place" not in found["sink"]

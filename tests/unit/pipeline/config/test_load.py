@@ -116,13 +116,14 @@ def test_defaults_hold_where_a_step_does_not_say(read: Read):
     text = """
 defaults: {queue: 5s, timeout: {idle: 3s}, retry: 2, drain: 1m}
 pipelines:
-  p: {source: {http: x}, operators: [analyze, {analyze: , retry: 0, timeout: 1s}], sink: reply}
+  p: {source: {http: x}, operators: [transcribe, {transcribe: , retry: 0, timeout: 1s}, analyze], sink: reply}
   q: {source: {http: x, queue: 9}, sink: reply, drain: 2s, timeout: 1h}
 """
     found = read(text).pipelines
-    first, second = found["p"].steps
+    first, second, plain_function = found["p"].steps
     assert (first.timeouts, first.retry) == (Timeouts(idle_s=3.0), RetryPolicy(2))
     assert (second.timeouts, second.retry) == (Timeouts(total_s=1.0), RetryPolicy(0))
+    assert (plain_function.timeouts, plain_function.retry) == (Timeouts(), RetryPolicy())
     assert (found["p"].source.queue, found["p"].drain_s) == (QueuePolicy(None, None, 5.0), 60.0)
     assert (found["q"].source.queue, found["q"].drain_s, found["q"].timeout_s) == (QueuePolicy(9), 2.0, 3600.0)
 
