@@ -6,7 +6,7 @@ Checked by hand rather than with pydantic, whose models cost more than the whole
 Extensions: `batch_size`, `normalize` and `precision`. Returned values are float32; with `float16` they are rounded to
 half precision; with `int8` each vector is scaled so that its largest value is 127 in size, and its entry carries
 `scale`: value = int * scale. `encoding_format` "base64" is little-endian float32 whatever the precision, because
-that is what every OpenAI client decodes; "packed" is base64 of the precision's own little-endian type, the smallest answer.
+that is what every OpenAI client decodes; "packed" is base64 of the precision's own type, the smallest answer.
 """
 
 from __future__ import annotations

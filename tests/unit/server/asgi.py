@@ -125,14 +125,14 @@ async def serving(
             except Exception as error:  # noqa: BLE001 - stands for the runner
                 item.settle(Outcome.FAILED, error)
             else:
-                item.settle(Outcome.CANCELLED if item.cancelled else Outcome.DELIVERED)
+                item.settle(Outcome.CANCELLED if item.ack.cancelled else Outcome.DELIVERED)
 
     task = asyncio.create_task(pump())
-    while routes.methods(http.path) is None and not task.done():  # noqa: ASYNC110 - one turn or two
-        await asyncio.sleep(0)
     try:
         yield http
     finally:
         http.stop()
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

@@ -1,0 +1,100 @@
+"""Putting the floors together: which components there are, which configuration runs, what its pipelines share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from inference.catalog import DevicesSection, Models, ModelsSection
+from inference.folders import models_home
+from pipeline.component import Resources
+from pipeline.config.load import Report, lint, load, parse
+from pipeline.errors import ConfigError
+from pipeline.plan import Configuration, PipelinePlan
+from pipeline.registry import Registry
+from sources.http import Http, HttpRoutes
+
+DEFAULT_FILE: Final = "pipelines.yaml"
+SECTIONS: Final[Mapping[str, Any]] = {"models": ModelsSection, "devices": DevicesSection}
+SERVED: Final = frozenset({"http", "websocket"})
+"""Sources that need the HTTP server."""
+
+
+def make_registry() -> Registry:
+    """Return the components of this distribution, of entry points, and, once a file names them, of plug-ins."""
+    return Registry({"source": "sources", "operator": "operators", "sink": "sinks"})
+
+
+def chosen_file(named: Path | None) -> Path | None:
+    """Return the file to read: the one that was named, else ./pipelines.yaml; None: there is none, use the built-in."""
+    if named is not None:
+        return named
+    here = Path(DEFAULT_FILE)
+    return here if here.is_file() else None
+
+
+def read_configuration(named: Path | None = None) -> Configuration:
+    """Read the chosen file, or the built-in one with paths relative to this folder. ConfigError has every problem."""
+    file = chosen_file(named)
+    registry = make_registry()
+    if file is None:
+        text = files("fastembed").joinpath(DEFAULT_FILE).read_text(encoding="utf-8")
+        found = parse(
+            text, registry=registry, sections=SECTIONS, environ=os.environ, file=f"built-in {DEFAULT_FILE}", base=Path()
+        )
+    else:
+        found = load(file, registry=registry, sections=SECTIONS, environ=os.environ)
+    if doubles := double_routes(found):
+        raise ConfigError(doubles)
+    return found
+
+
+def lint_configuration(named: Path | None = None) -> Report:
+    """Return what is wrong and what is odd with the chosen file."""
+    file = chosen_file(named)
+    if file is None:
+        return Report(read_configuration())
+    report = lint(file, registry=make_registry(), sections=SECTIONS, environ=os.environ)
+    doubles = double_routes(report.configuration) if report.configuration else ()
+    return replace(report, configuration=None, errors=tuple(doubles)) if doubles else report
+
+
+def double_routes(configuration: Configuration) -> list[str]:
+    """Return a problem for each HTTP route that two pipelines want."""
+    problems: list[str] = []
+    taken: dict[str, PipelinePlan] = {}
+    for plan in configuration.pipelines.values():
+        if plan.source.component.factory is not Http:
+            continue
+        route = str(plan.source.options.get("route"))
+        http = Http(route)
+        route = f"{http.method} {http.path}"
+        if route in taken:
+            problems.append(
+                f"{plan.source.place}: found {route} in {plan.name} and in {taken[route].name}, "
+                "expected one pipeline a route"
+            )
+        taken.setdefault(route, plan)
+    return problems
+
+
+def make_resources(configuration: Configuration) -> Resources:
+    """Return what the pipelines share: the models, and the routes that they serve."""
+    base = configuration.path.parent if configuration.path else Path()
+    cache = models_home().parent / "compiled"
+    models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
+    return Resources(models, HttpRoutes())
+
+
+def only(configuration: Configuration, names: tuple[str, ...]) -> Configuration:
+    """Return the configuration with these pipelines only. ConfigError says which there are."""
+    unknown = [name for name in names if name not in configuration.pipelines]
+    if unknown:
+        known = ", ".join(configuration.pipelines) or "none"
+        raise ConfigError([f"found no pipeline {unknown[0]!r}, expected one of {known}"])
+    kept = {name: plan for name, plan in configuration.pipelines.items() if name in names}
+    return replace(configuration, pipelines=kept)

@@ -1,0 +1,298 @@
+"""The command line. Commands load what they need when they run, so that `--help` answers at once.
+
+Exit status: 0 all went well; 1 something failed (a file, a test, a request); 2 the command line or the configuration is
+wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from pipeline.errors import ConfigError, FastEmbedError
+
+FAILED: Final = 1
+MISUSED: Final = 2
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="fastembed",
+    help="A private multimodal server and stream processor on OpenVINO.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The pipelines.yaml; by default the one in this folder, else the built-in one."
+    ),
+]
+Url = Annotated[
+    str, typer.Option(envvar="FASTEMBED_URL", help="The server to ask when one holds the database.", show_default=True)
+]
+ApiKeyOfClient = Annotated[str | None, typer.Option("--api-key", envvar="FASTEMBED_API_KEY", help="The server's key.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
+LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
+_URL: Final = "http://127.0.0.1:8000"
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    *,
+    debug: Annotated[bool, typer.Option(envvar="FASTEMBED_DEBUG", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options of every command."""
+    if debug:
+        os.environ["FASTEMBED_DEBUG"] = "1"
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("fastembed-multimodal"))
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    *,
+    config: Config = None,
+    host: Annotated[str, typer.Option(envvar="FASTEMBED_HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="FASTEMBED_PORT", min=0, max=65535, help="0 takes any free port.")] = 8000,
+    api_key: Annotated[
+        list[str] | None, typer.Option(help="Ask clients for this key; several may be given. Or FASTEMBED_API_KEY.")
+    ] = None,
+    allow_origin: Annotated[list[str] | None, typer.Option(help="Let web pages of this origin use the server.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Another name that the server goes by.")] = None,
+    insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
+    watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
+    access_log: Annotated[bool, typer.Option(help="Log every request.")] = True,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "info",
+) -> None:
+    """Serve the pipelines over HTTP and websockets, and run the folder pipelines beside them."""
+    from fastembed.commands.serve import serve as run
+
+    keys = api_key or os.environ.get("FASTEMBED_API_KEY", "").split(",")
+    raise typer.Exit(
+        run(
+            config,
+            host=host,
+            port=port,
+            api_keys=tuple(key for key in keys if key.strip()),
+            allow_origins=tuple(allow_origin or ()),
+            allow_hosts=tuple(allow_host or ()),
+            insecure=insecure,
+            watch=watch,
+            access_log=access_log,
+            log_format=log_format,
+            log_level=log_level,
+        )
+    )
+
+
+@app.command()
+def run(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(help="By default every pipeline that needs no server.")
+    ] = None,
+    *,
+    config: Config = None,
+    once: Annotated[bool, typer.Option("--once", help="Process what is there, then end; 1 if a file failed.")] = False,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "warning",
+) -> None:
+    """Run folder pipelines without the HTTP server."""
+    from fastembed.commands.run import run as run_pipelines
+
+    names = tuple(pipelines or ())
+    raise typer.Exit(run_pipelines(config, names, once=once, log_format=log_format, log_level=log_level))
+
+
+@app.command()
+def check(*, config: Config = None) -> None:
+    """Say what is wrong with a pipelines.yaml, and what each pipeline promises."""
+    from fastembed.commands.configuration import check as run
+
+    raise typer.Exit(run(config))
+
+
+@app.command()
+def graph(
+    pipeline: Annotated[str | None, typer.Argument(help="Only this one.")] = None, *, config: Config = None
+) -> None:
+    """Draw the pipelines as Mermaid flowcharts."""
+    from fastembed.commands.configuration import graph as run
+
+    raise typer.Exit(run(config, pipeline))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of pipelines.yaml, for editors."""
+    from fastembed.commands.configuration import schema as run
+
+    raise typer.Exit(run())
+
+
+@app.command()
+def test(*, config: Config = None) -> None:
+    """Run the tests that a pipelines.yaml holds."""
+    from fastembed.commands.configuration import test as run
+
+    raise typer.Exit(run(config))
+
+
+@app.command()
+def search(
+    words: Annotated[list[str], typer.Argument(help="What to look for.")],
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 5,
+    as_json: AsJson = False,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Find the nearest chunks of the documents that were read."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import search as run
+
+    raise typer.Exit(run(Source(config, url, api_key), " ".join(words), limit=limit, as_json=as_json))
+
+
+@app.command("ls")
+def list_documents(
+    *,
+    pipeline: OfPipeline = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """List every file that the folder pipelines know, and what became of it."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import list_documents as run
+
+    raise typer.Exit(run(Source(config, url, api_key), pipeline, as_json=as_json))
+
+
+@app.command()
+def failed(
+    *,
+    pipeline: OfPipeline = None,
+    as_json: AsJson = False,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """List the files that failed, and why."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import list_failed as run
+
+    raise typer.Exit(run(Source(config, url, api_key), pipeline, as_json=as_json))
+
+
+@app.command()
+def replay(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Files as `fastembed failed` names them; none: all.")
+    ] = None,
+    *,
+    pipeline: OfPipeline = None,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Try files that failed again: they go back to their folder."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import replay as run
+
+    raise typer.Exit(run(Source(config, url, api_key), pipeline, names or None))
+
+
+@app.command()
+def reprocess(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Not only what an older definition made.")] = False,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Process files again that an older definition of their pipeline made."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import reprocess as run
+
+    raise typer.Exit(run(Source(config, url, api_key), pipeline, everything=everything))
+
+
+@app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(help="A sound file.", exists=True, dir_okay=False)],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Print words as they come, at the pace of speech.")] = False,
+    config: Config = None,
+) -> None:
+    """Write down what is said in a file, by the same pipeline as /v1/realtime."""
+    from fastembed.commands.transcribe import transcribe as run
+
+    raise typer.Exit(run(file, config, follow=follow))
+
+
+@app.command()
+def models(*, config: Config = None, as_json: AsJson = False) -> None:
+    """List the models, and whether their files are here."""
+    from fastembed.commands.models import list_models as run
+
+    raise typer.Exit(run(config, as_json=as_json))
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
+) -> None:
+    """Show all three uses on real input."""
+    from fastembed.demo import run_demo
+
+    raise typer.Exit(run_demo(keep=keep, port=port))
+
+
+def main() -> None:
+    """Run the command line; errors of users are one or a few clear lines, `--debug` shows the rest."""
+    sys.exit(_guarded(lambda: app()))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    try:
+        from fastembed.guards import check_installation
+
+        check_installation()
+        command()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except FastEmbedError as error:
+        return _complain(error, MISUSED if isinstance(error, ConfigError) else FAILED)
+    except OSError as error:
+        return _complain(error, FAILED)
+    return 0
+
+
+def _complain(error: Exception, status: int) -> int:
+    if os.environ.get("FASTEMBED_DEBUG"):
+        traceback.print_exception(error)
+    for line in str(error).splitlines() or [type(error).__name__]:
+        typer.echo(f"fastembed: {line}", err=True)
+    return status

@@ -1,0 +1,66 @@
+"""`fastembed serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from fastembed.assembly import chosen_file, read_configuration
+from fastembed.runtime import Process, models_of, run_process, source_text
+from pipeline.config.guarantees import guarantee
+from pipeline.errors import ItemError
+from pipeline.plan import PipelinePlan
+from server.logs import Format, Level, configure
+from server.serving import listen
+from server.settings import Settings
+
+
+def serve(
+    config: Path | None,
+    *,
+    host: str,
+    port: int,
+    api_keys: tuple[str, ...],
+    allow_origins: tuple[str, ...],
+    allow_hosts: tuple[str, ...],
+    insecure: bool,
+    watch: bool,
+    access_log: bool,
+    log_format: Format,
+    log_level: Level,
+) -> int:
+    """Serve until a signal; print one line a pipeline, then the address."""
+    settings = Settings(
+        host=host,
+        port=port,
+        api_keys=api_keys,
+        allow_origins=allow_origins,
+        allow_hosts=allow_hosts,
+        insecure=insecure,
+        access_log=access_log,
+    )
+    configure(log_format, log_level)
+    configuration = read_configuration(config)
+    sock = listen(settings.host, settings.port)  # first, so that a taken port is told before models load
+    process = Process(settings, configuration, source=chosen_file(config), watch=watch)
+
+    def ready(address: str) -> None:
+        for plan in configuration.pipelines.values():
+            print(line_of(plan), file=sys.stdout)  # noqa: T201 - a command's output
+        print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
+
+    try:
+        run_process(process, ready=ready, sock=sock)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 130
+    except ItemError as error:
+        print(f"fastembed: cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 130 if process.server is not None and process.server.killed else 0
+
+
+def line_of(plan: PipelinePlan) -> str:
+    """Return `name  source -> sink  [models]  guarantee`."""
+    models = ", ".join(models_of(plan))
+    return f"{plan.name:<15} {source_text(plan)} -> {plan.sink.id}  [{models or 'no model'}]  {guarantee(plan)}"

@@ -1,0 +1,201 @@
+"""The running process: its engine, its HTTP server, and their common start and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+
+from fastembed.assembly import make_resources, read_configuration
+from inference.catalog import Models
+from pipeline.component import Resources
+from pipeline.config.guarantees import guarantee, operators
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError
+from pipeline.observe import PipelineCollector
+from pipeline.plan import Configuration, PipelinePlan
+from server.app import create_app
+from server.endpoints import documents, health, models, pipelines, system
+from server.life import Life
+from server.metrics import HttpStats
+from server.serving import Server, address_of, listen
+from server.settings import Settings
+from server.site import PipelineView, Site
+from sources.http import HttpRoutes
+
+_log: Final = logging.getLogger("fastembed.server")
+
+
+def distribution_version() -> str:
+    """Return the installed version, or 0 where it runs from a folder that was never installed."""
+    try:
+        return version("fastembed-multimodal")
+    except PackageNotFoundError:
+        return "0"
+
+
+class RunningPipelines:
+    """The engine as the server's endpoints see it (`server.site.Running`). source: the file to reload."""
+
+    def __init__(self, engine: Engine, configuration: Configuration, source: Path | None) -> None:
+        self._engine = engine
+        self._configuration = configuration
+        self._source = source
+
+    def views(self) -> Sequence[PipelineView]:
+        """Describe each pipeline."""
+        return [self._view(plan) for plan in self._configuration.pipelines.values()]
+
+    def waiting_for(self) -> Sequence[str]:
+        """Return the pipelines that have not opened: their models are not warm."""
+        return [f"pipeline {name}" for name in self._configuration.pipelines if name not in self._engine.pipelines]
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
+        found = await asyncio.to_thread(read_configuration, self._source)
+        notes = []
+        if found.sections != self._configuration.sections:
+            notes.append("models and devices are read at the start only: restart to use the changed sections")
+        changes = await self._engine.reload(found)
+        self._configuration = found
+        _log.info("reloaded: %s", changes)
+        return {
+            "object": "reload",
+            "added": changes.added,
+            "changed": changes.changed,
+            "removed": changes.removed,
+            "unchanged": changes.unchanged,
+            "notes": notes,
+        }
+
+    def _view(self, plan: PipelinePlan) -> PipelineView:
+        running = self._engine.pipelines.get(plan.name)
+        return PipelineView(
+            name=plan.name,
+            source=source_text(plan),
+            sink=plan.sink.id,
+            guarantee=str(guarantee(plan)),
+            models=models_of(plan),
+            definition=plan.definition,
+            state="running" if running else "starting",
+            admitted=running.stats.admitted if running else 0,
+            in_flight=running.stats.in_flight if running else 0,
+            outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
+        )
+
+
+def source_text(plan: PipelinePlan) -> str:
+    """Return a source as one reads it: `http POST /v1/embeddings`, `folder inbox`."""
+    component = plan.source.component
+    value = plan.source.options.get(component.primary) if component.primary else None
+    if isinstance(value, Path) and value.is_relative_to(plan.base.absolute()):
+        value = value.relative_to(plan.base.absolute())
+    return component.name if value is None else f"{component.name} {value}"
+
+
+def models_of(plan: PipelinePlan) -> list[str]:
+    """Return the models that a pipeline's steps name, `auto` included, each once."""
+    named = [step.options.get("model") or _default(step, "model") for step in operators(plan.steps)]
+    return list(dict.fromkeys(str(name) for name in named if name))
+
+
+def _default(step: Any, option: str) -> Any:
+    parameter = step.component.options.get(option)
+    return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+
+class Process:
+    """Everything that `fastembed serve` runs, from one configuration."""
+
+    def __init__(
+        self, settings: Settings, configuration: Configuration, *, source: Path | None = None, watch: bool = False
+    ) -> None:
+        self.settings = settings
+        self._watched = source if watch else None
+        self.configuration = configuration
+        self.resources: Resources = make_resources(configuration)
+        self.engine = Engine(self.resources)
+        self.running = RunningPipelines(self.engine, configuration, source)
+        self.life = Life()
+        self.stats = HttpStats()
+        self.metrics = CollectorRegistry()
+        for collector in (PipelineCollector(self.engine.stats), self.stats):
+            self.metrics.register(collector)
+        ProcessCollector(registry=self.metrics)
+        PlatformCollector(registry=self.metrics)
+        GCCollector(registry=self.metrics)
+        self.server: Server | None = None
+
+    async def serve(self, sock: socket.socket | None = None, *, ready: Callable[[str], None] = lambda _: None) -> None:
+        """Listen at once, warm the models, call `ready(address)`, serve until stopped; everything is closed then."""
+        sock = sock or listen(self.settings.host, self.settings.port)
+        self.server = Server(self._app(), life=self.life, drain=self.engine.stop, drain_s=self.settings.drain_s)
+        serving = asyncio.create_task(self.server.serve([sock]), name="server")
+        try:
+            starting = asyncio.create_task(self._start(), name="start")
+            await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():  # stopped before it was ready
+                starting.cancel()
+                await asyncio.wait([starting])
+            elif starting.exception() is None and not serving.done():
+                ready(address_of(sock))
+            else:
+                self.server.stop()
+                await serving
+                starting.result()
+            await serving
+        finally:
+            if not serving.done():
+                serving.cancel()
+                await asyncio.wait([serving])
+            await self.engine.stop()
+            await self.resources.get(Models).close()
+            sock.close()
+
+    def stop(self) -> None:
+        """Drain and end; called again, end at once. On the event loop's thread."""
+        if self.server is not None:
+            self.server.stop()
+
+    async def _start(self) -> None:
+        await self.engine.start(self.configuration)
+        self.life.serve()
+
+    def _app(self) -> Any:  # an ASGI application
+        site = Site(
+            running=self.running,
+            resources=self.resources,
+            routes=self.resources.get(HttpRoutes),
+            life=self.life,
+            stats=self.stats,
+            metrics=lambda: generate_latest(self.metrics),
+            version=distribution_version(),
+        )
+        parts = (health, models, documents, pipelines, system)
+        endpoints = [route for part in parts for route in part.routes(site)]
+        return create_app(self.settings, routes=site.routes, life=self.life, stats=self.stats, endpoints=endpoints)
+
+
+def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:
+    """Run a process to its end on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(process.serve(sock, ready=ready))
+
+
+def watched_file(configuration: Configuration) -> Path:
+    """Return the file that the configuration was read from. ConfigError if it was built in."""
+    if configuration.path is None:
+        raise ConfigError(["found no pipelines.yaml, expected a file: the built-in configuration cannot change"])
+    return configuration.path

@@ -1,0 +1,51 @@
+"""Is it alive (`/healthz`), is it ready (`/readyz`), what does it measure (`/metrics`), what is it (`/`)."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from server.endpoints.answers import json_answer
+from server.errors import retry_headers
+from server.site import Site
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the routes."""
+    page = files("server").joinpath("web/index.html").read_text(encoding="utf-8")
+
+    async def healthz(_: Request) -> Response:
+        return json_answer({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        waiting = list(site.running.waiting_for())
+        ready = site.life.phase == "serving" and not waiting
+        state = "ready" if ready else "starting" if site.life.phase == "serving" else site.life.phase
+        response = json_answer({"status": state, "waiting_for": waiting}, 200 if ready else 503)
+        if not ready:
+            response.raw_headers.extend(retry_headers(1.0))
+        return response
+
+    async def metrics(_: Request) -> Response:
+        return Response(site.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(page, headers={"content-security-policy": _POLICY, "cache-control": "no-cache"})
+
+    return [
+        Route("/", index),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+    ]
+
+
+# Everything that the page needs is in it; it speaks to its own server only, and no other page may frame it.
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:; worker-src blob:; "
+    "connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)

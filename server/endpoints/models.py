@@ -1,0 +1,93 @@
+"""GET /v1/models and /v1/models/{id}: OpenAI's shape, and what a client needs to choose a model.
+
+The list stands under `data`, where OpenAI clients look, and under `models`, as the architecture document has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from inference.catalog import Card, Models
+from pipeline.errors import ModelNotFound
+from server.endpoints.answers import json_answer
+from server.site import Site
+from server.text import amount
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the routes."""
+
+    def cards() -> list[Card]:
+        return site.resources.get(Models).cards()
+
+    async def list_models(_: Request) -> Response:
+        found = [describe(card) for card in cards()]
+        return json_answer({"object": "list", "data": found, "models": found})
+
+    async def one_model(request: Request) -> Response:
+        name = request.path_params["name"]
+        for card in cards():
+            if name in (card.name, *card.aliases):
+                return json_answer(describe(card))
+        known = ", ".join(card.name for card in cards())
+        raise ModelNotFound(f"found no model {name[:80]!r}, expected one of {known}", param="model")
+
+    return [Route("/v1/models", list_models), Route("/v1/models/{name:path}", one_model)]
+
+
+def describe(card: Card) -> dict[str, Any]:
+    """Return a model object. What is unknown (a window before the model is loaded) is null, never guessed."""
+    return {
+        "id": card.name,
+        "object": "model",
+        "created": _created(card.folder),
+        "owned_by": _owner(card),
+        "task": card.task,
+        "aliases": list(card.aliases),
+        "state": card.state,
+        "device": card.device,
+        "dimensions": card.dimensions,
+        "capabilities": _capabilities(card),
+        "context_length": card.window,
+        "pricing": {"input_tokens": 0.0, "output_tokens": 0.0},
+        "hardware_requirements": {
+            "min_vram": amount(_weights_bytes(card.folder)),
+            "optimal_vram": None,
+            "npu_compatible": None,
+        },
+    }
+
+
+def _capabilities(card: Card) -> dict[str, bool]:
+    generates = card.task in ("chat", "code")
+    return {
+        "embeddings": card.task == "embedding",
+        "text_generation": generates,
+        "transcription": card.task == "transcription",
+        "vision": card.task == "document",
+        "audio": card.task == "transcription",
+        "video": False,
+        "streaming": generates or card.task == "transcription",
+        "function_calling": False,
+    }
+
+
+def _owner(card: Card) -> str:
+    """Return the hub's organisation where a name says it."""
+    named = next((name for name in (card.name, *card.aliases) if "/" in name), "")
+    return named.partition("/")[0] or "local"
+
+
+def _created(folder: Path | None) -> int:
+    """Return when the files came to this machine, 0 if they have not."""
+    return int(folder.stat().st_mtime) if folder else 0
+
+
+def _weights_bytes(folder: Path | None) -> int | None:
+    """Return the weights' size: no device with less memory can hold them."""
+    return sum(file.stat().st_size for file in folder.glob("*.bin")) or None if folder else None

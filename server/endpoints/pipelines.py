@@ -1,0 +1,29 @@
+"""GET /v1/pipelines says what runs; POST /v1/pipelines/reload reads the configuration again."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from pipeline.errors import ConfigError, Unprocessable
+from server.endpoints.answers import json_answer, listing
+from server.site import Site
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the routes."""
+
+    async def list_pipelines(_: Request) -> Response:
+        return listing(site.running.views())
+
+    async def reload(_: Request) -> Response:
+        try:
+            return json_answer(await site.running.reload())
+        except ConfigError as error:
+            raise Unprocessable(f"nothing was changed: {error}", code="invalid_configuration") from error
+
+    return [
+        Route("/v1/pipelines", list_pipelines),
+        Route("/v1/pipelines/reload", reload, methods=["POST"]),
+    ]

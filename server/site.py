@@ -1,0 +1,60 @@
+"""What the server's own endpoints look at: the running pipelines, and what the process holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import Any, Protocol
+
+from pipeline.component import Resources
+from server.life import Life
+from server.metrics import HttpStats
+from sources.http import HttpRoutes
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineView:
+    """A pipeline as an operator of the server sees it; plain values, JSON as it is.
+
+    source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ... outcomes: items by how they ended.
+    """
+
+    name: str
+    source: str
+    sink: str
+    guarantee: str
+    models: Sequence[str]
+    definition: str
+    state: str
+    admitted: int = 0
+    in_flight: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Running(Protocol):
+    """The pipelines of this process."""
+
+    def views(self) -> Sequence[PipelineView]:
+        """Describe each pipeline."""
+
+    def waiting_for(self) -> Sequence[str]:
+        """Say what is not warm yet; empty when all is."""
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Read the configuration again; say what changed. ConfigError: nothing did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything the endpoints need, handed in once. metrics: the Prometheus text."""
+
+    running: Running
+    resources: Resources
+    routes: HttpRoutes
+    life: Life
+    stats: HttpStats
+    metrics: Callable[[], bytes]
+    version: str
+    started_at: float = field(default_factory=time)
+    started_s: float = field(default_factory=monotonic)

@@ -1,0 +1,15 @@
+"""Amounts as people read them."""
+
+from __future__ import annotations
+
+
+def amount(size_bytes: int | None) -> str | None:
+    """Write bytes as `22.6MB`, `5.8GB`; None stays None."""
+    if size_bytes is None:
+        return None
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 - the next unit
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"
