@@ -33,7 +33,8 @@ class Engine:
 
     A pipeline that breaks (an operator's error never breaks one: that is its item's) is logged and built anew after a
     pause that doubles from 0.5 to 30 s. `reload` opens all changed pipelines before it swaps any, so that a
-    configuration which cannot run changes nothing; what is on its way in an old pipeline ends there.
+    configuration which cannot run changes nothing; what is on its way in an old pipeline ends there. A source with a
+    true `exclusive` (a watched folder) starts when its predecessor has ended.
     """
 
     def __init__(self, resources: Resources | None = None, *, once: bool = False) -> None:
@@ -66,7 +67,8 @@ class Engine:
             for name in (*changed, *removed):
                 self._retire(name)
             for name, pipeline in opened.items():
-                self._launch(name, pipeline)
+                exclusive = getattr(pipeline.source, "exclusive", False)
+                self._launch(name, pipeline, after=self._runs.get(name) if exclusive else None)
             unchanged = [name for name in new if name not in added and name not in changed]
             return Changes(tuple(added), tuple(changed), tuple(removed), tuple(unchanged))
 
@@ -85,21 +87,20 @@ class Engine:
         self.pipelines.clear()
 
     async def _open(self, plans: Iterable[PipelinePlan]) -> dict[str, Pipeline]:
-        opened: dict[str, Pipeline] = {}
-        try:
-            for plan in plans:
-                pipeline = Pipeline(plan, self._resources, once=self._once)
-                await pipeline.open()
-                opened[plan.name] = pipeline
-        except BaseException:
-            for pipeline in opened.values():
-                await pipeline.close()
-            raise
-        return opened
+        """Open pipelines side by side (each may load a model); if one fails, all are closed again."""
+        pipelines = {plan.name: Pipeline(plan, self._resources, once=self._once) for plan in plans}
+        ends = await asyncio.gather(*(pipeline.open() for pipeline in pipelines.values()), return_exceptions=True)
+        failed = [end for end in ends if end is not None]
+        if failed:
+            for pipeline, end in zip(pipelines.values(), ends, strict=True):
+                if end is None:
+                    await pipeline.close()
+            raise failed[0]
+        return pipelines
 
-    def _launch(self, name: str, pipeline: Pipeline) -> None:
+    def _launch(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None = None) -> None:
         self.pipelines[name] = pipeline
-        self._runs[name] = self._tasks.start(self._supervise(name, pipeline), name=f"pipeline:{name}")
+        self._runs[name] = self._tasks.start(self._supervise(name, pipeline, after), name=f"pipeline:{name}")
 
     def _retire(self, name: str) -> None:
         """Let a pipeline end what it has, however long that takes, beside its successor."""
@@ -107,7 +108,9 @@ class Engine:
         pipeline.stop()
         self._draining.add(pipeline)
 
-    async def _supervise(self, name: str, pipeline: Pipeline) -> None:
+    async def _supervise(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
         pause_s = _FIRST_PAUSE_S
         while True:
             try:

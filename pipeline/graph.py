@@ -71,6 +71,7 @@ class Graph:
         self._stats = stats
         self._tracing = tracing
         self._steps: dict[int, Step] = {}
+        self._sinks: dict[int, Any] = {}
         self._parts: list[Part] = []
         self.source = make(plan.source.id, plan.source.component, plan.source.options)
         self._order: Order = getattr(self.source.instance, "order", "strict")
@@ -94,6 +95,7 @@ class Graph:
     def _sink(self, plan: SinkPlan) -> Part:
         part = make(plan.id, plan.component, plan.options)
         self._parts.append(part)
+        self._sinks[id(plan)] = part.instance
         call = part.instance.write if hasattr(part.instance, "write") else part.instance
         self._steps[id(plan)] = self._step(StepPlan(id=plan.id, component=plan.component), call, part)
         return part
@@ -189,7 +191,7 @@ class Graph:
 
     async def _deliver(self, items: AsyncIterable[Item[Any]], plan: SinkPlan) -> None:
         step = self._steps[id(plan)]
-        sink = next(part.instance for part in self._parts if part.id == plan.id and part.spec is plan.component)
+        sink = self._sinks[id(plan)]
         await deliver(
             items,
             step,

@@ -146,19 +146,27 @@ class Pipeline:
 
     async def _admitted(self) -> AsyncIterator[Item[Any]]:
         """Yield the source's items; a source that is pulled waits while too many are on their way."""
-        key = self.plan.source.key
         async with aclosing(self._until_stopped()) as items:
             async for item in items:
-                if key is not None and item.key is None:
-                    item.key = str(key.evaluate(item))
-                if item.admitted:  # by the channel that it was pushed into
-                    yield item
-                    continue
+                pushed = item.admitted  # by the channel that it was pushed into
                 self.admit(item)
+                if item.key is None and self.plan.source.key is not None and not self._keyed(item):
+                    continue
                 yield item
-                while len(self._live) >= _MAX_IN_FLIGHT and not self._stop.is_set():
+                while not pushed and len(self._live) >= _MAX_IN_FLIGHT and not self._stop.is_set():
                     self._room.clear()
                     await self._room.wait()
+
+    def _keyed(self, item: Item[Any]) -> bool:
+        """Give the item the key that the source's expression finds; an item that has none is rejected."""
+        key = self.plan.source.key
+        assert key is not None  # noqa: S101 - the caller asked
+        try:
+            item.key = str(key.evaluate(item))
+        except Exception as error:  # noqa: BLE001 - the runner: an expression that raises ends its item only
+            item.settle(outcome_of(error), error, self.plan.source.id)
+            return False
+        return True
 
     async def _until_stopped(self) -> AsyncGenerator[Item[Any], None]:
         """Yield the source's items until it ends. One with no `stop` of its own is interrupted where it waits."""

@@ -102,3 +102,33 @@ def test_stop_gives_each_pipeline_its_drain_time():
         return loop.time() - started
 
     assert run_virtual(main()) == pytest.approx(3.5)
+
+
+def test_an_exclusive_source_starts_when_its_predecessor_has_ended():
+    log: list[str] = []
+
+    class Exclusive(Given):
+        exclusive = True
+
+        async def items(self) -> AsyncIterator[Item[str]]:
+            log.append(f"start {self._values[0]}")
+            yield Item(self._values[0])
+
+    def plan(version: str) -> PipelinePlan:
+        @operator
+        async def slow_note(value: str) -> str:
+            await asyncio.sleep(5)
+            log.append(f"end {value}")
+            return value
+
+        return plan_of(Exclusive, {"values": [version]}, step(slow_note), definition=version)
+
+    async def main() -> None:
+        engine = Engine()
+        await engine.start(configuration(plan("1")))
+        await asyncio.sleep(1)
+        await engine.reload(configuration(plan("2")))
+        await engine.join()
+
+    run_virtual(main())
+    assert log == ["start 1", "end 1", "start 2", "end 2"]
