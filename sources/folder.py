@@ -70,6 +70,8 @@ class Folder:
     nothing counts as deleted.
     """
 
+    replayable: Final = True
+
     def __init__(
         self,
         path: Path,

