@@ -41,7 +41,7 @@ class Limits:
     file_bytes: int = 200 << 20
     unpacked_bytes: int = 1 << 30
     cells: int = 300_000
-    area: int = 5_000_000
+    area: int = 2_000_000
     nesting: int = 200
     pixels: int = 100_000_000
 

@@ -83,8 +83,8 @@ class WorkerPool:
         self._closed = True
         while self._idle:
             self._end(self._idle.pop())
-        for worker in list(self._busy):
-            worker.kill()
+        for worker in self._busy:
+            self._end(worker)
         while self._reapers:
             await asyncio.gather(*self._reapers)
 
@@ -103,7 +103,9 @@ class WorkerPool:
 
     def _put_back(self, worker: Worker, *, healthy: bool) -> None:
         """Keep the process for the next request, or replace it."""
-        if healthy and not self._closed and not _worn(worker):
+        if self._closed:
+            return  # `close` has ended it
+        if healthy and not _worn(worker):
             self._idle.append(worker)
             return
         self._end(worker)

@@ -175,6 +175,8 @@ class Worker:
         self._process.kill()  # if it only broke the protocol
         code = await asyncio.to_thread(self._process.wait)
         ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        if self._stderr.closed:  # reaped meanwhile
+            return ended
         self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
         lines = [line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         telling = next((line for line in reversed(lines) if "Error" in line or "terminate" in line), None)
