@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 RATE_HZ: Final = 16_000
@@ -35,6 +34,8 @@ class VoiceModel:
         if not path.is_file():
             msg = f"found no voice activity model at {path}, expected the file that ships with the project"
             raise FileNotFoundError(msg)
+        import openvino as ov
+
         compiled = ov.Core().compile_model(
             str(path),
             "CPU",

@@ -30,10 +30,13 @@ class Vad:
     Out: speech started and stopped, committed, idle timeouts, and utterances: growing partials (final false) every
     `partial` of speech, ever rarer as they grow, then the whole (final true). Settings pass on, completed with this
     step's defaults. The same audio gives the same events however it was cut.
-    Args: threshold, silence, padding: what a session gets that asks for nothing else: probability 0 to 1 at which
-    speech begins (it ends 0.15 lower), silence that ends it, audio kept from before it. longest: utterances are cut at
-    this length, at their least voiced place; longest_manual: the same where the client commits by itself. partial: 0
-    for none.
+    Args: what a session gets that does not say otherwise.
+    threshold: probability, 0 to 1, at which speech begins; it ends 0.15 lower.
+    silence: how long a pause ends an utterance.
+    padding: audio kept from before the speech.
+    partial: speech between two partial utterances; 0: none.
+    longest: utterances are cut at this length, at the least voiced place of their last seconds.
+    longest_manual: the same where the client commits by itself.
     Raises: nothing; a commit of less than 100 ms of audio yields a problem and the session goes on.
     """
 

@@ -1,9 +1,9 @@
 """The process that decodes a media file which somebody else made: it may crash, hang or eat memory, and is then killed.
 
-Started as a script, in isolation, by `inference.speech.media`, with the demuxer's name and the wanted rate; it
-imports nothing of this project. The file is its standard input, which it never learns the name of. Frames on standard output are
-a 1-byte kind, a 4-byte little-endian length and that many bytes: `P` float32 mono samples, `E` what is wrong with the
-file (UTF-8), `D` done.
+Started as a script, in isolation, by `inference.speech.media`, with the demuxer, the wanted rate and the limit of
+memory; it imports nothing of this project. The file is its standard input, which it never learns the name of. Frames on
+standard output are a 1-byte kind, a 4-byte little-endian length and that many bytes: `P` float32 mono samples, `E` what
+is wrong with the file (UTF-8), `D` done.
 """
 
 from __future__ import annotations

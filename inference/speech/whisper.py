@@ -9,8 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-import openvino_genai as genai
-
 from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
 from inference.speech.turnstile import Turnstile
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
@@ -98,6 +96,8 @@ class WhisperEngine:
         if self._pipeline is None:
             if self._times_words:
                 self._properties["word_timestamps"] = True
+            import openvino_genai as genai
+
             self._pipeline = genai.WhisperPipeline(str(self.folder), self._device, **self._properties)
         return self._pipeline
 
