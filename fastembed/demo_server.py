@@ -59,7 +59,7 @@ class DemoServer:
             self._stop()
             raise
         self.ready_s = time.perf_counter() - start
-        self.greeting = list(self._lines)
+        self.greeting = [line for line in self._lines if " -> " in line]
         return self
 
     def __exit__(
