@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from pipeline.component import Resources
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.ledger import Entry, EntryState
-from sinks.lake import listing, writing
+from sinks.lake import dead_letters, listing, writing
+from sinks.lake.dead_letters import Replayed
 from sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
 from sinks.lake.search import Hit, search
 from sinks.lake.writing import Staged
@@ -155,6 +156,19 @@ class Lake:
     async def reprocess(self, pipeline: str, definition: str | None = None) -> int:
         """Mark the files made under another definition (None: all) to be processed again; return how many."""
         return await self.write(listing.reprocess, pipeline, definition)
+
+    async def replay(self, names: Sequence[str] | None = None, pipeline: str | None = None) -> list[Replayed]:
+        """Have failed files (`names`, None: all) processed again (`fastembed replay`); say what became of each.
+
+        Files that were moved away go back to their folder, where a running pipeline finds them; those that stayed are
+        marked, for the pipeline's next scan.
+        """
+        failed = await self.failures(pipeline)
+        moved = [row for row in failed if row.location and (names is None or row.name in names)]
+        replayed = [await asyncio.to_thread(dead_letters.replay, Path(row.location)) for row in moved]
+        replayed += [Replayed(name, "") for name in await self.retry(pipeline, names)]
+        missing = set(names or ()) - {row.name for row in failed}
+        return replayed + [Replayed(name, "", "found no failed file of this name") for name in sorted(missing)]
 
     async def retry(self, pipeline: str | None = None, names: Sequence[str] | None = None) -> list[str]:
         """Mark failed files that stayed in their folder (`names`, None: all) to be tried again; return their names."""

@@ -83,6 +83,8 @@ def record(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
             )
     else:
         _drop_rows(con, pipeline, entry.name)
+        if entry.state == "failed" and not entry.location and _moved_when_failed(con, pipeline, entry):
+            return
     write_entry(con, pipeline, entry, at)
 
 
@@ -130,6 +132,16 @@ def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> N
             at,
         ],
     )
+
+
+def _moved_when_failed(con: Connection, pipeline: str, entry: Entry) -> bool:
+    """Whether the ledger knows already that this content failed, and where it was moved to."""
+    known = con.execute(
+        """SELECT 1 FROM ledger
+           WHERE pipeline = ? AND name = ? AND sha256 = ? AND state = 'failed' AND location <> ''""",
+        [pipeline, entry.name, entry.sha256],
+    ).fetchone()
+    return known is not None
 
 
 def _drop_rows(con: Connection, pipeline: str, name: str) -> None:

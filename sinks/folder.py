@@ -1,0 +1,146 @@
+"""A folder for what failed: the file itself, and a letter that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pipeline.component import Context, Failure, sink
+from pipeline.errors import ItemError, StepFailed
+from pipeline.filing import NO_INPUT, destination, move, write
+from pipeline.item import Item
+from pipeline.ledger import Entry, Ledger
+from pipeline.payload.document import File
+from sinks.lake.dead_letters import DeadLetter, letter_of, letters, post
+
+REASON_CHARS: Final = 500
+
+_log = logging.getLogger(__name__)
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@sink
+class Folder:
+    """Move each file that failed into a folder, with a `NAME.error.json`: step, error, message, attempts, time.
+
+    Delivery: a failed file is either still in its own folder (and tried again after a restart) or here with its letter
+    and a `failed` row in the ledger: the letter is written first, then the file moves, then the ledger is written; what
+    a crash leaves undone is finished at the next start. Nothing is replaced: other bytes of the same name keep it.
+    What is no file (a request that failed) leaves a letter only. Sources do not look into this folder.
+    Overload: the pipeline waits for the disk.
+
+    In: `Failure` (this is a sink for `on_error`). Args: path: the folder, made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remember where; `open` makes the folder."""
+        self._path = path
+        self._clock: Callable[[], str] = utc_now
+        self._pipeline = ""
+        self._ledger: Ledger | None = None
+
+    async def open(self, context: Context) -> None:
+        """Make the folder; finish what a crash left undone."""
+        self._pipeline, self._ledger = context.pipeline, context.ledger
+        self._root = await asyncio.to_thread(self._prepare, context.base / self._path.expanduser())
+        known = {} if self._ledger is None else {entry.name: entry for entry in await self._ledger.entries()}
+        for file, letter in await asyncio.to_thread(self._unfinished, known):
+            await self._enter(file, letter)
+
+    async def write(self, item: Item[Failure]) -> None:
+        """File one failure."""
+        failure = item.value
+        file = failure.origin_value
+        if isinstance(file, File):
+            letter = self._letter(failure, file)
+            to = await asyncio.to_thread(self._file, file, letter)
+            if to is not None:
+                await self._enter(to, letter)
+        else:
+            name = f"{self._pipeline}-{failure.origin.id}"
+            letter = self._letter(failure, File(self._root / name, name, "", 0, 0))
+            await asyncio.to_thread(post, destination(self._root, name, self._clock()), letter)
+
+    def _prepare(self, root: Path) -> Path:
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / NO_INPUT).exists():
+            write(root / NO_INPUT, b"FastEmbed keeps files here that failed; no pipeline reads them.\n")
+        return root.resolve()
+
+    def _letter(self, failure: Failure, file: File) -> DeadLetter:
+        error, message = _explain(failure.error)
+        return DeadLetter(
+            pipeline=self._pipeline,
+            name=file.name,
+            path=str(file.path),
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+            mtime_ns=file.mtime_ns,
+            step=failure.step,
+            error=error,
+            message=message,
+            attempts=failure.attempts,
+            definition=failure.config_hash,
+            at=self._clock(),
+        )
+
+    def _file(self, file: File, letter: DeadLetter) -> Path | None:
+        """Write the letter and move the file; None if the file is not the one any more that failed."""
+        try:
+            found = file.path.lstat()
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_size, found.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+            _log.warning("%s failed and has been removed or changed since: %s", file.path, letter.message)
+            return None
+        to = destination(self._root, file.name, file.sha256)
+        post(to, letter)
+        move(file.path, to)
+        return to
+
+    async def _enter(self, file: Path, letter: DeadLetter) -> None:
+        """Have the ledger say that the file failed, and where it is."""
+        if self._ledger is not None:
+            reason = f"{letter.step}: {letter.error}: {letter.message}"[:REASON_CHARS]
+            await self._ledger.record(
+                Entry(
+                    letter.name,
+                    letter.sha256,
+                    letter.definition,
+                    "failed",
+                    letter.size_bytes,
+                    letter.mtime_ns,
+                    reason,
+                    str(file),
+                )
+            )
+
+    def _unfinished(self, known: dict[str, Entry]) -> list[tuple[Path, DeadLetter]]:
+        """Find files that moved here with the ledger not knowing; remove letters whose file is not here."""
+        found = []
+        for file, letter in letters(self._root):
+            if letter.pipeline != self._pipeline or not letter.sha256:
+                continue
+            if not file.exists():
+                letter_of(file).unlink()
+                continue
+            entry = known.get(letter.name)
+            outdone = entry is not None and (entry.sha256 == letter.sha256 or entry.state == "failed" or entry.location)
+            if not outdone and not Path(letter.path).exists():
+                found.append((file, letter))
+        return found
+
+
+def _explain(error: ItemError) -> tuple[str, str]:
+    """Return the class and the text of what went wrong, without the wrapping of the step that it went wrong in."""
+    cause = error.__cause__ if isinstance(error, StepFailed) else None
+    shown = cause if cause is not None else error
+    return type(shown).__name__, str(shown) or type(shown).__name__
