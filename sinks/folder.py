@@ -37,7 +37,8 @@ class Folder:
     What is no file (a request that failed) leaves a letter only. Sources do not look into this folder.
     Overload: the pipeline waits for the disk.
 
-    In: `Failure` (this is a sink for `on_error`). Args: path: the folder, made if it is not there.
+    In: `Failure` (this is a sink for `on_error`).
+    Args: path: the folder, made if it is not there.
     """
 
     def __init__(self, path: Path) -> None:

@@ -94,7 +94,7 @@ class Folder:
         self._flying: dict[str, Item[File]] = {}
         self._complaints: set[tuple[str, str]] = set()
         self._ignore = ignore
-        self._stopping = self._scanned = self._once = False
+        self._stopping = self._scanned = self._once = self._opened = False
         self._scan_ended = self._scan_cost_s = 0.0
 
     async def open(self, context: Context) -> None:
@@ -113,6 +113,7 @@ class Folder:
             stow=done is not None,
         )
         self._acting = asyncio.Lock()
+        self._opened = True
         self._stirred, self._hashable, self._changed, self._awake = (asyncio.Event() for _ in range(4))
         entries = await self._books.entries()
         await asyncio.to_thread(self._tracker.restore, entries)
@@ -152,8 +153,9 @@ class Folder:
         self._changed.set()
 
     async def close(self) -> None:
-        """Write down how the last items ended."""
-        await self._act()
+        """Write down how the last items ended; nothing if it could not be opened."""
+        if self._opened:
+            await self._act()
 
     def progress(self) -> Progress:
         """Return how many files are where, for progress bars and metrics."""
