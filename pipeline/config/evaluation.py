@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 import types
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -48,12 +49,13 @@ _OPAQUE: Final = (
 )
 
 
+_PLAIN: Final = frozenset({str, int, float, bool, type(None), list, tuple, dict})  # the usual ones, found fast
 _MISSING: Final = object()
 
 
 def safe(value: Any) -> Any:
     """Let a value through unless code could be reached by it."""
-    if isinstance(value, _OPAQUE) or callable(value):
+    if type(value) not in _PLAIN and (isinstance(value, _OPAQUE) or callable(value)):
         msg = f"found a {type(value).__name__}, expected a plain value"
         raise TypeError(msg)
     return value
@@ -63,7 +65,8 @@ def read_field(value: Any, name: str) -> Any:
     """Return the value of a mapping's key or an object's attribute."""
     if isinstance(value, ItemView):
         return value.read(name)
-    if isinstance(value, Mapping):
+    kind: type = type(value)
+    if _is_mapping(kind):
         if name not in value:
             msg = f"found no {name!r} in {_listing(map(str, value))}"
             raise LookupError(msg)
@@ -71,13 +74,18 @@ def read_field(value: Any, name: str) -> Any:
     safe(value)
     found = getattr(value, name, _MISSING)
     if found is _MISSING:
-        msg = f"found no field {name!r} in {type(value).__name__}"
+        msg = f"found no field {name!r} in {kind.__name__}"
         raise AttributeError(msg)
     return safe(found)
 
 
 def _listing(names: Any) -> str:
     return f"the keys {', '.join(sorted(names))}"[:200]
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_mapping(kind: type) -> bool:
+    return issubclass(kind, Mapping)
 
 
 def read_part(value: Any, index: Any) -> Any:

@@ -114,6 +114,12 @@ class Vad:
 
 
 @operator
+def decode(value: Any, *, rate: int = 16_000) -> Any:
+    """Make samples of it."""
+    return value, rate
+
+
+@operator
 async def transcribe(value: Any, *, model: str = "auto") -> Any:
     """Write speech down."""
     return value, model
@@ -161,7 +167,7 @@ class FolderSink:
         raise NotImplementedError(item)
 
 
-COMPONENTS = (Folder, Http, Websocket, analyze, Embed, Vad, transcribe, tokenize, total, reply, Duckdb)
+COMPONENTS = (Folder, Http, Websocket, analyze, decode, Embed, Vad, transcribe, tokenize, total, reply, Duckdb)
 
 
 class Device(BaseModel):

@@ -143,14 +143,16 @@ RESERVED = "id, if, batch, workers, order, latest, timeout, retry, on_error, que
         (
             "- anlyze",
             (
-                "found 'anlyze', expected an operator: one of analyze, chunk, embed, parse, tokenize, total, "
+                "found 'anlyze', expected an operator: one of analyze, chunk, decode, "
+                "embed, parse, tokenize, total, "
                 "transcribe, vad; did you mean 'analyze'?"
             ),
         ),
         (
             "- reply",
             (
-                "found 'reply', which is a sink, expected an operator: one of analyze, chunk, embed, parse, tokenize, "
+                "found 'reply', which is a sink, expected an operator: one of analyze, chunk, decode, "
+                "embed, parse, tokenize, "
                 "total, transcribe, vad"
             ),
         ),
