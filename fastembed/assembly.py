@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from inference.catalog import DevicesSection, Models, ModelsSection
 from inference.folders import models_home
+from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse
 from pipeline.errors import ConfigError
 from pipeline.plan import Configuration, PipelinePlan
 from pipeline.registry import Registry
 from sources.http import Http, HttpRoutes
+from sources.websocket import WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
 SECTIONS: Final[Mapping[str, Any]] = {"models": ModelsSection, "devices": DevicesSection}
@@ -87,7 +89,22 @@ def make_resources(configuration: Configuration) -> Resources:
     base = configuration.path.parent if configuration.path else Path()
     cache = models_home().parent / "compiled"
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
-    return Resources(models, HttpRoutes())
+    return Resources(models, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
+
+
+async def close_resources(resources: Resources) -> None:
+    """End the engines; what was admitted is served first."""
+    await resources.get(SpeechEngines).close()
+    await resources.get(Models).close()
+
+
+def failure_folders(configuration: Configuration, pipeline: str | None = None) -> list[Path]:
+    """Return the folders that the pipelines (or one of them) put failed files in."""
+    return [
+        (plan.base / Path(plan.on_error.options["path"]).expanduser()).absolute()
+        for name, plan in configuration.pipelines.items()
+        if pipeline in (None, name) and plan.on_error is not None and plan.on_error.component.name == "folder"
+    ]
 
 
 def only(configuration: Configuration, names: tuple[str, ...]) -> Configuration:

@@ -26,6 +26,7 @@ app = typer.Typer(
     help="A private multimodal server and stream processor on OpenVINO.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich's markdown would cost a third of a second
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -144,8 +145,8 @@ def schema() -> None:
     raise typer.Exit(run())
 
 
-@app.command()
-def test(*, config: Config = None) -> None:
+@app.command("test")
+def run_tests(*, config: Config = None) -> None:
     """Run the tests that a pipelines.yaml holds."""
     from fastembed.commands.configuration import test as run
 
@@ -270,7 +271,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; errors of users are one or a few clear lines, `--debug` shows the rest."""
-    sys.exit(_guarded(lambda: app()))
+    sys.exit(_guarded(app))
 
 
 def _guarded(command: Callable[[], Any]) -> int:

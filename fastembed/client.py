@@ -10,7 +10,6 @@ knows FastEmbed's own endpoints too. What the server does not offer (yet) it ans
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,11 +113,13 @@ class FastEmbedClient:
         params: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Send one request; return its JSON. Raises ServerError; waits and tries again while the server is busy."""
+        from asyncio import sleep  # here, because `fastembed --help` imports this file and needs no event loop
+
         for attempt in range(self._max_retries + 1):
             response = await self._send(method, path, body, params)
             if response.status_code not in _RETRIED or attempt == self._max_retries:
                 break
-            await asyncio.sleep(_retry_after_s(response.headers, attempt))
+            await sleep(_retry_after_s(response.headers, attempt))
         if response.is_success:
             return Answer(response.json() if response.content else {})
         raise _error(response)

@@ -11,23 +11,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from starlette.routing import BaseRoute
 
-from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Models
+from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
+from fastembed.describing import models_of, source_text
 from pipeline.component import Resources
-from pipeline.config.guarantees import guarantee, operators
+from pipeline.config.guarantees import guarantee
 from pipeline.engine import Engine
-from pipeline.errors import ConfigError
 from pipeline.observe import PipelineCollector
 from pipeline.plan import Configuration, PipelinePlan
 from server.app import create_app
 from server.endpoints import documents, health, models, pipelines, system
 from server.life import Life
 from server.metrics import HttpStats
+from server.realtime.session import RealtimeRoute
 from server.serving import Server, address_of, listen
 from server.settings import Settings
 from server.site import PipelineView, Site
 from sources.http import HttpRoutes
+from sources.websocket import WebsocketRoutes
 
 _log: Final = logging.getLogger("fastembed.server")
 
@@ -43,8 +45,9 @@ def distribution_version() -> str:
 class RunningPipelines:
     """The engine as the server's endpoints see it (`server.site.Running`). source: the file to reload."""
 
-    def __init__(self, engine: Engine, configuration: Configuration, source: Path | None) -> None:
+    def __init__(self, engine: Engine, configuration: Configuration, source: Path | None, resources: Resources) -> None:
         self._engine = engine
+        self._resources = resources
         self._configuration = configuration
         self._source = source
 
@@ -55,6 +58,10 @@ class RunningPipelines:
     def waiting_for(self) -> Sequence[str]:
         """Return the pipelines that have not opened: their models are not warm."""
         return [f"pipeline {name}" for name in self._configuration.pipelines if name not in self._engine.pipelines]
+
+    def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
+        """Return where failed files are put."""
+        return failure_folders(self._configuration, pipeline)
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
@@ -81,33 +88,13 @@ class RunningPipelines:
             source=source_text(plan),
             sink=plan.sink.id,
             guarantee=str(guarantee(plan)),
-            models=models_of(plan),
+            models=models_of(plan, self._resources),
             definition=plan.definition,
             state="running" if running else "starting",
             admitted=running.stats.admitted if running else 0,
             in_flight=running.stats.in_flight if running else 0,
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
         )
-
-
-def source_text(plan: PipelinePlan) -> str:
-    """Return a source as one reads it: `http POST /v1/embeddings`, `folder inbox`."""
-    component = plan.source.component
-    value = plan.source.options.get(component.primary) if component.primary else None
-    if isinstance(value, Path) and value.is_relative_to(plan.base.absolute()):
-        value = value.relative_to(plan.base.absolute())
-    return component.name if value is None else f"{component.name} {value}"
-
-
-def models_of(plan: PipelinePlan) -> list[str]:
-    """Return the models that a pipeline's steps name, `auto` included, each once."""
-    named = [step.options.get("model") or _default(step, "model") for step in operators(plan.steps)]
-    return list(dict.fromkeys(str(name) for name in named if name))
-
-
-def _default(step: Any, option: str) -> Any:
-    parameter = step.component.options.get(option)
-    return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
 class Process:
@@ -121,7 +108,7 @@ class Process:
         self.configuration = configuration
         self.resources: Resources = make_resources(configuration)
         self.engine = Engine(self.resources)
-        self.running = RunningPipelines(self.engine, configuration, source)
+        self.running = RunningPipelines(self.engine, configuration, source, self.resources)
         self.life = Life()
         self.stats = HttpStats()
         self.metrics = CollectorRegistry()
@@ -155,7 +142,7 @@ class Process:
                 serving.cancel()
                 await asyncio.wait([serving])
             await self.engine.stop()
-            await self.resources.get(Models).close()
+            await close_resources(self.resources)
             sock.close()
 
     def stop(self) -> None:
@@ -178,7 +165,8 @@ class Process:
             version=distribution_version(),
         )
         parts = (health, models, documents, pipelines, system)
-        endpoints = [route for part in parts for route in part.routes(site)]
+        endpoints: list[BaseRoute] = [RealtimeRoute(self.resources.get(WebsocketRoutes))]
+        endpoints += [route for part in parts for route in part.routes(site)]
         return create_app(self.settings, routes=site.routes, life=self.life, stats=self.stats, endpoints=endpoints)
 
 
@@ -192,10 +180,3 @@ def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(process.serve(sock, ready=ready))
-
-
-def watched_file(configuration: Configuration) -> Path:
-    """Return the file that the configuration was read from. ConfigError if it was built in."""
-    if configuration.path is None:
-        raise ConfigError(["found no pipelines.yaml, expected a file: the built-in configuration cannot change"])
-    return configuration.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, time
 from typing import Any, Protocol
 
@@ -17,7 +18,8 @@ from sources.http import HttpRoutes
 class PipelineView:
     """A pipeline as an operator of the server sees it; plain values, JSON as it is.
 
-    source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ... outcomes: items by how they ended.
+    source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ...
+    outcomes: items by how they ended.
     """
 
     name: str
@@ -40,6 +42,9 @@ class Running(Protocol):
 
     def waiting_for(self) -> Sequence[str]:
         """Say what is not warm yet; empty when all is."""
+
+    def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
+        """Return where the pipelines (or one of them) put failed files."""
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; say what changed. ConfigError: nothing did."""

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from fastembed.assembly import chosen_file, read_configuration
-from fastembed.runtime import Process, models_of, run_process, source_text
-from pipeline.config.guarantees import guarantee
+from fastembed.describing import line_of
+from fastembed.runtime import Process, run_process
 from pipeline.errors import ItemError
-from pipeline.plan import PipelinePlan
 from server.logs import Format, Level, configure
 from server.serving import listen
 from server.settings import Settings
@@ -47,7 +46,7 @@ def serve(
 
     def ready(address: str) -> None:
         for plan in configuration.pipelines.values():
-            print(line_of(plan), file=sys.stdout)  # noqa: T201 - a command's output
+            print(line_of(plan, process.resources), file=sys.stdout)  # noqa: T201 - a command's output
         print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
 
     try:
@@ -58,9 +57,3 @@ def serve(
         print(f"fastembed: cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 130 if process.server is not None and process.server.killed else 0
-
-
-def line_of(plan: PipelinePlan) -> str:
-    """Return `name  source -> sink  [models]  guarantee`."""
-    models = ", ".join(models_of(plan))
-    return f"{plan.name:<15} {source_text(plan)} -> {plan.sink.id}  [{models or 'no model'}]  {guarantee(plan)}"

@@ -1,6 +1,15 @@
-"""What the document pipelines keep: GET /v1/search, GET /v1/documents, GET /v1/documents/failed."""
+"""What the document pipelines keep: GET /v1/search, GET /v1/documents, GET /v1/documents/failed.
+
+POST /v1/documents/replay {pipeline, names} tries failed files again, POST /v1/documents/reprocess {pipeline, all} those
+that an older definition of the pipeline made: the folder's next look picks them up.
+"""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,13 +18,16 @@ from starlette.routing import BaseRoute, Route
 from inference.catalog import Models
 from pipeline.component import Resources
 from pipeline.errors import InvalidInput, NotFound
-from server.endpoints.answers import listing, whole_parameter
+from server.body import read_json
+from server.endpoints.answers import json_answer, listing, whole_parameter
 from server.site import Site
 from sinks.lake.database import Lake, Lakes
+from sinks.lake.dead_letters import Replayed, replay_folder
 from sinks.lake.search import Hit
 
 MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000
+_MAX_BODY_BYTES = 2**20
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -39,10 +51,29 @@ def routes(site: Site) -> list[BaseRoute]:
     async def failed(request: Request) -> Response:
         return listing(await opened(site.resources).failures(request.query_params.get("pipeline")))
 
+    async def replay(request: Request) -> Response:
+        body = await _fields(request)
+        names, pipeline = body.get("names"), _name(body, "pipeline")
+        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise InvalidInput("found names that are no list of strings, expected file names or null", param="names")
+        folders = site.running.failure_folders(pipeline)
+        return listing(await replay_failed(opened(site.resources), folders, pipeline, names))
+
+    async def reprocess(request: Request) -> Response:
+        body = await _fields(request)
+        views = {view.name: view for view in site.running.views()}
+        name = _name(body, "pipeline")
+        if name not in views:
+            raise InvalidInput(f"found {name!r}, expected a pipeline: {', '.join(views)}", param="pipeline")
+        definition = None if body.get("all") is True else views[name].definition
+        return json_answer({"count": await opened(site.resources).reprocess(name, definition)})
+
     return [
         Route("/v1/search", find),
         Route("/v1/documents", documents),
         Route("/v1/documents/failed", failed),
+        Route("/v1/documents/replay", replay, methods=["POST"]),
+        Route("/v1/documents/reprocess", reprocess, methods=["POST"]),
     ]
 
 
@@ -66,6 +97,18 @@ async def search(lake: Lake, models: Models, query: str, *, limit: int, table: s
     return await lake.search(query, vector, limit, table=table)
 
 
+async def replay_failed(
+    lake: Lake, folders: Sequence[Path], pipeline: str | None, names: Sequence[str] | None
+) -> list[Replayed]:
+    """Move failed files back to where they were, and mark those that never moved, so that they are tried again."""
+    moved: list[Replayed] = []
+    for folder in folders:
+        if folder.is_dir():
+            moved += await asyncio.to_thread(replay_folder, folder, names)
+    marked = await lake.retry(pipeline, names)
+    return [*moved, *(Replayed(name, "") for name in marked if name not in {file.name for file in moved})]
+
+
 async def _table(lake: Lake, asked: str | None) -> str:
     tables = await lake.tables()
     if asked is None:
@@ -74,3 +117,17 @@ async def _table(lake: Lake, asked: str | None) -> str:
         known = ", ".join(tables) or "none yet"
         raise InvalidInput(f"found the table {asked[:80]!r}, expected one of {known}", param="table")
     return asked
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    body = await read_json(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
+    if not isinstance(body, dict):
+        raise InvalidInput("found no JSON object, expected one")
+    return body
+
+
+def _name(body: dict[str, Any], field: str) -> str | None:
+    found = body.get(field)
+    if found is not None and not isinstance(found, str):
+        raise InvalidInput(f"found a {field} that is no string, expected a name", param=field)
+    return found

@@ -1,0 +1,97 @@
+"""`fastembed run`: the pipelines that need no server, with progress bars."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from fastembed.assembly import SERVED, close_resources, make_resources, only, read_configuration
+from pipeline.engine import Engine
+from pipeline.errors import ConfigError, FastEmbedError
+from pipeline.item import Outcome
+from pipeline.plan import Configuration
+from pipeline.runner import Pipeline
+from server.logs import Format, Level, configure
+
+_BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
+_REFRESH_S = 0.2
+
+
+def run(config: Path | None, names: tuple[str, ...], *, once: bool, log_format: Format, log_level: Level) -> int:
+    """Run until a signal, or with `once` until all that was there is processed; 1 if something failed."""
+    configure(log_format, log_level)
+    configuration = chosen(read_configuration(config), names)
+    return asyncio.run(_run(configuration, once=once))
+
+
+def chosen(configuration: Configuration, names: tuple[str, ...]) -> Configuration:
+    """Return the configuration with the named pipelines, or all that need no server. ConfigError if none is left."""
+    alone = tuple(n for n, plan in configuration.pipelines.items() if plan.source.component.name not in SERVED)
+    served = [name for name in names if name in configuration.pipelines and name not in alone]
+    if served:
+        raise ConfigError([f"found the pipeline {served[0]}, which needs the HTTP server: fastembed serve runs it"])
+    found = only(configuration, names or alone)
+    if not found.pipelines:
+        raise ConfigError(["found no pipeline that runs without the HTTP server, expected one with a folder as source"])
+    return found
+
+
+async def _run(configuration: Configuration, *, once: bool) -> int:
+    resources = make_resources(configuration)
+    engine = Engine(resources, once=once)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await engine.start(configuration)
+        pipelines = list(engine.pipelines.values())
+        with _bars() as bars:
+            shown = {pipeline: bars.add_task(pipeline.name, total=None, note="") for pipeline in pipelines}
+            ended = asyncio.create_task(engine.join())
+            stopped = asyncio.create_task(stop.wait())
+            while not ended.done() and not stopped.done():
+                _show(bars, shown)
+                await asyncio.wait((ended, stopped), timeout=_REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
+            await engine.stop()
+            for task in (ended, stopped):
+                task.cancel()
+            await asyncio.wait((ended, stopped))
+            _show(bars, shown)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        await engine.stop()
+        await close_resources(resources)
+    failed = sum(_summarise(pipeline) for pipeline in pipelines)
+    return 130 if stop.is_set() and once else int(failed > 0)
+
+
+def _bars() -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=Console(stderr=True))
+
+
+def _show(bars: Progress, shown: dict[Pipeline, TaskID]) -> None:
+    for pipeline, task in shown.items():
+        stats = pipeline.stats
+        ended = sum(stats.outcomes.values())
+        bad = sum(stats.outcomes.get(outcome, 0) for outcome in _BAD)
+        waiting = pipeline.source.progress().waiting if hasattr(pipeline.source, "progress") else 0
+        note = f"[red]{bad} failed[/]" if bad else ""
+        bars.update(task, completed=ended, total=(stats.admitted + waiting) or None, note=note)
+
+
+def _summarise(pipeline: Pipeline) -> int:
+    """Print how a pipeline's items ended; return how many failed."""
+    outcomes = pipeline.stats.outcomes
+    parts = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items() if count) or "nothing to do"
+    typer.echo(f"{pipeline.name}: {parts}")
+    if pipeline.stats.restarts:
+        raise FastEmbedError(f"{pipeline.name} broke {pipeline.stats.restarts} times; the log says why")
+    return sum(outcomes.get(outcome, 0) for outcome in _BAD)

@@ -1,0 +1,59 @@
+"""A pipeline in a line: what `serve` prints, `check` lists and `/v1/pipelines` shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from inference.catalog import Models
+from inference.speech.engines import SpeechEngines
+from pipeline.component import Resources
+from pipeline.config.guarantees import guarantee, operators
+from pipeline.errors import ItemError
+from pipeline.plan import PipelinePlan, StepPlan
+
+
+def line_of(plan: PipelinePlan, resources: Resources) -> str:
+    """Return `name  source -> sink  [models]  guarantee`."""
+    models = ", ".join(models_of(plan, resources)) or "no model"
+    return f"{plan.name:<15} {source_text(plan)} -> {end_text(plan)}  [{models}]  {guarantee(plan)}"
+
+
+def source_text(plan: PipelinePlan) -> str:
+    """Return a source as one reads it: `http POST /v1/embeddings`, `folder inbox`."""
+    return _with_primary(plan.source, plan.base)
+
+
+def end_text(plan: PipelinePlan) -> str:
+    """Return a sink as one reads it: `duckdb data/lake.duckdb`."""
+    return _with_primary(plan.sink, plan.base)
+
+
+def models_of(plan: PipelinePlan, resources: Resources) -> list[str]:
+    """Return the models that a pipeline's steps use, each once; `auto` as the model that it means now."""
+    named = (_model_of(step, resources) for step in operators(plan.steps))
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def _model_of(step: StepPlan, resources: Resources) -> str | None:
+    parameter = step.component.options.get("model")
+    if parameter is None:
+        return None
+    name = step.options.get("model", parameter.default)
+    if not isinstance(name, str):
+        return None
+    try:
+        if step.component.name == "transcribe":
+            return resources.get(SpeechEngines).resolve(name).label
+        return resources.get(Models).place(name, "embedding").name
+    except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
+        return name
+
+
+def _with_primary(end: Any, base: Path) -> str:
+    """Return a source's or sink's name and main option; paths as the file has them."""
+    component = end.component
+    value = end.options.get(component.primary) if component.primary else None
+    if isinstance(value, Path) and value.is_absolute() and value.is_relative_to(base.absolute()):
+        value = value.relative_to(base.absolute())
+    return str(component.name) if value is None else f"{component.name} {value}"
