@@ -46,7 +46,7 @@ def _through(steps: tuple[Step, ...], flow: Flow, problems: Problems) -> Flow:
             case StepPlan():
                 flow = _step(step, flow, problems)
             case RoutePlan():
-                flow = _merge([_branch(branch, flow, problems) for branch in step.branches], step)
+                flow = _merge([_branch(branch, _narrowed(flow), problems) for branch in step.branches], step)
             case ForkPlan(join="all"):
                 for branch in step.branches:
                     _branch(branch, flow, problems)
@@ -77,7 +77,7 @@ def _arrives(member: Any, given: Any) -> bool:
 
 def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:
     _check_fields(branch.condition, flow, problems)
-    flow = _through(branch.steps, _narrowed(flow), problems)
+    flow = _through(branch.steps, flow, problems)
     if branch.sink is None:
         return flow
     _take(flow, branch.sink.component.in_type, branch.sink.id, branch.sink.place, problems)

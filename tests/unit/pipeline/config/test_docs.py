@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline.config.load import parse
 from pipeline.config.steps import RESERVED
-from pipeline.plan import Configuration
 from pipeline.registry import Registry
 
 TEXT = (Path(__file__).parents[4] / "docs" / "configuration.md").read_text(encoding="utf-8")
-Read = Callable[..., Configuration]
+PRODUCT = Registry({"source": "sources", "operator": "operators", "sink": "sinks"})
 
 
 def blocks(language: str) -> list[str]:
@@ -30,12 +29,12 @@ def plugin(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("plugin")
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_every_file_on_the_page_is_read(read: Read, text: str) -> None:
-    assert read(text).pipelines
+def test_every_file_on_the_page_is_read_with_the_components_of_the_product(tmp_path: Path, text: str) -> None:
+    assert parse(text, registry=PRODUCT, base=tmp_path).pipelines
 
 
-def test_the_plugin_on_the_page_is_an_operator(registry: Registry, plugin: Path):
-    spec = registry.with_plugins([plugin]).find("operator", "sign")
+def test_the_plugin_on_the_page_is_an_operator(plugin: Path):
+    spec = PRODUCT.with_plugins([plugin]).find("operator", "sign")
     assert (spec.in_type, spec.out_type, list(spec.options)) == (str, str, ["key", "length"])
     assert spec.factory("hello", key="k", length=4) == "406e"
 
