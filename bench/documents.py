@@ -39,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder with PDFs, or one PDF")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds that one PDF may take (default 300)")
     parser.add_argument("--show", action="store_true", help="list the headings missed and the false ones")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -63,10 +64,13 @@ def main() -> int:
 
 
 def _in_process(file: Path, options: argparse.Namespace) -> dict[str, Any]:
-    run = subprocess.run(  # noqa: S603 - our own interpreter and file
-        [sys.executable, __file__, str(options.folder), "--one", str(file)], capture_output=True, text=True, check=False
-    )
     name = file.name[:34]
+    command = [sys.executable, __file__, str(options.folder), "--one", str(file)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=options.timeout)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        print(f"{name:34} no result within {options.timeout} s")
+        return {"file": str(file), "error": f"no result within {options.timeout} s"}
     if run.returncode != 0:
         error = run.stderr.strip().splitlines()[-1] if run.stderr.strip() else f"exit status {run.returncode}"
         print(f"{name:34} {error[:110]}")

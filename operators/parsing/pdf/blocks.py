@@ -17,7 +17,7 @@ from operators.parsing.pdf.tables import Grid
 from operators.parsing.pdf.text import Line, Word
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
-_TOC_END = re.compile(r"(?:\s*[.·…_]\s*){3,}|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
+_TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
 _TERMINAL = (".", "!", "?", ":", ";", "”", '"', "…")
 
 
@@ -141,6 +141,9 @@ def _kind_of(
         return Kind.CONTENTS
     if i in notes:
         return Kind.NOTE
+    marker = marker_of(line.text)
+    if is_sure(marker) and not marker.startswith("["):
+        return Kind.ITEM
     if line.mono_share > 0.88:
         # A line of a paragraph may consist of names in fixed pitch: it goes on from a full line at the same edge.
         if group_kind != Kind.CODE and before and _is_full(before[-1]) and row.space < 0.5 * line.size:

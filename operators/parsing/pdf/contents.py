@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from operators.parsing.pdf.rows import PageRows, Row
 
-_LEADERS = re.compile(r"(?:\s*[.·…_]\s*){3,}")
-_ENTRY = re.compile(r"^(?P<title>.*?\S)(?P<leaders>(?:\s*[.·…_]\s*){3,}|\s+)(?P<page>\d{1,4}|[ivxlcdm]{1,7}|[A-Z]-?\d{1,3})$")
+# Leaders and page numbers are found from the end with patterns that cannot backtrack far: lines may be long and hostile.
+_LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
+_PAGE = re.compile(r"(?:^|(?<=[\s.·…_]))(?:\d{1,4}|[ivxlcdm]{1,7}|[A-Z]-?\d{1,3})$")
 _HEADING = re.compile(
     r"^(?:(?:short|detailed|brief|full)\s+)?(?:table of )?contents(?: at a glance)?$|^list of (?:figures|tables|listings|examples)$|"
     r"^inhalt(?:sverzeichnis)?$|^table des mati[eè]res$|^[ií]ndice(?: general)?$|^sommaire$|^sum[aá]rio$",
@@ -65,13 +66,17 @@ def find_contents(pages: Sequence[PageRows]) -> Contents:
 
 def _match(row: Row) -> tuple[str, str, bool] | None:
     """Return the title, the page number and whether leaders or a wide gap stand between them."""
-    match = _ENTRY.match(row.text)
+    text = row.text.rstrip()
+    match = _PAGE.search(text[-12:])
     if match is None:
         return None
-    gap = len(row.parts) > 1 and row.parts[-1].text == match["page"]
-    leaders = bool(_LEADERS.search(match["leaders"] + " ")) or bool(_LEADERS.search(row.text))
+    page = match[0]
+    title = text[: len(text) - len(page)].rstrip(" .·…_")
+    if not title:
+        return None
+    gap = len(row.parts) > 1 and row.parts[-1].text == page
     right = row.box.r > row.column.r - 0.08 * row.column.width
-    return _LEADERS.sub(" ", match["title"]).strip(), match["page"], leaders or (gap and right)
+    return _LEADERS.sub(" ", title).strip(), page, bool(_LEADERS.search(text)) or (gap and right)
 
 
 def _entry_rows(page: PageRows, announced: list[int], *, continued: bool) -> list[int]:

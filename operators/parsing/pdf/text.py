@@ -167,17 +167,20 @@ def _with_scripts(pieces: list[list[Word]]) -> list[list[Word]]:
     merged: dict[int, int] = {}
     for position, i in enumerate(order):
         host = _host(i, position, order, sizes, boxes)
-        if host is not None:
+        if host is not None and _root(merged, host) != i:
             merged[i] = host
     out: dict[int, list[Word]] = {}
     for i, piece in enumerate(pieces):
-        root = i
-        while root in merged:
-            root = merged[root]
-        out.setdefault(root, []).extend(piece)
+        out.setdefault(_root(merged, i), []).extend(piece)
     for piece in out.values():
         piece.sort(key=lambda w: w.box.l)
     return list(out.values())
+
+
+def _root(merged: dict[int, int], i: int) -> int:
+    while i in merged:
+        i = merged[i]
+    return i
 
 
 def _host(i: int, position: int, order: list[int], sizes: list[float], boxes: list[Box]) -> int | None:
