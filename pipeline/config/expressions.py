@@ -75,6 +75,16 @@ def value_fields(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
+def constant(text: str) -> bool | None:
+    """Return whether `text` holds for every item, or for none; None where it depends. Raises ExpressionError."""
+    if any(isinstance(node, ast.Name) for node in ast.walk(_parsed(text))):
+        return None
+    try:
+        return bool(compile_expression(text, "truth").evaluate(Item(None)))
+    except InvalidInput:
+        return None
+
+
 def _parsed(text: str) -> ast.expr:
     if len(text) > MAX_TEXT:
         raise ExpressionError(f"found an expression of {len(text)} characters, expected at most {MAX_TEXT}")

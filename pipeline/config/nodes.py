@@ -100,6 +100,9 @@ def read(text: str, file: str, interpolate: Callable[[str], str], problems: Prob
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         problems.add(Place(file, line, column), f"found the character {error.character!r:.20}, expected printable text")
         return None
+    except RecursionError:
+        problems.add(Place(file, 1, 1), "found brackets within brackets without end, expected a flatter file")
+        return None
     return _Tree(file, interpolate, problems).convert(root) if root is not None else None
 
 

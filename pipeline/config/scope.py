@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from pipeline.component import Role, Spec
 from pipeline.config.checking import validate, validate_options
-from pipeline.config.expressions import ExpressionError, Result, compile_expression
+from pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
 from pipeline.config.interpolate import Secret
 from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
 from pipeline.config.problems import Problems, did_you_mean, one_of
@@ -103,6 +103,16 @@ class Scope:
         except ExpressionError as error:
             self.problems.add(node.place, str(error))
             return None
+
+    def condition(self, node: Node | None) -> Expression | None:
+        """Compile a condition; warn of one that every item or no item meets."""
+        found = self.expression(node)
+        if found is not None and (always := constant(found.text)) is not None:
+            meets = "every item meets" if always else "no item meets"
+            self.problems.warn(
+                found.place, f"found `{found.text}`, which {meets}, expected one that depends on the item"
+            )
+        return found
 
     def take_id(self, wanted: str, node: Node | None = None) -> str:
         """Return a name that no other step of the pipeline has: the file's own `id`, or one made from `wanted`."""

@@ -77,7 +77,7 @@ def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
     waits = spec is None or spec.is_async or spec.in_thread  # a plain function cannot be timed out: no defaults for it
     plan: dict[str, Any] = {
         "id": scope.take_id(name, node.get("id")),
-        "condition": scope.expression(node.get("if")),
+        "condition": scope.condition(node.get("if")),
         "batch": batch_policy(scope, batch) if batch else None,
         "workers": _count(scope, node.get("workers")),
         "order": _choice(scope, _ORDER, node.get("order"), None),
@@ -183,7 +183,7 @@ def _branch(scope: Scope, node: MapNode, name: str, *, condition: Node | None) -
     return Branch(
         name=name,
         steps=read_steps(scope, node.get("operators")),
-        condition=scope.expression(condition),
+        condition=scope.condition(condition),
         sink=sink_plan(scope, sink) if sink else None,
     )
 

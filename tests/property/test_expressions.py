@@ -92,7 +92,7 @@ def reachable(value: Any) -> list[Any]:
     return [value]
 
 
-@settings(max_examples=1500, deadline=1000)
+@settings(max_examples=1000, deadline=1000)
 @given(EXPRESSIONS)
 @example("9**9**9**9")
 @example("'a'*10**10")
@@ -117,7 +117,7 @@ def test_no_expression_reaches_code_or_runs_on(text: str) -> None:
         assert not isinstance(value, str) or len(value) <= 1_000_000
 
 
-@settings(max_examples=500, deadline=1000)
+@settings(max_examples=300, deadline=1000)
 @given(st.text(max_size=200))
 def test_any_text_is_an_expression_or_an_expression_error(text: str) -> None:
     try:

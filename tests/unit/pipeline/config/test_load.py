@@ -305,7 +305,7 @@ def test_lint_returns_problems_and_warnings(registry: Registry, tmp_path: Path):
     path.write_text(
         "pipelines:\n  p:\n    source: {http: x}\n    operators:\n"
         "      - route: [{if: key, sink: reply}, {else: {sink: reply}}]\n"
-        "      - {analyze: , batch: 3}\n    sink: reply\n"
+        "      - {analyze: , batch: 3}\n      - {analyze: , if: 1 > 2}\n    sink: reply\n"
     )
     found = lint(path, registry=registry)
     assert found.errors == ()
@@ -314,6 +314,7 @@ def test_lint_returns_problems_and_warnings(registry: Registry, tmp_path: Path):
         "1:1: found no version, taken for version: 1",
         "6:10: found analyze where no item gets: every branch before it ends in a sink",
         "6:21: found batch for analyze, which does not take batches",
+        "7:25: found `1 > 2`, which no item meets, expected one that depends on the item",
     ]
     path.write_text("version: 1")
     assert lint(path, registry=registry) == Report(

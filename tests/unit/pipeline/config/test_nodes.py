@@ -106,5 +106,9 @@ def test_aliases_that_multiply_are_stopped():
     assert found[0].endswith("found an alias inside its own anchor, or aliases that grow without end")
 
 
+def test_brackets_without_end_are_stopped():
+    assert errors("[" * 5000) == ["f.yaml:1:1: found brackets within brackets without end, expected a flatter file"]
+
+
 def test_an_empty_text_has_no_node():
     assert read("# nothing\n", "f.yaml", str, Problems()) is None
