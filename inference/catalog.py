@@ -46,6 +46,8 @@ class ModelSpec(BaseModel):
 
 
 ModelsSection = dict[str, ModelSpec]
+_MODELS: Final = TypeAdapter(ModelsSection)
+_DEVICES: Final = TypeAdapter(DevicesSection)
 
 DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
 DEFAULTS: Final[Mapping[str, ModelSpec]] = {
@@ -85,18 +87,36 @@ class Card:
 
 def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
     """Check the `models:` and `devices:` sections of a configuration. ConfigError lists every problem."""
-    problems: list[str] = []
-    models: ModelsSection = _checked(ModelsSection, "models", sections, problems)
-    devices: DevicesSection = _checked(DevicesSection, "devices", sections, problems)
-    names = {*models, *DEFAULTS}
-    problems += [
-        f"models.{name}.fallback: found {spec.fallback!r}, expected one of {', '.join(sorted(names - {name}))}"
-        for name, spec in models.items()
-        if spec.fallback is not None and (spec.fallback not in names or spec.fallback == name)
-    ]
+    problems = section_problems(sections)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([f"{'.'.join(map(str, path))}: {text}" for path, text in problems])
+    models: ModelsSection = _MODELS.validate_python(sections.get("models") or {})
+    devices: DevicesSection = _DEVICES.validate_python(sections.get("devices") or {})
     return models, devices
+
+
+def section_problems(sections: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return (path of keys, what was found and expected) for everything wrong in `models:` and `devices:`."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for key, kind in (("models", _MODELS), ("devices", _DEVICES)):
+        try:
+            kind.validate_python(sections.get(key) or {})
+        except ValidationError as error:
+            problems += [
+                ((key, *found["loc"]), f"found {found['input']!r}, {found['msg']}") for found in error.errors()
+            ]
+    declared = sections.get("models")
+    return problems + (_wrong_fallbacks(declared) if isinstance(declared, Mapping) else [])
+
+
+def _wrong_fallbacks(declared: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    fallbacks = {name: spec.get("fallback") for name, spec in declared.items() if isinstance(spec, Mapping)}
+    names = {*declared, *DEFAULTS}
+    return [
+        (("models", name, "fallback"), f"found {found!r}, expected one of {', '.join(sorted(names - {name}))}")
+        for name, found in fallbacks.items()
+        if isinstance(found, str) and found not in names - {name}
+    ]
 
 
 class Models:
@@ -259,14 +279,3 @@ class Models:
             window=loaded.window if loaded else None,
             dimensions=loaded.dimensions if loaded else None,
         )
-
-
-def _checked(kind: Any, key: str, sections: Mapping[str, Any], problems: list[str]) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(sections.get(key) or {})
-    except ValidationError as error:
-        problems += [
-            f"{key}.{'.'.join(str(part) for part in problem['loc'])}: found {problem['input']!r}, {problem['msg']}"
-            for problem in error.errors()
-        ]
-        return {}

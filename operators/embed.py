@@ -1,7 +1,7 @@
 """Texts become vectors.
 
-Why this is not a `Batch` operator: inputs are batched where the model is, over all pipelines and requests, by length and
-urgency (`inference.scheduling`). Handing the operator batches would make every item of a batch wait for the batch's
+Why this is not a `Batch` operator: inputs are batched where the model is, over all pipelines and requests, by length
+and urgency (`inference.scheduling`). Handing the operator batches would make every item of a batch wait for the batch's
 longest one, and an item whose caller left could not give its place back. One coroutine an item does neither.
 """
 

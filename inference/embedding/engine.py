@@ -156,4 +156,4 @@ def _zeros(rows: Sequence[Sequence[int]], longest: int, dtype: np.dtype[Any]) ->
 
 
 def _positions(rows: Sequence[Sequence[int]], longest: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(np.broadcast_to(np.arange(longest, dtype=dtype), (len(rows), longest)))
+    return np.tile(np.arange(longest, dtype=dtype), (len(rows), 1))

@@ -1,0 +1,165 @@
+"""The embed and analyze operators with the shipped model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.catalog import DEFAULT_EMBEDDING, Models
+from inference.embedding.tokens import Analyzed, Tokens
+from operators.analyze import Analyze
+from operators.embed import Embed
+from pipeline.component import Context, Kind, Resources, describe
+from pipeline.errors import InvalidInput, ModelNotFound
+from pipeline.item import Item
+from pipeline.payload.document import Chunk, Document, File
+from pipeline.payload.embedding import EmbeddingRequest, Embeddings
+
+FILE = File(Path("/inbox/a.md"), "a.md", "0" * 64, 3, 0)
+DOCUMENT = Document(FILE, "A", "# A", "{}", (), 1, "md")
+
+
+@pytest.fixture
+async def context(tmp_path):
+    models = Models(base=tmp_path)
+    yield Context("embeddings", "embed", "hash", tmp_path, Resources(models))
+    await models.close()
+
+
+@pytest.fixture
+async def embed(context):
+    operator = Embed()
+    await operator.open(context)
+    return operator
+
+
+@pytest.fixture
+async def analyze(context):
+    operator = Analyze()
+    await operator.open(context)
+    return operator
+
+
+def request(*inputs, **options):
+    return Item(EmbeddingRequest(list(inputs), **options))
+
+
+def test_the_operators_are_what_the_kernel_takes_them_for():
+    assert describe(Embed, "embed").kind is Kind.ASYNC_MAP
+    assert describe(Embed, "embed").wants_item
+    assert describe(Analyze, "analyze").kind is Kind.MAP
+    assert Embed.workers == 256
+
+
+async def test_a_request_becomes_unit_vectors_in_its_order(embed):
+    answer = await embed(request("a cat", "a kitten", "quarterly tax report"))
+    assert answer.model == DEFAULT_EMBEDDING
+    assert answer.vectors.shape == (3, 384)
+    assert answer.vectors.dtype == np.float32
+    assert list(answer.token_counts) == [4, 4, 5]
+    assert np.linalg.norm(answer.vectors, axis=1) == pytest.approx([1.0] * 3, abs=1e-5)
+    cat, kitten, tax = answer.vectors
+    assert cat @ kitten > 0.6
+    assert cat @ tax < 0.3
+
+
+async def test_a_text_is_a_request_of_one(embed):
+    answer = await embed(Item("hello"))
+    assert isinstance(answer, Embeddings)
+    assert answer.vectors.shape == (1, 384)
+
+
+async def test_token_ids_give_the_vector_of_their_text(embed):
+    answer = await embed(request("hello world", [7592, 2088], [101, 7592, 2088, 102]))
+    assert answer.vectors[1] == pytest.approx(answer.vectors[0], abs=0.02)
+    assert list(answer.token_counts) == [4, 4, 4]
+
+
+async def test_fewer_dimensions_are_cut_and_scaled_to_length_one(embed):
+    whole = (await embed(request("hello"))).vectors[0]
+    part = (await embed(request("hello", dimensions=64))).vectors[0]
+    assert part == pytest.approx(whole[:64] / np.linalg.norm(whole[:64]), abs=1e-5)
+    raw = (await embed(request("hello", dimensions=64, normalize=False))).vectors[0]
+    assert raw == pytest.approx(whole[:64], abs=1e-5)
+
+
+async def test_more_dimensions_than_the_model_has_are_refused(embed):
+    with pytest.raises(InvalidInput, match="found 385 dimensions, expected 1 to 384") as refused:
+        await embed(request("hello", dimensions=385))
+    assert refused.value.param == "dimensions"
+
+
+async def test_a_text_over_the_window_is_refused_with_its_place_and_size(embed):
+    with pytest.raises(InvalidInput, match=r"found 302 tokens in input\[1\], expected at most 256") as refused:
+        await embed(request("short", "word " * 300))
+    assert (refused.value.param, refused.value.code) == ("input", "context_length_exceeded")
+
+
+async def test_a_text_of_exactly_the_window_is_served(embed):
+    assert (await embed(request("word " * 254))).token_counts == [256]
+
+
+async def test_token_ids_out_of_the_vocabulary_are_refused(embed):
+    with pytest.raises(InvalidInput, match=r"found token id 30522 in input\[0\], expected whole numbers of 0 to 30521"):
+        await embed(request([30522]))
+
+
+async def test_an_unknown_model_is_not_found(embed):
+    with pytest.raises(ModelNotFound, match="found no model 'gpt-4'"):
+        await embed(request("hello", model="gpt-4"))
+
+
+async def test_a_model_may_be_named_by_its_alias(embed):
+    answer = await embed(request("hello", model="sentence-transformers/all-MiniLM-L6-v2"))
+    assert answer.model == DEFAULT_EMBEDDING
+
+
+async def test_a_chunk_gets_its_vector_and_the_models_name(embed):
+    chunk = Chunk(DOCUMENT, 0, 1, "Cats sleep most of the day.", headings=("Animals", "Cats"))
+    done = await embed(Item(chunk))
+    alone = await embed(Item(chunk.embedding_text))
+    assert replace(chunk, model=DEFAULT_EMBEDDING).text == done.text
+    assert done.model == DEFAULT_EMBEDDING
+    assert done.embedding == pytest.approx(alone.vectors[0], abs=0.02)
+    assert done.embedding.shape == (384,)
+
+
+async def test_a_chunk_over_the_window_is_cut_counted_and_logged(embed, caplog):
+    done = await embed(Item(Chunk(DOCUMENT, 2, 5, "word " * 300)))
+    assert done.embedding.shape == (384,)
+    assert embed.truncated == 1
+    assert "a.md, chunk 3 of 5: found 302 tokens, expected at most 256" in caplog.text
+
+
+async def test_a_document_passes_untouched(embed):
+    assert await embed(Item(DOCUMENT)) is DOCUMENT
+
+
+async def test_analyze_tokenises_short_inputs_once(analyze, embed):
+    measured = analyze(EmbeddingRequest(["hello world", [7592]]))
+    assert isinstance(measured.inputs, Analyzed)
+    assert measured.inputs.exact
+    assert measured.inputs.estimated_tokens == 7
+    assert all(isinstance(tokens, Tokens) for tokens in measured.inputs)
+    answer = await embed(Item(measured))
+    assert list(answer.token_counts) == [4, 3]
+
+
+async def test_analyze_estimates_long_inputs_and_embed_tokenises_them(analyze, embed):
+    measured = analyze(EmbeddingRequest(["some words " * 20] * 20))
+    assert not measured.inputs.exact
+    assert measured.inputs.estimated_tokens == 20 * 55
+    assert list((await embed(Item(measured))).token_counts) == [42] * 20
+
+
+@pytest.mark.parametrize("inputs", [[], [""], ["a"] * 2049, [[]], [[-1]], [3.5], ["word " * 300]])
+async def test_analyze_refuses_what_embed_would_refuse(analyze, inputs):
+    with pytest.raises(InvalidInput) as refused:
+        analyze(EmbeddingRequest(inputs))
+    assert refused.value.param == "input"
+
+
+async def test_analyze_refuses_an_unknown_model(analyze):
+    with pytest.raises(ModelNotFound):
+        analyze(EmbeddingRequest(["a"], model="nobody"))
