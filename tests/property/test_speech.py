@@ -1,0 +1,120 @@
+"""What must hold for any speech, however it is cut on its way."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.decode import SessionDecoder
+from operators.listening.resample import Resampler
+from operators.listening.segmenter import Limits, Segmenter
+from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechSettings, TurnDetection, Utterance
+from inference.speech.agreement import Agreement, split_units
+from tests.unit.operators.listening.loudness import Loudness, numbered, sound
+
+parts = st.lists(
+    st.tuples(st.floats(0.01, 2.0), st.sampled_from([0.0, 0.2, 0.4, 0.9])), min_size=1, max_size=8
+)
+cuts = st.lists(st.integers(1, 20_000), min_size=1, max_size=30)
+words = st.lists(st.sampled_from("the cat sat, on a mat. The Cat 你 好 zwölf".split()), max_size=12)
+
+
+def cut(data: Sequence, sizes: list[int]) -> list:
+    """Cut into pieces of these sizes, over and over."""
+    pieces, at, turn = [], 0, 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        pieces.append(data[at : at + size])
+        at, turn = at + size, turn + 1
+    return pieces
+
+
+def shown(event: object) -> object:
+    if isinstance(event, Utterance):
+        return (event.utterance_id, event.start_ms, event.end_ms, event.final, event.samples.tobytes())
+    return event
+
+
+def heard(pieces: list[np.ndarray], turns: TurnDetection | None) -> list[object]:
+    limits = Limits(longest_s=3, longest_manual_s=2, partial_s=0.2)
+    segmenter = Segmenter(Loudness(), SpeechSettings(turn_detection=turns), numbered(), limits)
+    events = [shown(event) for piece in pieces for event in segmenter.push(piece)]
+    return [*events, *map(shown, segmenter.flush())]
+
+
+@given(parts=parts, sizes=cuts, detect=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_same_audio_gives_the_same_utterances_however_it_is_cut(parts, sizes, detect) -> None:
+    turns = TurnDetection(0.5, 300, 500, 1_000) if detect else None
+    samples = sound(*parts)
+    assert heard(cut(samples, sizes), turns) == heard([samples], turns)
+
+
+@given(parts=parts, sizes=cuts)
+@settings(max_examples=30, deadline=None)
+def test_utterances_never_overlap_and_follow_each_other_in_time(parts, sizes) -> None:
+    segmenter = Segmenter(
+        Loudness(), SpeechSettings(turn_detection=TurnDetection(0.5, 300, 300)), numbered(), Limits(longest_s=2)
+    )
+    events = [event for piece in cut(sound(*parts), sizes) for event in segmenter.push(piece)]
+    finals = [event for event in [*events, *segmenter.flush()] if isinstance(event, Utterance) and event.final]
+    assert all(before.end_ms <= after.start_ms for before, after in zip(finals, finals[1:], strict=False))
+    assert len({final.utterance_id for final in finals}) == len(finals)
+
+
+@given(seed=st.integers(0, 1_000), sizes=cuts, rate_hz=st.sampled_from([8_000, 24_000, 44_100, 48_000]))
+@settings(max_examples=20, deadline=None)
+def test_resampling_does_not_depend_on_the_cuts(seed, sizes, rate_hz) -> None:
+    samples = np.random.default_rng(seed).random(30_000, dtype=np.float32)
+    one, many = Resampler(rate_hz, 16_000), Resampler(rate_hz, 16_000)
+    expected = np.concatenate([one.push(samples), one.flush()])
+    found = np.concatenate([*[many.push(piece) for piece in cut(samples, sizes)], many.flush()])
+    assert np.array_equal(found, expected)
+
+
+async def decoded(pieces: list[bytes], chosen: SpeechSettings) -> np.ndarray:
+    decoder = SessionDecoder(16_000)
+    values = [chosen, *[AudioBytes(piece) for piece in pieces]]
+    frames = [out async for value in values_of(decoder, values) for out in [value] if isinstance(out, AudioFrame)]
+    return np.concatenate([np.empty(0, np.float32), *[frame.samples for frame in frames]])
+
+
+async def values_of(decoder: SessionDecoder, values: list):
+    for value in values:
+        async for out in decoder.take(value):
+            yield out
+
+
+@given(
+    data=st.binary(max_size=20_000),
+    sizes=st.lists(st.integers(1, 3_000), min_size=1, max_size=20),
+    format=st.sampled_from(["pcm16", "pcmu", "pcma"]),
+)
+@settings(max_examples=20, deadline=None)
+async def test_decoding_does_not_depend_on_the_cuts(data, sizes, format) -> None:
+    chosen = SpeechSettings(format=format)
+    assert np.array_equal(await decoded(cut(data, sizes), chosen), await decoded([data], chosen))
+
+
+@given(passes=st.lists(st.tuples(words, st.integers(1, 4)), max_size=8), last=words)
+def test_deltas_concatenate_to_the_transcript_whatever_the_passes_say(passes, last) -> None:
+    agreement = Agreement()
+    deltas = []
+    for said, unsettled in passes:
+        deltas.append(agreement.revise(" ".join(said), unsettled))
+        assert "".join(deltas) == agreement.text
+    deltas.append(agreement.finish(" ".join(last)))
+    assert "".join(deltas) == agreement.text
+    assert agreement.revise("anything else at all") == ""
+
+
+@given(passes=st.lists(st.integers(0, 12), max_size=10), said=words)
+def test_a_growing_transcript_that_never_changes_is_published_exactly(passes, said) -> None:
+    agreement = Agreement()
+    text = " ".join(said)
+    units = split_units(text)
+    for count in sorted(passes):
+        agreement.revise("".join(units[:count]))
+    agreement.finish(text)
+    assert agreement.text == text
