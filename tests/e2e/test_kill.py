@@ -58,7 +58,20 @@ pipelines:
 
 
 def sentences(rng: random.Random, count: int) -> str:
-    words = "hail storm wind gauge ridge snow observer morning needle record cloud summit".split()
+    words = [
+        "hail",
+        "storm",
+        "wind",
+        "gauge",
+        "ridge",
+        "snow",
+        "observer",
+        "morning",
+        "needle",
+        "record",
+        "cloud",
+        "summit",
+    ]
     return "\n\n".join(" ".join(rng.choices(words, k=30)).capitalize() + "." for _ in range(count))
 
 
@@ -87,7 +100,7 @@ def check(home: Path, files: dict[str, int]) -> None:
         ledger = connection.sql("select name, state from ledger order by name").fetchall()
         chunks = dict(
             connection.sql(
-                "select d.name, count(distinct c.index) from documents d join chunks c on c.document_id = d.id group by 1"
+                "select name, count(distinct index) from documents join chunks on document_id = documents.id group by name"
             ).fetchall()
         )
         twice = connection.sql("select document_id, index from chunks group by 1, 2 having count(*) > 1").fetchall()
