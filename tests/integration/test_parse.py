@@ -1,0 +1,239 @@
+import hashlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from operators.chunk import chunk
+from operators.parse import Parse
+from pipeline.component import Context
+from pipeline.errors import ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
+from pipeline.payload.document import Chunk, File
+
+_spec = importlib.util.spec_from_file_location("documents", Path(__file__).with_name("documents.py"))
+documents = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(documents)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TABLE, TEXT = documents.TABLE, documents.TEXT
+
+
+def as_file(path, name=None):
+    content = path.read_bytes() if path.is_file() else b""
+    return File(path, name or path.name, hashlib.sha256(content).hexdigest(), len(content), 0)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def parse():
+    made = Parse()
+    await made.open(Context("papers", "parse", "d", Path()))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def context():
+    return Context("papers", "parse", "d", Path())
+
+
+def kinds(document):
+    return [block.kind for block in document.blocks]
+
+
+def texts(document, kind):
+    return [block.text for block in document.blocks if block.kind == kind]
+
+
+def loads(document):
+    """Whether the structure is a docling document, read back by docling itself."""
+    code = (
+        "import sys; from docling_core.types.doc.document import DoclingDocument as D; "
+        "print(len(D.model_validate_json(sys.stdin.read()).tables))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=document.structure, text=True, capture_output=True, check=True
+    )
+    return int(run.stdout)
+
+
+async def test_docx(parse, tmp_path):
+    document = await parse(as_file(documents.make_docx(tmp_path / "memo.docx"), "sub/memo.docx"))
+    assert document.title == "Quarterly Memo"
+    assert document.parser == "docx"
+    assert [(b.kind, b.level) for b in document.blocks[:2]] == [("title", 0), ("heading", 1)]
+    assert texts(document, "paragraph") == [TEXT, r"Formula: $E=\frac{m}{2c}$"]
+    assert texts(document, "list_item") == ["- first point", "- second point"]
+    assert texts(document, "table") == [TABLE]
+    assert "The scheduler **assigns** each batch" in document.markdown
+    assert document.page_count == 0
+    assert loads(document) == 1
+    assert orjson.loads(document.structure)["name"] == "memo"
+
+
+async def test_pptx(parse, tmp_path):
+    document = await parse(as_file(documents.make_pptx(tmp_path / "deck.pptx")))
+    assert [(b.kind, b.text, b.page) for b in document.blocks] == [
+        ("title", "Roadmap", 1),
+        ("list_item", "- Ship it", 1),
+        ("list_item", "- Measure it", 1),
+        ("heading", "Numbers", 2),
+        ("table", TABLE, 2),
+    ]
+    assert document.page_count == 2
+
+
+async def test_xlsx(parse, tmp_path):
+    document = await parse(as_file(documents.make_xlsx(tmp_path / "book.xlsx")))
+    assert document.title == "book"
+    assert [(b.kind, b.text) for b in document.blocks] == [
+        ("heading", "Sales"),
+        ("table", TABLE),
+        ("heading", "Rates"),
+        ("table", "| name | rate |\n| --- | --- |\n| a | 2.5 |"),
+    ]
+    assert loads(document) == 2
+
+
+async def test_html(parse, tmp_path):
+    document = await parse(as_file(documents.make_html(tmp_path / "page.html")))
+    assert document.title == "Web page"
+    assert texts(document, "table") == [TABLE]
+    assert texts(document, "list_item") == ["1. one", "2. two"]
+    assert texts(document, "code") == ["```\nx = 1\ny = 2\n```"]
+    assert texts(document, "paragraph") == ["Before any heading.", "Some bold text, a link."]
+    assert "[link](https://example.com/x)" in document.markdown
+
+
+async def test_markdown(parse, tmp_path):
+    document = await parse(as_file(documents.make_md(tmp_path / "note.md")))
+    assert kinds(document) == [
+        "title",
+        "paragraph",
+        "heading",
+        "table",
+        "list_item",
+        "list_item",
+        "code",
+        "formula",
+    ]
+    assert texts(document, "paragraph") == ["Text with bold und Grüße."]
+
+
+async def test_csv_with_semicolons(parse, tmp_path):
+    document = await parse(as_file(documents.make_csv(tmp_path / "data.csv")))
+    assert document.title == "data"
+    assert [(b.kind, b.text) for b in document.blocks] == [("table", TABLE)]
+
+
+async def test_a_guessed_encoding_is_a_warning(parse, tmp_path):
+    path = tmp_path / "latin.md"
+    path.write_bytes("# Übersicht".encode("latin-1"))
+    document = await parse(as_file(path))
+    assert document.title == "Übersicht"
+    assert "cp1252" in document.warnings[0]
+
+
+async def test_pdf(parse, tmp_path):
+    document = await parse(as_file(documents.make_pdf(tmp_path / "report.pdf")))
+    assert document.title == "Annual Report"
+    assert document.page_count == 2
+    assert TEXT in texts(document, "paragraph")
+    assert [b.page for b in document.blocks if "second quarter" in b.text] == [2]
+    assert (document.parser, document.ocr_pages) == ("pdf", 0)
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.jpg", "scan.pdf"])
+async def test_scans_are_read_by_ocr(parse, tmp_path, name):
+    document = await parse(as_file(documents.make_scan(tmp_path / name)))
+    assert document.parser == f"{name[-3:]}+ocr"
+    assert (document.page_count, document.ocr_pages) == (1, 1)
+    words = document.markdown.replace("\n", " ")
+    assert "Annual Report" in words
+    assert TEXT in words
+    assert "20418" in words
+
+
+async def test_ocr_can_be_off_or_forced_and_pages_limited(tmp_path, context):
+    pdf, scan = documents.make_pdf(tmp_path / "a.pdf"), documents.make_scan(tmp_path / "a.png")
+    never, always = Parse(ocr="never"), Parse(ocr="always", max_pages=1)
+    await never.open(context)
+    await always.open(context)
+    unread = await never(as_file(scan))
+    assert unread.blocks == ()
+    assert "OCR is off" in unread.warnings[0]
+    forced = await always(as_file(pdf))
+    assert forced.ocr_pages == forced.page_count == 1
+    assert "Annual Report" in forced.markdown
+    assert forced.warnings == ("read the first 1 of 2 pages (`max_pages`)",)
+    await never.close()
+    await always.close()
+
+
+async def test_a_document_without_text_says_so(parse, tmp_path):
+    path = tmp_path / "blank.md"
+    path.write_text("\n\n")
+    document = await parse(as_file(path))
+    assert document.warnings == ("found no text",)
+    assert document.title == "blank"
+    assert list(chunk(document)) == [document]
+
+
+def _truncated_pdf(path):
+    documents.make_pdf(path)
+    path.write_bytes(b"%PDF-1.4\n" + bytes(range(256)) * 4)
+    return path
+
+
+def _truncated_docx(path):
+    documents.make_docx(path)
+    path.write_bytes(path.read_bytes()[:9000])
+    return path
+
+
+def _wrong_inside(path):
+    documents.make_bomb_docx.__globals__["zipfile"].ZipFile(path, "w").writestr("word/document.xml", "<not xml")
+    return path
+
+
+def _text(path):
+    path.write_bytes(b"not an archive")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "error", "code"),
+    [
+        ("far.xlsx", documents.make_sparse_xlsx, TooLarge, "too_large"),
+        ("bomb.docx", documents.make_bomb_docx, TooLarge, "archive_bomb"),
+        ("cut.pdf", _truncated_pdf, Unprocessable, "corrupt"),
+        ("cut.docx", _truncated_docx, Unprocessable, "corrupt"),
+        ("wrong.docx", _wrong_inside, Unprocessable, "corrupt"),
+        ("text.docx", _text, UnsupportedMedia, "unknown_format"),
+        ("liar.docx", documents.make_pdf, UnsupportedMedia, "format_mismatch"),
+        ("gone.pdf", lambda path: path, NotFound, "missing_file"),
+        ("folder.pdf", lambda path: path.mkdir() or path, Unprocessable, "unreadable"),
+    ],
+)
+async def test_bad_files_are_refused_with_a_reason_and_the_process_stays(parse, tmp_path, *, name, make, error, code):
+    file = as_file(make(tmp_path / name), f"sub/{name}")
+    (pid, *_) = parse.pids
+    with pytest.raises(error, match=rf"sub/{name}|word/document|well-formed") as caught:
+        await parse(file)
+    assert isinstance(caught.value, ItemError)
+    assert caught.value.code == code
+    assert "found" in caught.value.message
+    assert "expected" in caught.value.message
+    assert pid in parse.pids
+
+
+async def test_a_parsed_document_is_chunked_with_its_headings(parse, tmp_path):
+    document = await parse(as_file(documents.make_docx(tmp_path / "memo.docx")))
+    first, *rest = chunk(document, tokens=64, overlap=0)
+    assert first is document
+    assert all(isinstance(c, Chunk) and c.document is document for c in rest)
+    assert {c.headings for c in rest} <= {("Quarterly Memo", "Background"), ("Quarterly Memo", "Background", "Points")}
+    assert all("| Region |" in c.text for c in rest if "North" in c.text or "South" in c.text)
