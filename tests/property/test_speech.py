@@ -13,9 +13,7 @@ from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechSettings, TurnD
 from inference.speech.agreement import Agreement, split_units
 from tests.unit.operators.listening.loudness import Loudness, numbered, sound
 
-parts = st.lists(
-    st.tuples(st.floats(0.01, 2.0), st.sampled_from([0.0, 0.2, 0.4, 0.9])), min_size=1, max_size=8
-)
+parts = st.lists(st.tuples(st.floats(0.01, 2.0), st.sampled_from([0.0, 0.2, 0.4, 0.9])), min_size=1, max_size=8)
 cuts = st.lists(st.integers(1, 20_000), min_size=1, max_size=30)
 words = st.lists(st.sampled_from("the cat sat, on a mat. The Cat 你 好 zwölf".split()), max_size=12)
 

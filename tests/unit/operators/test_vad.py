@@ -1,0 +1,137 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.vad import FRAME, VoiceModel
+from operators.vad import Vad
+from pipeline.component import Context
+from pipeline.payload.audio import (
+    AudioFrame,
+    Clear,
+    Cleared,
+    Commit,
+    Committed,
+    SpeechProblem,
+    SpeechSettings,
+    SpeechStarted,
+    SpeechStopped,
+    TurnDetection,
+    Utterance,
+)
+from tests.integration.recordings import samples
+from tests.unit.operators.streams import through
+
+SPOKEN = samples("two-sentences.wav")
+
+
+@pytest.fixture(scope="module")
+def model() -> VoiceModel:
+    return VoiceModel()
+
+
+def frames(sound: np.ndarray, size: int = 1_600) -> list[AudioFrame]:
+    return [AudioFrame(sound[at : at + size]) for at in range(0, len(sound), size)]
+
+
+def of(kind: type, values: list) -> list:
+    return [value for value in values if isinstance(value, kind)]
+
+
+async def opened(model: VoiceModel, **options: float) -> Vad:
+    vad = Vad(**options)
+    await vad.open(Context("p", "vad", "", Path()))
+    count = itertools.count(1)
+    vad.new_id = lambda: f"u{next(count)}"
+    return vad
+
+
+async def test_two_spoken_sentences_are_two_utterances(model: VoiceModel) -> None:
+    out = await through(await opened(model), frames(SPOKEN))
+    starts = [event.audio_start_ms for event in of(SpeechStarted, out)]
+    ends = [event.audio_end_ms for event in of(SpeechStopped, out)]
+    assert len(starts) == len(ends) == 2
+    assert starts[0] == pytest.approx(500 - 300 + 150, abs=200)
+    assert starts[1] - ends[0] > 0
+    finals = [event for event in of(Utterance, out) if event.final]
+    assert [len(event.samples) for event in finals] == [
+        (stop - start) * 16 for start, stop in zip(starts, ends, strict=True)
+    ]
+
+
+async def test_noise_is_not_speech(model: VoiceModel) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.02, 10 * 16_000).astype(np.float32)
+    assert await through(await opened(model), frames(noise)) == []
+
+
+async def test_utterances_do_not_depend_on_the_size_of_the_frames(model: VoiceModel) -> None:
+    reference = await through(await opened(model), [AudioFrame(SPOKEN)])
+    for size in (333, 512, 16_000):
+        out = await through(await opened(model), frames(SPOKEN, size))
+        assert [(type(a), a.utterance_id) for a in out] == [(type(b), b.utterance_id) for b in reference]
+        for a, b in zip(of(Utterance, out), of(Utterance, reference), strict=True):
+            assert np.array_equal(a.samples, b.samples)
+
+
+async def test_settings_pass_on_with_the_steps_defaults_in_force(model: VoiceModel) -> None:
+    vad = await opened(model, silence=0.7, threshold=0.6, padding=0.2)
+    (settings,) = await through(vad, [SpeechSettings(turn_detection=TurnDetection(threshold=0.4))])
+    assert settings.turn_detection == TurnDetection(0.4, 200, 700)
+
+
+async def test_a_session_that_ends_while_someone_speaks_ends_with_an_utterance(model: VoiceModel) -> None:
+    out = await through(await opened(model, partial=0), frames(SPOKEN[:48_000]))
+    assert [type(event) for event in out] == [SpeechStarted, SpeechStopped, Committed, Utterance]
+    assert out[-1].end_ms == 3_000
+
+
+async def test_commits_and_clears_are_answered_in_order(model: VoiceModel) -> None:
+    values = [
+        SpeechSettings(turn_detection=None),
+        *frames(SPOKEN[:16_000]),
+        Commit(),
+        Commit("again"),
+        *frames(SPOKEN[:16_000]),
+        Clear(),
+    ]
+    out = [value for value in await through(await opened(model, partial=0), values) if not isinstance(value, Utterance)]
+    assert [type(value) for value in out] == [SpeechSettings, Committed, SpeechProblem, Cleared]
+    assert out[2].ref == "again"
+
+
+async def test_what_is_not_for_it_passes(model: VoiceModel) -> None:
+    problem = SpeechProblem("m", "c")
+    assert await through(await opened(model), [problem]) == [problem]
+
+
+def test_a_threshold_that_is_no_probability_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"found threshold 1\.5, expected a probability"):
+        Vad(threshold=1.5)
+
+
+def test_streams_do_not_hear_each_other(model: VoiceModel) -> None:
+    heard = [SPOKEN[at : at + FRAME] for at in range(0, 60 * FRAME, FRAME)]
+    alone = model.stream()
+    expected = [alone.probability(frame) for frame in heard]
+    one, other = model.stream(), model.stream()
+    found = []
+    for frame in heard:
+        found.append(one.probability(frame))
+        other.probability(frame[::-1])
+    assert found == expected
+    assert max(expected) > 0.9
+    assert min(expected) < 0.1
+
+
+def test_a_stream_that_is_reset_begins_anew(model: VoiceModel) -> None:
+    stream = model.stream()
+    first = stream.probability(SPOKEN[:FRAME])
+    stream.probability(SPOKEN[20_000 : 20_000 + FRAME])
+    stream.reset()
+    assert stream.probability(SPOKEN[:FRAME]) == first
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="found no voice activity model at"):
+        VoiceModel(tmp_path / "none.onnx")
