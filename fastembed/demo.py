@@ -138,23 +138,29 @@ def show_papers(console: Console, server: DemoServer) -> None:
     for name, seconds in wait_for_documents(server, start):
         console.print(f"  {seconds:5.1f} s  {name}")
     answers = [(question, server.get("/v1/search", q=question.text, limit="3")["data"]) for question in QUESTIONS]
-    table = Table(box=None, pad_edge=False, expand=False)
-    for title in ("question", "document", "page", "heading", "cosine", "score"):
-        table.add_column(title, no_wrap=title != "question", overflow="ellipsis")
     for question, found in answers:
+        console.print(f"  [bold]{question.text}?[/]")
         if found:
-            table.add_row(question.text, *best_cells(found[0]))
-    console.print(table)
+            console.print(f"    {found_where(found[0])}", style="cyan", markup=False)
+            console.print(f"    {quoted(found[0]['text'], question.words)}", style="dim", markup=False)
     for question, found in answers:
         check_answer(question, found)
 
 
-def best_cells(hit: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    """Return a search result's document, pages, innermost heading, cosine and fused score, as table cells."""
+def found_where(hit: dict[str, Any]) -> str:
+    """Return a search result's document, pages, innermost heading and scores in a line."""
     pages = "-".join(str(page) for page in sorted(set(hit["pages"] or ())))
-    heading = hit["headings"][-1] if hit["headings"] else ""
-    cosine = "" if hit["similarity"] is None else f"{hit['similarity']:.2f}"
-    return hit["document"], pages, heading, cosine, f"{hit['score']:.4f}"
+    places = [hit["document"], f"page {pages}" if pages else "", hit["headings"][-1] if hit["headings"] else ""]
+    cosine = "" if hit["similarity"] is None else f", cosine {hit['similarity']:.2f}"
+    return f"{', '.join(place for place in places if place)} (score {hit['score']:.4f}{cosine})"
+
+
+def quoted(text: str, wanted: str, around: int = 60) -> str:
+    """Return the wanted words with what stands around them, on one line."""
+    line = " ".join(text.split())
+    at = max(0, line.lower().find(wanted.lower()))
+    start, end = max(0, at - around), at + len(wanted) + around
+    return f"{'...' if start else ''}{line[start:end]}{'...' if end < len(line) else ''}"
 
 
 def check_answer(question: Question, found: Sequence[dict[str, Any]]) -> None:
