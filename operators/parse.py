@@ -29,6 +29,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from operators.parsing.pool import WorkerPool
+from operators.parsing.wire import from_path, printable
 from operators.parsing.worker import WorkerSettings
 from pipeline.component import Context, operator
 from pipeline.payload.document import Block, Document, File
@@ -99,7 +100,8 @@ class Parse:
 
     async def __call__(self, file: File) -> Document:
         """Return the document that `file` holds."""
-        answer = await self._pool.run({"path": str(file.path), "name": file.name}, limit_s=self._limit_s)
+        request = {"path": from_path(file.path), "name": printable(file.name)}
+        answer = await self._pool.run(request, limit_s=self._limit_s)
         return to_document(file, answer)
 
     async def close(self) -> None:

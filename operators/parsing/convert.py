@@ -16,6 +16,7 @@ from docling_core.types.doc.document import DoclingDocument
 
 from operators.parsing import limits as checks
 from operators.parsing.blocks import Piece, markdown, pieces_of, title_of
+from operators.parsing.cleaning import clean_document
 from operators.parsing.formats import IMAGES, OFFICE, Format, detect
 from operators.parsing.images import page_of
 from operators.parsing.limits import Limits
@@ -24,6 +25,7 @@ from operators.parsing.office import read_office
 from operators.parsing.pdf.document import read_pdf
 from operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
 from operators.parsing.raster import page_count, pixels_only
+from operators.parsing.wire import to_path
 from pipeline.errors import NotFound, Unprocessable
 
 OcrMode = Literal["auto", "never", "always"]
@@ -57,7 +59,7 @@ def open_converter(options: dict[str, Any]) -> Callable[[dict[str, Any]], dict[s
     limits = Limits(**{name: value for name, value in options.items() if name in known})
     rest = {name: value for name, value in options.items() if name not in known}
     converter = Converter(Settings(**rest, limits=limits))
-    return lambda request: converter.convert(Path(request["path"]), request["name"])
+    return lambda request: converter.convert(to_path(request["path"]), request["name"])
 
 
 class Converter:
@@ -89,6 +91,9 @@ class Converter:
                 code="unreadable",
             ) from error
         document.name = Path(name).stem
+        if document.origin is not None:
+            document.origin.filename = Path(name).name
+        clean_document(document)
         pieces = pieces_of(document)
         title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
         if not pieces:

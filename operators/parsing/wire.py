@@ -7,7 +7,9 @@ request with `{"value": {...}}` or `{"error": {"type", "message", "code"}}`, and
 
 from __future__ import annotations
 
+import os
 import struct
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -24,6 +26,21 @@ _ERRORS: Final[dict[str, type[ItemError]]] = {
 
 class BadFrame(ValueError):
     """The other side does not speak this protocol."""
+
+
+def from_path(path: Path) -> str:
+    """Return the wire form of a path, whose bytes need not be UTF-8: each byte as a character."""
+    return os.fsencode(path).decode("latin-1")
+
+
+def to_path(text: str) -> Path:
+    """Return the path that a wire form stands for."""
+    return Path(os.fsdecode(text.encode("latin-1")))
+
+
+def printable(name: str) -> str:
+    """Return a file name as it can be shown: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def encode(message: dict[str, Any]) -> bytes:
