@@ -38,7 +38,9 @@ def validate(adapter: TypeAdapter[T], node: Node, problems: Problems, *, base: P
     except ValidationError as error:
         _report(error.errors(include_url=False), node, problems, adapter)
         return None
-    kept: T = _keep_secrets(resolve_paths(value, base), _secrets(node))
+    resolved: T = resolve_paths(value, base)
+    secrets = _secrets(node)
+    kept: T = _keep_secrets(resolved, secrets) if secrets else resolved
     return kept
 
 
@@ -106,7 +108,7 @@ def _changed(found: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 def _secrets(node: Node) -> dict[str, Secret]:
     match node:
-        case ScalarNode(value=Secret() as secret):
+        case ScalarNode(value=Secret() as secret) if secret:
             return {str(secret): secret}
         case MapNode():
             return {k: v for entry in node.entries.values() for k, v in _secrets(entry.node).items()}
@@ -117,8 +119,6 @@ def _secrets(node: Node) -> dict[str, Secret]:
 
 def _keep_secrets(value: Any, secrets: Mapping[str, Secret]) -> Any:
     """Put `Secret`s back where validation made plain text of them."""
-    if not secrets:
-        return value
     match value:
         case str():
             return secrets.get(value, value)
@@ -130,6 +130,10 @@ def _keep_secrets(value: Any, secrets: Mapping[str, Secret]) -> Any:
             return value.model_copy(
                 update={n: _keep_secrets(getattr(value, n), secrets) for n in type(value).model_fields}
             )
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+        changed = {name: kept for name, entry in found.items() if (kept := _keep_secrets(entry, secrets)) is not entry}
+        return replace(value, **changed) if changed else value
     return value
 
 

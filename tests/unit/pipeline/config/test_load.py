@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pipeline.config.load import Report, lint, load
+from pipeline.config.load import Report, lint, load, parse
 from pipeline.errors import ConfigError
 from pipeline.plan import Configuration
 from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
@@ -368,6 +369,20 @@ def test_no_message_holds_a_secret(problems: Problems, tmp_path: Path, step: str
     found = problems(text)
     assert found
     assert "hunter2" not in "\n".join(found)
+
+
+@dataclass
+class Account:
+    user: str
+    password: str
+
+
+def test_a_secret_in_a_section_is_not_printed_either(registry: Registry):
+    text = 'pipelines: {}\naccounts: [{user: ann, password: "${DB_PASSWORD}"}]\n'
+    environ = {"DB_PASSWORD": "swordfish"}
+    found = parse(text, registry=registry, sections={"accounts": list[Account]}, environ=environ)
+    assert found.sections["accounts"][0].password == "swordfish"  # noqa: S105 - what a test calls a secret
+    assert "swordfish" not in repr(found)
 
 
 def test_a_missing_secret_is_one_problem(problems: Problems):
