@@ -76,10 +76,17 @@ def _text(segments: Sequence[Segment]) -> str:
     before: Segment | None = None
     for segment in segments:
         if before is not None:
-            text += "\n" if before.listed and segment.listed else " " if before.overlap else "\n\n"
+            text += _between(before, segment)
         text += segment.text
         before = segment
     return text
+
+
+def _between(before: Segment, segment: Segment) -> str:
+    """Return what separates two segments: repeated sentences run on into the rest of their paragraph."""
+    if before.overlap and segment.continues and segment.kind == "prose":
+        return " "
+    return "\n" if before.listed and segment.listed else "\n\n"
 
 
 def _pages(segments: Sequence[Segment]) -> tuple[int, int] | None:

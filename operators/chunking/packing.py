@@ -114,4 +114,4 @@ def _tail(segment: Segment, overlap: int) -> list[Segment]:
         kept.insert(0, part)
     if not kept:
         return []
-    return [Segment("prose", tuple(kept), segment.page, overlap=True)]
+    return [Segment("prose", tuple(kept), segment.page, listed=segment.listed, overlap=True)]

@@ -9,7 +9,7 @@ heading one part: it stands in a chunk that unites several sections
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final, Literal
@@ -40,7 +40,7 @@ class Segment:
     """A block, or a run of its parts.
 
     overhead: tokens of `before` and `after`, which every run pays. listed: an item of a list, which stands close to the
-    next one. overlap: sentences that the chunk before it has, too.
+    next one. overlap: sentences that the chunk before it has, too. continues: its block began in the chunk before.
     """
 
     kind: Kind
@@ -51,6 +51,7 @@ class Segment:
     after: str = ""
     overhead: int = 0
     overlap: bool = False
+    continues: bool = False
 
     @property
     def tokens(self) -> int:
@@ -64,9 +65,9 @@ class Segment:
         text = text.strip("\n") if self.kind == "code" or self.listed else text.strip()
         return f"{self.before}{text}{self.after}"
 
-    def run(self, parts: Iterable[Part]) -> Segment:
-        """Return the same segment with other parts."""
-        return replace(self, parts=tuple(parts))
+    def run(self, parts: Sequence[Part]) -> Segment:
+        """Return the same segment with a run of its parts only."""
+        return replace(self, parts=tuple(parts), continues=bool(parts) and parts[0] is not self.parts[0])
 
 
 def segments_of(blocks: Sequence[Block], budget: int, count: Counter) -> list[Segment]:

@@ -99,6 +99,14 @@ def test_prose_is_cut_after_sentences_and_overlaps_by_whole_sentences():
         assert repeated in before.text
 
 
+def test_repeated_sentences_run_on_in_their_paragraph_but_not_into_code():
+    code = "```\n" + "\n".join(f"x{n} = {n}" for n in range(40)) + "\n```"
+    made = chunks(paragraph(SENTENCE * 6), Block("code", code), tokens=110, overlap=20)
+    assert f"{SENTENCE.strip()}\n\n```\nx0 = 0" in made[1].text
+    made = chunks(paragraph(SENTENCE * 20), tokens=110, overlap=20)
+    assert made[1].text.startswith(SENTENCE * 2)
+
+
 def test_abbreviations_and_numbers_end_no_sentence():
     text = "As Fig. 3 by Dr. Smith shows, e.g. in Sect. 2, it costs 3.50 today. " * 20
     made = chunks(paragraph(text.strip()), tokens=64)
