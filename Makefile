@@ -40,7 +40,7 @@ lint-code: $(INSTALLED)
 
 lint-format: $(INSTALLED)
 	@echo '== ruff format --check'
-	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted: run $(BIN)/ruff format .'; exit 1; }
+	@$(BIN)/ruff format --check --output-format=concise . || { echo 'not formatted: run $(BIN)/ruff format .'; exit 1; }
 
 lint-types: $(INSTALLED)
 	@echo '== mypy'
