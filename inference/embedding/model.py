@@ -129,4 +129,4 @@ class EmbeddingModel:
 
 def _is_short(inputs: Sequence[EmbeddingInput]) -> bool:
     """Whether checking and tokenising is quick enough for the event loop."""
-    return sum(map(len, inputs)) <= _INLINE_CHARS
+    return sum(len(value) for value in inputs if not isinstance(value, Tokens)) <= _INLINE_CHARS

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Tokenizer(Protocol):
     """What an embedding model needs of a tokenizer."""
 
     vocabulary: int
-    """Token ids are below this."""
+    """Token ids are below this; 0 where the folder does not say."""
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens included, neither cut nor padded."""
@@ -100,7 +101,7 @@ class GraphTokenizer(_Framed):
         model = core.read_model(file)
         self._request = core.compile_model(model, "CPU").create_infer_request()
         self._request_outputs = {name: i for i, out in enumerate(model.outputs) for name in out.get_names()}
-        self.vocabulary = _vocabulary_of(model)
+        self.vocabulary = _vocabulary_of(file.parent)
         framed = self.encode([_PROBE])[0]
         middle = len(framed) // 2
         super().__init__(framed, framed[middle : middle + 1])
@@ -117,11 +118,6 @@ class GraphTokenizer(_Framed):
         return [row[keep.astype(bool)].tolist() for row, keep in zip(np.asarray(ids), np.asarray(mask), strict=True)]
 
 
-def _vocabulary_of(model: Any) -> int:
-    """Return the number of words of the graph's vocabulary: the longest packed string constant it holds."""
-    sizes = [
-        int.from_bytes(op.get_data().tobytes()[:4], "little")
-        for op in model.get_ops()
-        if op.get_type_name() == "Constant" and op.get_element_type().get_type_name() == "u8"
-    ]
-    return max(sizes, default=0)
+def _vocabulary_of(folder: Path) -> int:
+    config = folder / "config.json"
+    return int(json.loads(config.read_text(encoding="utf-8")).get("vocab_size", 0)) if config.is_file() else 0

@@ -81,6 +81,8 @@ def check_ids(ids: Sequence[Any], place: int, vocabulary: int, model: str) -> No
     """Check a caller's own token ids; callers send anything, hence Any."""
     if set(map(type, ids)) == {int} and min(ids) >= 0 and max(ids) < vocabulary:
         return
+    if not vocabulary:
+        raise InvalidInput(f"found token ids in input[{place}], expected a text: {model} takes no ids", param="input")
     wrong = next(token for token in ids if type(token) is not int or not 0 <= token < vocabulary)
     raise InvalidInput(
         f"found token id {wrong!r:.40} in input[{place}], expected whole numbers of 0 to {vocabulary - 1}, "

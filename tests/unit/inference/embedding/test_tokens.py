@@ -29,6 +29,11 @@ def test_token_ids_out_of_the_vocabulary_are_refused(ids):
         check_ids(ids, 4, 100, "m")
 
 
+def test_a_model_of_unknown_vocabulary_takes_no_ids():
+    with pytest.raises(InvalidInput, match=r"found token ids in input\[0\], expected a text: m takes no ids"):
+        check_ids([1], 0, 0, "m")
+
+
 def test_token_ids_of_the_vocabulary_pass():
     check_ids([0, 99], 0, 100, "m")
 

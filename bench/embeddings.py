@@ -1,0 +1,203 @@
+"""How many embeddings a second: the model in process, and the HTTP server beside it in the same run.
+
+    python bench/embeddings.py                      in process only
+    python bench/embeddings.py --serve              starts `fastembed serve` on a free port and measures it too
+    python bench/embeddings.py --url http://127.0.0.1:8000
+
+In process: one caller, batch 1, 8 and 32 of 20-token texts and of mixed lengths, and 64 callers of one text each, which
+is the limit that HTTP is held against. HTTP: 1, 8 and 64 keep-alive connections of a client in its own process, one
+20-token text a request, base64 answers. Every figure is the median of `--rounds` rounds of `--seconds`, taken in turns,
+so that a busy machine slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = "the committee met on tuesday to discuss the budget of the coming year and the repairs to the"  # 20 tokens
+CORPUS = ROOT / "tests" / "assets" / "embeddings" / "corpus.json"
+CLIENTS = (1, 8, 64)
+Measure = Callable[[float], Awaitable[float]]
+
+
+async def in_process(model: object, texts: list[str], callers: int, batch: int, seconds: float) -> float:
+    """Return embeddings a second of `callers` that each embed `batch` texts at a time."""
+    stop = perf_counter() + seconds
+    done = 0
+
+    async def caller(place: int) -> None:
+        nonlocal done
+        while perf_counter() < stop:
+            chosen = [texts[(place + k) % len(texts)] for k in range(batch)]
+            place += batch
+            await model.embed(chosen)  # type: ignore[attr-defined]  # an EmbeddingModel; imported late
+            done += batch
+
+    started = perf_counter()
+    await asyncio.gather(*(caller(index * 7) for index in range(callers)))
+    return done / (perf_counter() - started)
+
+
+def client_main(url: str, clients: int, seconds: float) -> None:
+    """Run in a process of its own: print embeddings a second as JSON."""
+    import uvloop
+
+    address = urlsplit(url)
+    body = json.dumps({"model": "auto", "input": TEXT, "encoding_format": "base64"}).encode()
+    request = (
+        f"POST /v1/embeddings HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+    async def connection(stop: float) -> int:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        count = 0
+        while perf_counter() < stop:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            answer = await reader.readexactly(length)
+            if b" 200 " not in head[:16]:
+                raise RuntimeError(f"found {head.splitlines()[0]!r} {answer[:200]!r}, expected 200")
+            count += 1
+        writer.close()
+        return count
+
+    async def run() -> float:
+        started = perf_counter()
+        counts = await asyncio.gather(*(connection(started + seconds) for _ in range(clients)))
+        return sum(counts) / (perf_counter() - started)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(run())))
+
+
+async def over_http(url: str, clients: int, seconds: float) -> float:
+    """Return embeddings a second through the server, measured by a client process."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, __file__, "--client", url, str(clients), str(seconds)), stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await asyncio.wait_for(process.communicate(), seconds + 30)
+    if process.returncode:
+        raise RuntimeError(f"the client process ended with {process.returncode}, expected 0")
+    return float(json.loads(printed))
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[str]:
+    """Start `fastembed serve` in an empty folder, yield its address once it is ready, stop it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "fastembed", "serve", "--port", str(port)),
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            await asyncio.wait_for(_ready(port, process), 60)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
+    while process.returncode is None:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+            continue
+        writer.write(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        status = await reader.readline()
+        writer.close()
+        if b" 200 " in status:
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError(f"fastembed serve ended with {process.returncode}, expected it to run")
+
+
+async def measure(measures: dict[str, Measure], rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Take all measures in turns."""
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, one in measures.items():
+            found[name].append(await one(seconds))
+    return found
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measure and print a table."""
+    sys.path.insert(0, str(ROOT))
+    from inference.catalog import Models
+
+    mixed = json.loads(CORPUS.read_text(encoding="utf-8"))
+    models = Models(base=ROOT)
+    model = await models.get()
+    measures: dict[str, Measure] = {}
+    for kind, texts in (("20 tokens", [TEXT]), ("mixed 3 to 256 tokens", mixed)):
+        for callers, batch in ((1, 1), (1, 8), (1, 32), (8, 1), (64, 1)):
+            name = f"in process, {callers} callers, batch {batch}, {kind}"
+            measures[name] = lambda s, t=texts, c=callers, b=batch: in_process(model, t, c, b, s)
+    async with _address(options) as url:
+        if url:
+            for clients in CLIENTS:
+                measures[f"HTTP, {clients} clients, 20 tokens"] = lambda s, c=clients: over_http(url, c, s)
+        cpu_s, started = process_time(), perf_counter()
+        found = await measure(measures, options.rounds, options.seconds)
+        busy = (process_time() - cpu_s) / (perf_counter() - started)
+    await models.close()
+    report(found, busy)
+
+
+@asynccontextmanager
+async def _address(options: argparse.Namespace) -> AsyncIterator[str | None]:
+    if options.serve:
+        async with served() as url:
+            yield url
+    else:
+        yield options.url
+
+
+def report(found: dict[str, list[float]], busy: float) -> None:
+    """Print the medians, and HTTP's part of the in-process limit."""
+    width = max(map(len, found))
+    print(f"{'embeddings a second':<{width}}  median     min     max")
+    for name, rates in found.items():
+        print(f"{name:<{width}}  {statistics.median(rates):6.0f}  {min(rates):6.0f}  {max(rates):6.0f}")
+    limit = statistics.median(found["in process, 64 callers, batch 1, 20 tokens"])
+    for clients in CLIENTS:
+        rates = found.get(f"HTTP, {clients} clients, 20 tokens")
+        if rates:
+            print(f"HTTP at {clients} clients: {statistics.median(rates) / limit:.2f} of the in-process batched limit")
+    print(f"{os.cpu_count()} CPUs; this process used {busy:.2f} of them on average")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--client"]:
+        client_main(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    else:
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--url", help="a running server")
+        parser.add_argument("--serve", action="store_true", help="start a server for this run")
+        parser.add_argument("--seconds", type=float, default=2.0)
+        parser.add_argument("--rounds", type=int, default=3)
+        asyncio.run(main(parser.parse_args()))
