@@ -1,0 +1,171 @@
+"""What the chat pipelines carry: a conversation in, pieces of the answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePart:
+    """A picture: pixels uint8 [height, width, 3], RGB. detail: as the request says; the model may not know it."""
+
+    pixels: NDArray[np.uint8]
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioPart:
+    """Sound: samples float32 [n], mono, -1 to 1, at rate_hz."""
+
+    samples: NDArray[np.float32]
+    rate_hz: int = 16_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoPart:
+    """Sampled frames: uint8 [count, height, width, 3], RGB, and their times in seconds."""
+
+    frames: NDArray[np.uint8]
+    times_s: Sequence[float]
+
+
+Part = TextPart | ImagePart | AudioPart | VideoPart
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model asks for; arguments is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. tool_calls: of an assistant's turn; tool_call_id: which call a tool's turn answers."""
+
+    role: ChatRole
+    parts: tuple[Part, ...] = ()
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call; parameters is a JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. temperature 0: always the likeliest. stop: texts that end the answer and are not shown."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    logprobs: bool = False
+    top_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to go on with.
+
+    json: "object" for any JSON object, a JSON Schema for that shape, None for text. tool_choice: "auto", "none",
+    "required", or the name of a tool. prompt: instead of messages, text to be completed as it is (/v1/completions).
+    """
+
+    messages: tuple[Message, ...] = ()
+    model: str = "auto"
+    sampling: Sampling = Sampling()
+    count: int = 1
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    named_tool: bool = False
+    parallel_tool_calls: bool = True
+    json: Literal["object"] | Mapping[str, Any] | None = None
+    prompt: str | None = None
+    echo: bool = False
+    reasoning_effort: str | None = None
+    model_fallback: bool = True
+    modality_routing: Literal["auto", "force_multimodal", "force_text"] = "auto"
+    npu_priority: Literal["high", "normal", "low"] = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """The natural logarithm of a chosen token's probability, and the likeliest others where the model tells."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDelta:
+    """A piece of one choice's answer: text, or reasoning, or a part of a tool call. Pieces are append-only."""
+
+    index: int = 0
+    text: str = ""
+    reasoning: str = ""
+    tool_index: int | None = None
+    tool_id: str | None = None
+    tool_name: str | None = None
+    tool_arguments: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatStarted:
+    """Comes first: which model answers, on which device, and why, when it is not the one that was asked for."""
+
+    model: str
+    device: str = "CPU"
+    state: str = ""
+    route: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFinished:
+    """Ends one choice. Token counts are of the whole request so far; cached_tokens came from the prefix cache."""
+
+    index: int
+    reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+ChatEvent = ChatStarted | ChatDelta | ChatFinished
