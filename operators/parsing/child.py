@@ -38,6 +38,8 @@ def main(argument: str) -> None:
     """Serve until the pipe closes. `argument`: JSON with target, memory_bytes, nice, options."""
     settings = orjson.loads(argument)
     faulthandler.enable()
+    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then kills us
+        signal.signal(polite, signal.SIG_IGN)
     _die_with_parent(settings["parent"])
     pipe = _take_pipe()
     threading.Thread(target=_exit_when_closed, args=(pipe.fileno(),), daemon=True).start()

@@ -105,6 +105,13 @@ async def test_a_process_killed_while_idle_is_replaced(pool):
     assert (await pool.run({"do": "echo"}))["pid"] != before["pid"]
 
 
+async def test_what_ends_the_server_lets_the_process_finish(pool):
+    before = await pool.run({"do": "echo"})
+    os.kill(before["pid"], signal.SIGINT)
+    os.kill(before["pid"], signal.SIGTERM)
+    assert (await pool.run({"do": "echo"}))["pid"] == before["pid"]
+
+
 async def test_too_much_memory_refuses_the_file_and_replaces_the_process(make_pool):
     pool = make_pool(memory_bytes=1 << 30)
     before = await pool.run({"do": "echo"})
