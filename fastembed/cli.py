@@ -288,12 +288,15 @@ def _guarded(command: Callable[[], Any]) -> int:
         return _complain(error, MISUSED if isinstance(error, ConfigError) else FAILED)
     except OSError as error:
         return _complain(error, FAILED)
+    except Exception as error:  # noqa: BLE001 - the outermost place: a defect of ours, told in a line
+        hint = "" if os.environ.get("FASTEMBED_DEBUG") else "; fastembed --debug shows where"
+        return _complain(error, FAILED, f"internal error: {type(error).__name__}: {error}{hint}")
     return 0
 
 
-def _complain(error: Exception, status: int) -> int:
+def _complain(error: Exception, status: int, text: str | None = None) -> int:
     if os.environ.get("FASTEMBED_DEBUG"):
         traceback.print_exception(error)
-    for line in str(error).splitlines() or [type(error).__name__]:
+    for line in (text or str(error)).splitlines() or [type(error).__name__]:
         typer.echo(f"fastembed: {line}", err=True)
     return status

@@ -15,6 +15,8 @@ from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
+from fastembed.watching import follow
+from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee
 from pipeline.engine import Engine
@@ -124,6 +126,7 @@ class Process:
         sock = sock or listen(self.settings.host, self.settings.port)
         self.server = Server(self._app(), life=self.life, drain=self.engine.stop, drain_s=self.settings.drain_s)
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
+        watching: asyncio.Task[None] | None = None
         try:
             starting = asyncio.create_task(self._start(), name="start")
             await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
@@ -132,15 +135,17 @@ class Process:
                 await asyncio.wait([starting])
             elif starting.exception() is None and not serving.done():
                 ready(address_of(sock))
+                watching = self._watch()
             else:
                 self.server.stop()
                 await serving
                 starting.result()
             await serving
         finally:
-            if not serving.done():
-                serving.cancel()
-                await asyncio.wait([serving])
+            for task in (serving, watching):
+                if task is not None and not task.done():
+                    task.cancel()
+                    await asyncio.wait([task])
             await self.engine.stop()
             await close_resources(self.resources)
             sock.close()
@@ -149,6 +154,11 @@ class Process:
         """Drain and end; called again, end at once. On the event loop's thread."""
         if self.server is not None:
             self.server.stop()
+
+    def _watch(self) -> asyncio.Task[None] | None:
+        if self._watched is None:
+            return None
+        return asyncio.create_task(follow(self._watched, self.running.reload), name="watch")
 
     async def _start(self) -> None:
         await self.engine.start(self.configuration)
@@ -165,18 +175,22 @@ class Process:
             version=distribution_version(),
         )
         parts = (health, models, documents, pipelines, system)
-        endpoints: list[BaseRoute] = [RealtimeRoute(self.resources.get(WebsocketRoutes))]
+        speech = self.resources.get(SpeechEngines)
+        endpoints: list[BaseRoute] = [RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check)]
         endpoints += [route for part in parts for route in part.routes(site)]
         return create_app(self.settings, routes=site.routes, life=self.life, stats=self.stats, endpoints=endpoints)
 
 
 def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:
-    """Run a process to its end on uvloop where there is one."""
+    """Run a process to its end."""
+    with new_runner() as runner:
+        runner.run(process.serve(sock, ready=ready))
+
+
+def new_runner() -> asyncio.Runner:
+    """Return a runner on uvloop where there is one."""
     try:
         import uvloop
     except ImportError:  # not on Windows
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(process.serve(sock, ready=ready))
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)

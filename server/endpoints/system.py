@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import Card, Models
+from inference.catalog import AUTO, Card, Models
 from inference.devices import Devices, family
 from server.endpoints.answers import json_answer
 from server.site import Site
@@ -53,7 +53,8 @@ def routes(site: Site) -> list[BaseRoute]:
 
 
 def _loaded(models: Models, card: Card) -> dict[str, Any]:
-    model = models.loaded(card.name)
+    found = (models.loaded(name) for name in (card.name, *card.aliases, *_auto(models, card)))
+    model = next((model for model in found if model is not None), None)
     return {
         "model_id": card.name,
         "device": card.device,
@@ -61,6 +62,11 @@ def _loaded(models: Models, card: Card) -> dict[str, Any]:
         "last_used": None,
         "requests_queued": model.waiting[0] if model else None,
     }
+
+
+def _auto(models: Models, card: Card) -> tuple[str, ...]:
+    """Return the name "auto" if it means this model."""
+    return (AUTO,) if card.task == "embedding" and models.place(AUTO, "embedding").name == card.name else ()
 
 
 def _devices(devices: Devices) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""A server in this process: `FastEmbedServer().start()` serves until it is interrupted.
+
+with FastEmbedServer(port=0) as server:      # in a thread of its own
+    client = FastEmbedClient(base_url=server.url)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from fastembed.assembly import chosen_file, read_configuration
+from fastembed.guards import check_installation
+from fastembed.runtime import Process, new_runner, run_process
+from server.serving import address_of, listen
+from server.settings import Settings
+
+_START_S: Final = 600.0
+"""How long loading models may take."""
+
+
+class FastEmbedServer:
+    """The built-in pipelines, or those of `config`, served on `host` and `port` (0: any free one).
+
+    api_key: one or several that clients must send. Raises ConfigError for a configuration that cannot run.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Path | str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        api_key: str | Sequence[str] = (),
+        insecure: bool = False,
+    ) -> None:
+        check_installation()
+        named = None if config is None else Path(config)
+        keys = (api_key,) if isinstance(api_key, str) else tuple(api_key)
+        self._settings = Settings(host=host, port=port, api_keys=keys, insecure=insecure, access_log=False)
+        self._source = chosen_file(named)
+        self._configuration = read_configuration(named)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: Process | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self.url = ""
+        """Where it listens, once it does."""
+
+    def start(self) -> None:
+        """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""
+        sock = listen(self._settings.host, self._settings.port)
+        self.url = address_of(sock)
+        print(f"FastEmbed starts at {self.url}", flush=True)  # noqa: T201 - what a person waits for
+        process = Process(self._settings, self._configuration, source=self._source)
+        run_process(process, ready=lambda address: print(f"FastEmbed is ready at {address}", flush=True), sock=sock)  # noqa: T201
+
+    def __enter__(self) -> Self:
+        """Serve in a thread; return when everything is warm."""
+        self._thread = threading.Thread(target=self._run, name="fastembed-server")
+        self._thread.start()
+        if not self._ready.wait(_START_S):
+            self.stop()
+            raise TimeoutError(f"the models were not loaded after {_START_S:g} s")
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let what runs end, then stop; returns when it has."""
+        if self._loop is not None and self._process is not None:
+            self._loop.call_soon_threadsafe(self._process.stop)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            sock = listen(self._settings.host, self._settings.port)
+            with new_runner() as runner:
+                self._loop = runner.get_loop()
+                self._process = Process(self._settings, self._configuration, source=self._source)
+                runner.run(self._process.serve(sock, ready=self._serves))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the server was started
+            self._error = error
+        finally:
+            self._loop = None
+            self._ready.set()
+
+    def _serves(self, address: str) -> None:
+        self.url = address
+        self._ready.set()

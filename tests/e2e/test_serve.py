@@ -1,0 +1,365 @@
+"""The real process, the official client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import openai
+import pytest
+
+from fastembed import FastEmbedClient
+from fastembed.client import ServerError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import Serving, fastembed, serving
+
+sys.path.pop(0)
+
+EMBEDDINGS = """
+version: 1
+pipelines:
+  embeddings:
+    source: {http: POST /v1/embeddings, queue: 64, overflow: reject}
+    operators: [{embed: {model: auto}}]
+    sink: reply
+"""
+SHOUT = """
+plugins: [./words.py]
+"""
+WORDS = '''
+from collections.abc import Iterator
+
+from pipeline.component import operator
+
+
+@operator
+def shout(value: dict) -> dict:
+    """Say it louder."""
+    return {"said": value["text"].upper()}
+
+@operator
+def spell(value: dict) -> Iterator[str]:
+    """Say each letter."""
+    yield from value["text"]
+'''
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "words.py").write_text(WORDS)
+    pipelines = EMBEDDINGS + (
+        "  shout: {source: {http: POST /shout}, operators: [shout], sink: reply}\n"
+        "  spell: {source: {http: POST /spell}, operators: [spell], sink: reply}\n"
+    )
+    (folder / "pipelines.yaml").write_text(SHOUT + pipelines)
+    with serving(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Serving) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0) as client:
+        yield client
+
+
+def test_serve_prints_a_line_a_pipeline_then_the_address(server: Serving) -> None:
+    assert server.lines == [
+        "embeddings      http POST /v1/embeddings -> reply  [all-MiniLM-L6-v2]  at most once, unordered",
+        "shout           http POST /shout -> reply  [no model]  at most once, unordered",
+        "spell           http POST /spell -> reply  [no model]  at most once, unordered",
+        f"FastEmbed is ready at {server.url}",
+    ]
+
+
+def test_the_openai_client_gets_the_same_vectors_as_floats_and_as_its_default_base64(client: openai.OpenAI) -> None:
+    texts = ["The cat sat.", "Un texte en français", "今日は"]
+    as_base64 = client.embeddings.create(model="all-MiniLM-L6-v2", input=texts)
+    as_floats = client.embeddings.create(model="all-MiniLM-L6-v2", input=texts, encoding_format="float")
+    first = np.array([entry.embedding for entry in as_base64.data])
+    second = np.array([entry.embedding for entry in as_floats.data])
+    assert first.shape == (3, 384)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(first, second, atol=0.02)
+    assert [entry.index for entry in as_base64.data] == [0, 1, 2]
+    assert as_base64.model == "all-MiniLM-L6-v2"
+    assert as_base64.usage.prompt_tokens == as_base64.usage.total_tokens > 3
+
+
+def test_the_openai_client_reads_every_precision_through_its_default_base64(client: openai.OpenAI) -> None:
+    exact = client.embeddings.create(model="auto", input="precision").data[0].embedding
+    for precision in ("float16", "int8"):
+        found = client.embeddings.create(model="auto", input="precision", extra_body={"precision": precision})
+        vector = np.array(found.data[0].embedding)
+        assert vector @ np.array(exact) / np.linalg.norm(vector) > 0.999
+
+
+def test_dimensions_keep_the_first_values_at_length_one(client: openai.OpenAI) -> None:
+    vector = np.array(client.embeddings.create(model="auto", input="short", dimensions=64).data[0].embedding)
+    assert vector.shape == (64,)
+    assert abs(np.linalg.norm(vector) - 1) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "message"),
+    [
+        ({"input": ""}, "input", "found an empty string"),
+        ({"input": []}, "input", "found an empty list"),
+        ({"input": ["a"] * 2049}, "input", "found 2049 entries, expected at most 2048"),
+        ({"input": ["a", 5]}, "input", "input[1]"),
+        ({"input": [10_000_000]}, "input", "10000000"),
+        ({"input": "word " * 5000}, "input", "expected at most 256"),
+        ({"input": "a", "dimensions": 0}, "dimensions", "found 0"),
+        ({"input": "a", "dimensions": 4096}, "dimensions", "4096"),
+        ({"input": "a", "encoding_format": "hex"}, "encoding_format", "'hex'"),
+    ],
+)
+def test_bad_input_is_a_bad_request_that_names_its_field(
+    client: openai.OpenAI, body: dict[str, object], param: str, message: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(**{"model": "auto", "encoding_format": "float", **body})
+    assert caught.value.param == param
+    assert caught.value.type == "invalid_request_error"
+    assert message in str(caught.value)
+    assert caught.value.request_id
+
+
+def test_an_unknown_model_is_not_found_and_names_those_there_are(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="all-MiniLM-L6-v2") as caught:
+        client.embeddings.create(model="all-MiniLM-L6", input="a")
+    assert caught.value.code == "model_not_found"
+
+
+def test_chat_is_not_found_until_a_pipeline_serves_it(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="POST /v1/chat/completions"):
+        client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "Hello"}])
+
+
+def test_models_are_listed_and_found_by_name_and_alias(client: openai.OpenAI) -> None:
+    (model,) = client.models.list().data
+    assert (model.id, model.object, model.owned_by) == ("all-MiniLM-L6-v2", "model", "sentence-transformers")
+    assert client.models.retrieve("sentence-transformers/all-MiniLM-L6-v2").id == model.id
+    assert model.model_extra is not None
+    assert model.model_extra["state"] == "ready"
+    assert model.model_extra["context_length"] == 256
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-9")
+
+
+def test_a_pipeline_of_plug_ins_answers_json(server: Serving) -> None:
+    response = httpx2.post(f"{server.url}/shout", json={"text": "hello"})
+    assert response.json() == {"said": "HELLO"}
+
+
+def test_what_a_plug_in_raises_stays_in_the_log(server: Serving) -> None:
+    response = httpx2.post(f"{server.url}/shout", json={"wrong": 1}, headers={"x-request-id": "find-me-7"})
+    assert response.status_code == 500
+    assert response.headers["x-request-id"] == "find-me-7"
+    assert response.json()["error"] == {
+        "message": "internal error; request id find-me-7",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+    assert "KeyError: 'text'" in server.errors()
+    assert "find-me-7" in server.errors()
+
+
+def test_several_results_are_a_list_or_a_stream(server: Serving) -> None:
+    assert httpx2.post(f"{server.url}/spell", json={"text": "abc"}).json() == ["a", "b", "c"]
+    streamed = httpx2.post(f"{server.url}/spell?stream=true", json={"text": "abc"})
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert streamed.text == 'data: "a"\n\ndata: "b"\n\ndata: "c"\n\ndata: [DONE]\n\n'
+
+
+def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
+    assert httpx2.get(f"{server.url}/readyz").json() == {"status": "ready", "waiting_for": []}
+    status = httpx2.get(f"{server.url}/v1/system/status").json()
+    assert status["npu"].keys() >= {"available", "total_memory", "used_memory", "free_memory", "utilization"}
+    assert status["loaded_models"][0]["model_id"] == "all-MiniLM-L6-v2"
+    assert {view["name"] for view in httpx2.get(f"{server.url}/v1/pipelines").json()["data"]} == {
+        "embeddings",
+        "shout",
+        "spell",
+    }
+    metrics = httpx2.get(f"{server.url}/metrics").text
+    assert 'fastembed_items_ended_total{outcome="delivered",pipeline="embeddings"}' in metrics
+    assert 'fastembed_http_requests_total{method="POST",route="/v1/embeddings",status="200"}' in metrics
+
+
+async def test_the_sdk_embeds_and_raises_the_servers_errors(server: Serving) -> None:
+    async with FastEmbedClient(server.url) as client:
+        result = await client.embeddings.create(input=["a", "b"], model="auto")
+        assert len(result.data[1].embedding) == 384
+        assert [model.id for model in await client.models.list()] == ["all-MiniLM-L6-v2"]
+        assert (await client.system.status()).phase == "serving"
+        with pytest.raises(ServerError, match=r"404: found POST /v1/multimodal/analyze") as caught:
+            await client.analyze(text="What is this?")
+        assert caught.value.code == "unknown_url"
+
+
+def test_keys_guard_everything_but_health(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text(EMBEDDINGS)
+    with serving(tmp_path, environ={"FASTEMBED_API_KEY": "sesame, second"}) as server:
+        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0) as client:
+            with pytest.raises(openai.AuthenticationError) as caught:
+                client.embeddings.create(model="auto", input="a")
+            assert caught.value.code == "invalid_api_key"
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="second", max_retries=0) as client:
+            assert client.embeddings.create(model="auto", input="a").data
+        assert server.terminate() == 0
+
+
+def test_an_open_address_without_a_key_is_refused(tmp_path: Path) -> None:
+    ended = fastembed(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("fastembed: found the address 0.0.0.0 and no API key, expected a key (--api-key")
+    assert ended.stdout == ""
+
+
+def test_a_bad_file_is_told_with_its_places(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text(EMBEDDINGS.replace("embed:", "embedd:").replace("queue", "que"))
+    ended = fastembed(tmp_path, "check")
+    assert ended.returncode == 2
+    assert "pipelines.yaml:5:" in ended.stderr
+    assert "pipelines.yaml:6:" in ended.stderr
+    assert "embed" in ended.stderr
+
+
+SLOW = """
+version: 1
+plugins: [./slow.py]
+pipelines:
+  slow: {source: {http: POST /slow, queue: 1, overflow: reject}, operators: [slow: {answer: old}], sink: reply}
+"""
+SLOW_PY = '''
+import asyncio
+
+from pipeline.component import operator
+
+
+@operator
+class Slow:
+    """Take a while.
+
+    Args:
+        answer: what to say.
+
+    """
+
+    workers = 1
+
+    def __init__(self, *, answer: str) -> None:
+        self._answer = answer
+
+    async def __call__(self, value: dict) -> str:
+        """Wait as long as asked."""
+        await asyncio.sleep(value["seconds"])
+        return self._answer
+'''
+
+
+def slow_folder(folder: Path) -> Path:
+    (folder / "pipelines.yaml").write_text(SLOW)
+    (folder / "slow.py").write_text(SLOW_PY)
+    return folder
+
+
+async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            running = asyncio.create_task(client.post("/slow", json={"seconds": 1.5}))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            while (refused := await client.post("/slow", json={"seconds": 0})).status_code == 200:
+                pass
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"]
+            assert (await client.get("/readyz")).status_code == 503
+            answered = await running
+        assert (answered.status_code, answered.json()) == (200, "old")
+        assert server.process.wait(20) == 0
+
+
+async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            running = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            server.process.send_signal(signal.SIGINT)
+            while (await client.get("/readyz")).status_code == 200:
+                pass
+            server.process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(server.process.wait, 10) == 130
+            with contextlib.suppress(httpx2.TransportError):
+                assert (await running).status_code == 503
+
+
+async def test_a_client_that_leaves_frees_its_place(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            leaving = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            leaving.cancel()
+            await asyncio.wait([leaving])
+            async with asyncio.timeout(5):
+                assert (await client.post("/slow", json={"seconds": 0})).json() == "old"
+            outcomes = (await client.get("/v1/pipelines")).json()["data"][0]["outcomes"]
+            assert outcomes == {"cancelled": 1, "delivered": 1}
+
+
+async def test_a_reload_under_load_fails_no_request(tmp_path: Path) -> None:
+    folder = slow_folder(tmp_path)
+    file = folder / "pipelines.yaml"
+    file.write_text(SLOW.replace("queue: 1", "queue: 64"))
+    with serving(folder) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            answers: list[tuple[int, str]] = []
+
+            async def load() -> None:
+                while ("new" not in {said for _, said in answers}) or len(answers) < 200:
+                    response = await client.post("/slow", json={"seconds": 0.002})
+                    answers.append((response.status_code, response.text.strip('"')))
+
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(load())
+                while len(answers) < 20:
+                    await asyncio.sleep(0)
+                file.write_text(file.read_text().replace("old", "new"))
+            assert {status for status, _ in answers} == {200}
+            assert {said for _, said in answers} == {"old", "new"}
+
+
+async def test_a_bad_file_changes_nothing_and_says_why(tmp_path: Path) -> None:
+    folder = slow_folder(tmp_path)
+    with serving(folder, "--no-watch") as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            (folder / "pipelines.yaml").write_text(SLOW.replace("answer", "answr"))
+            refused = await client.post("/v1/pipelines/reload")
+            assert refused.status_code == 422
+            assert "pipelines.yaml:5:" in refused.json()["error"]["message"]
+            assert (await client.post("/slow", json={"seconds": 0})).json() == "old"
+            (folder / "pipelines.yaml").write_text(SLOW.replace("old", "new"))
+            assert (await client.post("/v1/pipelines/reload")).json()["changed"] == ["slow"]
+            assert (await client.post("/slow", json={"seconds": 0})).json() == "new"
+
+
+def test_two_pipelines_on_one_route_are_refused(tmp_path: Path) -> None:
+    text = EMBEDDINGS + EMBEDDINGS.partition("pipelines:\n")[2].replace("embeddings:", "twins:", 1)
+    (tmp_path / "pipelines.yaml").write_text(text)
+    ended = fastembed(tmp_path, "check")
+    assert ended.returncode == 2
+    assert "found POST /v1/embeddings in twins and in embeddings, expected one pipeline a route" in ended.stderr
