@@ -100,7 +100,7 @@ def prepare_table(con: Connection, table: str, vector_length: int | None) -> Non
     )
     con.execute(
         f"""CREATE TABLE IF NOT EXISTS "{table}_terms" (
-            term UBIGINT NOT NULL, chunk_id BIGINT NOT NULL, occurrences USMALLINT NOT NULL,
+            term UINTEGER NOT NULL, chunk_id BIGINT NOT NULL, occurrences USMALLINT NOT NULL,
             length UINTEGER NOT NULL)"""
     )
     if vector_length is None:

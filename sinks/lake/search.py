@@ -74,7 +74,7 @@ def search(
     worded = dict(_matching(con, table, query, depth))
     fused: dict[int, float] = {}
     for ranking in (near, worded):
-        for rank, chunk_id in enumerate(ranking, start=1):
+        for chunk_id, rank in _ranks(ranking).items():
             fused[chunk_id] = fused.get(chunk_id, 0.0) + 1 / (RANK_CONSTANT + rank)
     best = sorted(fused, key=lambda chunk_id: (-fused[chunk_id], chunk_id))[:limit]
     rows = _load(con, table, best)
@@ -84,6 +84,16 @@ def search(
         for chunk_id in best
         if chunk_id in rows
     ]
+
+
+def _ranks(scores: dict[int, float]) -> dict[int, int]:
+    """Return the rank of each chunk, best first from 1; equal scores share the better rank."""
+    ranks: dict[int, int] = {}
+    rank, before = 0, None
+    for place, (chunk_id, score) in enumerate(scores.items(), start=1):
+        rank = rank if score == before else place
+        ranks[chunk_id], before = rank, score
+    return ranks
 
 
 def _nearest(

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from hashlib import blake2b
 from typing import Final
+from zlib import crc32
 
 MAX_TERM_CHARS: Final = 64
 
@@ -41,8 +41,12 @@ def words(text: str) -> list[str]:
 
 
 def term_key(word: str) -> int:
-    """Return the 64-bit key that stands for a term in the index (a collision needs billions of different terms)."""
-    return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+    """Return the 32-bit key that stands for a term in the index.
+
+    Half the bytes to read of a 64-bit one; among a million different words, 1 in 4300 shares its key with another, and
+    then the words weigh as one.
+    """
+    return crc32(word.encode("utf-8", "replace"))
 
 
 def _split(word: str, found: list[str]) -> None:

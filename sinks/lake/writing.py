@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -226,27 +227,19 @@ def _insert_chunks(
 
 def _insert_terms(con: Connection, table: str, ids: Sequence[int], counted: Sequence[Sequence[str]]) -> None:
     """Add chunks, by id and words, to the inverted index: one row a chunk and different word."""
-    keys: dict[str, int] = {}
-    terms: list[int] = []
-    owners: list[int] = []
-    counts: list[int] = []
-    lengths: list[int] = []
-    for chunk_id, found in zip(ids, counted, strict=True):
-        occurrences = Counter(found)
-        for word in occurrences:
-            if word not in keys:
-                keys[word] = term_key(word)
-            terms.append(keys[word])
-        owners.extend([chunk_id] * len(occurrences))
-        counts.extend(occurrences.values())
-        lengths.extend([len(found)] * len(occurrences))
-    if not terms:
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    found = np.fromiter((numbers[word] for words_ in counted for word in words_), np.int64)
+    if not found.size:
         return
+    lengths = np.fromiter(map(len, counted), np.uint32, len(counted))
+    places = np.repeat(np.arange(len(counted)), lengths)
+    pairs, occurrences = np.unique(places * len(numbers) + found, return_counts=True)
+    place, number = np.divmod(pairs, len(numbers))
     columns = {
-        "term": np.array(terms, dtype=np.uint64),
-        "chunk_id": np.array(owners, dtype=np.int64),
-        "occurrences": np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16),
-        "length": np.array(lengths, dtype=np.uint32),
+        "term": np.fromiter(map(term_key, numbers), np.uint32, len(numbers))[number],
+        "chunk_id": np.array(ids, dtype=np.int64)[place],
+        "occurrences": np.minimum(occurrences, np.iinfo(np.uint16).max).astype(np.uint16),
+        "length": lengths[place],
     }
     con.register("staged_terms", columns)
     con.execute(f'INSERT INTO "{table}_terms" SELECT * FROM staged_terms')  # noqa: S608 - a checked name

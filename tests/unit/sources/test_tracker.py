@@ -1,0 +1,240 @@
+"""Single decisions; `tests/property/test_folder_tracker.py` has the sequences."""
+
+from pipeline.ledger import Entry, EntryState
+from sources.watching.files import (
+    Action,
+    Cancel,
+    Complain,
+    Emission,
+    Forget,
+    Record,
+    Rename,
+    Stamp,
+    State,
+    Stow,
+)
+from sources.watching.tracker import Tracker
+
+ONE, TWO, OTHER = Stamp(1, 10, 1), Stamp(2, 20, 1), Stamp(1, 30, 2)
+
+
+def entry(
+    name: str = "a", sha256: str = "s1", state: EntryState = "done", stamp: Stamp = ONE, detail: str = ""
+) -> Entry:
+    return Entry(name, sha256, "d", state, stamp.size_bytes, stamp.mtime_ns, detail)
+
+
+def tracker(*entries: Entry, keep_deleted: bool = False, stow: bool = False) -> Tracker:
+    made = Tracker(definition="d", settle_s=2.0, keep_deleted=keep_deleted, stow=stow)
+    made.restore(entries)
+    return made
+
+
+def scan(tracker: Tracker, files: dict[str, Stamp], now: float, unreadable: tuple[str, ...] = ()) -> list[Action]:
+    tracker.begin_scan(now)
+    for name, stamp in files.items():
+        tracker.seen(name, stamp, 0.0, now)
+    tracker.end_scan(now, unreadable)
+    return actions(tracker)
+
+
+def actions(tracker: Tracker) -> list[Action]:
+    taken = list(tracker.actions)
+    tracker.actions.clear()
+    return taken
+
+
+def fly(tracker: Tracker, name: str, stamp: Stamp, sha256: str, now: float) -> Emission | None:
+    tracker.seen(name, stamp, 99.0, now)
+    tracker.advance(now)
+    tracker.hashed(name, stamp, sha256)
+    return tracker.next_ready()
+
+
+def test_a_file_is_hashed_once_it_has_been_quiet_for_settle() -> None:
+    t = tracker()
+    t.seen("a", ONE, 0.0, 10.0)
+    t.advance(11.9)
+    assert (t.next_to_hash(), t.next_due()) == (None, 12.0)
+    t.seen("a", TWO, 0.0, 11.95)  # still being written
+    t.advance(12.0)
+    assert t.next_to_hash() is None
+    t.advance(13.95)
+    assert t.next_to_hash() == ("a", TWO)
+    t.hashed("a", ONE, "stale")
+    assert t.next_ready() is None
+    t.hashed("a", TWO, "s2")
+    assert t.next_ready() == Emission("a", "s2", TWO)
+    assert t.next_ready() is None
+
+
+def test_what_the_file_system_calls_quiet_need_not_wait_again() -> None:
+    t = tracker()
+    t.seen("a", ONE, 3600.0, 10.0)
+    t.advance(10.0)
+    assert t.next_to_hash() == ("a", ONE)
+
+
+def test_a_clock_that_runs_behind_makes_nothing_quiet_sooner() -> None:
+    t = tracker()
+    t.seen("a", ONE, -5.0, 10.0)
+    assert t.next_due() == 12.0
+
+
+def test_a_file_as_the_ledger_has_it_is_not_even_read() -> None:
+    t = tracker(entry())
+    assert scan(t, {"a": ONE}, 0.0) == []
+    assert (t.files["a"].state, t.active) == (State.DONE, 0)
+
+
+def test_a_touched_file_is_read_and_only_its_time_recorded() -> None:
+    t = tracker(entry())
+    later = Stamp(1, 99, 1)
+    assert fly(t, "a", later, "s1", 0.0) is None
+    assert actions(t) == [Record(entry(stamp=later))]
+
+
+def test_a_duplicate_is_recorded_with_the_name_that_has_the_rows() -> None:
+    t = tracker(entry())
+    scan(t, {"a": ONE}, 0.0)
+    assert fly(t, "b", OTHER, "s1", 1.0) is None
+    assert actions(t) == [Record(entry("b", "s1", "duplicate", OTHER, "a"))]
+
+
+def test_a_copy_of_a_file_in_flight_waits_for_its_end() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    assert fly(t, "b", OTHER, "s1", 0.0) is None
+    assert actions(t) == []
+    t.settled("a", "delivered", 1.0)
+    assert actions(t) == [Record(entry("b", "s1", "duplicate", OTHER, "a"))]
+
+
+def test_a_copy_of_a_file_that_fails_is_tried_itself() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    assert fly(t, "b", OTHER, "s1", 0.0) is None
+    t.settled("a", "failed", 1.0, "why")
+    assert actions(t) == [Record(entry("a", "s1", "failed", ONE, "why"))]
+    assert t.next_ready() == Emission("b", "s1", OTHER)
+
+
+def test_a_renamed_file_keeps_its_rows() -> None:
+    t = tracker(entry())
+    scan(t, {"a": ONE}, 0.0)
+    t.gone("a", 1.0)
+    assert fly(t, "b", ONE, "s1", 1.0) is None
+    assert actions(t) == [Rename("a", "b")]
+
+
+def test_a_deleted_file_is_forgotten_after_settle_and_a_scan() -> None:
+    t = tracker(entry())
+    scan(t, {"a": ONE}, 0.0)
+    t.gone("a", 1.0)
+    t.advance(10.0)
+    assert (actions(t), t.wants_scan) == ([], True)
+    assert scan(t, {}, 10.0) == []
+    t.advance(12.0)
+    assert actions(t) == [Forget("a")]
+
+
+def test_a_deleted_file_is_not_forgotten_while_a_file_of_its_size_is_unread() -> None:
+    t = tracker(entry())
+    scan(t, {"a": ONE}, 0.0)
+    t.gone("a", 1.0)
+    scan(t, {"b": OTHER}, 2.0)
+    t.advance(5.0)
+    assert actions(t) == []
+    t.hashed("b", OTHER, "s1")
+    assert actions(t) == [Rename("a", "b"), Record(entry("b", stamp=OTHER))]
+
+
+def test_a_duplicate_takes_over_when_the_first_goes() -> None:
+    t = tracker(entry(), entry("b", "s1", "duplicate", OTHER, "a"), entry("c", "s1", "duplicate", OTHER, "a"))
+    scan(t, {"a": ONE, "b": OTHER, "c": OTHER}, 0.0)
+    t.gone("a", 1.0)
+    assert actions(t) == [Rename("a", "b"), Record(entry("b", stamp=OTHER))]
+    assert (t.files["b"].state, t.files["c"].state) == (State.DONE, State.COPY)
+
+
+def test_a_duplicate_takes_over_before_the_first_changes() -> None:
+    t = tracker(entry(), entry("b", "s1", "duplicate", OTHER, "a"))
+    scan(t, {"a": ONE, "b": OTHER}, 0.0)
+    assert fly(t, "a", TWO, "s2", 1.0) == Emission("a", "s2", TWO)
+    assert actions(t) == [Rename("a", "b"), Record(entry("b", stamp=OTHER))]
+
+
+def test_a_file_that_changes_in_flight_is_cancelled_and_comes_again() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    assert fly(t, "a", TWO, "s2", 1.0) is None  # one item a name
+    assert actions(t) == [Cancel("a")]
+    t.settled("a", "cancelled", 2.0)
+    assert t.next_ready() == Emission("a", "s2", TWO)
+
+
+def test_a_cancelled_item_of_an_unchanged_file_comes_again_unless_the_source_stops() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "cancelled", 1.0)
+    t.advance(3.0)
+    assert t.next_to_hash() == ("a", ONE)
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "cancelled", 1.0, retry=False)
+    assert t.active == 0
+
+
+def test_what_is_below_an_unreadable_folder_is_not_gone() -> None:
+    t = tracker(entry("x/a"), entry("y", "s2"))
+    scan(t, {}, 0.0, unreadable=("x",))
+    assert t.files["x/a"].state is State.UNSEEN
+    assert t.files["y"].state is State.MISSING
+
+
+def test_an_unreadable_file_is_complained_about_once_and_tried_after_each_scan() -> None:
+    t = tracker()
+    complaints = []
+    for now in (0.0, 10.0, 20.0):
+        scan(t, {"a": ONE}, now)
+        t.advance(now + 2.0)
+        assert t.next_to_hash() == ("a", ONE)
+        t.unreadable("a", "permission denied")
+        complaints += actions(t)
+    assert complaints == [Complain("a", "permission denied")]
+    assert t.active == 0
+
+
+def test_a_failed_file_is_not_tried_again_by_a_restart_but_by_a_change() -> None:
+    t = tracker(entry(state="failed"))
+    scan(t, {"a": ONE}, 0.0)
+    assert (t.files["a"].state, t.active) == (State.FAILED, 0)
+    assert fly(t, "a", TWO, "s1", 1.0)
+
+
+def test_what_is_marked_outdated_is_emitted_again() -> None:
+    t = tracker(entry(state="outdated"))
+    scan(t, {"a": ONE}, 0.0)
+    assert fly(t, "a", ONE, "s1", 5.0) == Emission("a", "s1", ONE)
+
+
+def test_finished_files_are_stowed_and_their_leaving_is_no_deletion() -> None:
+    t = tracker(stow=True)
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "delivered", 1.0)
+    assert actions(t) == [Stow(entry())]
+    t.gone("a", 2.0)
+    scan(t, {}, 3.0)
+    t.advance(99.0)
+    assert (actions(t), t.active) == ([], 0)
+    assert fly(t, "b", OTHER, "s1", 100.0) is None
+    copy = entry("b", "s1", "duplicate", OTHER, "a")
+    assert actions(t) == [Record(copy), Stow(copy)]
+
+
+def test_files_of_another_definition_are_counted_not_emitted() -> None:
+    old = Entry("a", "s1", "before", "done", *ONE[:2])
+    t = tracker(old, entry("b", "s2"))
+    assert t.other_definitions == 1
+    assert scan(t, {"a": ONE, "b": ONE}, 0.0) == []
+    assert t.active == 0
