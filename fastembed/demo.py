@@ -149,8 +149,9 @@ def show_papers(console: Console, server: DemoServer) -> None:
 
 def found_where(hit: dict[str, Any]) -> str:
     """Return a search result's document, pages, innermost heading and scores in a line."""
-    pages = "-".join(str(page) for page in sorted(set(hit["pages"] or ())))
-    places = [hit["document"], f"page {pages}" if pages else "", hit["headings"][-1] if hit["headings"] else ""]
+    pages = sorted(set(hit["pages"] or ()))
+    page = f"page{'s' * (len(pages) > 1)} {'-'.join(map(str, pages))}" if pages else ""
+    places = [hit["document"], page, hit["headings"][-1] if hit["headings"] else ""]
     cosine = "" if hit["similarity"] is None else f", cosine {hit['similarity']:.2f}"
     return f"{', '.join(place for place in places if place)} (score {hit['score']:.4f}{cosine})"
 
