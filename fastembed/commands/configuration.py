@@ -25,7 +25,7 @@ from pipeline.trial import TrialResult, run_trial
 
 
 def check(config: Path | None) -> int:
-    """Print every problem, one a line with its place; without any, what each pipeline promises. 2 if any is an error."""
+    """Print every problem, one a line with its place; without any, each pipeline's promise. 2 if one is an error."""
     report = lint_configuration(config)
     for line in (*report.errors, *(f"{warning} (warning)" for warning in report.warnings)):
         typer.echo(line, err=True)

@@ -220,7 +220,7 @@ def test_keys_guard_everything_but_health(tmp_path: Path) -> None:
 
 
 def test_an_open_address_without_a_key_is_refused(tmp_path: Path) -> None:
-    ended = fastembed(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
+    ended = fastembed(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104
     assert ended.returncode == 2
     assert ended.stderr.startswith("fastembed: found the address 0.0.0.0 and no API key, expected a key (--api-key")
     assert ended.stdout == ""
@@ -336,7 +336,7 @@ async def test_a_reload_under_load_fails_no_request(tmp_path: Path) -> None:
             async with asyncio.timeout(60), asyncio.TaskGroup() as group:
                 for _ in range(8):
                     group.create_task(load())
-                while len(answers) < 20:
+                while len(answers) < 20:  # noqa: ASYNC110 - the answers are the event
                     await asyncio.sleep(0)
                 file.write_text(file.read_text().replace("old", "new"))
             assert {status for status, _ in answers} == {200}
