@@ -59,9 +59,17 @@ def find_contents(pages: Sequence[PageRows]) -> Contents:
             found = _bare_titles(page, announced[0])
         open_list = bool(found)
         rows.update((page.page.number, i) for i in found)
-        if main:
-            entries += _entries(page, found)
+        own = _entries(page, found) if main else []
+        if _ascends(own):  # the page numbers of an index go up and down
+            entries += own
     return Contents(frozenset(rows), tuple(entries))
+
+
+def _ascends(entries: Sequence[Entry]) -> bool:
+    """Whether the page numbers go up, as in a table of contents."""
+    numbers = [int(e.page) for e in entries if e.page.isdigit()]
+    steps = list(zip(numbers, numbers[1:], strict=False))
+    return sum(a <= b for a, b in steps) >= 0.85 * len(steps)
 
 
 def _match(row: Row) -> tuple[str, str, bool] | None:

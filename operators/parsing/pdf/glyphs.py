@@ -196,7 +196,8 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
         draft = None
         last = drafts[-1][0] if drafts and not drafts[-1][1] else None
         if last is not None and directions[last.run] == directions[run] and _beside(last, box, runs[run].style.size):
-            last.chars.append((" " if spaced else "") + char)
+            reach = Box(last.l, last.t, last.r, last.b).grown(SPACE_EM * runs[run].style.size)
+            last.chars.append((" " if spaced or not reach.touches(box) else "") + char)
             last.l, last.t, last.r, last.b = (
                 min(last.l, box.l), min(last.t, box.t), max(last.r, box.r), max(last.b, box.b),
             )

@@ -42,20 +42,30 @@ def find_headings(
     body = body_of(runs)
     candidates = heading_runs(runs, body)
     title = _title(pages, runs, body)
+    rows_of = {page.page.number: page.rows for page in pages}
     named = _from_outline(bookmarks, pages, contents, body)
     if named is None:
         named = _from_contents(contents, pages, candidates)
     if named is not None:
         found = dict(named)
         _add_alike(found, named, candidates, runs, pages)
+        if not bookmarks:
+            _add_deeper(found, candidates, body)
     else:
         found = _from_type(_after_front(candidates, runs, pages, title, body), body)
+    for place in [p for p in found if is_contents_heading(rows_of[p[0]][p[1]].text) and not _is_named(p, named, bookmarks)]:
+        del found[place]
     if title is not None:
         place, rows = title
         if place not in found or found[place].level == 1:
             found[place] = Heading(max(rows, found[place].rows if place in found else 0), 0)
     _without_overlaps(found)
     return found
+
+
+def _is_named(place: Place, named: dict[Place, Heading] | None, bookmarks: Sequence[Bookmark]) -> bool:
+    """Whether the outline itself lists the place."""
+    return bool(bookmarks) and named is not None and place in named
 
 
 # --- the outline and the printed contents -----------------------------------------------------------------------------
@@ -105,11 +115,15 @@ def _sequences(page: PageRows, contents: Contents) -> Iterator[tuple[str, _Spot]
         if not first or (number, start) in contents.rows:
             continue
         text = ""
+        bare = folded(split_number(page.rows[start].text)[1])
+        cut = len(first) - len(bare) if first.endswith(bare) else 0
         for count in range(1, _MAX_ROWS + 1):
             if start + count > len(texts) or not texts[start + count - 1]:
                 break
             text += texts[start + count - 1]
             yield text, _Spot(number, start, count)
+            if cut and len(text) > cut:
+                yield text[cut:], _Spot(number, start, count)
 
 
 def _from_outline(
@@ -220,19 +234,35 @@ def _add_alike(
     """Add the runs set exactly like headings that the outline or the contents name, if that look is used for nothing else."""
     rows = {page.page.number: page.rows for page in pages}
     levels: defaultdict[Look, Counter[int]] = defaultdict(Counter)
+    numbered: Counter[Look] = Counter()
     for (page, row), heading in named.items():
         line = rows[page][row].line
         if line is not None:
             levels[look_of(line)][heading.level] += 1
+            numbered[look_of(line)] += depth_of(line.text) > 0
     uses = Counter(run.look for run in runs)
     covered = {(page, row + k) for (page, row), h in named.items() for k in range(h.rows)}
     for run in candidates:
         votes = levels.get(run.look)
         if votes is None or sum(votes.values()) < max(2, 0.6 * uses[run.look]) or is_label(run.text):
             continue
+        count = sum(votes.values())
+        if count >= 4 and numbered[run.look] >= 0.85 * count and not depth_of(run.text):  # noqa: PLR2004
+            continue  # sections of this look have numbers, so this is a caption or a name set like them
         if any((run.page, row) in covered for row in range(run.start, run.end)):
             continue
         found[run.page, run.start] = Heading(len(run.rows), votes.most_common(1)[0][0])
+
+
+def _add_deeper(found: dict[Place, Heading], candidates: Sequence[Run], body: Body) -> None:
+    """Add the numbered headings of deeper levels than the printed contents list."""
+    deepest = max(h.level for h in found.values())
+    covered = {(page, row + k) for (page, row), h in found.items() for k in range(h.rows)}
+    for run in candidates:
+        depth = depth_of(run.text)
+        strong = run.look[1] or run.size > body.size
+        if depth > max(1, deepest - 1) and strong and not any((run.page, r) in covered for r in range(run.start, run.end)):
+            found[run.page, run.start] = Heading(len(run.rows), depth)
 
 
 # --- type alone -------------------------------------------------------------------------------------------------------

@@ -99,9 +99,11 @@ class Line:
 def joined(words: Sequence[Word]) -> str:
     """Return the words as text, with a space where the file writes one or where the gap is one."""
     parts = [words[0].text]
-    for before, word in zip(words, words[1:], strict=False):
+    for i, (before, word) in enumerate(zip(words, words[1:], strict=False)):
         gap = word.box.l - before.box.r
-        if word.spaced or gap > SPACE_EM * min(before.style.size, word.style.size):
+        # A raised mark that starts a line is a footnote's number, not part of its first word.
+        mark = i == 0 and before.style.size < _SCRIPT_SIZE * word.style.size and before.baseline < word.baseline - 0.5
+        if word.spaced or mark or gap > SPACE_EM * min(before.style.size, word.style.size):
             parts.append(" ")
         parts.append(word.text)
     return "".join(parts)
