@@ -117,7 +117,7 @@ class Folder:
         self._stirred, self._hashable, self._changed, self._awake = (asyncio.Event() for _ in range(4))
         entries = await self._books.entries()
         await asyncio.to_thread(self._tracker.restore, entries)
-        if others := self._tracker.other_definitions:
+        if others := sum(entry.state == "done" and entry.definition != context.definition for entry in entries):
             _log.info(
                 "%s: %d files were processed by another definition of this pipeline; `fastembed reprocess %s` "
                 "processes them again",

@@ -25,6 +25,7 @@ from pipeline.reply import Reply
 from pipeline.units import Size
 
 _RETRY_S: Final = 5.0
+_HELD: Final = 1  # items that a step may keep open until the next one comes, to flush from at the end
 
 
 class WebsocketRoutes:
@@ -72,6 +73,7 @@ class Session:
         self._trace = trace
         self._live: set[Item[Any]] = set()
         self._pending_bytes = 0
+        self._sized = 0
         self._room = asyncio.Event()
         self._room.set()
         self._ending = False
@@ -82,7 +84,7 @@ class Session:
         What the queue refuses is answered through the session's reply. Unavailable: the pipeline is stopping.
         """
         size = len(value) if isinstance(value, AudioBytes) else 0
-        while size and self._pending_bytes and self._pending_bytes + size > self._websocket.pending_bytes:
+        while size and self._sized > _HELD and self._pending_bytes + size > self._websocket.pending_bytes:
             self._room.clear()
             await self._room.wait()
         if self._ending:
@@ -91,6 +93,7 @@ class Session:
         item.on_settled = partial(self._settled, item, size)
         self._live.add(item)
         self._pending_bytes += size
+        self._sized += size > 0
         try:
             await self._channel.put(item)
         except Overloaded:
@@ -129,6 +132,7 @@ class Session:
     def _settled(self, item: Item[Any], size: int, outcome: Outcome, error: BaseException | None) -> None:
         self._live.discard(item)
         self._pending_bytes -= size
+        self._sized -= size > 0
         self._room.set()
         dropped = outcome is Outcome.REJECTED and isinstance(error, Overloaded)
         if dropped and not isinstance(item.value, AudioBytes | AudioFrame) and not self._ending:
@@ -163,7 +167,7 @@ class Websocket:
     order: Literal["key"] = "key"
     """Sessions do not wait for each other; within one, everything stays in order."""
 
-    def __init__(self, path: str = "/v1/realtime", *, sessions: int = 64, pending: Size = 4 * 2**20) -> None:
+    def __init__(self, path: str = "/v1/realtime", *, sessions: int = 64, pending: Size = 256 * 2**10) -> None:
         if not path.startswith("/"):
             raise ValueError(f"found path {path!r}, expected one that starts with /, such as /v1/realtime")
         if sessions < 1:

@@ -22,9 +22,10 @@ cancelled and the new content waits for the item's end.
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from pipeline.ledger import Entry, EntryState
 from sources.watching.files import (
@@ -32,7 +33,6 @@ from sources.watching.files import (
     FIRM,
     HOLDING,
     SETTLED,
-    UNDECIDED,
     Action,
     Cancel,
     Complain,
@@ -46,8 +46,10 @@ from sources.watching.files import (
     Stow,
     Tracked,
 )
+from sources.watching.shelf import Shelf
 
-_ENDS: dict[End, EntryState] = {"delivered": "done", "filtered": "skipped", "failed": "failed"}
+MAX_DUE: Final = 1000
+_ENDS: Final[dict[End, EntryState]] = {"delivered": "done", "filtered": "skipped", "failed": "failed"}
 
 
 class Tracker:
@@ -59,21 +61,18 @@ class Tracker:
 
     def __init__(self, *, definition: str, settle_s: float, keep_deleted: bool = False, stow: bool = False) -> None:
         """Start with an empty folder and an empty ledger."""
-        self.files: dict[str, Tracked] = {}
+        self._shelf = Shelf()
+        self.files = self._shelf.files
+        self.counts = self._shelf.counts
         self.actions: deque[Action] = deque()
         self.wants_scan = False
         self._definition = definition
         self._settle_s = settle_s
         self._keep = keep_deleted or stow
         self._stow = stow
-        self._owners: dict[str, str] = {}
-        self._copies: dict[str, set[str]] = {}
         self._due: list[tuple[float, str]] = []
         self._to_hash: deque[tuple[str, Stamp]] = deque()
         self._ready: deque[tuple[str, str]] = deque()
-        self._undecided: Counter[int] = Counter()  # by size
-        self._unresolved: set[str] = set()
-        self.counts: Counter[State] = Counter()
         self._scan = 0
         self._scan_began = self._scan_ended = float("-inf")
 
@@ -83,14 +82,6 @@ class Tracker:
     def active(self) -> int:
         """How many files still want something to happen."""
         return sum(self.counts[state] for state in ACTIVE)
-
-    @property
-    def other_definitions(self) -> int:
-        """How many finished files were made under another definition of the pipeline."""
-        return sum(
-            tracked.entry is not None and tracked.entry.state == "done" and tracked.entry.definition != self._definition
-            for tracked in self.files.values()
-        )
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do, None if nothing waits for time to pass."""
@@ -111,7 +102,7 @@ class Tracker:
             name, sha256 = self._ready.popleft()
             tracked = self.files.get(name)
             if tracked is not None and tracked.state is State.READY and tracked.sha256 == sha256:
-                self._enter(tracked, State.FLYING)
+                self._shelf.enter(tracked, State.FLYING)
                 tracked.flying = Emission(name, sha256, tracked.stamp)
                 return tracked.flying
         return None
@@ -125,11 +116,11 @@ class Tracker:
             if moved and entry.state in ("failed", "duplicate"):
                 continue
             stamp = Stamp(entry.size_bytes, entry.mtime_ns, 0)
-            tracked = self._add(entry.name, stamp, entry)
+            tracked = self._shelf.add(entry.name, stamp, entry)
             if entry.state in HOLDING:
-                self._owners.setdefault(entry.sha256, entry.name)
-            self._enter(tracked, State.AWAY if moved else State.UNSEEN)
-        self._unresolved.clear()
+                self._shelf.owners.setdefault(entry.sha256, entry.name)
+            self._shelf.enter(tracked, State.AWAY if moved else State.UNSEEN)
+        self._shelf.unresolved.clear()
 
     def mark_outdated(self, entries: Iterable[Entry], now: float) -> None:
         """Process again what somebody marked in the ledger since it was read."""
@@ -138,7 +129,7 @@ class Tracker:
             if tracked is None or tracked.entry is None or tracked.entry.state == "outdated":
                 continue
             if tracked.state in (State.DONE, State.SKIPPED, State.FAILED, State.AWAY):
-                self._know(tracked, entry)
+                self._shelf.know(tracked, entry)
                 if tracked.state is not State.AWAY:
                     self._consider(tracked, now - self._settle_s)
         self._resolve()
@@ -148,15 +139,15 @@ class Tracker:
         tracked = self.files.get(name)
         since = now - max(0.0, quiet_s)
         if tracked is None:
-            tracked = self._add(name, stamp)
+            tracked = self._shelf.add(name, stamp)
             self._consider(tracked, since)
         elif tracked.state in (State.UNSEEN, State.MISSING, State.AWAY):
             self._reappear(tracked, stamp, since)
         elif stamp != tracked.stamp:
             if tracked.state is State.FLYING:
                 self.actions.append(Cancel(name))
-            self._touch(tracked)
-            self._enter(tracked, State.UNSEEN)  # before its size changes
+            self._shelf.touch(tracked)
+            self._shelf.enter(tracked, State.UNSEEN)  # before its size changes
             tracked.stamp = stamp
             self._consider(tracked, since)
         tracked.scan = self._scan
@@ -167,12 +158,12 @@ class Tracker:
         tracked = self.files.get(name)
         if tracked is None or tracked.state in (State.MISSING, State.AWAY):
             return
-        self._touch(tracked)
+        self._shelf.touch(tracked)
         if tracked.flying is not None:
             if tracked.state is State.FLYING:
                 self.actions.append(Cancel(name))
             tracked.since, tracked.sha256 = now, None
-            self._enter(tracked, State.MISSING)
+            self._shelf.enter(tracked, State.MISSING)
         else:
             self._vanish(tracked, now)
         self._resolve()
@@ -202,14 +193,16 @@ class Tracker:
         self._resolve()
 
     def advance(self, now: float) -> None:
-        """Let time pass: quiet files are hashed, files that stay away are forgotten."""
-        while self._due and self._due[0][0] <= now:
+        """Let time pass: quiet files are hashed, files that stay away are forgotten. Many take several calls."""
+        for _ in range(MAX_DUE):
+            if not self._due or self._due[0][0] > now:
+                break
             _, name = heapq.heappop(self._due)
             tracked = self.files.get(name)
             if tracked is None or tracked.since + self._settle_s > now:
                 continue
             if tracked.state is State.CANDIDATE:
-                self._enter(tracked, State.HASHING)
+                self._shelf.enter(tracked, State.HASHING)
                 self._to_hash.append((name, tracked.stamp))
             elif tracked.state is State.MISSING and tracked.flying is None:
                 self._give_up(tracked, now)
@@ -219,7 +212,7 @@ class Tracker:
         """Learn the content of a file that had this stamp before and after it was read."""
         tracked = self.files.get(name)
         if tracked is not None and tracked.state is State.HASHING and tracked.stamp == stamp:
-            self._touch(tracked)
+            self._shelf.touch(tracked)
             tracked.sha256, tracked.complaint = sha256, None
             self._place(tracked)
             self._resolve()
@@ -229,7 +222,7 @@ class Tracker:
         tracked = self.files.get(name)
         if tracked is None or tracked.state is not State.HASHING:
             return
-        self._enter(tracked, State.UNREADABLE)
+        self._shelf.enter(tracked, State.UNREADABLE)
         if tracked.complaint != reason:
             tracked.complaint = reason
             self.actions.append(Complain(name, reason))
@@ -240,15 +233,15 @@ class Tracker:
         tracked = self.files.get(name)
         if tracked is None or tracked.flying is None:
             return
-        self._touch(tracked)
+        self._shelf.touch(tracked)
         flown, tracked.flying = tracked.flying, None
         unchanged = tracked.state is State.FLYING
         if end in ("delivered", "filtered") or (end == "failed" and unchanged):
             state = _ENDS[end]
             entry = self._entry(name, flown.sha256, flown.stamp, state, detail)
-            self._know(tracked, entry)
+            self._shelf.know(tracked, entry)
             if state in HOLDING:
-                self._owners[flown.sha256] = name
+                self._shelf.owners[flown.sha256] = name
             if end != "delivered":
                 self.actions.append(Record(entry))
             if unchanged:
@@ -256,88 +249,80 @@ class Tracker:
         elif unchanged and retry:
             self._consider(tracked, now)
         elif unchanged:
-            self._enter(tracked, State.UNSEEN)
+            self._shelf.enter(tracked, State.UNSEEN)
         if tracked.state is State.MISSING:
             self._vanish(tracked, now)
         elif tracked.state is State.WAITING:
             self._place(tracked)
         self._resolve()
 
-    # Decisions
-
     def _reappear(self, tracked: Tracked, stamp: Stamp, since: float) -> None:
         """Compare a name that the ledger knows with what is on disk: as it was left, or another content."""
-        entry, was_away = tracked.entry, tracked.state is State.AWAY
+        as_left = self._shelf.as_left(tracked, stamp)
         tracked.stamp = stamp
-        if (
-            entry is None
-            or was_away
-            or tracked.flying is not None
-            or entry.state == "outdated"
-            or stamp[:2] != (entry.size_bytes, entry.mtime_ns)
-            or (entry.state == "done" and self._owners.get(entry.sha256) != tracked.name)
-        ):
+        if tracked.entry is not None and as_left:
+            tracked.sha256 = tracked.entry.sha256
+            self._finish(tracked, SETTLED[tracked.entry.state])
+        else:
             self._consider(tracked, since)
-            return
-        tracked.sha256 = entry.sha256
-        self._finish(tracked, SETTLED[entry.state])
 
     def _consider(self, tracked: Tracked, since: float) -> None:
         """Wait until the file is quiet, then find out what it holds."""
-        self._touch(tracked)
+        self._shelf.touch(tracked)
         tracked.since, tracked.sha256 = since, None
-        self._enter(tracked, State.CANDIDATE)
+        self._shelf.enter(tracked, State.CANDIDATE)
         heapq.heappush(self._due, (since + self._settle_s, tracked.name))
 
     def _place(self, tracked: Tracked) -> None:
         """Decide what a file is whose content is known."""
         sha256, name = tracked.sha256, tracked.name
         if sha256 is None or tracked.flying is not None:
-            self._enter(tracked, State.WAITING)
+            self._shelf.enter(tracked, State.WAITING)
             return
-        if tracked.entry is not None and self._owners.get(tracked.entry.sha256) == name:
+        if tracked.entry is not None and self._shelf.owners.get(tracked.entry.sha256) == name:
             self._check_owner(tracked.entry.sha256)  # before other rows come under this name
-        owner = self._owners.get(sha256)
+        owner = self._shelf.owners.get(sha256)
         holder = self.files[owner] if owner is not None else tracked
         if holder is tracked:
             self._hold(tracked, sha256)
         elif holder.state is State.MISSING and holder.flying is None:
             self._take_over(holder, tracked, sha256)
-            self._remove(holder)
+            self._shelf.remove(holder)
             self._hold(tracked, sha256)
         elif holder.state in FIRM:
             self._copy(tracked, holder.name, sha256)
         else:
-            self._enter(tracked, State.WAITING)
+            self._shelf.enter(tracked, State.WAITING)
 
     def _hold(self, tracked: Tracked, sha256: str) -> None:
         """Be the name under which this content has its rows, or will have."""
-        self._owners[sha256] = tracked.name
+        self._shelf.owners[sha256] = tracked.name
         entry = tracked.entry
         if entry is not None and entry.sha256 == sha256 and entry.state in ("done", "skipped"):
             self._correct(tracked, entry)
             self._finish(tracked, SETTLED[entry.state])
         else:
-            self._enter(tracked, State.READY)
+            self._shelf.enter(tracked, State.READY)
             self._ready.append((tracked.name, sha256))
 
     def _copy(self, tracked: Tracked, owner: str, sha256: str) -> None:
         """Record that these bytes are done under another name."""
         entry = self._entry(tracked.name, sha256, tracked.stamp, "duplicate", owner)
-        self._know(tracked, entry)
+        self._shelf.know(tracked, entry)
         self.actions.append(Record(entry))
         self._finish(tracked, State.COPY)
 
     def _correct(self, tracked: Tracked, entry: Entry) -> None:
         """Have the ledger know the file's present time, so that a restart need not read it."""
         size_bytes, mtime_ns, _ = tracked.stamp
-        if (entry.size_bytes, entry.mtime_ns, entry.location) != (size_bytes, mtime_ns, ""):
-            tracked.entry = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="")
-            self.actions.append(Record(tracked.entry))
+        corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="")
+        if entry != corrected:
+            tracked.entry = corrected
+            self.actions.append(Record(corrected))
 
     def _finish(self, tracked: Tracked, state: State) -> None:
         """Have nothing more to do about this content of this file."""
-        self._enter(tracked, state)
+        self._shelf.enter(tracked, state)
         if self._stow and tracked.entry is not None and state in (State.DONE, State.COPY, State.SKIPPED):
             self.actions.append(Stow(tracked.entry))
 
@@ -345,58 +330,43 @@ class Tracker:
         """See a file go that has nothing in flight."""
         entry = tracked.entry
         if entry is None:
-            self._remove(tracked)
-        elif entry.state not in HOLDING or not self._claims(tracked.name, entry.sha256):
+            self._shelf.remove(tracked)
+        elif entry.state not in HOLDING or not self._shelf.claims(tracked.name, entry.sha256):
             if not self._keep or entry.state == "failed":
                 self.actions.append(Forget(tracked.name))
-            self._remove(tracked)
+            self._shelf.remove(tracked)
         elif self._keep:
-            self._enter(tracked, State.AWAY)
-        elif self._copies.get(entry.sha256):
+            self._shelf.enter(tracked, State.AWAY)
+        elif self._shelf.copies.get(entry.sha256):
             self._hand_over(tracked, entry.sha256)
-            self._remove(tracked)
+            self._shelf.remove(tracked)
         else:
             tracked.since = now
-            self._enter(tracked, State.MISSING)
+            self._shelf.enter(tracked, State.MISSING)
             heapq.heappush(self._due, (now + self._settle_s, tracked.name))
 
     def _give_up(self, tracked: Tracked, now: float) -> None:
         """Forget a missing file, unless a file that may be it has not been read yet, or was not looked for yet."""
         not_looked_for = tracked.since > self._scan_ended
-        if not_looked_for or self._undecided[tracked.stamp.size_bytes]:
+        if not_looked_for or self._shelf.undecided[tracked.stamp.size_bytes]:
             self.wants_scan = self.wants_scan or not_looked_for
             heapq.heappush(self._due, (now + self._settle_s, tracked.name))
             return
         self.actions.append(Forget(tracked.name))
-        self._remove(tracked)
-
-    # Who holds a content
-
-    def _claims(self, name: str, sha256: str) -> bool:
-        """Whether a name has, or is about to have, the rows of this content and is not known to hold another."""
-        tracked = self.files.get(name)
-        if tracked is None:
-            return False
-        if tracked.flying is not None and tracked.flying.sha256 == sha256:
-            return True
-        if tracked.state is State.READY and tracked.sha256 == sha256:
-            return True
-        entry = tracked.entry
-        has_rows = entry is not None and entry.sha256 == sha256 and entry.state in HOLDING
-        return has_rows and tracked.sha256 in (None, sha256)
+        self._shelf.remove(tracked)
 
     def _check_owner(self, sha256: str) -> None:
         """Find another holder of a content if the present one does not hold it any more."""
-        owner = self._owners.get(sha256)
-        if owner is None or self._claims(owner, sha256):
+        owner = self._shelf.owners.get(sha256)
+        if owner is None or self._shelf.claims(owner, sha256):
             return
         tracked = self.files.get(owner)
         if tracked is None or not self._hand_over(tracked, sha256):
-            del self._owners[sha256]
+            del self._shelf.owners[sha256]
 
     def _hand_over(self, old: Tracked, sha256: str) -> bool:
         """Give the rows that a name has to one of its copies, if there are rows and a copy."""
-        entry, copies = old.entry, self._copies.get(sha256)
+        entry, copies = old.entry, self._shelf.copies.get(sha256)
         if not copies or entry is None or entry.sha256 != sha256 or entry.state not in HOLDING:
             return False
         new = self.files[min(copies, key=lambda name: (self.files[name].state is State.UNSEEN, name))]
@@ -411,74 +381,20 @@ class Tracker:
         """Move what the ledger and the rows say of `old` to `new`."""
         if old.entry is not None:
             self.actions.append(Rename(old.name, new.name))
-            self._know(new, replace(old.entry, name=new.name, location=""))
-            self._know(old, None)
-            self._owners[sha256] = new.name
+            self._shelf.know(new, replace(old.entry, name=new.name, location=""))
+            self._shelf.know(old, None)
+            self._shelf.owners[sha256] = new.name
 
     def _resolve(self) -> None:
         """Place again the files whose content has lost its holder, or whose holder is decided now."""
-        while self._unresolved:
-            sha256 = self._unresolved.pop()
+        while self._shelf.unresolved:
+            sha256 = self._shelf.unresolved.pop()
             self._check_owner(sha256)
-            for name in sorted(self._copies.get(sha256, ())):
+            for name in sorted(self._shelf.copies.get(sha256, ())):
                 tracked = self.files[name]
-                orphan = tracked.state is State.COPY and sha256 not in self._owners
+                orphan = tracked.state is State.COPY and sha256 not in self._shelf.owners
                 if tracked.flying is None and (orphan or tracked.state is State.WAITING):
                     self._place(tracked)
 
-    def _touch(self, tracked: Tracked) -> None:
-        """Note that whoever waits for a content of this name may have to be placed again."""
-        contents = (
-            tracked.sha256,
-            tracked.entry.sha256 if tracked.entry is not None else None,
-            tracked.flying.sha256 if tracked.flying is not None else None,
-        )
-        for sha256 in contents:
-            if sha256 is not None and self._owners.get(sha256, tracked.name) == tracked.name:
-                self._unresolved.add(sha256)
-
-    # Bookkeeping
-
     def _entry(self, name: str, sha256: str, stamp: Stamp, state: EntryState, detail: str = "") -> Entry:
         return Entry(name, sha256, self._definition, state, stamp.size_bytes, stamp.mtime_ns, detail)
-
-    def _know(self, tracked: Tracked, entry: Entry | None) -> None:
-        """Change what the ledger says of a name."""
-        self._touch(tracked)
-        tracked.entry = entry
-        self._enter(tracked, tracked.state)
-
-    def _add(self, name: str, stamp: Stamp, entry: Entry | None = None) -> Tracked:
-        tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN, entry)
-        self.counts[State.UNSEEN] += 1
-        return tracked
-
-    def _remove(self, tracked: Tracked) -> None:
-        self._know(tracked, None)
-        tracked.sha256 = None
-        self._enter(tracked, State.UNSEEN)
-        self.counts[State.UNSEEN] -= 1
-        del self.files[tracked.name]
-
-    def _enter(self, tracked: Tracked, state: State) -> None:
-        """Change the state and everything that is counted or listed by it."""
-        self.counts[tracked.state] -= 1
-        self.counts[state] += 1
-        tracked.state = state
-        size_bytes = tracked.stamp.size_bytes if state in UNDECIDED else None
-        if size_bytes != tracked.counted:
-            self._undecided.subtract([] if tracked.counted is None else [tracked.counted])
-            self._undecided.update([] if size_bytes is None else [size_bytes])
-            tracked.counted = size_bytes
-        content = tracked.sha256 if state in (State.WAITING, State.COPY) else None
-        if state is State.UNSEEN and tracked.entry is not None and tracked.entry.state == "duplicate":
-            content = tracked.entry.sha256
-        if content != tracked.listed:
-            if tracked.listed is not None:
-                self._copies[tracked.listed].discard(tracked.name)
-                if not self._copies[tracked.listed]:
-                    del self._copies[tracked.listed]
-            if content is not None:
-                self._copies.setdefault(content, set()).add(tracked.name)
-            tracked.listed = content
-        self._touch(tracked)

@@ -1,0 +1,106 @@
+"""The files of a watched folder by name, by state and by content: what the tracker decides on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pipeline.ledger import Entry
+from sources.watching.files import HOLDING, UNDECIDED, Stamp, State, Tracked
+
+
+class Shelf:
+    """Tracked files and what is counted or listed by their states; a file changes its state in `enter` only.
+
+    owners: content -> the name that has its rows, or is about to. copies: content -> the names that have it besides.
+    undecided: how many files of each size are not read yet. unresolved: contents that have changed hands since the
+    tracker looked, or whose holder was decided.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.files: dict[str, Tracked] = {}
+        self.counts: Counter[State] = Counter()
+        self.owners: dict[str, str] = {}
+        self.copies: dict[str, set[str]] = {}
+        self.undecided: Counter[int] = Counter()
+        self.unresolved: set[str] = set()
+
+    def claims(self, name: str, sha256: str) -> bool:
+        """Whether a name has, or is about to have, the rows of this content and is not known to hold another."""
+        tracked = self.files.get(name)
+        if tracked is None:
+            return False
+        if tracked.flying is not None and tracked.flying.sha256 == sha256:
+            return True
+        if tracked.state is State.READY and tracked.sha256 == sha256:
+            return True
+        entry = tracked.entry
+        has_rows = entry is not None and entry.sha256 == sha256 and entry.state in HOLDING
+        return has_rows and tracked.sha256 in (None, sha256)
+
+    def as_left(self, tracked: Tracked, stamp: Stamp) -> bool:
+        """Whether a file that is seen (again) is as the ledger has it, with nothing to do about it."""
+        entry = tracked.entry
+        if entry is None or tracked.state is State.AWAY or tracked.flying is not None or entry.state == "outdated":
+            return False
+        if entry.state == "done" and self.owners.get(entry.sha256) != tracked.name:
+            return False
+        return (entry.size_bytes, entry.mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
+
+    def touch(self, tracked: Tracked) -> None:
+        """Note that whoever waits for a content of this name may have to be placed again."""
+        contents = (
+            tracked.sha256,
+            tracked.entry.sha256 if tracked.entry is not None else None,
+            tracked.flying.sha256 if tracked.flying is not None else None,
+        )
+        for sha256 in contents:
+            if sha256 is not None and self.owners.get(sha256, tracked.name) == tracked.name:
+                self.unresolved.add(sha256)
+
+    def know(self, tracked: Tracked, entry: Entry | None) -> None:
+        """Change what the ledger says of a name."""
+        self.touch(tracked)
+        tracked.entry = entry
+        self.enter(tracked, tracked.state)
+
+    def add(self, name: str, stamp: Stamp, entry: Entry | None = None) -> Tracked:
+        """Take a name in that nothing has been seen of."""
+        tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN, entry)
+        self.counts[State.UNSEEN] += 1
+        return tracked
+
+    def remove(self, tracked: Tracked) -> None:
+        """Let go of a name and whatever was known of it."""
+        self.know(tracked, None)
+        tracked.sha256 = None
+        self.enter(tracked, State.UNSEEN)
+        self.counts[State.UNSEEN] -= 1
+        del self.files[tracked.name]
+
+    def enter(self, tracked: Tracked, state: State) -> None:
+        """Change the state and everything that is counted or listed by it."""
+        self.counts[tracked.state] -= 1
+        self.counts[state] += 1
+        tracked.state = state
+        size_bytes = tracked.stamp.size_bytes if state in UNDECIDED else None
+        if size_bytes != tracked.counted:
+            if tracked.counted is not None:
+                self.undecided[tracked.counted] -= 1
+                if not self.undecided[tracked.counted]:
+                    del self.undecided[tracked.counted]
+            if size_bytes is not None:
+                self.undecided[size_bytes] += 1
+            tracked.counted = size_bytes
+        content = tracked.sha256 if state in (State.WAITING, State.COPY) else None
+        if state is State.UNSEEN and tracked.entry is not None and tracked.entry.state == "duplicate":
+            content = tracked.entry.sha256
+        if content != tracked.listed:
+            if tracked.listed is not None:
+                self.copies[tracked.listed].discard(tracked.name)
+                if not self.copies[tracked.listed]:
+                    del self.copies[tracked.listed]
+            if content is not None:
+                self.copies.setdefault(content, set()).add(tracked.name)
+            tracked.listed = content
+        self.touch(tracked)
