@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from inference.catalog import DevicesSection, Models, ModelsSection
+from inference.catalog import Models, ModelsSection
+from inference.devices import DevicesSection
 from inference.folders import models_home
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources

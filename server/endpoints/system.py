@@ -76,18 +76,19 @@ def _devices(devices: Devices) -> dict[str, Any]:
 
 
 def _device(devices: Devices, kind: str, name: str | None) -> dict[str, Any]:
-    total_bytes = used_bytes = None
+    total_bytes: int | None = None
+    used_bytes: int | None = None
     if kind == "cpu":
         total_bytes, used_bytes = _machine_memory()
     elif name is not None:
         total_bytes, used_bytes = (_property(devices, name, key) for key in _MEMORY_PROPERTIES[kind])
-    known = total_bytes is not None and used_bytes is not None
+    free_bytes = None if total_bytes is None or used_bytes is None else total_bytes - used_bytes
     return {
         "available": name is not None,
         "name": _text(devices, name) if name else None,
         "total_memory": amount(total_bytes),
         "used_memory": amount(used_bytes),
-        "free_memory": amount(total_bytes - used_bytes) if known else None,
+        "free_memory": amount(free_bytes),
         "utilization": _load_percent() if kind == "cpu" else None,
     }
 

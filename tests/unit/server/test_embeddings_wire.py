@@ -83,9 +83,7 @@ JSON = st.recursive(
 )
 
 
-@given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("input", "model", "dimensions", "precision"), JSON)) | JSON
-)
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("input", "model", "dimensions", "precision"), JSON)) | JSON)
 def test_any_json_is_read_or_refused(value):
     try:
         request, _ = decode(value)
