@@ -7,6 +7,7 @@ import logging
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -77,12 +78,12 @@ class Converter:
         """
         began = time.perf_counter()
         ocr_before = self._reader.pages
-        warnings: list[str] = []
+        remarks: list[str] = []
         try:
             checks.check_file(path, name, self._settings.limits)
             format_ = detect(path, name)
-            with _remarks(warnings):
-                document = self._read(path, name, format_, warnings)
+            with _remarks(remarks):
+                document = self._read(path, name, format_, remarks)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: found no file at its path any more, expected one", code="missing_file") from error
         except OSError as error:
@@ -97,7 +98,7 @@ class Converter:
         pieces = pieces_of(document)
         title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
         if not pieces:
-            warnings.append("found no text")
+            remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
         return {
             **_content(document, pieces),
@@ -105,15 +106,15 @@ class Converter:
             "parser": f"{format_}+ocr" if ocr_pages else str(format_),
             "ocr_pages": ocr_pages,
             "parse_seconds": time.perf_counter() - began,
-            "warnings": warnings,
+            "warnings": remarks,
         }
 
-    def _read(self, path: Path, name: str, format_: Format, warnings: list[str]) -> DoclingDocument:
+    def _read(self, path: Path, name: str, format_: Format, remarks: list[str]) -> DoclingDocument:
         limits = self._settings.limits
         if format_ is Format.PDF:
-            return self._read_pdf(path, name, warnings)
+            return self._read_pdf(path, name, remarks)
         if format_ in IMAGES:
-            return self._read_image(path, name, warnings)
+            return self._read_image(path, name, remarks)
         if format_ in OFFICE:
             checks.check_archive(path, name, limits)
         check = _CHECKS.get(format_)
@@ -121,7 +122,7 @@ class Converter:
             check(path, name, limits)
         return read_office(path, name, format_)
 
-    def _read_pdf(self, path: Path, name: str, warnings: list[str]) -> DoclingDocument:
+    def _read_pdf(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
         max_pages = self._settings.max_pages
         if self._settings.ocr == "always":
             with _page_file() as page:
@@ -131,12 +132,12 @@ class Converter:
         else:
             document = self._pdf(path, name, ocr=None if self._settings.ocr == "never" else self._reader)
         if max_pages is not None and (pages := page_count(path)) > max_pages:
-            warnings.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
+            remarks.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
         return document
 
-    def _read_image(self, path: Path, name: str, warnings: list[str]) -> DoclingDocument:
+    def _read_image(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
         if self._settings.ocr == "never":
-            warnings.append("found an image and OCR is off (`ocr: never`): its words were not read")
+            remarks.append("found an image and OCR is off (`ocr: never`): its words were not read")
         with _page_file() as page:
             page.write_bytes(page_of(path, name, self._settings.limits))
             return self._pdf(page, name, ocr=None if self._settings.ocr == "never" else self._reader)
@@ -171,15 +172,20 @@ class _Remarks(logging.Handler):
 
 
 @contextlib.contextmanager
-def _remarks(warnings: list[str]) -> Iterator[None]:
-    """Add what docling logs as a warning or worse to `warnings`."""
+def _remarks(remarks: list[str]) -> Iterator[None]:
+    """Add what docling warns of, in its log or by Python's warnings, to `remarks`."""
     log = logging.getLogger("docling")
-    kept = _Remarks(warnings)
+    kept = _Remarks(remarks)
     log.addHandler(kept)
     try:
-        yield
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            yield
     finally:
         log.removeHandler(kept)
+    said = [str(warning.message) for warning in caught[:_MOST_REMARKS]]
+    remarks += [text[:_LONGEST_REMARK] for text in said if "\n" not in text]  # several lines: advice to programmers
 
 
 @contextlib.contextmanager

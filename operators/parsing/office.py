@@ -39,10 +39,11 @@ def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
     # docling otherwise takes all that stands before the first heading for furniture.
     options = HTMLBackendOptions.model_validate({"infer_furniture": False}) if format_ is Format.HTML else None
     source = InputDocument(path, format=input_format, backend=reader, backend_options=options)
-    if not source.valid:
+    # What DocumentConverter itself does. An opened file may still be "invalid": a deck without slides is no error here.
+    backend: Any = getattr(source, "_backend", None)
+    if backend is None or not backend.is_valid():
         reason = source._rejection.message if source._rejection else "its reader refuses it"  # noqa: SLF001 - no accessor
         raise Unprocessable(f"{name}: found {reason}, expected a well-formed {format_.upper()} file", code="corrupt")
-    backend: Any = source._backend  # noqa: SLF001 - what DocumentConverter itself does
     try:
         document: DoclingDocument = backend.convert()
     finally:

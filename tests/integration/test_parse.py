@@ -137,6 +137,21 @@ async def test_a_guessed_encoding_is_a_warning(parse, tmp_path):
     assert "cp1252" in document.warnings[0]
 
 
+async def test_rows_of_different_lengths_are_a_warning_and_lose_nothing(parse, tmp_path):
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b\n1,2,3\n4\n")
+    document = await parse(as_file(path))
+    assert "Inconsistent column lengths" in document.warnings[0]
+    assert set("ab1234") <= set(document.markdown)
+
+
+async def test_a_deck_without_slides_is_empty_but_no_error(parse, tmp_path):
+    path = tmp_path / "empty.pptx"
+    documents.pptx.Presentation().save(path)
+    document = await parse(as_file(path))
+    assert document.warnings == ("found no text",)
+
+
 async def test_pdf(parse, tmp_path):
     document = await parse(as_file(documents.make_pdf(tmp_path / "report.pdf")))
     assert document.title == "Annual Report"
