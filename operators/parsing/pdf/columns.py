@@ -16,9 +16,11 @@ from operators.parsing.pdf.geometry import Box, enclosing
 _BIN = 2.0
 _MIN_LINES = 4
 _MIN_INDEX_LINES = 10
+_MIN_FREE_LINES = 15
 _MIN_SIDE_SHARE = 0.16
 _MAX_DEPTH = 6
 _CANDIDATES = 10
+_FLUSH = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,9 @@ def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tupl
     bands: list[_Band] = []
     plain: list[int] = []
     score = 0.0
+    edges = _edges(pieces, sides, strong)
     for k, (left, right) in enumerate(sides):
-        if strong[k] or _may_follow(pieces, left, right):
+        if strong[k] or _may_follow(pieces, left, right, edges):
             if plain:
                 bands.append(plain)
             plain = []
@@ -152,14 +155,29 @@ def _gap(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
     return min(pieces[i].box.l for i in right) - max(pieces[i].box.r for i in left)
 
 
-def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int]) -> bool:
-    """Whether a short band is columns too, given that the gutter is one elsewhere on the page."""
-    if not left or not right:
+def _edges(
+    pieces: Sequence[Piece], sides: list[tuple[list[int], list[int]]], strong: list[bool]
+) -> tuple[float, float]:
+    """Return the left edges of the two columns, as the bands that surely are columns show them."""
+    own = [side for side, sure in zip(sides, strong, strict=True) if sure]
+    return (
+        min(pieces[i].box.l for left, _ in own for i in left),
+        min(pieces[i].box.l for _, right in own for i in right),
+    )
+
+
+def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int], edges: tuple[float, float]) -> bool:
+    """Whether a band is columns too, given that the gutter is one elsewhere on the page with these left edges."""
+    if not left or not right or _gap(pieces, left, right) <= 0:
         return False
-    lines = len(left) + len(right)
+    if any(pieces[i].solid for i in left + right):
+        return True
+    if len(left) + len(right) < 3:  # noqa: PLR2004 - two pieces side by side are cells
+        return False
     words = statistics.median(pieces[i].words for i in left + right)
-    solid = any(pieces[i].solid for i in left + right)
-    return _gap(pieces, left, right) > 0 and (solid or (lines >= 3 and words >= 3))  # noqa: PLR2004
+    starts = (min(pieces[i].box.l for i in left), min(pieces[i].box.l for i in right))
+    flush = abs(starts[0] - edges[0]) < _FLUSH and abs(starts[1] - edges[1]) < _FLUSH
+    return words >= 3 or (flush and min(len(left), len(right)) >= _MIN_LINES)  # noqa: PLR2004 - words a line of text
 
 
 def _is_columns(pieces: Sequence[Piece], left: list[int], right: list[int], area: Box) -> bool:
@@ -178,10 +196,19 @@ def _is_columns(pieces: Sequence[Piece], left: list[int], right: list[int], area
         return False
     if _is_prose(pieces, left, a) and _is_prose(pieces, right, b):
         return True
+    aligned = _aligned(pieces, left, right)
+    if min(counts) >= _MIN_FREE_LINES and aligned < 0.55 and not _is_gap_within_cells(a, b, em):
+        return True  # two sides whose lines ignore each other are no rows
     alike = 0.6 < a.width / max(b.width, 1) < 1.0 / 0.6
     lettered = min(_letters(pieces, left), _letters(pieces, right)) > 0.55
     mono = sum(pieces[i].mono for i in left + right) > 0.5 * (len(left) + len(right))
-    return alike and lettered and not mono and min(counts) >= _MIN_INDEX_LINES and not _is_rowwise(pieces, left, right)
+    even = 0.75 < len(left) / len(right) < 1.0 / 0.75
+    return alike and lettered and not mono and min(counts) >= _MIN_INDEX_LINES and (even or aligned < 0.9)
+
+
+def _is_gap_within_cells(a: Box, b: Box, em: float) -> bool:
+    """Whether one side is as narrow as labels are."""
+    return min(a.width, b.width) < 9 * em
 
 
 def _line_count(pieces: Sequence[Piece], own: list[int]) -> float:
@@ -201,12 +228,12 @@ def _is_prose(pieces: Sequence[Piece], own: list[int], box: Box) -> bool:
     return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)  # noqa: PLR2004 - words a line
 
 
-def _is_rowwise(pieces: Sequence[Piece], left: list[int], right: list[int]) -> bool:
-    """Whether rows with gaps run across both sides: the first column has holes where the second goes on."""
-    bottoms = sorted(pieces[i].box.b for i in left)
-    array = np.array(bottoms)
+def _aligned(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+    """Return which share of the side with fewer lines stands on a line of the other side."""
+    few, many = sorted((left, right), key=len)
+    bottoms = np.array(sorted(pieces[i].box.b for i in many))
     hits = 0
-    for i in right:
-        k = int(np.searchsorted(array, pieces[i].box.b - 1.0))
-        hits += k < len(array) and array[k] - pieces[i].box.b < 1.0
-    return hits > 0.9 * min(len(left), len(right)) and not 0.75 < len(left) / len(right) < 1.0 / 0.75  # noqa: PLR2004
+    for i in few:
+        k = int(np.searchsorted(bottoms, pieces[i].box.b - 0.7))
+        hits += k < len(bottoms) and bottoms[k] - pieces[i].box.b < 0.7
+    return hits / len(few)

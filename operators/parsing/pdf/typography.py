@@ -131,6 +131,13 @@ def body_of(runs: Iterable[Run]) -> Body:
 def heading_runs(runs: Sequence[Run], body: Body) -> list[Run]:
     """Return the runs that look like headings: set apart by size, weight, number, slant or colour."""
     plausible = [run for run in runs if _is_plausible(run, body)]
+    beside = Counter((run.page, run.look, round(run.rows[0].box.t)) for run in plausible)
+    # Runs of one look at one height are the head cells of a table whose columns were taken apart.
+    plausible = [
+        run
+        for run in plausible
+        if depth_of(run.text) or beside[run.page, run.look, round(run.rows[0].box.t)] == 1
+    ]
     often = Counter(run.look for run in plausible)
     slanted: defaultdict[Look, int] = defaultdict(int)
     for run in plausible:
