@@ -83,7 +83,7 @@ class Transcribe:
     def _engine(self, name: str | None) -> SpeechEngine:
         if self._engines is None:
             self._engines = self._owned = SpeechEngines()
-        return self._engines.resolve(self._model if name in (None, "auto") else name or "auto")
+        return self._engines.resolve(name or "auto", self._model)
 
     def _configured(self, settings: SpeechSettings) -> SpeechEvent:
         """Say which model will be used, or why none can."""

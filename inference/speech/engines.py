@@ -11,6 +11,7 @@ from inference.speech.engine import SpeechEngine
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from inference.speech.whisper import WhisperEngine
 from pipeline.errors import ModelNotFound, Unavailable
+from pipeline.payload.audio import SpeechSettings
 
 POCKET: Final = "whisper-pocket"
 """A Whisper of 36 words that ships to prove the way; only on demand."""
@@ -48,8 +49,11 @@ class SpeechEngines:
         declared = [model.name for model in self._models.placed("transcription") if model.folder]
         return [AUTO, *declared, MODEL_ID, POCKET]
 
-    def resolve(self, name: str = AUTO) -> SpeechEngine:
-        """Return the engine of a name. ModelNotFound says what there is."""
+    def resolve(self, name: str = AUTO, default: str = AUTO) -> SpeechEngine:
+        """Return the engine of a name; of "auto" and of OpenAI's names that of `default`.
+
+        ModelNotFound says what there is.
+        """
         if self._closed:
             raise Unavailable("the speech engines are closed: found a new request, expected none")
         declared = {model.name for model in self._models.placed("transcription")}
@@ -57,6 +61,8 @@ class SpeechEngines:
         if name in declared:
             return self._whisper(name)
         if name == AUTO or name in OPENAI_NAMES:
+            if default != AUTO:
+                return self.resolve(default)
             present = next((model for model in self._models.placed("transcription") if model.folder), None)
             return self._whisper(present.name) if present else self._sphinx()
         if name in (MODEL_ID, LABEL):
@@ -64,6 +70,14 @@ class SpeechEngines:
         if name == POCKET and (folder := locate(f"{BUILT_IN}{POCKET}", Path())):
             return self._open.get(POCKET) or self._opened(POCKET, WhisperEngine(folder, name=POCKET))
         raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
+
+    def check(self, settings: SpeechSettings) -> None:
+        """Refuse a session's model or language that is not there, before anything changes for its sake.
+
+        "auto" is left to the pipeline's own step, which may have a model of its own.
+        """
+        if settings.model not in (None, AUTO, *OPENAI_NAMES):
+            self.resolve(settings.model or AUTO).check(settings.language)
 
     async def close(self) -> None:
         """End all engines."""

@@ -21,12 +21,12 @@ _COMPLAINT_S: Final = 1.0
 class Outbox:
     """The session's `pipeline.reply.Reply`: turns what was heard into events and keeps them until they are sent.
 
-    `send` never waits: the sink serves all sessions. A client that falls further behind than the bounds is `slow`, and
-    gets no more.
+    `send` never waits: the sink serves all sessions. A client that falls further behind than the bounds gets no more,
+    and `overflowed` is set.
     """
 
     def __init__(self, protocol: Protocol, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS) -> None:
-        self.slow = False
+        self.overflowed = asyncio.Event()
         self._protocol = protocol
         self._max_bytes = max_bytes
         self._max_events = max_events
@@ -50,14 +50,14 @@ class Outbox:
 
     def put(self, events: Sequence[Event]) -> None:
         """Queue events; beyond the bounds the client is slow, and what waits is thrown away."""
-        if self.slow or self._closed:
+        if self.overflowed.is_set() or self._closed:
             return
         for event in events:
             text = orjson.dumps(event).decode()
             self._waiting.append(text)
             self._bytes += len(text)
         if self._bytes > self._max_bytes or len(self._waiting) > self._max_events:
-            self.slow = True
+            self.overflowed.set()
             self._waiting.clear()
             self._bytes = 0
         self._changed.set()
@@ -68,9 +68,9 @@ class Outbox:
         self._changed.set()
 
     async def next(self) -> str | None:
-        """Return the next event's JSON; None when the client is slow, or all is sent after `finish`."""
+        """Return the next event's JSON; None when all is sent after `finish`."""
         while not self._waiting:
-            if self.slow or self._closed:
+            if self._closed:
                 return None
             self._changed.clear()
             await self._changed.wait()

@@ -96,7 +96,7 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
 
 
 class _Shell:
-    """The three tasks of a session: whichever ends first ends the others."""
+    """The tasks of a session: whichever ends first ends the others."""
 
     def __init__(self, websocket: WebSocket, protocol: Protocol, outbox: Outbox, session: Session) -> None:
         self._websocket = websocket
@@ -108,12 +108,13 @@ class _Shell:
         receiving = asyncio.create_task(self._receive(), name="realtime:receive")
         sending = asyncio.create_task(self._send(), name="realtime:send")
         ending = asyncio.create_task(self._session.ended.wait(), name="realtime:ended")
-        tasks = {receiving, sending, ending}
+        falling_behind = asyncio.create_task(self._outbox.overflowed.wait(), name="realtime:behind")
+        tasks = {receiving, sending, ending, falling_behind}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() and not sending.done() and not receiving.done():
+            if ending.done() and not (sending.done() or receiving.done() or falling_behind.done()):
                 self._outbox.finish()  # the pipeline drains: what it said last is still sent
-                await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({sending, receiving, falling_behind}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
@@ -148,7 +149,7 @@ class _Shell:
                 async with asyncio.timeout(_SEND_S):
                     await self._websocket.send_text(text)
             except TimeoutError:
-                self._outbox.slow = True
+                self._outbox.overflowed.set()
                 return
             except (WebSocketDisconnect, OSError):
                 return
@@ -159,7 +160,7 @@ class _Shell:
             return
         code, reason = (
             (TOO_SLOW, "the client reads too slowly: its events were dropped")
-            if self._outbox.slow
+            if self._outbox.overflowed.is_set()
             else (RESTARTING, "the server stops or reloads this pipeline: connect again")
         )
         try:

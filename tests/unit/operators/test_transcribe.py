@@ -26,7 +26,7 @@ from pipeline.payload.audio import (
 class Dictation:
     """An engine that reads out what it was given, and remembers what it was asked."""
 
-    script: list[Heard | None | Exception]
+    script: list[Heard | Exception | None]
     label: str = "dictation"
     asked: list[SpeechRequest] = field(default_factory=list)
 
@@ -53,13 +53,13 @@ class OneEngine(SpeechEngines):
         super().__init__()
         self.engine = engine
 
-    def resolve(self, name: str = "auto") -> Dictation:
+    def resolve(self, name: str = "auto", default: str = "auto") -> Dictation:  # noqa: ARG002 - one engine
         if name == "large":
             raise ModelNotFound("found model 'large'", param="model")
         return self.engine
 
 
-async def transcriber(tmp_path, *script: Heard | None | Exception) -> tuple[Transcribe, Dictation]:
+async def transcriber(tmp_path, *script: Heard | Exception | None) -> tuple[Transcribe, Dictation]:
     engine = Dictation(list(script))
     step = Transcribe()
     await step.open(Context("p", "transcribe", "", tmp_path, resources=Resources(OneEngine(engine))))

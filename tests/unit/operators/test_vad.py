@@ -39,7 +39,7 @@ def of(kind: type, values: list) -> list:
     return [value for value in values if isinstance(value, kind)]
 
 
-async def opened(model: VoiceModel, **options: float) -> Vad:
+async def opened(**options: float) -> Vad:
     vad = Vad(**options)
     await vad.open(Context("p", "vad", "", Path()))
     count = itertools.count(1)
@@ -47,8 +47,8 @@ async def opened(model: VoiceModel, **options: float) -> Vad:
     return vad
 
 
-async def test_two_spoken_sentences_are_two_utterances(model: VoiceModel) -> None:
-    out = await through(await opened(model), frames(SPOKEN))
+async def test_two_spoken_sentences_are_two_utterances() -> None:
+    out = await through(await opened(), frames(SPOKEN))
     starts = [event.audio_start_ms for event in of(SpeechStarted, out)]
     ends = [event.audio_end_ms for event in of(SpeechStopped, out)]
     assert len(starts) == len(ends) == 2
@@ -60,33 +60,33 @@ async def test_two_spoken_sentences_are_two_utterances(model: VoiceModel) -> Non
     ]
 
 
-async def test_noise_is_not_speech(model: VoiceModel) -> None:
+async def test_noise_is_not_speech() -> None:
     noise = np.random.default_rng(1).normal(0, 0.02, 10 * 16_000).astype(np.float32)
-    assert await through(await opened(model), frames(noise)) == []
+    assert await through(await opened(), frames(noise)) == []
 
 
-async def test_utterances_do_not_depend_on_the_size_of_the_frames(model: VoiceModel) -> None:
-    reference = await through(await opened(model), [AudioFrame(SPOKEN)])
+async def test_utterances_do_not_depend_on_the_size_of_the_frames() -> None:
+    reference = await through(await opened(), [AudioFrame(SPOKEN)])
     for size in (333, 512, 16_000):
-        out = await through(await opened(model), frames(SPOKEN, size))
+        out = await through(await opened(), frames(SPOKEN, size))
         assert [(type(a), a.utterance_id) for a in out] == [(type(b), b.utterance_id) for b in reference]
         for a, b in zip(of(Utterance, out), of(Utterance, reference), strict=True):
             assert np.array_equal(a.samples, b.samples)
 
 
-async def test_settings_pass_on_with_the_steps_defaults_in_force(model: VoiceModel) -> None:
-    vad = await opened(model, silence=0.7, threshold=0.6, padding=0.2)
+async def test_settings_pass_on_with_the_steps_defaults_in_force() -> None:
+    vad = await opened(silence=0.7, threshold=0.6, padding=0.2)
     (settings,) = await through(vad, [SpeechSettings(turn_detection=TurnDetection(threshold=0.4))])
     assert settings.turn_detection == TurnDetection(0.4, 200, 700)
 
 
-async def test_a_session_that_ends_while_someone_speaks_ends_with_an_utterance(model: VoiceModel) -> None:
-    out = await through(await opened(model, partial=0), frames(SPOKEN[:48_000]))
+async def test_a_session_that_ends_while_someone_speaks_ends_with_an_utterance() -> None:
+    out = await through(await opened(partial=0), frames(SPOKEN[:48_000]))
     assert [type(event) for event in out] == [SpeechStarted, SpeechStopped, Committed, Utterance]
     assert out[-1].end_ms == 3_000
 
 
-async def test_commits_and_clears_are_answered_in_order(model: VoiceModel) -> None:
+async def test_commits_and_clears_are_answered_in_order() -> None:
     values = [
         SpeechSettings(turn_detection=None),
         *frames(SPOKEN[:16_000]),
@@ -95,14 +95,14 @@ async def test_commits_and_clears_are_answered_in_order(model: VoiceModel) -> No
         *frames(SPOKEN[:16_000]),
         Clear(),
     ]
-    out = [value for value in await through(await opened(model, partial=0), values) if not isinstance(value, Utterance)]
+    out = [value for value in await through(await opened(partial=0), values) if not isinstance(value, Utterance)]
     assert [type(value) for value in out] == [SpeechSettings, Committed, SpeechProblem, Cleared]
     assert out[2].ref == "again"
 
 
-async def test_what_is_not_for_it_passes(model: VoiceModel) -> None:
+async def test_what_is_not_for_it_passes() -> None:
     problem = SpeechProblem("m", "c")
-    assert await through(await opened(model), [problem]) == [problem]
+    assert await through(await opened(), [problem]) == [problem]
 
 
 def test_a_threshold_that_is_no_probability_is_refused() -> None:
