@@ -33,7 +33,8 @@ _KINDS: Final[dict[str, BlockKind]] = {
 }
 _FURNITURE: Final = frozenset({DocItemLabel.PAGE_HEADER, DocItemLabel.PAGE_FOOTER})
 _CHECKBOXES: Final = {DocItemLabel.CHECKBOX_SELECTED: "[x] ", DocItemLabel.CHECKBOX_UNSELECTED: "[ ] "}
-_INDENT: Final = "  "
+_INDENT: Final = "    "
+"""Deep enough below `10. `, not too deep below `- ` (CommonMark 5.2)."""
 _FORMULA: Final = re.compile(r"\$\$.+\$\$", re.DOTALL)
 
 
@@ -224,11 +225,21 @@ class _Walk:
             yield _piece("footnote", note.text, note.text, note)
 
     def _cell(self, cell: Any) -> str:
-        """Return a cell's words; a rich cell's are those of the items below its reference."""
+        """Return a cell's words; a rich cell's are those of the item that it refers to."""
         if isinstance(cell, RichTableCell):
-            words = [piece.block.text for piece in self.item(cell.ref.resolve(self._document))]
-            return " ".join(word for word in words if word) or cell.text
+            return self._flat(cell.ref.resolve(self._document)) or cell.text
         return str(cell.text)
+
+    def _flat(self, item: Any) -> str:
+        """Return an item's words on one line; a table within a table gives its rows one after the other."""
+        if isinstance(item, TableItem):
+            rows, _ = grid_of(item.data, self._cell)
+            return "; ".join(", ".join(text for text in row if text) for row in rows)
+        if isinstance(item, GroupItem) and item.label != GroupLabel.INLINE:
+            words = [self._flat(ref.resolve(self._document)) for ref in item.children]
+        else:
+            words = [piece.block.text.strip() for piece in self.item(item)]
+        return " ".join(word for word in words if word)
 
     def _picture(self, item: PictureItem) -> Piece:
         caption = item.caption_text(self._document).strip()

@@ -4,7 +4,7 @@ from docling_core.types.doc.common.content_layer import ContentLayer
 from docling_core.types.doc.common.formatting import Formatting
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.items.node import ProvenanceItem
-from docling_core.types.doc.items.table.table_data import TableCell, TableData
+from docling_core.types.doc.items.table.table_data import RichTableCell, TableCell, TableData
 from docling_core.types.doc.labels import CodeLanguageLabel, DocItemLabel, GroupLabel
 
 from operators.parsing.blocks import markdown, pieces_of, title_of
@@ -108,7 +108,7 @@ def test_lists_keep_their_numbers_and_depth(made):
     inner = made.add_list_group(parent=first)
     made.add_list_item("deep", parent=inner)
     made.add_list_item("two", enumerated=True, parent=outer)
-    assert markdown(pieces_of(made)) == "1. one\n  - deep\n2. two\n"
+    assert markdown(pieces_of(made)) == "1. one\n    - deep\n2. two\n"
 
 
 def test_code_and_formulas_are_fenced(made):
@@ -130,3 +130,13 @@ def test_the_title_falls_back_to_the_first_heading_then_to_the_name(made):
     assert title_of(pieces_of(made), "file") == "First"
     made.add_title("Real title")
     assert title_of(pieces_of(made), "file") == "Real title"
+
+
+def test_a_table_within_a_cell_gives_its_words(made):
+    outer = made.add_table(grid(["a"], ["b"]))
+    group = made.add_group(parent=outer)
+    made.add_text(DocItemLabel.TEXT, "before", parent=group)
+    made.add_table(grid(["x", "y"], ["1", "2"]), parent=group)
+    rich = RichTableCell(**outer.data.table_cells[1].model_dump(), ref=group.get_ref())
+    outer.data.table_cells[1] = rich
+    assert shown(made) == [("table", "| a |\n| --- |\n| before x, y; 1, 2 |")]
