@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(
-    r"^\s*(?:(?:chapter|section|appendix|part)\s+)?(?:[A-Z]|[IVX]{1,5}|\d{1,3})(?:\.\d{1,3})*[.:)]?\s+(?=\S)", re.I
+    r"^\s*(?:(?:chapter|section|appendix|part)\s+)?(?:[A-Z]|[IVX]{1,5}|\d{1,3})(?:\.\d{1,3})*[.:)]?\s+(?=\S)",
+    re.IGNORECASE,
 )
 _BROKEN = re.compile(r"(?<=[^\W\d_])[-\u00ad‐]\n(?=[a-zà-ÿ])")
 
@@ -67,7 +68,7 @@ def _in_process(file: Path, options: argparse.Namespace) -> dict[str, Any]:
     name = file.name[:34]
     command = [sys.executable, __file__, str(options.folder), "--one", str(file)]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=options.timeout)  # noqa: S603
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=options.timeout)
     except subprocess.TimeoutExpired:
         print(f"{name:34} no result within {options.timeout} s")
         return {"file": str(file), "error": f"no result within {options.timeout} s"}
@@ -160,7 +161,7 @@ def _folded(title: str) -> str:
 def _poppler(file: Path) -> list[str]:
     if shutil.which("pdftotext") is None:
         return []
-    run = subprocess.run(["pdftotext", str(file), "-"], capture_output=True, check=False)  # noqa: S603, S607
+    run = subprocess.run(["pdftotext", str(file), "-"], capture_output=True, check=False)
     text = run.stdout.decode("utf-8", "replace").replace("ﬁ", "fi").replace("ﬂ", "fl").replace("ﬀ", "ff")
     return _words(_BROKEN.sub("", text.replace("ﬃ", "ffi").replace("ﬄ", "ffl")))
 

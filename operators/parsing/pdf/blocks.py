@@ -1,5 +1,8 @@
 """Blocks: paragraphs, list items, listings, captions and notes, built from the rows of a page."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
 import re
 import statistics
 from collections.abc import Sequence
@@ -131,7 +134,7 @@ def _block(kind: Kind, text: str, rows: Sequence[Row], *, level: int = 0, marker
 # --- which kind a row is ----------------------------------------------------------------------------------------------
 
 
-def _kind_of(
+def _kind_of(  # noqa: PLR0911 - a list of decisions, each with its result
     row: Row, i: int, number: int, *, contents: Contents, notes: set[int], before: Sequence[Row], group_kind: Kind
 ) -> Kind:
     line = row.line
@@ -146,10 +149,9 @@ def _kind_of(
         return Kind.ITEM
     if line.mono_share > 0.88:
         # A line of a paragraph may consist of names in fixed pitch: it goes on from a full line at the same edge.
-        if group_kind != Kind.CODE and before and _is_full(before[-1]) and row.space < 0.5 * line.size:
-            if abs(before[-1].box.l - row.box.l) < 1.0:
-                return group_kind
-        return Kind.CODE
+        last = before[-1] if before and group_kind != Kind.CODE else None
+        flush = last is not None and _is_full(last) and abs(last.box.l - row.box.l) < 1.0
+        return group_kind if flush and row.space < 0.5 * line.size else Kind.CODE
     if group_kind == Kind.CODE and before and row.space < 0.6 * line.size and _is_output(row, before):
         return Kind.CODE
     if CAPTION.match(line.text) and (not before or row.space > 0.25 * line.size):
@@ -174,7 +176,12 @@ def _starts_item(row: Row, before: Sequence[Row]) -> bool:
         return True
     last = before[-1]
     size = row.line.size if row.line is not None else 10.0
-    return row.space > 0.5 * size or abs(row.box.l - last.box.l) > 0.5 * size or not _is_full(last) or bool(marker_of(before[0].text))
+    return (
+        row.space > 0.5 * size
+        or abs(row.box.l - last.box.l) > 0.5 * size
+        or not _is_full(last)
+        or bool(marker_of(before[0].text))
+    )
 
 
 def _is_full(row: Row) -> bool:
@@ -199,7 +206,10 @@ def _note_rows(page: PageRows, body: float) -> set[int]:
         if line is None or line.size > 0.94 * body:
             continue
         under = any(
-            0 <= row.box.t - r.b < 2.2 * line.size and r.l < row.box.r and r.r > row.box.l and abs(r.l - row.column.l) < 20
+            0 <= row.box.t - r.b < 2.2 * line.size
+            and r.l < row.box.r
+            and r.r > row.box.l
+            and abs(r.l - row.column.l) < 20
             for r in rules
         )
         below = [r for r in page.rows[i:] if r.column == row.column]
@@ -239,7 +249,9 @@ def _margins(rows: Sequence[Row]) -> dict[int, float]:
     return margins
 
 
-def _continues(group: Sequence[Row], row: Row, kind: Kind, margins: dict[int, float]) -> bool:
+def _continues(  # noqa: PLR0911 - a list of decisions, each with its result
+    group: Sequence[Row], row: Row, kind: Kind, margins: dict[int, float]
+) -> bool:
     last = group[-1]
     line, before = row.line, last.line
     if line is None or before is None:
@@ -314,7 +326,7 @@ def code_text(rows: Sequence[Row]) -> str:
     words = [w for r in rows if r.line is not None for w in r.line.words]
     pitch = statistics.median(w.box.width / len(w.text) for w in words) or 1.0
     left = min(r.box.l for r in rows)
-    steps = [b.box.t - a.box.t for a, b in zip(rows, rows[1:], strict=False) if b.box.t > a.box.t]
+    steps = [b.box.t - a.box.t for a, b in itertools.pairwise(rows) if b.box.t > a.box.t]
     step = min(steps) if steps else 1.0
     out: list[str] = []
     for k, row in enumerate(rows):

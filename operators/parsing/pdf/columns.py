@@ -5,6 +5,8 @@ gutter is found first, by how much text covers each x, and what crosses it (titl
 bands. So a heading across both columns never hides the gutter, and a gap inside one column never becomes one.
 """
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,15 +174,17 @@ def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int], edge
         return False
     if any(pieces[i].solid for i in left + right):
         return True
-    if len(left) + len(right) < 3:  # noqa: PLR2004 - two pieces side by side are cells
+    if len(left) + len(right) < 3:
         return False
     words = statistics.median(pieces[i].words for i in left + right)
     starts = (min(pieces[i].box.l for i in left), min(pieces[i].box.l for i in right))
     flush = abs(starts[0] - edges[0]) < _FLUSH and abs(starts[1] - edges[1]) < _FLUSH
-    return words >= 3 or (flush and min(len(left), len(right)) >= _MIN_LINES)  # noqa: PLR2004 - words a line of text
+    return words >= 3 or (flush and min(len(left), len(right)) >= _MIN_LINES)
 
 
-def _is_columns(pieces: Sequence[Piece], left: list[int], right: list[int], area: Box) -> bool:
+def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result
+    pieces: Sequence[Piece], left: list[int], right: list[int], area: Box
+) -> bool:
     """Whether two sides are columns of text to be read one after the other, not cells, labels or a listing."""
     if not left or not right:
         return False
@@ -225,7 +229,7 @@ def _is_prose(pieces: Sequence[Piece], own: list[int], box: Box) -> bool:
         return True
     full = sum(p.box.width > 0.75 * box.width for p in lines) / len(lines)
     words = statistics.mean(p.words for p in lines)
-    return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)  # noqa: PLR2004 - words a line
+    return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)
 
 
 def _aligned(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:

@@ -1,16 +1,20 @@
 """Printed tables of contents: which rows list titles with their page numbers, and what they list."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from operators.parsing.pdf.rows import PageRows, Row
 
-# Leaders and page numbers are found from the end with patterns that cannot backtrack far: lines may be long and hostile.
+# Leaders and page numbers are found with patterns that cannot backtrack far: lines may be long and hostile.
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
 _PAGE = re.compile(r"(?:^|(?<=[\s.·…_]))(?:\d{1,4}|[ivxlcdm]{1,7}|[A-Z]-?\d{1,3})$")
 _HEADING = re.compile(
-    r"^(?:(?:short|detailed|brief|full)\s+)?(?:table of )?contents(?: at a glance)?$|^list of (?:figures|tables|listings|examples)$|"
+    r"^(?:(?:short|detailed|brief|full)\s+)?(?:table of )?contents(?: at a glance)?$|"
+    r"^list of (?:figures|tables|listings|examples)$|"
     r"^inhalt(?:sverzeichnis)?$|^table des mati[eè]res$|^[ií]ndice(?: general)?$|^sommaire$|^sum[aá]rio$",
     re.IGNORECASE,
 )
@@ -68,7 +72,7 @@ def find_contents(pages: Sequence[PageRows]) -> Contents:
 def _ascends(entries: Sequence[Entry]) -> bool:
     """Whether the page numbers go up, as in a table of contents."""
     numbers = [int(e.page) for e in entries if e.page.isdigit()]
-    steps = list(zip(numbers, numbers[1:], strict=False))
+    steps = list(itertools.pairwise(numbers))
     return sum(a <= b for a, b in steps) >= 0.85 * len(steps)
 
 
@@ -122,7 +126,7 @@ def _end(rows: Sequence[Row], sure: list[int]) -> int:
     end = sure[0]
     for i in sure[1:]:
         between = [rows[k] for k in range(end + 1, i)]
-        if len(between) > 6:  # noqa: PLR2004 - wrapped titles and part names come between, not paragraphs
+        if len(between) > 6:
             break
         end = i
     return end
@@ -133,7 +137,12 @@ def _bare_titles(page: PageRows, heading: int) -> list[int]:
     found = []
     for i in range(heading + 1, len(page.rows)):
         row = page.rows[i]
-        if row.line is None or row.box.width > 0.75 * row.column.width or row.line.bold_share > 0.8 or row.text.endswith("."):
+        if (
+            row.line is None
+            or row.box.width > 0.75 * row.column.width
+            or row.line.bold_share > 0.8
+            or row.text.endswith(".")
+        ):
             break
         found.append(i)
     return found if len(found) >= _MIN_ENTRIES else []
@@ -148,7 +157,7 @@ def _entries(page: PageRows, found: list[int]) -> list[Entry]:
         match = _match(row)
         if not pending:
             indent = row.box.l - row.column.l
-        bold = row.line is not None and row.line.bold_share > 0.5  # noqa: PLR2004
+        bold = row.line is not None and row.line.bold_share > 0.5
         if match is None or not match[2]:
             pending = f"{pending} {row.text}".strip()
             continue

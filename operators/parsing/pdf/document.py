@@ -143,9 +143,10 @@ class _Assembly:
     def _caption(self, block: Block) -> TextItem | None:
         if block.caption is None:
             return None
-        return self._document.add_text(
+        item: TextItem = self._document.add_text(
             label=DocItemLabel.CAPTION, text=block.caption.text, prov=self._provenance(block.caption)
         )
+        return item
 
     def _text(self, label: DocItemLabel, text: str, page: int, box: Box, parent: NodeItem) -> None:
         self._document.add_text(label=label, text=text, prov=self._at(page, box, len(text)), parent=parent)
@@ -159,9 +160,7 @@ class _Assembly:
 
     def _at(self, page: int, box: Box, characters: int) -> ProvenanceItem:
         height = self._heights[page]
-        bbox = BoundingBox(
-            l=box.l, t=height - box.t, r=box.r, b=height - box.b, coord_origin=CoordOrigin.BOTTOMLEFT
-        )
+        bbox = BoundingBox(l=box.l, t=height - box.t, r=box.r, b=height - box.b, coord_origin=CoordOrigin.BOTTOMLEFT)
         return ProvenanceItem(page_no=page, bbox=bbox, charspan=(0, characters))
 
 

@@ -1,7 +1,9 @@
 """Figures: which parts of a page are a picture, and which text belongs inside it."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from operators.parsing.pdf.drawing import Drawing
 from operators.parsing.pdf.geometry import Box, enclosing, x_overlap
@@ -102,12 +104,14 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box
     return boxes
 
 
-def _join(owner: dict[tuple[int, int], int], parent: list[int], root: "object", cell: tuple[int, int], index: int) -> None:
+def _join(
+    owner: dict[tuple[int, int], int], parent: list[int], root: Callable[[int], int], cell: tuple[int, int], index: int
+) -> None:
     x, y = cell
     for near in ((x, y), (x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)):
         other = owner.get(near)
         if other is not None:
-            a, b = root(other), root(index)  # type: ignore[operator]
+            a, b = root(other), root(index)
             if a != b:
                 parent[b] = a
     owner[cell] = index

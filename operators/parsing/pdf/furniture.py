@@ -1,5 +1,7 @@
 """Running heads, running feet and page numbers: what repeats at the edge of pages and is no content."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -104,12 +106,12 @@ def _repeats(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], de
     offsets: Counter[int] = Counter()
     for p, text in zip(where, texts, strict=True):
         numbers = _NUMBER.findall(text)
-        offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})  # noqa: PLR2004 - page numbers
+        offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})
     offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
     good = 0
     for p, text in zip(where, texts, strict=True):
-        counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)  # noqa: PLR2004
-        repeated = shapes[_NUMBER.sub("#", text).strip()] >= (2 if len(where) < 6 else 3)  # noqa: PLR2004 - few pages
+        counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
+        repeated = shapes[_NUMBER.sub("#", text).strip()] >= (2 if len(where) < 6 else 3)
         good += counted or repeated or bool(_PAGE_NUMBER.match(text))
     return good >= 0.6 * len(where)
 

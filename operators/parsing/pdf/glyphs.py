@@ -1,5 +1,7 @@
 """Glyphs of a PDF page, read with PDFium, and the words that they form."""
 
+# ruff: noqa: PLR2004 - code points of UTF-16 surrogates
+
 import ctypes
 import math
 import unicodedata
@@ -15,7 +17,9 @@ from operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
 
 _HYPHENS = {0x02, 0xAD, 0xFFFE}
 """PDFium's marks for a hyphen at the end of a line."""
-_ACCENTS = dict(zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True))
+_ACCENTS = dict(
+    zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True)
+)
 _BASELINE_EM = 0.12
 _UPRIGHT = 0.17  # the sine of 10 degrees
 
@@ -42,7 +46,7 @@ class View:
             return x - l, t - y
         if self.turn == 1:
             return y - b, x - l
-        if self.turn == 2:  # noqa: PLR2004
+        if self.turn == 2:
             return r - x, y - b
         return t - y, r - x
 
@@ -199,7 +203,10 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
             reach = Box(last.l, last.t, last.r, last.b).grown(SPACE_EM * runs[run].style.size)
             last.chars.append((" " if spaced or not reach.touches(box) else "") + char)
             last.l, last.t, last.r, last.b = (
-                min(last.l, box.l), min(last.t, box.t), max(last.r, box.r), max(last.b, box.b),
+                min(last.l, box.l),
+                min(last.t, box.t),
+                max(last.r, box.r),
+                max(last.b, box.b),
             )
         else:
             drafts.append((_Draft(char, box, box.b, run, spaced=spaced), False))

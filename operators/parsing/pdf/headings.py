@@ -1,5 +1,7 @@
 """Headings and their levels: from the file's outline, from its printed table of contents, or from type alone."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -29,9 +31,7 @@ class Heading:
     level: int
 
 
-def find_headings(
-    pages: Sequence[PageRows], contents: Contents, bookmarks: Sequence[Bookmark]
-) -> dict[Place, Heading]:
+def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequence[Bookmark]) -> dict[Place, Heading]:
     """Return the headings by the place of their first row.
 
     The outline decides where there is one that names what is printed; else the printed table of contents; in both cases
@@ -52,8 +52,10 @@ def find_headings(
         if not bookmarks:
             _add_deeper(found, candidates, body)
     else:
-        found = _from_type(_after_front(candidates, runs, pages, title, body), body)
-    for place in [p for p in found if is_contents_heading(rows_of[p[0]][p[1]].text) and not _is_named(p, named, bookmarks)]:
+        found = _from_type(_after_front(candidates, runs, title, body))
+    for place in [
+        p for p in found if is_contents_heading(rows_of[p[0]][p[1]].text) and not _is_named(p, named, bookmarks)
+    ]:
         del found[place]
     if title is not None:
         place, rows = title
@@ -100,7 +102,7 @@ class _Index:
         matcher = difflib.SequenceMatcher(autojunk=False)
         matcher.set_seq2(wanted)
         for text, spot in self._by_page.get(page, ()):
-            if not 0.75 < len(text) / max(1, len(wanted)) < 1.34:  # noqa: PLR2004 - cannot be alike enough
+            if not 0.75 < len(text) / max(1, len(wanted)) < 1.34:
                 continue
             matcher.set_seq1(text)
             if matcher.quick_ratio() > best_score and (score := matcher.ratio()) > best_score:
@@ -196,7 +198,7 @@ def _from_contents(
             continue
         spot = min(later, key=lambda s: ((s.page, s.row) not in likely, s.page, s.row, s.rows))
         first = min(later, key=lambda s: (s.page, s.row, s.rows))
-        if spot.page > first.page + 30:  # noqa: PLR2004 - a title that returns much later is another section
+        if spot.page > first.page + 30:
             spot = first
         found[spot.page, spot.row] = Heading(spot.rows, level)
         last = (spot.page, spot.row)
@@ -206,7 +208,7 @@ def _from_contents(
 
 def _stands_out(row: Row) -> bool:
     line = row.line
-    return line is not None and (line.bold_share > 0.6 or row.space > 0.9 * line.size)  # noqa: PLR2004
+    return line is not None and (line.bold_share > 0.6 or row.space > 0.9 * line.size)
 
 
 def _entry_levels(entries: Sequence[Entry]) -> list[int]:
@@ -231,7 +233,7 @@ def _add_alike(
     runs: Sequence[Run],
     pages: Sequence[PageRows],
 ) -> None:
-    """Add the runs set exactly like headings that the outline or the contents name, if that look is used for nothing else."""
+    """Add the runs set like the headings that outline or contents name, if that look is used for little else."""
     rows = {page.page.number: page.rows for page in pages}
     levels: defaultdict[Look, Counter[int]] = defaultdict(Counter)
     numbered: Counter[Look] = Counter()
@@ -247,7 +249,7 @@ def _add_alike(
         if votes is None or sum(votes.values()) < max(2, 0.6 * uses[run.look]) or is_label(run.text):
             continue
         count = sum(votes.values())
-        if count >= 4 and numbered[run.look] >= 0.85 * count and not depth_of(run.text):  # noqa: PLR2004
+        if count >= 4 and numbered[run.look] >= 0.85 * count and not depth_of(run.text):
             continue  # sections of this look have numbers, so this is a caption or a name set like them
         if any((run.page, row) in covered for row in range(run.start, run.end)):
             continue
@@ -261,7 +263,11 @@ def _add_deeper(found: dict[Place, Heading], candidates: Sequence[Run], body: Bo
     for run in candidates:
         depth = depth_of(run.text)
         strong = run.look[1] or run.size > body.size
-        if depth > max(1, deepest - 1) and strong and not any((run.page, r) in covered for r in range(run.start, run.end)):
+        if (
+            depth > max(1, deepest - 1)
+            and strong
+            and not any((run.page, r) in covered for r in range(run.start, run.end))
+        ):
             found[run.page, run.start] = Heading(len(run.rows), depth)
 
 
@@ -271,7 +277,7 @@ def _add_deeper(found: dict[Place, Heading], candidates: Sequence[Run], body: Bo
 def _title(pages: Sequence[PageRows], runs: Sequence[Run], body: Body) -> tuple[Place, int] | None:
     """Return the place and number of rows of the document's title: the largest type in the upper part of page one."""
     first = next((page for page in pages if page.rows), None)
-    if first is None or first.page.number > 2:  # noqa: PLR2004 - a cover may be a picture
+    if first is None or first.page.number > 2:
         return None
     own = [
         run
@@ -295,7 +301,7 @@ def _title(pages: Sequence[PageRows], runs: Sequence[Run], body: Body) -> tuple[
 
 
 def _after_front(
-    candidates: Sequence[Run], runs: Sequence[Run], pages: Sequence[PageRows], title: tuple[Place, int] | None, body: Body
+    candidates: Sequence[Run], runs: Sequence[Run], title: tuple[Place, int] | None, body: Body
 ) -> list[Run]:
     """Drop what looks like headings on a cover or between title and text: authors, dates, institutions."""
     if title is None:
@@ -304,14 +310,18 @@ def _after_front(
     texts = [
         run
         for run in runs
-        if run.page == page and (sum(len(r.text) for r in run.rows) > 180 and len(run.rows) >= 3 and run.size < 1.15 * body.size)
+        if run.page == page
+        and (sum(len(r.text) for r in run.rows) > 180 and len(run.rows) >= 3 and run.size < 1.15 * body.size)
     ]
     end = min((run.start for run in texts), default=10**6)
     kept = []
     for run in candidates:
         if run.page == page and run.start < end:
             last_before_text = run.end == end and run.look[1]
-            if not (depth_of(run.text) or _is_opening(run.text) or last_before_text) or (run.page, run.start) == title[0]:
+            if (
+                not (depth_of(run.text) or _is_opening(run.text) or last_before_text)
+                or (run.page, run.start) == title[0]
+            ):
                 continue
         kept.append(run)
     return kept
@@ -319,11 +329,19 @@ def _after_front(
 
 def _is_opening(text: str) -> bool:
     return folded(text) in {
-        "abstract", "contents", "tableofcontents", "introduction", "summary", "preface", "overview", "zusammenfassung", "inhalt",
+        "abstract",
+        "contents",
+        "tableofcontents",
+        "introduction",
+        "summary",
+        "preface",
+        "overview",
+        "zusammenfassung",
+        "inhalt",
     }
 
 
-def _from_type(runs: Sequence[Run], body: Body) -> dict[Place, Heading]:
+def _from_type(runs: Sequence[Run]) -> dict[Place, Heading]:
     levels = _levels(runs)
     found: dict[Place, Heading] = {}
     labels = [k for k, run in enumerate(runs) if is_label(run.text) or is_number(run.text)]
@@ -338,7 +356,7 @@ def _from_type(runs: Sequence[Run], body: Body) -> dict[Place, Heading]:
 
 
 def _levels(runs: Sequence[Run]) -> list[int]:
-    """Return a level for each run: the depth of its number, or where its look ranks among those of the numbered ones."""
+    """Return a level for each run: the depth of its number, or the rank of its look among the numbered ones."""
     depths: defaultdict[Look, Counter[int]] = defaultdict(Counter)
     for run in runs:
         depths[run.look][depth_of(run.text)] += 1

@@ -1,5 +1,7 @@
 """Pages of pixels: what recognises their text, and how its result becomes lines and rules."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 from typing import Protocol
 
 import numpy as np
@@ -37,7 +39,7 @@ def needs_ocr(page: Page) -> bool:
         return False
     drawing = page.drawing
     covered = max((b.area for b in drawing.images), default=0.0) > 0.05 * page.width * page.height
-    return covered or len(drawing.strokes) + len(drawing.shades) > 100  # noqa: PLR2004 - text drawn as outlines
+    return covered or len(drawing.strokes) + len(drawing.shades) > 100
 
 
 def ocr_scale(page: Page) -> float:
@@ -62,7 +64,8 @@ def _line(text: str, box: tuple[float, float, float, float], sure: float, scale:
     parts = text.split()
     total = sum(len(p) for p in parts) + len(parts) - 1
     step = (right - left) / max(1, total)
-    words, x = [], left
+    words: list[Word] = []
+    x = left
     for part in parts:
         width = step * len(part)
         own = Box(x, top, x + width, bottom)

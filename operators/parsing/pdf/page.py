@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pypdfium2 as pdfium
-import pypdfium2.raw as raw
+from pypdfium2 import raw
 
 from operators.parsing.pdf.drawing import Drawing, page_drawing
 from operators.parsing.pdf.glyphs import View, page_lines
@@ -79,7 +79,7 @@ class PdfFile:
             self._document.close()
             raise UnreadablePdf(f"{path.name}: found a PDF without pages, expected at least one page")
 
-    def __enter__(self) -> "PdfFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -142,7 +142,9 @@ def _view(page: Any) -> View:
     rect = raw.FS_RECTF()
     raw.FPDF_GetPageBoundingBox(page, rect)
     left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
-    return View((left, bottom, min(right, left + _MAX_SIDE), min(top, bottom + _MAX_SIDE)), raw.FPDFPage_GetRotation(page) % 4)
+    return View(
+        (left, bottom, min(right, left + _MAX_SIDE), min(top, bottom + _MAX_SIDE)), raw.FPDFPage_GetRotation(page) % 4
+    )
 
 
 def _require_pdf(path: Path) -> None:
@@ -158,5 +160,7 @@ def _require_pdf(path: Path) -> None:
 def _unreadable(path: Path, error: pdfium.PdfiumError) -> UnreadablePdf:
     if error.err_code == _PASSWORD_ERROR:
         return EncryptedPdf(f"{path.name}: found an encrypted PDF, expected one that opens without a password")
-    found = "damaged or truncated content" if error.err_code == _FORMAT_ERROR else f"content that PDFium refuses ({error})"
+    found = (
+        "damaged or truncated content" if error.err_code == _FORMAT_ERROR else f"content that PDFium refuses ({error})"
+    )
     return UnreadablePdf(f"{path.name}: found {found} ({path.stat().st_size} bytes), expected a complete PDF")

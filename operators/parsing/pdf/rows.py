@@ -1,5 +1,7 @@
 """Rows: the lines of a page in reading order, each with its column and the space above it."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of a box
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,7 +91,7 @@ def _figures(page: Page, lines: list[Line], body: float) -> tuple[list[Figure], 
 
 def _tables(page: Page, lines: list[Line], figures: list[Figure]) -> list[Grid]:
     rules = [r for r in page.drawing.rules if not any(r.box.share_inside(f.box.grown(2)) > 0.9 for f in figures)]
-    if len(rules) < 3 or len(rules) > 5000:  # noqa: PLR2004 - a table needs three rules; thousands are hatching
+    if len(rules) < 3 or len(rules) > 5000:
         return []
     return ruled_tables(rules, [w for line in lines for w in line.words])
 
@@ -131,4 +133,4 @@ def _same_rows(lines: Sequence[Line], region: list[int]) -> list[list[int]]:
 def _piece(line: Line) -> Piece:
     text = line.text
     letters = sum(c.isalpha() or c == " " for c in text) / max(1, len(text))
-    return Piece(line.box, len(line.words), line.size, line.mono_share > 0.5, letters=letters)  # noqa: PLR2004
+    return Piece(line.box, len(line.words), line.size, line.mono_share > 0.5, letters=letters)

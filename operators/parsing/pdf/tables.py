@@ -1,5 +1,8 @@
 """Tables from ruled lines: full grids, and tables with horizontal rules only (booktabs)."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,7 +96,7 @@ def _full_grid(hs: list[Rule], vs: list[Rule], words: Sequence[Word]) -> Grid | 
     if right - xs[-1] > 4 * _SNAP:
         xs.append(right)
     columns, rows = len(xs) - 1, len(ys) - 1
-    if columns < 2 or rows < 1 or columns * rows > _MAX_CELLS:  # noqa: PLR2004 - one column is a frame
+    if columns < 2 or rows < 1 or columns * rows > _MAX_CELLS:
         return None
     inside = [w for w in words if w.box.share_inside(Box(xs[0], ys[0], xs[-1], ys[-1]).grown(2)) > 0.6]
     regions = _regions(xs, ys, hs, vs)
@@ -149,11 +152,7 @@ def _stands(rules: list[Rule], position: float, across: float) -> bool:
 def _cell(region: tuple[int, int, int, int], xs: list[float], ys: list[float], words: Sequence[Word]) -> Cell:
     row, column, row_end, column_end = region
     box = Box(xs[column], ys[row], xs[column_end], ys[row_end])
-    own = [
-        w
-        for w in words
-        if box.l <= (w.box.l + w.box.r) / 2 < box.r and box.t <= (w.box.t + w.box.b) / 2 < box.b
-    ]
+    own = [w for w in words if box.l <= (w.box.l + w.box.r) / 2 < box.r and box.t <= (w.box.t + w.box.b) / 2 < box.b]
     return Cell(cell_text(own), box, row, column, row_end, column_end, header=row == 0)
 
 
@@ -196,7 +195,7 @@ def _open_tables(rules: list[Rule], words: Sequence[Word]) -> list[Grid]:
 def _tabular_runs(rules: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
     """Split rules of one extent where the strip between two of them holds running text instead of cells."""
     runs: list[list[Rule]] = [[rules[0]]]
-    for above, below in zip(rules, rules[1:], strict=False):
+    for above, below in itertools.pairwise(rules):
         if below.position - above.position < _SNAP or _is_tabular(_strip(above, below, words)):
             runs[-1].append(below)
         else:
@@ -240,7 +239,7 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
         return None
     placed = _placed(rows, xs, head_end, partial)
     top = [rows[0][0].box.t - 1]
-    ys = top + [(a[-1][0].box.b + b[0][0].box.t) / 2 for a, b in zip(placed, placed[1:], strict=False)] + [outer.b]
+    ys = top + [(a[-1][0].box.b + b[0][0].box.t) / 2 for a, b in itertools.pairwise(placed)] + [outer.b]
     cells = []
     for r, group in enumerate(placed):
         cells += _open_row(r, group, xs, (ys[r], ys[r + 1]), header=group[0][0].baseline <= head_end)
@@ -259,7 +258,7 @@ def _column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
             merged[-1][1] = max(merged[-1][1], right)
         else:
             merged.append([left, right])
-    inner = [(a[1] + b[0]) / 2 for a, b in zip(merged, merged[1:], strict=False)]
+    inner = [(a[1] + b[0]) / 2 for a, b in itertools.pairwise(merged)]
     return [min(outer.l, merged[0][0]) - 1, *inner, max(outer.r, merged[-1][1]) + 1]
 
 
@@ -280,9 +279,7 @@ def _placed(rows: list[list[Line]], xs: list[float], head_end: float, partial: l
     return groups
 
 
-def _open_row(
-    r: int, group: list[list[Line]], xs: list[float], ys: tuple[float, float], *, header: bool
-) -> list[Cell]:
+def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float, float], *, header: bool) -> list[Cell]:
     own: dict[tuple[int, int], list[Word]] = {}
     for row in group:
         for line in row:

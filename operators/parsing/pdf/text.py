@@ -1,8 +1,11 @@
 """Words and lines: what stands on a page, before anybody asks in which order to read it."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -99,7 +102,7 @@ class Line:
 def joined(words: Sequence[Word]) -> str:
     """Return the words as text, with a space where the file writes one or where the gap is one."""
     parts = [words[0].text]
-    for i, (before, word) in enumerate(zip(words, words[1:], strict=False)):
+    for i, (before, word) in enumerate(itertools.pairwise(words)):
         gap = word.box.l - before.box.r
         # A raised mark that starts a line is a footnote's number, not part of its first word.
         mark = i == 0 and before.style.size < _SCRIPT_SIZE * word.style.size and before.baseline < word.baseline - 0.5
@@ -142,9 +145,9 @@ def body_size(lines: Iterable[Line]) -> float:
     return count.most_common(1)[0][0] if count else 10.0
 
 
-def _share(words: Sequence[Word], wanted: "object") -> float:
+def _share(words: Sequence[Word], wanted: Callable[[Style], bool]) -> float:
     total = sum(len(w.text) for w in words)
-    return sum(len(w.text) for w in words if wanted(w.style)) / total if total else 0.0  # type: ignore[operator]
+    return sum(len(w.text) for w in words if wanted(w.style)) / total if total else 0.0
 
 
 def _pieces(row: list[Word]) -> list[list[Word]]:
@@ -197,8 +200,8 @@ def _host(i: int, position: int, order: list[int], sizes: list[float], boxes: li
                 break
             shared = (min(box.b, other.b) - max(box.t, other.t)) / max(box.height, 0.1)
             # A script is smaller; TeX's logos lower a single letter of full size between its neighbours.
-            lowered = box.width < size and other.width > 1.5 * box.width and shared > 0.6 and other.l < box.l < other.r  # noqa: PLR2004
-            if lowered or (size < _SCRIPT_SIZE * sizes[j] and shared > 0.25):  # noqa: PLR2004
+            lowered = box.width < size and other.width > 1.5 * box.width and shared > 0.6 and other.l < box.l < other.r
+            if lowered or (size < _SCRIPT_SIZE * sizes[j] and shared > 0.25):
                 gap = max(box.l - other.r, other.l - box.r, 0.0) / sizes[j]
                 if gap < best_gap:
                     best, best_gap = j, gap

@@ -13,7 +13,9 @@ _LABEL = re.compile(
     r"\s+(?:\d{1,3}|[A-Z]|[IVXLC]{1,6})\s*[.:]?$",
     re.IGNORECASE,
 )
-_WORD_LABEL = re.compile(r"^(?:chapter|appendix|part|section|kapitel|anhang|teil|cap[ií]tulo)\s+\S+?[.:]?\s+", re.IGNORECASE)
+_WORD_LABEL = re.compile(
+    r"^(?:chapter|appendix|part|section|kapitel|anhang|teil|cap[ií]tulo)\s+\S+?[.:]?\s+", re.IGNORECASE
+)
 _NUMBER_ONLY = re.compile(r"^(?:\d{1,3}|[A-Z]|[IVX]{1,5})(?:\.\d{1,3}){0,5}\.?$")
 
 

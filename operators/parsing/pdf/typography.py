@@ -1,5 +1,7 @@
 """What type says about structure: runs of rows set alike, the body's look, and which runs look like headings."""
 
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -134,9 +136,7 @@ def heading_runs(runs: Sequence[Run], body: Body) -> list[Run]:
     beside = Counter((run.page, run.look, round(run.rows[0].box.t)) for run in plausible)
     # Runs of one look at one height are the head cells of a table whose columns were taken apart.
     plausible = [
-        run
-        for run in plausible
-        if depth_of(run.text) or beside[run.page, run.look, round(run.rows[0].box.t)] == 1
+        run for run in plausible if depth_of(run.text) or beside[run.page, run.look, round(run.rows[0].box.t)] == 1
     ]
     often = Counter(run.look for run in plausible)
     slanted: defaultdict[Look, int] = defaultdict(int)
@@ -166,7 +166,9 @@ def _is_tabular(row: Row) -> bool:
     return len(row.parts) > 2 or (len(row.parts) == 2 and not depth_of(row.text) and not is_label(row.parts[0].text))
 
 
-def _is_heading(run: Run, body: Body, often: Counter[Look], slanted: dict[Look, int]) -> bool:
+def _is_heading(  # noqa: PLR0911 - a list of decisions, each with its result
+    run: Run, body: Body, often: Counter[Look], slanted: dict[Look, int]
+) -> bool:
     text = run.text.strip()
     ratio = run.size / body.size
     numbered = depth_of(text) > 0 and _starts_like_title(text)
@@ -223,7 +225,9 @@ def _is_term(run: Run) -> bool:
     if below is None or after is None or below.line is None or after.line is None or below.page != run.page:
         return False
     left = run.rows[0].box.l
-    return min(below.box.l, after.box.l) > left + 0.9 * run.size and not _is_centred(run.rows[0].box, run.rows[0].column)
+    return min(below.box.l, after.box.l) > left + 0.9 * run.size and not _is_centred(
+        run.rows[0].box, run.rows[0].column
+    )
 
 
 def _is_centred(box: Box, column: Box) -> bool:
