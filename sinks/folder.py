@@ -125,13 +125,14 @@ class Folder:
             )
 
     def _unfinished(self, known: dict[str, Entry]) -> list[tuple[Path, DeadLetter]]:
-        """Find files that moved here with the ledger not knowing; remove letters whose file is not here."""
+        """Find files that moved here without the ledger knowing; drop letters about files that are well since."""
+        for file, letter in letters(self._root, orphans=True):
+            entry = known.get(letter.name)
+            if letter.pipeline == self._pipeline and entry is not None and entry.state == "done":
+                letter_of(file).unlink()
         found = []
         for file, letter in letters(self._root):
             if letter.pipeline != self._pipeline or not letter.sha256:
-                continue
-            if not file.exists():
-                letter_of(file).unlink()
                 continue
             entry = known.get(letter.name)
             outdone = entry is not None and (entry.sha256 == letter.sha256 or entry.state == "failed" or entry.location)

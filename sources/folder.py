@@ -71,6 +71,7 @@ class Folder:
     """
 
     replayable: Final = True
+    exclusive: Final = True  # two pipelines on one folder would do everything twice
 
     def __init__(
         self,
@@ -98,13 +99,13 @@ class Folder:
         self._scan_ended = self._scan_cost_s = 0.0
 
     async def open(self, context: Context) -> None:
-        """Read the ledger and make the folder if it is not there."""
-        self._root = await asyncio.to_thread(_prepare, context.base / self._path.expanduser())
+        """Make the folder if it is not there."""
+        self._root = await asyncio.to_thread(disk.prepare, context.base / self._path.expanduser())
         done = None if self._done is None else context.base / self._done.expanduser()
         if done is not None and done.is_relative_to(self._root):
             inside = done.relative_to(self._root).as_posix()
             self._ignored = any_of([*self._ignore, f"{inside}/**"])
-        self._once = context.once
+        self._once, self._pipeline, self._definition = context.once, context.pipeline, context.definition
         self._books = Books(self._root, context.ledger, done, self._cancel)
         self._tracker = Tracker(
             definition=context.definition,
@@ -115,19 +116,10 @@ class Folder:
         self._acting = asyncio.Lock()
         self._opened = True
         self._stirred, self._hashable, self._changed, self._awake = (asyncio.Event() for _ in range(4))
-        entries = await self._books.entries()
-        await asyncio.to_thread(self._tracker.restore, entries)
-        if others := sum(entry.state == "done" and entry.definition != context.definition for entry in entries):
-            _log.info(
-                "%s: %d files were processed by another definition of this pipeline; `fastembed reprocess %s` "
-                "processes them again",
-                self._root,
-                others,
-                context.pipeline,
-            )
 
     async def items(self) -> AsyncIterator[Item[File]]:
         """Yield files as they are complete; with `once`, end when all that were there have ended."""
+        await self._restore()
         work = asyncio.create_task(self._work(), name=f"folder {self._root.name}")
         try:
             while not self._stopping:
@@ -150,7 +142,8 @@ class Folder:
     def stop(self) -> None:
         """Emit no more; what is in flight ends as it ends."""
         self._stopping = True
-        self._changed.set()
+        if self._opened:
+            self._changed.set()
 
     async def close(self) -> None:
         """Write down how the last items ended; nothing if it could not be opened."""
@@ -168,6 +161,19 @@ class Folder:
             failed=counts[State.FAILED],
             unreadable=counts[State.UNREADABLE],
         )
+
+    async def _restore(self) -> None:
+        """Read the ledger: not before the pipeline that wrote it last has ended, on a reload."""
+        entries = await self._books.entries()
+        await asyncio.to_thread(self._tracker.restore, entries)
+        if others := sum(entry.state == "done" and entry.definition != self._definition for entry in entries):
+            _log.info(
+                "%s: %d files were processed by another definition of this pipeline; `fastembed reprocess %s` "
+                "processes them again",
+                self._root,
+                others,
+                self._pipeline,
+            )
 
     # Items
 
@@ -235,7 +241,7 @@ class Folder:
                     names, everything = hints.take()
                     self._tracker.wants_scan |= everything
                 if self._now() >= self._scan_due(next_scan):
-                    root = await asyncio.to_thread(_identity, self._root)
+                    root = await asyncio.to_thread(disk.identity, self._root)
                     if root != watched or root is None or (hints is not None and hints.broken):
                         hints = await self._watch_again(hints, root)
                         watched = root
@@ -379,16 +385,3 @@ class Folder:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _prepare(root: Path) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    return root.resolve()
-
-
-def _identity(root: Path) -> tuple[int, int] | None:
-    try:
-        found = root.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino

@@ -62,12 +62,15 @@ def read(path: Path) -> DeadLetter | None:
         return None
 
 
-def letters(folder: Path) -> Iterator[tuple[Path, DeadLetter]]:
-    """Yield (the failed file's place, its letter) for everything in `folder`, in the order of their names."""
+def letters(folder: Path, *, orphans: bool = False) -> Iterator[tuple[Path, DeadLetter]]:
+    """Yield (the failed file's place, its letter) for everything in `folder`, in the order of their names.
+
+    Orphans are letters whose file is not there: it was never moved, or went back. There are those, or the others.
+    """
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
-        letter = read(path)
-        if letter is not None:
-            yield path.with_name(path.name.removesuffix(SUFFIX)), letter
+        letter, file = read(path), path.with_name(path.name.removesuffix(SUFFIX))
+        if letter is not None and orphans is (bool(letter.sha256) and not file.exists()):
+            yield file, letter
 
 
 def replay(file: Path) -> Replayed:

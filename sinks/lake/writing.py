@@ -90,7 +90,12 @@ def record(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
 
 
 def rename(con: Connection, pipeline: str, old: str, new: str) -> None:
-    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`."""
+    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`.
+
+    Nothing happens if nothing is known of `old`: then it was done already.
+    """
+    if not con.execute("SELECT 1 FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, old]).fetchone():
+        return
     _drop_rows(con, pipeline, new)
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
     con.execute(

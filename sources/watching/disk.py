@@ -36,6 +36,21 @@ class Hidden:
     folder: bool
 
 
+def prepare(root: Path) -> Path:
+    """Make the folder if it is not there; return its real path."""
+    root.mkdir(parents=True, exist_ok=True)
+    return root.resolve()
+
+
+def identity(root: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one that takes its place; None if it is not there."""
+    try:
+        found = root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def look(
     root: Path, below: str, wanted: Callable[[str], bool], ignored: Callable[[str], bool]
 ) -> Iterator[Sight | Hidden]:

@@ -120,6 +120,9 @@ async def test_a_crash_between_the_letter_and_moving_leaves_the_file_to_be_tried
     await desk.sink.lake.write(lambda con: con.execute("DELETE FROM ledger"))
     await desk.open_folder()
     assert (file.path.exists(), list(letters(desk.inbox / "failed")), await desk.ledger()) == (True, [], {})
+    await desk.sink.record(Entry("a.pdf", file.sha256, "d2", "done", file.size_bytes, file.mtime_ns))
+    await desk.open_folder()
+    assert not (desk.inbox / "failed/a.pdf.error.json").exists()
 
 
 async def test_what_was_repaired_since_is_not_called_failed_again(desk: Desk) -> None:
