@@ -90,7 +90,14 @@ def test_an_allowed_origin_may():
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("pi", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("192.168.1.7", False),
+        ("pi", False),
+    ],
 )
 def test_only_loopback_addresses_need_no_key(host, loopback):
     assert is_loopback(host) is loopback

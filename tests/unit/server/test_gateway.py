@@ -70,7 +70,7 @@ async def test_a_sane_request_id_is_kept_and_another_replaced(world):
 
 
 async def test_what_breaks_shows_its_request_id_and_nothing_else(world, caplog):
-    async def breaks(item):
+    async def breaks(_):
         raise RuntimeError("a secret path")
 
     async with serving(world.routes, "POST /breaks", breaks):
@@ -210,7 +210,7 @@ async def test_a_draining_server_refuses_all_but_health(world):
     assert (await call(world.app, "GET", "/healthz")).status == 404  # let in; this application has no such endpoint
 
 
-async def test_a_missing_key_is_401(caplog):
+async def test_a_missing_key_is_401():
     world = World(api_keys=("k",))
     async with serving(world.routes, "POST /echo", echo):
         refused = await call(world.app, "POST", "/echo", body={})

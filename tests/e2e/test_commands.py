@@ -1,0 +1,126 @@
+"""The command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastembed as package
+from fastembed import FastEmbedClient, FastEmbedServer
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import fastembed, serving
+
+sys.path.pop(0)
+
+ASSETS = Path(package.__file__).parent / "demo_assets"
+PAPERS = """
+version: 1
+pipelines:
+  papers:
+    source: {folder: inbox, match: "**/*.{docx,md}", settle: 100ms}
+    operators: [{parse: {}}, {chunk: {tokens: 200}}, {embed: {model: auto}}]
+    sink: {duckdb: data/lake.duckdb, table: chunks}
+    on_error: {folder: inbox/failed}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pipelines.yaml").write_text(PAPERS)
+    (tmp_path / "inbox").mkdir()
+    return tmp_path
+
+
+def test_help_lists_every_command_without_loading_the_engines(tmp_path: Path) -> None:
+    ended = fastembed(tmp_path, "--help")
+    assert ended.returncode == 0
+    commands = ["serve", "run", "check", "graph", "schema", "test", "search", "ls", "failed", "replay", "reprocess", "transcribe", "models", "demo"]
+    assert all(command in ended.stdout for command in commands)
+
+
+def test_run_once_processes_what_is_there_and_the_database_answers(folder: Path) -> None:
+    shutil.copy(next(ASSETS.glob("*.docx")), folder / "inbox" / "report.docx")
+    (folder / "inbox" / "note.md").write_text("# Ferry\n\nThe ferry leaves at seven from the eastern quay.\n")
+    ended = fastembed(folder, "run", "--once")
+    assert (ended.returncode, ended.stdout) == (0, "papers: 2 delivered\n")
+    found = json.loads(fastembed(folder, "search", "when does the ferry leave", "-n", "1", "--json").stdout)
+    assert found[0]["document"] == "note.md"
+    listed = json.loads(fastembed(folder, "ls", "--json").stdout)
+    assert [(row["name"], row["state"]) for row in listed] == [("note.md", "done"), ("report.docx", "done")]
+    again = fastembed(folder, "run", "--once")
+    assert (again.returncode, again.stdout) == (0, "papers: nothing to do\n")
+    assert fastembed(folder, "reprocess", "papers", "--all").stdout.startswith("2 files will be processed again")
+    assert fastembed(folder, "run", "--once").stdout == "papers: 2 delivered\n"
+
+
+def test_a_file_that_fails_is_told_and_can_be_replayed(folder: Path) -> None:
+    (folder / "inbox" / "broken.docx").write_bytes(b"PK\x03\x04 this is no document")
+    ended = fastembed(folder, "run", "--once")
+    assert ended.returncode == 1
+    assert (folder / "inbox" / "failed" / "broken.docx.error.json").is_file()
+    told = fastembed(folder, "failed")
+    assert told.stdout.startswith("broken.docx: ")
+    replayed = fastembed(folder, "replay")
+    assert (replayed.returncode, replayed.stdout) == (0, "broken.docx: is tried again\n")
+    assert (folder / "inbox" / "broken.docx").is_file()
+    assert fastembed(folder, "replay", "other.docx").returncode == 1
+
+
+def test_a_server_that_holds_the_database_is_asked(folder: Path) -> None:
+    (folder / "inbox" / "note.md").write_text("# Ferry\n\nThe ferry leaves at seven from the eastern quay.\n")
+    assert fastembed(folder, "run", "--once").returncode == 0
+    with serving(folder) as server:
+        found = fastembed(folder, "search", "ferry", "--url", server.url)
+        assert "note.md" in found.stdout
+        lost = fastembed(folder, "ls", "--url", "http://127.0.0.1:1")
+    assert lost.returncode == 1
+    assert "DuckDB lets one process at a time hold a database" in lost.stderr
+    assert "name it with --url" in lost.stderr
+
+
+def test_searching_before_anything_was_processed_is_said_plainly(folder: Path) -> None:
+    ended = fastembed(folder, "search", "ferry")
+    assert ended.returncode == 1
+    assert ended.stderr == f"fastembed: found no database {folder / 'data/lake.duckdb'}: nothing was processed yet\n"
+
+
+def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
+    (tmp_path / "shout.py").write_text(
+        "from pipeline.component import operator\n\n\n"
+        '@operator\ndef shout(value: str) -> str:\n    """Say it louder."""\n    return value.upper()\n'
+    )
+    text = (
+        "version: 1\nplugins: [shout.py]\n"
+        "pipelines:\n  shout: {source: {http: POST /shout}, operators: [shout], sink: reply}\n"
+        "tests:\n  - {name: it is loud, pipeline: shout, give: [hello], expect: [HELLO]}\n"
+    )
+    (tmp_path / "pipelines.yaml").write_text(text)
+    assert fastembed(tmp_path, "test").stdout == "ok     it is loud\n1 passed, 0 failed\n"
+    (tmp_path / "pipelines.yaml").write_text(text.replace("HELLO", "HALLO"))
+    failed = fastembed(tmp_path, "test")
+    assert failed.returncode == 1
+    assert "FAILED it is loud" in failed.stdout
+
+
+def test_a_wrong_name_ends_with_the_right_ones(folder: Path) -> None:
+    assert fastembed(folder, "run", "letters").stderr == (
+        "fastembed: found no pipeline 'letters', expected one of papers\n"
+    )
+    assert fastembed(folder, "graph", "papers").stdout.startswith("flowchart LR")
+    assert json.loads(fastembed(folder, "schema").stdout)["title"] == "pipelines.yaml"
+
+
+async def test_a_server_in_a_thread_serves_until_its_block_ends(tmp_path: Path) -> None:
+    config = tmp_path / "pipelines.yaml"
+    config.write_text(
+        "version: 1\npipelines:\n  embeddings: {source: {http: POST /v1/embeddings}, operators: [embed], sink: reply}\n"
+    )
+    with FastEmbedServer(config=config, port=0) as server:
+        async with FastEmbedClient(server.url) as client:
+            found = await client.embeddings.create(input="a", model="auto")
+    assert len(found.data[0].embedding) == 384

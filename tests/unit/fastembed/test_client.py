@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+
+import httpx2
+import pytest
+
+from fastembed.client import Answer, FastEmbedClient, ServerError
+
+
+def client_of(answers, **options):
+    """A client whose connection gives these answers and keeps what was asked."""
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        status, body, headers = answers.pop(0)
+        return httpx2.Response(status, json=body, headers=headers)
+
+    client = FastEmbedClient("http://server/v1/", "k", **options)
+    transport = httpx2.MockTransport(answer)
+    client._http = httpx2.AsyncClient(base_url=client.base_url, transport=transport)
+    return client, asked
+
+
+def test_the_fields_of_an_answer_are_attributes_at_every_depth():
+    answer = Answer({"data": [{"embedding": [1.0], "index": 0}], "usage": {"total_tokens": 3}})
+    assert answer.data[0].embedding == [1.0]
+    assert answer.usage.total_tokens == 3
+    with pytest.raises(AttributeError, match="found no field 'date', the answer has data, usage"):
+        _ = answer.date
+
+
+async def test_a_base_url_with_or_without_v1_asks_the_same_path():
+    client, asked = client_of([(200, {"data": []}, {})])
+    async with client:
+        await client.embeddings.create(input="a", model="m", dimensions=8)
+    assert str(asked[0].url) == "http://server/v1/embeddings"
+    assert json.loads(asked[0].content) == {"input": "a", "model": "m", "dimensions": 8}
+
+
+async def test_a_busy_server_is_asked_again_when_it_said():
+    busy = (429, {"error": {"message": "full"}}, {"retry-after-ms": "1"})
+    client, asked = client_of([busy, busy, (200, {"status": "ok"}, {})])
+    async with client:
+        assert (await client.request("GET", "/healthz")).status == "ok"
+    assert len(asked) == 3
+
+
+async def test_a_refusal_is_raised_with_its_fields():
+    error = {"message": "found no input", "type": "invalid_request_error", "param": "input", "code": None}
+    client, _ = client_of([(400, {"error": error}, {"x-request-id": "r1"})])
+    async with client:
+        with pytest.raises(ServerError, match="400: found no input") as caught:
+            await client.embeddings.create(input="")
+    assert (caught.value.status, caught.value.param, caught.value.request_id) == (400, "input", "r1")
+
+
+async def test_a_document_is_read_from_its_path_and_sent(tmp_path):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF")
+    client, asked = client_of([(200, {}, {})])
+    async with client:
+        await client.documents.process(document={"type": "pdf", "path": str(tmp_path / "a.pdf")}, extract_tables=True)
+    assert json.loads(asked[0].content) == {
+        "document": {"type": "pdf", "source": "base64", "content": "JVBERg==", "filename": "a.pdf"},
+        "processing_options": {"extract_tables": True},
+    }
+
+
+async def test_a_server_that_is_not_there_says_how_to_start_it():
+    async with FastEmbedClient("http://127.0.0.1:1", max_retries=0) as client:
+        with pytest.raises(ServerError, match=r"cannot reach http://127.0.0.1:1: .*fastembed serve") as caught:
+            await client.system.status()
+    assert caught.value.status == 0
+
+
+def test_the_environment_names_server_and_key(monkeypatch):
+    monkeypatch.setenv("FASTEMBED_URL", "http://elsewhere:1")
+    monkeypatch.setenv("FASTEMBED_API_KEY", "one, two")
+    client = FastEmbedClient()
+    assert (client.base_url, client._api_key) == ("http://elsewhere:1", "one")
