@@ -1,8 +1,10 @@
 """What goes over the pipe between the server and a parser process: length-prefixed JSON, nothing executable.
 
 A parser reads files that strangers wrote, so its answers are treated as such: JSON (never pickle), bounded in size.
-A frame is a 4-byte big-endian length and that many bytes of JSON. The process first sends `Ready`, then answers each
-request with `{"value": {...}}` or `{"error": {"type", "message", "code"}}`, and says its memory in both.
+A frame is a 4-byte big-endian length, then that many bytes: the length of a JSON object, the object, and the long texts
+of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter busy
+for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
+`{"error": {"type", "message", "code"}}`, and tells its memory as `rss` in each.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pipeline.errors import Expired, InvalidInput, ItemError, NotFound, TooLarge
 
 LENGTH: Final = struct.Struct(">I")
 MAX_FRAME_BYTES: Final = 1 << 30
+_LONG_CHARS: Final = 1 << 16
 
 _ERRORS: Final[dict[str, type[ItemError]]] = {
     cls.__name__: cls for cls in (InvalidInput, TooLarge, UnsupportedMedia, Unprocessable, NotFound, Expired)
@@ -45,30 +48,43 @@ def printable(name: str) -> str:
 
 def encode(message: dict[str, Any]) -> bytes:
     """Return the frame of a message. TooLarge if it is longer than a frame may be."""
-    body = orjson.dumps(message)
-    if len(body) > MAX_FRAME_BYTES:
+    value = message.get("value", {})
+    long = {name: text for name, text in value.items() if isinstance(text, str) and len(text) > _LONG_CHARS}
+    texts = [text.encode() for text in long.values()]
+    if texts:
+        value = {name: part for name, part in value.items() if name not in long}
+        message = {**message, "value": value, "texts": dict(zip(long, map(len, texts), strict=True))}
+    head = orjson.dumps(message)
+    length = LENGTH.size + len(head) + sum(map(len, texts))
+    if length > MAX_FRAME_BYTES:
         raise TooLarge(
-            f"found {len(body):,} bytes of parsed document, expected at most {MAX_FRAME_BYTES:,}", code="too_large"
+            f"found {length:,} bytes of parsed document, expected at most {MAX_FRAME_BYTES:,}", code="too_large"
         )
-    return LENGTH.pack(len(body)) + body
+    return b"".join((LENGTH.pack(length), LENGTH.pack(len(head)), head, *texts))
 
 
-def body_length(prefix: bytes) -> int:
+def body_length(prefix: bytes | bytearray) -> int:
     """Return how many bytes follow the 4-byte prefix."""
     length: int = LENGTH.unpack(prefix)[0]
-    if length > MAX_FRAME_BYTES:
-        raise BadFrame(f"found a frame of {length:,} bytes, expected at most {MAX_FRAME_BYTES:,}")
+    if not LENGTH.size <= length <= MAX_FRAME_BYTES:
+        raise BadFrame(f"found a frame of {length:,} bytes, expected {LENGTH.size} to {MAX_FRAME_BYTES:,}")
     return length
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes | bytearray) -> dict[str, Any]:
     """Return the message of a frame's body."""
+    start = LENGTH.size + LENGTH.unpack_from(body)[0]
     try:
-        message = orjson.loads(body)
+        message = orjson.loads(memoryview(body)[LENGTH.size : start])
     except orjson.JSONDecodeError as error:
         raise BadFrame(f"found {body[:40]!r}, expected JSON") from error
     if not isinstance(message, dict):
         raise BadFrame(f"found a JSON {type(message).__name__}, expected an object")
+    for name, size in message.pop("texts", {}).items():
+        message["value"][name] = str(memoryview(body)[start : start + size], "utf-8")
+        start += size
+    if start != len(body):
+        raise BadFrame(f"found {len(body):,} bytes, expected {start:,}")
     return message
 
 

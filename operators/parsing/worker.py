@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ _BOOT: Final = (
     "from operators.parsing.child import main; main(sys.argv[2])"
 )
 _STDERR_TAIL_BYTES: Final = 2000
+_LARGE_BYTES: Final = 1 << 20
 # One document at a time uses one core or two; every further arena or pool thread only costs address space.
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
 
@@ -59,7 +59,6 @@ class Worker:
         self.start_s: float | None = None
         self.rss_bytes = self.baseline_bytes = 0
         self._started_at = time.monotonic()
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._hello: asyncio.Task[None] | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._pipe, theirs = socket.socketpair()
@@ -119,9 +118,7 @@ class Worker:
         await self.ready()
         began = time.monotonic()
         try:
-            _, writer = await self._connected()
-            writer.write(encode(request))
-            await writer.drain()
+            await asyncio.get_running_loop().sock_sendall(self._pipe, encode(request))
             answer = await self._receive()
         except (OSError, EOFError, BadFrame) as error:
             raise Unprocessable(
@@ -141,8 +138,6 @@ class Worker:
     def kill(self) -> None:
         """End the process now, whatever it does; idempotent. `reap` must follow."""
         self._process.kill()
-        if self._streams is not None:
-            self._streams[1].close()
 
     async def reap(self) -> None:
         """Wait until the killed process is gone and all that it held is freed, so that no zombie stays."""
@@ -151,24 +146,24 @@ class Worker:
             await asyncio.wait([self._hello])  # the pipe's end ends it
             if not self._hello.cancelled():
                 self._hello.exception()  # whoever waited for it has been told
-        if self._streams is None:
-            self._pipe.close()
-        else:
-            self._streams[1].close()
-            with contextlib.suppress(OSError):
-                await self._streams[1].wait_closed()
+        self._pipe.close()
         self._stderr.close()
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None:
-            self._streams = await asyncio.open_unix_connection(sock=self._pipe)
-        return self._streams
-
     async def _receive(self) -> dict[str, Any]:
-        reader, _ = await self._connected()
-        prefix = await reader.readexactly(LENGTH.size)
-        body = await reader.readexactly(body_length(prefix))
-        return decode(body) if len(body) < 1 << 20 else await asyncio.to_thread(decode, body)
+        body = await self._exactly(body_length(await self._exactly(LENGTH.size)))
+        return decode(body) if len(body) < _LARGE_BYTES else await asyncio.to_thread(decode, body)
+
+    async def _exactly(self, count: int) -> bytearray:
+        """Return the next `count` bytes. EOFError if the process is gone before."""
+        loop = asyncio.get_running_loop()
+        body = bytearray(count)
+        free = memoryview(body)
+        while free:
+            received = await loop.sock_recv_into(self._pipe, free[:_LARGE_BYTES])
+            if not received:
+                raise EOFError(f"found the end of the pipe, expected {len(free)} more bytes")
+            free = free[received:]
+        return body
 
     async def _last_words(self) -> str:
         """Return how the process ended and the end of what it wrote to its standard error."""
