@@ -104,6 +104,7 @@ def page_blocks(
             kind = _kind_of(row, i, number, contents=contents, notes=notes, before=group, group_kind=kind_of_group)
             if group and (kind != kind_of_group or not _continues(group, row, kind, margins)):
                 close()
+                kind = _kind_of(row, i, number, contents=contents, notes=notes, before=(), group_kind=kind)
             kind_of_group = kind
             group.append(row)
         i += 1

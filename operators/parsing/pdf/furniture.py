@@ -47,6 +47,7 @@ def _edge(pages: Sequence[Page], *, top: bool) -> list[set[int]]:
                 for p in where:
                     found[p].update(rows[p][depth])
     for p, page in enumerate(pages):
+        _keep_text(page, rows[p], found[p], top=top)
         if rows[p] and not found[p] and _is_bare_number(page, rows[p], top=top):
             found[p].update(rows[p][0])
     return found
@@ -114,6 +115,19 @@ def _repeats(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], de
         repeated = shapes[_NUMBER.sub("#", text).strip()] >= (2 if len(where) < 6 else 3)
         good += counted or repeated or bool(_PAGE_NUMBER.match(text))
     return good >= 0.6 * len(where)
+
+
+def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
+    """Take back the innermost rows that follow the text as closely as its own lines do."""
+    for row in reversed(rows):
+        if not found.issuperset(row) or len(row) > 1 or _PAGE_NUMBER.match(_text(page, row)):
+            continue
+        line = page.lines[row[0]]
+        near = [ln.box for i, ln in enumerate(page.lines) if i not in found and not ln.turned]
+        gap = min(((b.t - line.box.b if top else line.box.t - b.b) for b in near), default=line.size)
+        if gap > 0.45 * line.size:
+            return
+        found.difference_update(row)
 
 
 def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
