@@ -258,6 +258,18 @@ def models(*, config: Config = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A name of `models:`, or a hub id: organisation/name.")],
+    *,
+    config: Config = None,
+) -> None:
+    """Download a model's files."""
+    from fastembed.commands.models import pull as run
+
+    raise typer.Exit(run(name, config))
+
+
+@app.command()
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server running.")] = False,

@@ -39,7 +39,22 @@ def folder(tmp_path: Path) -> Path:
 def test_help_lists_every_command_without_loading_the_engines(tmp_path: Path) -> None:
     ended = fastembed(tmp_path, "--help")
     assert ended.returncode == 0
-    commands = ["serve", "run", "check", "graph", "schema", "test", "search", "ls", "failed", "replay", "reprocess", "transcribe", "models", "demo"]
+    commands = [
+        "serve",
+        "run",
+        "check",
+        "graph",
+        "schema",
+        "test",
+        "search",
+        "ls",
+        "failed",
+        "replay",
+        "reprocess",
+        "transcribe",
+        "models",
+        "demo",
+    ]
     assert all(command in ended.stdout for command in commands)
 
 

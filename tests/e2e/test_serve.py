@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import httpx2
 import numpy as np
 import openai
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastembed import FastEmbedClient
 from fastembed.client import ServerError
@@ -217,6 +220,33 @@ def test_keys_guard_everything_but_health(tmp_path: Path) -> None:
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="second", max_retries=0) as client:
             assert client.embeddings.create(model="auto", input="a").data
         assert server.terminate() == 0
+
+
+async def test_a_browser_speaks_with_its_key_in_a_subprotocol_and_a_stop_ends_it_with_1012(tmp_path: Path) -> None:
+    text = EMBEDDINGS + (
+        "  speech: {source: {websocket: /v1/realtime}, operators: [decode, vad, transcribe], sink: reply}\n"
+    )
+    (tmp_path / "pipelines.yaml").write_text(text)
+    with serving(tmp_path, "--api-key", "sesame") as server:
+        url = f"ws{server.url.removeprefix('http')}/v1/realtime?intent=transcription"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, subprotocols=["realtime", "openai-insecure-api-key.wrong"])
+        assert refused.value.response.status_code == 401
+        own = server.url
+        protocols = ["realtime", "openai-insecure-api-key.sesame"]
+        with pytest.raises(InvalidStatus) as foreign:
+            await connect(url, subprotocols=protocols, origin="http://evil.example")
+        assert foreign.value.response.status_code == 403
+        async with connect(url, subprotocols=protocols, origin=own) as socket:
+            assert socket.subprotocol == "realtime"
+            assert json.loads(await socket.recv())["type"] == "session.created"
+            server.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        assert server.process.wait(20) == 0
 
 
 def test_an_open_address_without_a_key_is_refused(tmp_path: Path) -> None:

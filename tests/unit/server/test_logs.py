@@ -31,13 +31,13 @@ def test_json_has_the_ids_and_the_time_in_utc():
 def test_json_keeps_an_error_on_its_line():
     failed = record("failed")
     try:
-        raise ValueError("why")
+        int("why")
     except ValueError as error:
         failed.exc_info = (ValueError, error, error.__traceback__)
     text = JsonFormatter().format(failed)
     assert "\n" not in text
     error = orjson.loads(text)["error"]
-    assert (error["type"], error["message"]) == ("ValueError", "why")
+    assert (error["type"], error["message"]) == ("ValueError", "invalid literal for int() with base 10: 'why'")
     assert "test_logs.py" in error["trace"]
 
 
