@@ -31,6 +31,7 @@ from pipeline.errors import ItemError, TooLarge, Unprocessable
 Target = Callable[[dict[str, Any]], dict[str, Any]]
 
 _PR_SET_PDEATHSIG: Final = 1
+_REST_AFTER_S: Final = 60.0
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
@@ -59,12 +60,20 @@ def load(reference: str) -> Callable[[dict[str, Any]], Target]:
 
 
 def serve(pipe: socket.socket, target: Target) -> None:
-    """Answer requests one by one until the other side closes."""
-    while (prefix := _receive(pipe, LENGTH.size)) is not None:
-        body = _receive(pipe, body_length(prefix))
+    """Answer requests one by one until the other side closes. A target's `rest()` is called when it has been idle."""
+    rest: Callable[[], None] = getattr(target, "rest", _nothing)
+    while True:
+        if not select.select([pipe], [], [], _REST_AFTER_S)[0]:
+            rest()
+        prefix = _receive(pipe, LENGTH.size)
+        body = _receive(pipe, body_length(prefix)) if prefix is not None else None
         if body is None:
             return
         pipe.sendall(answer(target, decode(body)))
+
+
+def _nothing() -> None:
+    """Rest as a target does that holds nothing."""
 
 
 def answer(target: Target, request: dict[str, Any]) -> bytes:

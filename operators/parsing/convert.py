@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -53,14 +53,13 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-def open_converter(options: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what converts `{"path", "name"}`. Options: those of `Settings`, and of `Limits` beside them."""
+def open_converter(options: dict[str, Any]) -> Converter:
+    """Return what converts requests `{"path", "name"}`. Options: those of `Settings`, and of `Limits` beside them."""
     sys.setrecursionlimit(_RECURSION)
     known = {limit.name for limit in fields(Limits)}
     limits = Limits(**{name: value for name, value in options.items() if name in known})
     rest = {name: value for name, value in options.items() if name not in known}
-    converter = Converter(Settings(**rest, limits=limits))
-    return lambda request: converter.convert(to_path(request["path"]), request["name"])
+    return Converter(Settings(**rest, limits=limits))
 
 
 class Converter:
@@ -70,6 +69,14 @@ class Converter:
         """Load nothing yet."""
         self._settings = settings
         self._reader = PageReader(settings.threads)
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request of the server."""
+        return self.convert(to_path(request["path"]), request["name"])
+
+    def rest(self) -> None:
+        """Free what the next scanned page can load again in a second."""
+        self._reader.rest()
 
     def convert(self, path: Path, name: str) -> dict[str, Any]:
         """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
