@@ -153,9 +153,8 @@ async def main() -> None:
     await sessions(spoken)
     await latency(spoken, arguments.model)
     if DELAYS:
-        print(
-            f"{'':38} words {median(DELAYS) * 1e3:6.0f} ms after they were said (median), {max(DELAYS) * 1e3:.0f} at most"
-        )
+        typical, worst = median(DELAYS) * 1e3, max(DELAYS) * 1e3
+        print(f"{'':38} words {typical:6.0f} ms after they were said, {worst:.0f} at worst")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class ContainerDecoder:
             for piece in _decode(self, self.container, self._rate_hz):
                 if not self._offer(piece):
                     break
-        except (InvalidInput, FFmpegError, MemoryError, ValueError) as found:
+        except Exception as found:  # noqa: BLE001 - the thread's boundary: whoever feeds it learns of it
             error = found
         with self._state:
             if error is not None and not self._finished:
@@ -169,6 +169,8 @@ def _decode(source: Any, container: Container, rate_hz: int) -> Iterator[NDArray
             raise UnsupportedMedia(f"found {container} data without sound, expected an audio stream")
         stream = media.streams.audio[0]
         codec = stream.codec_context
+        if codec is None:
+            raise UnsupportedMedia(f"found {container} data of an unknown codec, expected opus or vorbis")
         if codec.name not in _CODECS or not 0 < codec.channels <= _MOST_CHANNELS:
             raise UnsupportedMedia(
                 f"found {codec.channels} channels of {codec.name} in {container}, "

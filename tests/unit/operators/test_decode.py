@@ -128,3 +128,22 @@ async def test_no_thread_is_left_when_a_session_ends_or_is_abandoned() -> None:
         if thread.name.startswith("decode-"):
             await asyncio.to_thread(thread.join, 5)
             assert not thread.is_alive()
+
+
+async def test_streams_with_changed_bytes_end_soon_and_as_a_problem_or_as_sound() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        broken = bytearray(WEBM[:8_000])
+        for place in rng.integers(4, rng.choice([60, 300, 8_000]), 10):
+            broken[place] = rng.choice([0, 255, rng.integers(256)])
+        async with asyncio.timeout(5):
+            out = await through(Decode(), chunks(bytes(broken), 3_000))
+        assert len(problems(out)) <= 1
+        assert len(audio(out)) < 16_000 * 60
+
+
+async def test_a_stream_of_a_codec_that_nothing_knows_is_a_problem() -> None:
+    unknown = WEBM.replace(b"A_OPUS", b"A_OPVS", 1)
+    assert len(unknown) == len(WEBM)
+    out = await through(Decode(), chunks(unknown, 4_000))
+    assert [problem.code for problem in problems(out)] == ["invalid_audio"]
