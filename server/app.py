@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from pipeline.errors import NotFound
+from pipeline.errors import NotFound, Unavailable
 from server.dispatch import PipelineRoute
 from server.errors import MethodNotAllowed
 from server.gateway import Gateway
@@ -47,7 +47,7 @@ def create_app(
     app = Starlette(
         routes=[PipelineRoute(routes), *endpoints],
         middleware=[*_cors(settings), gateway],
-        exception_handlers={HTTPException: _refuse},
+        exception_handlers={HTTPException: _refusal(life)},
     )
     app.router.redirect_slashes = False
     return app
@@ -68,14 +68,20 @@ def _cors(settings: Settings) -> list[Middleware]:
     ]
 
 
-def _refuse(request: Request, error: Exception) -> Response:
-    """Turn the router's own 404 and 405 into the error tree; the gateway answers."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    if error.status_code == 404:  # noqa: PLR2004 - not found
-        raise NotFound(
-            f"found {request.method} {request.url.path}, which nothing here serves; GET / lists what does",
-            code="unknown_url",
-        )
-    if error.status_code == 405:  # noqa: PLR2004 - method not allowed
-        raise MethodNotAllowed(request.method, request.url.path, (error.headers or {}).get("Allow", ""))
-    raise error
+def _refusal(life: Life) -> Callable[[Request, Exception], Response]:
+    """Return what turns the router's own 404 and 405 into the error tree; the gateway answers."""
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+        path = request.url.path
+        if error.status_code == 404 and life.phase == "starting":  # noqa: PLR2004 - not found, yet
+            raise Unavailable(f"found a server that is starting, expected {path} to be served soon", retry_after_s=1.0)
+        if error.status_code == 404:  # noqa: PLR2004 - not found
+            raise NotFound(
+                f"found {request.method} {path}, which nothing here serves; GET / lists what does", code="unknown_url"
+            )
+        if error.status_code == 405:  # noqa: PLR2004 - method not allowed
+            raise MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", ""))
+        raise error
+
+    return refuse

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.errors import Unavailable
 from server.auth import BrowserGuard, Keys
 from server.body import ClientGone
-from server.errors import Answer, answer, internal_body, log_internal
+from server.errors import Answer, answer, log_internal
 from server.life import Life
 from server.metrics import HttpStats
 
@@ -136,7 +137,8 @@ class _Reply:
     async def fail_silently(self) -> None:
         """Answer a request that was cancelled because the server's time to drain is over."""
         if not self.status:
-            await respond(self.send, Answer(503, internal_body(self.request_id), ((b"connection", b"close"),)))
+            error = Unavailable("the server stopped before the request ended; send it again", retry_after_s=5.0)
+            await respond(self.send, answer(error, self.request_id))
 
 
 async def respond(send: Callable[[Message], Any], what: Answer) -> None:

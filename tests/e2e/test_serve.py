@@ -14,7 +14,7 @@ import httpx2
 import numpy as np
 import openai
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastembed import FastEmbedClient
@@ -222,6 +222,11 @@ def test_keys_guard_everything_but_health(tmp_path: Path) -> None:
         assert server.terminate() == 0
 
 
+async def read_to_the_end(socket: ClientConnection) -> None:
+    while True:
+        await socket.recv()
+
+
 async def test_a_browser_speaks_with_its_key_in_a_subprotocol_and_a_stop_ends_it_with_1012(tmp_path: Path) -> None:
     text = EMBEDDINGS + (
         "  speech: {source: {websocket: /v1/realtime}, operators: [decode, vad, transcribe], sink: reply}\n"
@@ -242,8 +247,7 @@ async def test_a_browser_speaks_with_its_key_in_a_subprotocol_and_a_stop_ends_it
             assert json.loads(await socket.recv())["type"] == "session.created"
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed) as closed:
-                while True:
-                    await socket.recv()
+                await read_to_the_end(socket)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
         assert server.process.wait(20) == 0

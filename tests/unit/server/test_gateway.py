@@ -168,6 +168,13 @@ async def test_unknown_paths_and_methods_are_error_objects(world):
     assert wrong.error["message"] == "found DELETE /echo, expected POST"
 
 
+async def test_a_path_that_is_not_served_yet_is_503_while_the_server_starts(world):
+    world.life.phase = "starting"
+    reply = await call(world.app, "POST", "/v1/embeddings", body={})
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert "expected /v1/embeddings to be served soon" in reply.error["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "message"),
     [
