@@ -73,7 +73,8 @@ class Lake:
         self._connection = connection
         self._writer = writer
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lake-reader")
-        self._cursors = threading.local()
+        self._own = threading.local()
+        self._cursors: list[Connection] = []
         self._clock = clock
 
     @classmethod
@@ -94,7 +95,7 @@ class Lake:
         """Finish what is being written, write the log into the file, let go of it."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._readers.shutdown)
-        await loop.run_in_executor(self._writer, self._connection.close)
+        await loop.run_in_executor(self._writer, self._disconnect)
         self._writer.shutdown()
 
     async def write(self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -174,6 +175,12 @@ class Lake:
         """Mark failed files that stayed in their folder (`names`, None: all) to be tried again; return their names."""
         return await self.write(listing.retry, pipeline, names)
 
+    def _disconnect(self) -> None:
+        """Close every cursor too: each of them would keep the file."""
+        for cursor in self._cursors:
+            cursor.close()
+        self._connection.close()
+
     def _transact(self, change: Callable[..., R], args: Sequence[Any]) -> R:
         con = self._connection
         con.begin()
@@ -186,9 +193,10 @@ class Lake:
         return result
 
     def _ask(self, question: Callable[..., R], args: Sequence[Any]) -> R:
-        cursor = getattr(self._cursors, "cursor", None)
+        cursor = getattr(self._own, "cursor", None)
         if cursor is None:
-            cursor = self._cursors.cursor = self._connection.cursor()
+            cursor = self._own.cursor = self._connection.cursor()
+            self._cursors.append(cursor)
         cursor.begin()
         try:
             return question(cursor, *args)

@@ -101,7 +101,7 @@ def glance(root: Path, name: str, real_root: str | None = None) -> Sight | Hidde
             base = real_root or os.path.realpath(root)
             if not os.path.realpath(path).startswith(base + os.sep):
                 return None
-            found = path.stat()
+            found = _target(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -109,6 +109,14 @@ def glance(root: Path, name: str, real_root: str | None = None) -> Sight | Hidde
     if not stat.S_ISREG(found.st_mode):
         return None
     return Sight(name, stamp_of(found), time.time() - max(found.st_mtime, found.st_ctime))
+
+
+def _target(path: Path) -> os.stat_result:
+    """Return what a link leads to. FileNotFoundError if it leads nowhere, or in a circle."""
+    try:
+        return path.stat()
+    except OSError as error:
+        raise FileNotFoundError(str(error)) from error
 
 
 def stamp_of(found: os.stat_result) -> Stamp:

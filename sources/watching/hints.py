@@ -24,6 +24,7 @@ STEP_MS: Final = 50
 STOP_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change, ours are told by their outcome
 
 
 class Hints:
@@ -68,21 +69,27 @@ class Hints:
 
     def _watch(self) -> None:
         try:
-            for changes in watchfiles.watch(
-                self._root,
-                watch_filter=None,
-                step=STEP_MS,
-                debounce=8 * STEP_MS,
-                stop_event=self,
-                raise_interrupt=False,
-                ignore_permission_denied=True,
-            ):
-                paths = {path for _, path in changes}
-                self._post(partial(self._collect, paths))
+            try:
+                self._follow(ignore_permission_denied=False)
+            except PermissionError as error:  # of one folder below; this way those beside it may be left out as well
+                _log.warning("%s is watched in part, other changes are found by scans: %s", self._root, error)
+                self._follow(ignore_permission_denied=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: what watchfiles makes of the system's other refusals
             _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
         finally:
             self._post(self.started.set)
+
+    def _follow(self, *, ignore_permission_denied: bool) -> None:
+        for changes in watchfiles.watch(
+            self._root,
+            watch_filter=None,
+            step=STEP_MS,
+            debounce=8 * STEP_MS,
+            stop_event=self,
+            raise_interrupt=False,
+            ignore_permission_denied=ignore_permission_denied,
+        ):
+            self._post(partial(self._collect, {path for _, path in changes}))
 
     def _collect(self, paths: set[str]) -> None:
         """Keep the names, in the event loop."""

@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,7 +18,6 @@ from sinks.duckdb import Duckdb
 from sources.folder import Folder
 
 SETTLE = 0.1
-NOBODY = 65534
 
 
 class Line:
@@ -334,20 +331,6 @@ async def test_a_file_that_changes_or_goes_while_in_flight_is_cancelled(tmp_path
         await wait_for(lambda: item.ack.cancelled)
         run.hold.set()
         await run.expect({"a.txt": "another"})
-
-
-@pytest.fixture
-def mortal_base() -> Iterator[Path]:
-    """A folder, as a user whom permissions bind: the superuser becomes nobody meanwhile."""
-    with TemporaryDirectory() as base:
-        user = os.geteuid()
-        if user == 0:
-            os.chown(base, NOBODY, -1)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(base)
-        finally:
-            os.seteuid(user)
 
 
 async def test_an_unreadable_file_is_told_once_and_taken_when_it_can_be_read(
