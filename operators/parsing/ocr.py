@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Recognised = tuple[str, tuple[float, float, float, float], float]
+
+_STRIP: Final = 100
 
 
 class PageReader:
@@ -40,6 +42,8 @@ class PageReader:
         In: uint8 [height, width, 3], RGB. Out: for each line its text, its box (left, top, right, bottom in pixels) and
         a confidence from 0.5 to 1, in the detector's order (top to bottom, then left to right).
         """
+        if max(image.shape[:2]) > _STRIP * min(image.shape[:2]):
+            return []  # a rule or a border: the detector, which sees at most 2000 pixels a side, refuses it
         if self._engine is None:
             self._engine = _engine(self._threads)
         self.pages += 1

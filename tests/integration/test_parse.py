@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 import pytest_asyncio
+from PIL import Image, ImageDraw, ImageFont
 
 from operators.chunk import chunk
 from operators.parse import Parse
@@ -170,6 +171,44 @@ async def test_scans_are_read_by_ocr(parse, tmp_path, name):
     assert "Annual Report" in words
     assert TEXT in words
     assert "20418" in words
+
+
+def _turned(image):
+    """Lying on its side, as a camera stores it, with the note that says so (EXIF orientation 6)."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return image.rotate(90, expand=True), {"exif": exif}
+
+
+def _transparent(image):
+    layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    layer.putalpha(image.point(lambda value: 255 - value))
+    return layer, {}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("turned.jpg", _turned),
+        ("transparent.png", _transparent),
+        ("print.jpg", lambda image: (image.convert("CMYK"), {})),
+        ("two.png", lambda image: (image.convert("1"), {})),
+    ],
+)
+async def test_images_of_every_kind_are_read(parse, tmp_path, name, change):
+    image = Image.new("L", (900, 300), 255)
+    ImageDraw.Draw(image).text((40, 100), "Hello invoice 20418", font=ImageFont.load_default(48), fill=0)
+    changed, options = change(image)
+    changed.save(tmp_path / name, **options)
+    document = await parse(as_file(tmp_path / name))
+    assert texts(document, "paragraph") == ["Hello invoice 20418"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30_000, 20), (400, 300)])
+async def test_images_without_words_are_empty_documents(parse, tmp_path, size):
+    Image.new("L", size, 255).save(tmp_path / "white.png")
+    document = await parse(as_file(tmp_path / "white.png"))
+    assert document.warnings == ("found no text",)
 
 
 async def test_ocr_can_be_off_or_forced_and_pages_limited(tmp_path, context):
