@@ -83,7 +83,7 @@ class Session:
 
         What the queue refuses is answered through the session's reply. Unavailable: the pipeline is stopping.
         """
-        size = len(value) if isinstance(value, AudioBytes) else 0
+        size = _bytes_of(value)
         while size and self._sized > _HELD and self._pending_bytes + size > self._websocket.pending_bytes:
             self._room.clear()
             await self._room.wait()
@@ -241,3 +241,9 @@ class Websocket:
         if self._channel is None:
             raise Unavailable(f"{self.path} is not open yet", retry_after_s=1.0)
         return self._channel
+
+
+def _bytes_of(value: SpeechInput) -> int:
+    if isinstance(value, AudioFrame):
+        return value.samples.nbytes
+    return len(value.data) if isinstance(value, AudioBytes) else 0

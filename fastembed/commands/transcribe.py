@@ -69,7 +69,7 @@ async def _speak(session: Session, file: Path, *, follow: bool) -> None:
     await session.send(SpeechSettings(rate_hz=_RATE_HZ))
     loop = asyncio.get_running_loop()
     started_s, spoken_s = loop.time(), 0.0
-    async with aclosing(decode_media(file, rate_hz=_RATE_HZ)) as frames:  # type: ignore[type-var] # an async generator
+    async with aclosing(decode_media(file, rate_hz=_RATE_HZ)) as frames:
         async for frame in frames:
             await session.send(frame)
             spoken_s += len(frame.samples) / frame.rate_hz

@@ -38,7 +38,7 @@ class SpeechEngines:
     """
 
     def __init__(self, models: Models | None = None, *, workers: int | None = None) -> None:
-        """Open nothing yet. workers: pocketsphinx processes, by default one a core, at most 4."""
+        """Open nothing yet. workers: pocketsphinx processes, by default one a core, 2 to 8."""
         self._models = models or Models()
         self._workers = workers
         self._open: dict[str, SpeechEngine] = {}
@@ -95,8 +95,8 @@ class SpeechEngines:
             return self._open[model.name]
         if model.folder is None:  # pragma: no cover - place raises
             raise AssertionError
-        device = self._models.devices.choose(model.spec.on)
-        return self._opened(model.name, WhisperEngine(model.folder, name=model.name, device=device))
+        devices = self._models.devices.choose(model.spec.on)
+        return self._opened(model.name, WhisperEngine(model.folder, name=model.name, devices=devices))
 
     def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:
         self._open[key] = engine

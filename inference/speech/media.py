@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,7 +32,7 @@ _AAC: Final = frozenset({0xF0, 0xF1, 0xF8, 0xF9})
 
 async def decode_media(
     source: Path | bytes, *, rate_hz: int = 16_000, longest_s: float = 4 * 3_600.0
-) -> AsyncIterator[AudioFrame]:
+) -> AsyncGenerator[AudioFrame, None]:
     """Yield a file's sound, or that of its bytes, in order: float32 mono at `rate_hz`, a quarter of a second a frame.
 
     The file is decoded as fast as the frames are taken. Close the iterator (`aclosing`) and its process is gone.
@@ -93,7 +93,9 @@ def _opened(source: Path | bytes) -> BinaryIO:
         raise NotFound(f"cannot read {source}: {error.strerror}") from error
 
 
-async def _frames(process: asyncio.subprocess.Process, rate_hz: int, longest_s: float) -> AsyncIterator[AudioFrame]:
+async def _frames(
+    process: asyncio.subprocess.Process, rate_hz: int, longest_s: float
+) -> AsyncGenerator[AudioFrame, None]:
     pipe = process.stdout
     if pipe is None:  # pragma: no cover - it was opened with one
         raise AssertionError

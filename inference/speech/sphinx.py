@@ -3,8 +3,8 @@
 Theory of operation. pocketsphinx decodes at a tenth of real time but holds Python's global lock for whole calls, so
 each decoder lives in a process of its own (96 MB, 0.8 s to start). A decoder follows one utterance incrementally: a
 partial request sends only the samples that it has not heard yet, so words are there about as soon as they are said,
-and the final request only has the tail left to do. With more speakers than processes, partial requests are refused
-while finished utterances wait; a decoder that changes utterance hears it from its start.
+and the final request only has the tail left to do. With more speakers than processes, the
+words of some come only when their utterance is complete: a decoder that changes utterance hears it from its start.
 
 The decoder normalises what it hears by its running mean over the speaker and the microphone (cepstral mean
 normalisation). Each speaker's mean is kept here, so that no session hears worse for another's sake, and a new speaker
@@ -44,6 +44,8 @@ _UNSETTLED_S: Final = 0.6
 5.6 to 4.0 % wrong and costs a quarter of a second."""
 _NEW_SPEAKER: Final = "53.1,8.9,5.8,23.4,-5.0,-0.7,3.9,-5.6,-1.9,-2.3,3.7,2.0,1.6"
 _SPEAKERS: Final = 256
+_SILENT_S: Final = 2.0
+"""An utterance of which nothing came for so long has been left: partials come several times a second."""
 
 
 class SphinxEngine:
@@ -51,7 +53,7 @@ class SphinxEngine:
 
     def __init__(self, *, workers: int | None = None) -> None:
         """Start nothing yet; a decoder starts when it is first needed."""
-        self._workers = [_Worker() for _ in range(workers or max(1, min(4, os.cpu_count() or 1)))]
+        self._workers = [_Worker() for _ in range(workers or max(2, min(8, os.cpu_count() or 1)))]
         self._turnstile: Turnstile[_Worker] = Turnstile()
         for worker in reversed(self._workers):
             self._turnstile.give(worker)
@@ -85,15 +87,13 @@ class SphinxEngine:
         samples = audible(request.samples)
         if samples is None:
             return Heard(language="en")
-        at_work = next((w for w in self._workers if w.follows(request.stream_id)), None)
-        idle = next((w for w in self._workers if w.stream_id is None), None)
-        wanted = at_work or idle
-        worker = self._turnstile.take(wanted) if request.partial else await self._turnstile.wait(wanted)
+        worker = self._own_or_idle(request) if request.partial else await self._turnstile.wait(self._best(request))
         if worker is None:
             return None
         try:
             return await self._ask(worker, samples, request)
         finally:
+            worker.used_at_s = asyncio.get_running_loop().time()
             self._turnstile.give(worker)
 
     async def close(self) -> None:
@@ -101,6 +101,22 @@ class SphinxEngine:
         self._turnstile.close(Unavailable("the speech engine is closed: found a new request, expected none"))
         for worker in self._workers:
             await worker.kill()
+
+    def _own_or_idle(self, request: SpeechRequest) -> _Worker | None:
+        """Return a decoder for a partial request: its own, else one that nobody speaks to, else None.
+
+        Displacing another's would make both hear their utterances from the start again and again.
+        """
+        own = [worker for worker in self._workers if worker.follows(request.stream_id)]
+        before_s = asyncio.get_running_loop().time() - _SILENT_S
+        idle = [worker for worker in self._workers if worker.stream_id is None or worker.used_at_s < before_s]
+        return self._turnstile.take(among=own or idle)
+
+    def _best(self, request: SpeechRequest) -> _Worker | None:
+        """Return the decoder that a finished utterance costs least with."""
+        own = (worker for worker in self._workers if worker.follows(request.stream_id))
+        idle = (worker for worker in self._workers if worker.stream_id is None)
+        return next(own, None) or next(idle, None)
 
     async def _ask(self, worker: _Worker, samples: NDArray[np.float32], request: SpeechRequest) -> Heard | None:
         for last_try in (False, True):
@@ -139,6 +155,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.stream_id: str | None = None
+        self.used_at_s = 0.0  # loop time
         self._sent = 0
         self._process: asyncio.subprocess.Process | None = None
 

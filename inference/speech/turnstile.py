@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,10 +19,17 @@ class Turnstile(Generic[T]):
         self._waiting: deque[asyncio.Future[T]] = deque()
         self._closed: BaseException | None = None
 
-    def take(self, preferred: T | None = None) -> T | None:
-        """Return a free one at once, `preferred` if that is free, or None. Nobody overtakes those who wait."""
+    def take(self, preferred: T | None = None, *, among: Collection[T] | None = None) -> T | None:
+        """Return a free one at once, `preferred` if that is free, or None. Nobody overtakes those who wait.
+
+        among: only one of these will do.
+        """
         if not self._free or self._waiting:
             return None
+        if among is not None:
+            preferred = next((thing for thing in self._free if thing in among), None)
+            if preferred is None:
+                return None
         if preferred is not None and preferred in self._free:
             self._free.remove(preferred)
             return preferred

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -13,17 +14,23 @@ from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, a
 from inference.speech.turnstile import Turnstile
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 
+_log: Final = logging.getLogger("fastembed.speech")
 _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml")
 
 
 class WhisperEngine:
-    """One Whisper on one device. One request at a time: a pipeline is not safe for more.
+    """One Whisper on the first of its devices that takes it. One request at a time: a pipeline is not safe for more.
 
-    The words of a request run in a thread of their own; a partial request is refused while another runs.
+    A request runs in the engine's own thread; a partial request is refused while another runs.
     """
 
     def __init__(
-        self, folder: Path, *, name: str | None = None, device: str = "CPU", properties: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        devices: Sequence[str] = ("CPU",),
+        properties: Mapping[str, Any] | None = None,
     ) -> None:
         """Take a folder; ModelNotFound names what it lacks. It is loaded by `warm` or the first request."""
         missing = [file for file in _FILES if not (folder / file).is_file()]
@@ -31,7 +38,8 @@ class WhisperEngine:
             raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a Whisper model as OpenVINO IR")
         self.folder = folder
         self._name = name or folder.name
-        self._device = device
+        self._devices = list(devices)
+        self._device = ""  # where it was loaded
         self._properties = dict(properties or {})
         generation = _read(folder / "generation_config.json")
         self._languages = {token.strip("<|>") for token in generation.get("lang_to_id", {})}
@@ -93,26 +101,42 @@ class WhisperEngine:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def _load(self) -> Any:
-        if self._pipeline is None:
-            if self._times_words:
-                self._properties["word_timestamps"] = True
-            import openvino_genai as genai
+        if self._pipeline is not None:
+            return self._pipeline
+        import openvino_genai as genai
 
-            self._pipeline = genai.WhisperPipeline(str(self.folder), self._device, **self._properties)
-        return self._pipeline
+        if self._times_words:
+            self._properties["word_timestamps"] = True
+        refusals = []
+        for device in self._devices:
+            try:
+                self._pipeline = genai.WhisperPipeline(str(self.folder), device, **self._properties)
+            except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
+                refusals.append(f"{device}: {str(error).strip().splitlines()[-1]}")
+                _log.warning("%s does not load on %s", self._name, refusals[-1])
+                continue
+            self._device = device
+            return self._pipeline
+        raise Unavailable(f"{self._name} loads on none of its devices ({'; '.join(refusals)})")
 
     def _generate(self, samples: list[float], request: SpeechRequest) -> Heard:
         options: dict[str, Any] = {}
-        if request.language is not None and self._languages:
-            options["language"] = f"<|{_base(request.language)}|>"
+        pipeline = self._load()
+        language = request.language or ("en" if self._device.startswith("NPU") else None)  # the NPU cannot detect it
+        if language is not None and self._languages:
+            options["language"] = f"<|{_base(language)}|>"
         if request.prompt:
             options["initial_prompt"] = request.prompt
         if not request.partial or len(samples) > self._window:
             options["return_timestamps"] = True  # also what carries whisper over windows longer than its own
-        result = self._load().generate(samples, **options)
+        try:
+            result = pipeline.generate(samples, **options)
+        except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
+            _log.exception("%s failed on %.1f s of sound", self._name, len(samples) / RATE_HZ)
+            raise Unavailable(f"{self._name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
         words = tuple(SpokenWord(w.word.strip(), w.start_ts, w.end_ts) for w in result.words or ())
-        language = getattr(result, "language", None) or request.language
-        return Heard(result.texts[0].strip(), words, language.strip("<|>") if language else None)
+        detected = getattr(result, "language", None) or language
+        return Heard(result.texts[0].strip(), words, detected.strip("<|>") if detected else None)
 
 
 def _base(language: str) -> str:

@@ -187,6 +187,14 @@ async def test_whisper_goes_on_with_the_next_request_when_one_is_cancelled() -> 
         assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text
 
 
+async def test_whisper_loads_on_the_next_device_where_the_first_refuses() -> None:
+    async with opened(WhisperEngine(POCKET_FOLDER, devices=["NO_SUCH_DEVICE", "CPU"])) as engine:
+        assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text == "turn on the red light please"
+    async with opened(WhisperEngine(POCKET_FOLDER, devices=["NO_SUCH_DEVICE"])) as engine:
+        with pytest.raises(Unavailable, match=r"whisper-pocket loads on none of its devices .*NO_SUCH_DEVICE"):
+            await engine.transcribe(SpeechRequest(samples("red-light.wav")))
+
+
 def test_a_folder_without_a_whisper_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"found no openvino_encoder_model\.xml"):
         WhisperEngine(tmp_path)

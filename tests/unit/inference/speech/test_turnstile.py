@@ -47,3 +47,12 @@ async def test_closing_refuses_everyone() -> None:
         await waiting
     with pytest.raises(LookupError, match="closed"):
         await turnstile.wait()
+
+
+async def test_only_one_of_the_wanted_will_do() -> None:
+    turnstile: Turnstile[str] = Turnstile()
+    turnstile.give("a")
+    turnstile.give("b")
+    assert turnstile.take(among=["c"]) is None
+    assert turnstile.take(among=["a", "c"]) == "a"
+    assert turnstile.take(among=["a"]) is None
