@@ -126,12 +126,12 @@ class Tracker:
         """Process again what somebody marked in the ledger since it was read."""
         for entry in entries:
             tracked = self.files.get(entry.name)
-            if tracked is None or tracked.entry is None or tracked.entry.state == "outdated":
+            known = None if tracked is None else tracked.entry
+            if tracked is None or known is None or known.state == "outdated" or known.sha256 != entry.sha256:
                 continue
-            if tracked.state in (State.DONE, State.SKIPPED, State.FAILED, State.AWAY):
-                self._shelf.know(tracked, entry)
-                if tracked.state is not State.AWAY:
-                    self._consider(tracked, now - self._settle_s)
+            self._shelf.know(tracked, entry)
+            if tracked.state in (State.DONE, State.SKIPPED, State.FAILED):
+                self._consider(tracked, now - self._settle_s)
         self._resolve()
 
     def seen(self, name: str, stamp: Stamp, quiet_s: float, now: float) -> None:

@@ -12,8 +12,8 @@ from sources.watching.tracker import Tracker
 
 SETTLE_S = 2.0
 NAMES = st.sampled_from(["a", "b", "c", "x/1", "x/2"])
-CONTENTS = st.sampled_from(["p", "q", "rr", "bad"])  # p and q have one size; bad fails in the pipeline
-SIZES = {"p": 1, "q": 1, "rr": 2, "bad": 3}
+CONTENTS = st.sampled_from(["p", "q", "rr", "bad", "skip"])  # p and q have one size; bad fails, skip is filtered
+SIZES = {"p": 1, "q": 1, "rr": 2, "bad": 3, "skip": 4}
 
 
 @dataclass
@@ -92,6 +92,12 @@ class FolderMachine(RuleBasedStateMachine):
             self.hint(one, hinted=hinted)
             self.hint(other, hinted=hinted)
 
+    @rule(name=NAMES)
+    def reprocess(self, name: str) -> None:
+        entry = self.database.ledger.get(name)
+        if entry is not None and entry.state in ("done", "skipped", "failed"):
+            self.database.ledger[name] = replace(entry, state="outdated")
+
     # The shell
 
     @rule()
@@ -100,6 +106,7 @@ class FolderMachine(RuleBasedStateMachine):
         for name, (_, stamp) in list(self.disk.items()):
             self.tracker.seen(name, stamp, 0.0, self.now)
         self.tracker.end_scan(self.now)
+        self.tracker.mark_outdated([e for e in self.database.ledger.values() if e.state == "outdated"], self.now)
         self.act()
 
     @rule(dt=st.sampled_from([0.1, 1.0, 2.5]))
@@ -147,6 +154,8 @@ class FolderMachine(RuleBasedStateMachine):
             self.tracker.settled(name, "cancelled", self.now)
         elif sha256 == "bad":
             self.tracker.settled(name, "failed", self.now, "bad")
+        elif sha256 == "skip":
+            self.tracker.settled(name, "filtered", self.now)
         else:
             self.database.commit(Entry(name, sha256, "d", "done", stamp.size_bytes, stamp.mtime_ns))
             if not told:  # killed between the commit and the news of it
@@ -178,21 +187,23 @@ class FolderMachine(RuleBasedStateMachine):
         self.come_to_rest()
 
     def run_dry(self) -> None:
+        quiet_scans = 0
         for _ in range(60):
             self.scan()
+            quiet_scans = 0 if self.tracker.active else quiet_scans + 1
+            if quiet_scans == 2:
+                return
             self.wait(2.5)
             for _ in range(8):
                 self.hash_one()
                 self.emit()
             while self.flying:
                 self.settle(0, heeds_cancel=True, told=True)
-            if not self.tracker.active:
-                return
         raise AssertionError({name: tracked.state for name, tracked in self.tracker.files.items()})
 
     def check(self) -> None:
         contents = {name: content for name, (content, _) in self.disk.items()}
-        good = {name: content for name, content in contents.items() if content != "bad"}
+        good = {name: content for name, content in contents.items() if content not in ("bad", "skip")}
         rows, ledger = self.database.rows, self.database.ledger
         assert sorted(rows.values()) == sorted(set(good.values())), "every content once"
         assert all(good.get(name) == content for name, content in rows.items()), "under a name that has it"
@@ -200,10 +211,14 @@ class FolderMachine(RuleBasedStateMachine):
         for name, entry in ledger.items():
             assert entry.sha256 == contents[name]
             assert (entry.size_bytes, entry.mtime_ns) == self.disk[name][1][:2]
-            expected = "failed" if contents[name] == "bad" else "done" if name in rows else "duplicate"
-            assert entry.state == expected
-            if expected == "duplicate":
-                assert rows[entry.detail] == contents[name]
+            if contents[name] == "bad":
+                assert entry.state == "failed"
+            elif entry.state == "duplicate":
+                assert ledger[entry.detail].state == ("skipped" if contents[name] == "skip" else "done")
+                assert contents[entry.detail] == contents[name]
+            else:
+                assert entry.state == ("skipped" if contents[name] == "skip" else "done")
+        assert sum(entry.state == "skipped" for entry in ledger.values()) == ("skip" in contents.values())
 
     # Helpers of the model
 
