@@ -118,11 +118,12 @@ def _nearest(
     if not query.any():
         return []
     found: list[tuple[int, float]] = con.execute(
-        f"""SELECT id, array_cosine_similarity(embedding, ?::FLOAT[{expected:d}]) AS similarity FROM "{table}"
-            WHERE embedding IS NOT NULL ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
+        f"""SELECT id, similarity FROM (
+                SELECT id, array_cosine_similarity(embedding, ?::FLOAT[{expected:d}]) AS similarity FROM "{table}")
+            WHERE NOT isnan(similarity) ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
         [query.tolist(), depth],
     ).fetchall()
-    return [(chunk_id, similarity) for chunk_id, similarity in found if similarity == similarity]  # noqa: PLR0124 - NaN
+    return found
 
 
 def _matching(con: Connection, table: str, query: str, depth: int) -> list[tuple[int, float]]:

@@ -62,6 +62,13 @@ async def test_a_vector_finds_the_nearest_chunks(lake: Lake) -> None:
     assert await lake.models() == [("mini", 4)]
 
 
+async def test_chunks_whose_vectors_say_nothing_are_not_near(lake: Lake) -> None:
+    nothing = np.zeros(4, np.float32)
+    await put(lake, "a.md", ["blank"] * 80 + ["one"], [nothing] * 80 + [AXES[0]])
+    await put(lake, "b.md", ["not embedded"])
+    assert await found(lake, "", AXES[0]) == [("a.md", 80)]
+
+
 async def test_what_both_rankings_like_comes_first(lake: Lake) -> None:
     await put(lake, "a.md", ["only near", "apple but far", "apple and near"], [AXES[0], AXES[3], AXES[0]])
     hits = await lake.search("apple", AXES[0])
