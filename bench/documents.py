@@ -32,6 +32,11 @@ _NUMBER = re.compile(
     r"^\s*(?:(?:chapter|section|appendix|part)\s+)?(?:[A-Z]|[IVX]{1,5}|\d{1,3})(?:\.\d{1,3})*[.:)]?\s+(?=\S)",
     re.IGNORECASE,
 )
+# Poppler writes ligatures as such, and the bare codes of TeX files without character names (T1) as control codes.
+_LIGATURES = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl"}
+    | {"\x1b": "ff", "\x1c": "fi", "\x1d": "fl", "\x1e": "ffi", "\x1f": "ffl"}
+)
 _BROKEN = re.compile(r"(?<=[^\W\d_])[-\u00ad‐]\n(?=[a-zà-ÿ])")
 
 
@@ -162,8 +167,8 @@ def _poppler(file: Path) -> list[str]:
     if shutil.which("pdftotext") is None:
         return []
     run = subprocess.run(["pdftotext", str(file), "-"], capture_output=True, check=False)
-    text = run.stdout.decode("utf-8", "replace").replace("ﬁ", "fi").replace("ﬂ", "fl").replace("ﬀ", "ff")
-    return _words(_BROKEN.sub("", text.replace("ﬃ", "ffi").replace("ﬄ", "ffl")))
+    text = run.stdout.decode("utf-8", "replace").translate(_LIGATURES)
+    return _words(_BROKEN.sub("", text))
 
 
 def _text(document: Any) -> str:

@@ -11,7 +11,7 @@ from operators.parsing.pdf.text import Line
 
 CAPTION = re.compile(
     r"^(?:fig(?:ure|\.)?|table|tab\.|abbildung|tabelle|listing|algorithm|scheme|plate|chart|exhibit|figura|tabla|tableau)"
-    r"\s*[A-Z]?\.?\d+(?:[.\-–]\d+)*\w?\s*(?:[:.\-–—|(]|$|\s[A-Z])",
+    r"\s*[A-Z]?\.?\d+(?:[.\-–]\d+)*\w?\s*(?:[:.\-–—|(]|$|\s(?-i:[A-Z]))",
     re.IGNORECASE,
 )
 """How a caption starts: `Figure 3.1: ...`, `Table 2.`, `Fig. 4 -`."""

@@ -6,7 +6,7 @@ import ctypes
 import math
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -15,12 +15,28 @@ from operators.parsing.pdf.geometry import Box
 from operators.parsing.pdf.style import Style, style_of
 from operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
 
+# What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
+_BARE_CODES = {
+    0x0F: "•",
+    0x88: "•",
+    0x10: "“",
+    0x11: "”",
+    0x15: "–",
+    0x16: "—",
+    0x1B: "ff",
+    0x1C: "fi",
+    0x1D: "fl",
+    0x1E: "ffi",
+    0x1F: "ffl",
+}
 _HYPHENS = {0x02, 0xAD, 0xFFFE}
 """PDFium's marks for a hyphen at the end of a line."""
 _ACCENTS = dict(
     zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True)
 )
 _BASELINE_EM = 0.12
+_MIN_PITCH_GLYPHS = 6
+_PITCH_SPREAD = 0.15
 _UPRIGHT = 0.17  # the sine of 10 degrees
 
 
@@ -74,6 +90,8 @@ class _Run:
     style: Style
     dx: float
     dy: float
+    font: int = 0
+    """Which font, as PDFium knows it."""
 
 
 def page_lines(text_page: Any, view: View) -> tuple[list[Line], View]:
@@ -136,7 +154,7 @@ def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
             continue
         glyphs.append((code, rect.left, rect.bottom, rect.right, rect.top, x.value, y.value, spaced, run))
         spaced = False
-    return glyphs, runs
+    return glyphs, _with_pitch(glyphs, runs)
 
 
 def _run(text_page: Any, i: int, text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> _Run:
@@ -150,7 +168,30 @@ def _run(text_page: Any, i: int, text_object: Any, fonts: dict[int, tuple[str, i
     if pdfium.FPDFText_GetFillColor(text_page, i, red, green, blue, alpha):
         colour = (red.value << 16) | (green.value << 8) | blue.value
     style = style_of(name, size or 1.0, flags=flags, weight=weight, colour=colour)
-    return _Run(style, matrix.a, matrix.b)
+    font = pdfium.FPDFTextObj_GetFont(text_object) if text_object else None
+    return _Run(style, matrix.a, matrix.b, ctypes.addressof(font.contents) if font else 0)
+
+
+def _is_fixed(widths: dict[int, float]) -> bool:
+    """Whether narrow letters are as wide as wide ones; digits are equally wide in most fonts and say nothing."""
+    letters = {chr(code): width for code, width in widths.items() if chr(code).isalpha()}
+    if len(letters) < _MIN_PITCH_GLYPHS or not set("iljtfr") & set(letters) or not set("mwaeo") & set(letters):
+        return False
+    return max(letters.values()) - min(letters.values()) < _PITCH_SPREAD * max(letters.values())
+
+
+def _with_pitch(glyphs: list[_Glyph], runs: list[_Run]) -> list[_Run]:
+    """Find the fixed-pitch ones among the fonts without a name (bitmap fonts): all their glyphs are equally wide."""
+    nameless = {run.font for run in runs if not run.style.font and run.font}
+    if not nameless:
+        return runs
+    widths: dict[int, dict[int, float]] = {font: {} for font in nameless}
+    for code, left, _, right, _, _, _, _, index in glyphs:
+        run = runs[index]
+        if run.font in nameless and (right - left) > 0:
+            widths[run.font][code] = (right - left) / run.style.size
+    fixed = {font for font, own in widths.items() if _is_fixed(own)}
+    return [replace(run, style=replace(run.style, mono=True)) if run.font in fixed else run for run in runs]
 
 
 def _font(text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> tuple[str, int, int]:
@@ -188,7 +229,7 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
         if box.r < 0 or box.b < 0 or box.l > width or box.t > height:
             continue
         upright = directions[run] == 0
-        char = chr(code)
+        char = _BARE_CODES.get(code, "") if code < 32 or code == 0x88 else chr(code)
         if upright:
             baseline = view.point(ox, oy)[1]
             if draft is not None and not spaced and _follows(draft, box, baseline, runs):

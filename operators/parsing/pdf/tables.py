@@ -237,6 +237,7 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
     xs = _column_edges(body_rows, outer)
     if len(xs) < 3 or len(rows) < 2:
         return None
+    rows = [_split_head(row, xs) if row[0].baseline <= head_end else row for row in rows]
     placed = _placed(rows, xs, head_end, partial)
     top = [rows[0][0].box.t - 1]
     ys = top + [(a[-1][0].box.b + b[0][0].box.t) / 2 for a, b in itertools.pairwise(placed)] + [outer.b]
@@ -268,7 +269,8 @@ def _placed(rows: list[list[Line]], xs: list[float], head_end: float, partial: l
     for row in rows:
         first_empty = row[0].box.l > xs[1] - 1
         sparse = len(row) <= max(1, (len(xs) - 1) // 2)
-        if groups and first_empty and sparse and row[0].baseline > head_end:
+        goes_on = first_empty or all(line.text[:1].islower() for line in row)
+        if groups and goes_on and sparse and row[0].baseline > head_end:
             above = groups[-1][-1]
             close = row[0].baseline - above[0].baseline < 1.35 * row[0].size
             ruled = any(above[0].baseline < r.position < row[0].baseline for r in partial)
@@ -277,6 +279,18 @@ def _placed(rows: list[list[Line]], xs: list[float], head_end: float, partial: l
                 continue
         groups.append([row])
     return groups
+
+
+def _split_head(row: list[Line], xs: list[float]) -> list[Line]:
+    """Split a row of head cells that stand closely side by side, if that fills every column."""
+    columns = len(xs) - 1
+    if len(row) >= columns:
+        return row
+    cells: list[list[Word]] = [[] for _ in range(columns)]
+    for word in sorted((w for line in row for w in line.words), key=lambda w: w.box.l):
+        middle = (word.box.l + word.box.r) / 2
+        cells[max(0, min(columns - 1, sum(x <= middle for x in xs) - 1))].append(word)
+    return [Line(tuple(cell)) for cell in cells] if all(cells) else row
 
 
 def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float, float], *, header: bool) -> list[Cell]:

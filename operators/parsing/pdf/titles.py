@@ -31,10 +31,10 @@ def split_number(title: str) -> tuple[str, str]:
     if match is None:
         return "", title.strip()
     number = match["number"]
-    # "A tale of two cities" and "I am" start with a word, not with a number.
-    if number.isalpha() and not match["dot"] and not _WORD_LABEL.match(title) and (len(number) > 1 or number in "aIi"):
+    if number.isalpha() and number.islower():
         return "", title.strip()
-    if number.islower():
+    # "A tale of two cities" starts with a word; "A Proofs" with the number of an appendix.
+    if number.isalpha() and not match["dot"] and not _WORD_LABEL.match(title) and not match["rest"][0].isupper():
         return "", title.strip()
     return number, match["rest"].strip()
 

@@ -145,11 +145,13 @@ def heading_runs(runs: Sequence[Run], body: Body) -> list[Run]:
     return [run for run in plausible if _is_heading(run, body, often, slanted)]
 
 
-def _is_plausible(run: Run, body: Body) -> bool:
+def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of decisions, each with its result
     text = run.text.strip()
     letters = sum(c.isalpha() for c in text)
     if letters < 2 or letters < 0.4 * len(text.replace(" ", "")) or len(text) > _MAX_TEXT or len(run.rows) > _MAX_ROWS:
         return False
+    if not run.rows[0].line or (not run.rows[0].line.style.font and text[0] in "\\{}<>$#%|~@*+="):
+        return False  # of a scan only the weight is known, and listings are often as heavy as headings
     if run.size < 0.97 * body.size and not (run.look[1] and depth_of(text)):
         return False
     if CAPTION.match(text) or any(_is_tabular(row) for row in run.rows):
