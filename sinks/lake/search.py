@@ -118,9 +118,8 @@ def _nearest(
     if not query.any():
         return []
     found: list[tuple[int, float]] = con.execute(
-        f"""SELECT id, similarity FROM (
-                SELECT id, array_cosine_similarity(embedding, ?::FLOAT[{expected:d}]) AS similarity FROM "{table}")
-            WHERE NOT isnan(similarity) ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
+        f"""SELECT id, array_cosine_similarity(embedding, ?::FLOAT[{expected:d}]) AS similarity FROM "{table}"
+            WHERE embedding IS NOT NULL ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
         [query.tolist(), depth],
     ).fetchall()
     return found

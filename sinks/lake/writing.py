@@ -206,7 +206,6 @@ def _insert_chunks(
         "word_count": np.array(word_counts, dtype=np.int32),
         "model": _strings(chunk.model or "" for chunk in chunks),
     }
-    con.register("staged_chunks", columns)
     select = """SELECT ? + s.number AS id, ? AS document_id, s.number, s.text, h.headings, nullif(s.first_page, -1),
         nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, '')"""
     joined = """ FROM staged_chunks s
@@ -215,12 +214,15 @@ def _insert_chunks(
     names = 'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model'
     if vectors is not None:
         n = vectors.shape[1]
+        # A vector of zeros or NaN is near to nothing, but DuckDB would rank its similarity, NaN, above all others.
+        columns["says_something"] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
         flat = vectors.reshape(-1)
         con.register("staged_values", {"value": flat, "i": np.arange(flat.size, dtype=np.int64)})
         names += ", embedding"
-        select += ", v.embedding"
+        select += ", CASE WHEN s.says_something THEN v.embedding END"
         joined += f""" JOIN (SELECT i // {n:d} AS place, list(value ORDER BY i)::FLOAT[{n:d}] AS embedding
             FROM staged_values GROUP BY ALL) v ON v.place = s.place"""  # noqa: S608 - a number
+    con.register("staged_chunks", columns)
     con.execute(
         f'INSERT INTO "{table}" ({names}) {select} {joined} ORDER BY s.number',
         [document_id * CHUNKS_PER_DOCUMENT, document_id, headings, len(chunks)],

@@ -64,7 +64,7 @@ async def test_a_vector_finds_the_nearest_chunks(lake: Lake) -> None:
 
 async def test_chunks_whose_vectors_say_nothing_are_not_near(lake: Lake) -> None:
     nothing = np.zeros(4, np.float32)
-    await put(lake, "a.md", ["blank"] * 80 + ["one"], [nothing] * 80 + [AXES[0]])
+    await put(lake, "a.md", ["blank"] * 80 + ["one"], [nothing] * 40 + [nothing + np.nan] * 40 + [AXES[0]])
     await put(lake, "b.md", ["not embedded"])
     assert await found(lake, "", AXES[0]) == [("a.md", 80)]
 
