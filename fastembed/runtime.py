@@ -176,7 +176,9 @@ class Process:
         )
         parts = (health, models, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)
-        endpoints: list[BaseRoute] = [RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check)]
+        endpoints: list[BaseRoute] = [
+            RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check, draining=self.life.draining)
+        ]
         endpoints += [route for part in parts for route in part.routes(site)]
         return create_app(self.settings, routes=site.routes, life=self.life, stats=self.stats, endpoints=endpoints)
 

@@ -2,11 +2,11 @@
 
 Delivery: at most once, in order within a session. Overload: a client that sends faster than its audio is processed
 is read more slowly (`pending` bytes a session); beyond that the queue's `overflow` decides, for each session alone, and
-the client is told what it lost. Settings, commits and clears are not dropped: they are put in again. Restart: sessions
-end when the pipeline drains; what was being said is still answered.
+the client is told what it lost. Settings, commits and clears are not dropped: they are put in again. Restart: what was
+being said is still answered, then the sessions end.
 
 The server owns the sockets. It finds the source of a path in `WebsocketRoutes` when a client connects, so that a
-reloaded pipeline gets the new sessions while the old one ends those it has.
+reloaded pipeline gets the new sessions while the old one serves those it has for as long as their clients stay.
 """
 
 from __future__ import annotations
@@ -177,6 +177,7 @@ class Websocket:
         self.pending_bytes = pending
         self._most = sessions
         self._sessions: dict[str, Session] = {}
+        self._stopping = False
         self._channel: Channel[Any] | None = None
         self._routes = WebsocketRoutes()
 
@@ -197,18 +198,19 @@ class Websocket:
             self.stop()
 
     def stop(self) -> None:
-        """Take no more sessions, and end those that run once what they sent is processed."""
+        """Take no more sessions; those that run go on until they end, and `items` with the last of them.
+
+        Whoever stops the process ends them (`Session.end`); a reload leaves them alone.
+        """
+        self._stopping = True
         self._routes.withdraw(self)
-        for session in list(self._sessions.values()):
-            session.end()
-        if self._channel is not None:
-            self._channel.close()
+        self._close_if_done()
 
     async def close(self) -> None:
         """Free the path if `items` never ran to its end; end what is left."""
-        self.stop()
         for session in list(self._sessions.values()):
             session.leave()
+        self.stop()
 
     def connect(self, key: str, reply: Reply[Any], *, trace: str | None = None) -> Session:
         """Begin a session whose results go to `reply`. Raises `Overloaded` or `Unavailable` if it is not let in.
@@ -216,7 +218,7 @@ class Websocket:
         The reply's `close` is called for every message that ends, not for the session: see `Session.ended`.
         """
         channel = self._opened()
-        if channel.closed:
+        if self._stopping:
             raise Unavailable(f"{self.path} is stopping: found a new session, expected none", retry_after_s=1.0)
         if len(self._sessions) >= self._most:
             raise Overloaded(
@@ -231,11 +233,16 @@ class Websocket:
         """Count a session out."""
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
+        self._close_if_done()
 
     @property
     def count(self) -> int:
         """How many sessions there are now."""
         return len(self._sessions)
+
+    def _close_if_done(self) -> None:
+        if self._stopping and not self._sessions and self._channel is not None:
+            self._channel.close()
 
     def _opened(self) -> Channel[Any]:
         if self._channel is None:

@@ -1,7 +1,7 @@
 """The thin shell around the realtime protocol: one websocket, its receiving and its sending, and the pipeline between.
 
 Ends of a session: the client closes or vanishes (everything that it caused is cancelled); it reads too slowly (1008);
-the pipeline drains (what was being said is answered, then 1012). A client too many is refused before the
+the server drains (what was being said is answered, then 1012). A client too many is refused before the
 handshake with 429, or accepted and closed with 1013 where the server cannot answer with a status.
 """
 
@@ -42,12 +42,16 @@ Check = Callable[[SpeechSettings], None]
 class RealtimeRoute(BaseRoute):
     """All paths that websocket pipelines serve, looked up when a client connects: a reload needs no new application.
 
-    check: refuses, with an ItemError, settings that the speech engines cannot serve.
+    check: refuses, with an ItemError, settings that the speech engines cannot serve. draining: set when the server
+    stops: sessions answer what was being said, then end.
     """
 
-    def __init__(self, routes: WebsocketRoutes, *, check: Check = lambda _: None) -> None:
+    def __init__(
+        self, routes: WebsocketRoutes, *, check: Check = lambda _: None, draining: asyncio.Event | None = None
+    ) -> None:
         self._routes = routes
         self._check = check
+        self._draining = draining or asyncio.Event()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match a served path."""
@@ -63,14 +67,14 @@ class RealtimeRoute(BaseRoute):
         try:
             if source is None:  # withdrawn since it was matched
                 raise Unavailable(f"{scope['path']} is stopping", retry_after_s=1.0)
-            await serve(websocket, source, check=self._check)
+            await serve(websocket, source, check=self._check, draining=self._draining)
         except ItemError as error:
             if websocket.client_state is not WebSocketState.CONNECTING:
                 raise
             await _refuse(websocket, error)
 
 
-async def serve(websocket: WebSocket, source: Websocket, *, check: Check = lambda _: None) -> None:
+async def serve(websocket: WebSocket, source: Websocket, *, check: Check, draining: asyncio.Event) -> None:
     """Run one session. Raises what `Websocket.connect` does if it is not let in: nothing has been accepted then."""
     beta = (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime")
     protocol = Protocol(new_id("sess"), beta=beta, check=check)
@@ -78,7 +82,7 @@ async def serve(websocket: WebSocket, source: Websocket, *, check: Check = lambd
     session = source.connect(protocol.session_id, outbox, trace=websocket.scope.get("request_id"))
     try:
         await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
-        await _Shell(websocket, protocol, outbox, session).run()
+        await _Shell(websocket, protocol, outbox, session).run(draining)
     finally:
         session.leave()
 
@@ -104,25 +108,30 @@ class _Shell:
         self._outbox = outbox
         self._session = session
 
-    async def run(self) -> None:
+    async def run(self, draining: asyncio.Event) -> None:
         receiving = asyncio.create_task(self._receive(), name="realtime:receive")
         sending = asyncio.create_task(self._send(), name="realtime:send")
         ending = asyncio.create_task(self._session.ended.wait(), name="realtime:ended")
         falling_behind = asyncio.create_task(self._outbox.overflowed.wait(), name="realtime:behind")
+        drain = asyncio.create_task(self._drain(draining), name="realtime:drain")
         tasks = {receiving, sending, ending, falling_behind}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if ending.done() and not (sending.done() or receiving.done() or falling_behind.done()):
-                self._outbox.finish()  # the pipeline drains: what it said last is still sent
+                self._outbox.finish()  # what was said last is still sent
                 await asyncio.wait({sending, receiving, falling_behind}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
+            for task in (*tasks, drain):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, drain, return_exceptions=True)
         for task in (receiving, sending):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
         await self._close()
+
+    async def _drain(self, draining: asyncio.Event) -> None:
+        await draining.wait()
+        self._session.end()
 
     async def _receive(self) -> None:
         await self._put(self._protocol.start(self._model()))

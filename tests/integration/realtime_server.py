@@ -17,6 +17,7 @@ from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import parse
 from pipeline.engine import Engine
+from pipeline.plan import Configuration
 from pipeline.registry import Registry
 from pipeline.runner import Pipeline
 from server.realtime.session import RealtimeRoute
@@ -46,6 +47,7 @@ class Served:
 
     engine: Engine
     port: int
+    draining: asyncio.Event
 
     @property
     def url(self) -> str:
@@ -66,13 +68,19 @@ class Served:
                 await asyncio.sleep(0.01)
 
 
+def configuration(*, model: str = "whisper-pocket", sessions: int = 32) -> Configuration:
+    """Return the pipeline's configuration."""
+    return parse(PIPELINE.format(model=model, sessions=sessions), registry=REGISTRY)
+
+
 @asynccontextmanager
 async def serving(*, model: str = "whisper-pocket", sessions: int = 32) -> AsyncIterator[Served]:
     """Serve the pipeline until the block ends."""
     engines, routes = SpeechEngines(Models(), workers=2), WebsocketRoutes()
     engine = Engine(Resources(engines, routes))
-    await engine.start(parse(PIPELINE.format(model=model, sessions=sessions), registry=REGISTRY))
-    app = Starlette(routes=[RealtimeRoute(routes, check=engines.check)])
+    await engine.start(configuration(model=model, sessions=sessions))
+    draining = asyncio.Event()
+    app = Starlette(routes=[RealtimeRoute(routes, check=engines.check, draining=draining)])
     config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, ws_max_size=24 << 20)
     server = uvicorn.Server(config)
     sock = listen("127.0.0.1", 0)
@@ -80,8 +88,9 @@ async def serving(*, model: str = "whisper-pocket", sessions: int = 32) -> Async
     try:
         while routes.get("/v1/realtime") is None or not server.started:  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
-        yield Served(engine, sock.getsockname()[1])
+        yield Served(engine, sock.getsockname()[1], draining)
     finally:
+        draining.set()
         await engine.stop()
         await engines.close()
         server.should_exit = True

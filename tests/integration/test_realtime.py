@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.integration.realtime_server import Client, client, serving
+from tests.integration.realtime_server import Client, client, configuration, serving
 from tests.integration.recordings import AUDIO, FIRST, SECOND, pcm, samples, wrong_words
 
 LIGHT = "turn on the red light please"
@@ -316,6 +316,7 @@ async def test_a_pipeline_that_drains_answers_what_was_being_said_and_then_close
         await session.configure(**PCM_16)
         await session.append(pcm("red-light.wav"), 3_200)
         await session.until("speech_started")
+        running.draining.set()
         stopping = asyncio.create_task(running.engine.stop())
         assert (await session.until(".completed"))["transcript"] == LIGHT
         with pytest.raises(ConnectionClosed) as closed:
@@ -323,6 +324,20 @@ async def test_a_pipeline_that_drains_answers_what_was_being_said_and_then_close
         assert closed.value.rcvd.code == 1012
         assert "connect again" in closed.value.rcvd.reason
         await stopping
+
+
+async def test_a_session_goes_on_where_it_began_while_a_reload_replaces_its_pipeline() -> None:
+    async with serving() as running, client(running) as session:
+        await session.configure(**PCM_16)
+        old = running.source
+        await running.engine.reload(configuration(sessions=5))
+        async with asyncio.timeout(10), client(running) as newcomer:
+            assert running.source is not old
+            assert (old.count, running.source.count) == (1, 1)
+            for talking in (session, newcomer):
+                await talking.configure(**PCM_16)
+                await talking.append(pcm("red-light.wav") + SILENCE)
+                assert (await talking.until(".completed"))["transcript"] == LIGHT
 
 
 async def test_minutes_of_silence_cost_no_memory_and_can_time_out(served) -> None:

@@ -132,18 +132,20 @@ async def test_one_session_too_many_is_refused_and_gets_in_when_another_has_left
         assert source.connect("s2", Ended()).key == "s2"
 
 
-async def test_a_source_that_stops_ends_its_sessions_and_takes_no_more() -> None:
+async def test_a_source_that_stops_takes_nobody_new_and_ends_with_its_last_session() -> None:
     async with opened() as (source, items):
         session = source.connect("s1", Ended())
-        await session.send(Commit())
         source.stop()
-        assert [(await anext(items)).value, (await anext(items)).value] == [Commit(), END_OF_KEY]
+        with pytest.raises(Unavailable, match="is stopping"):
+            source.connect("s2", Ended())
+        await session.send(Commit())
+        session.end()
+        assert (await anext(items)).value == Commit()
+        end(await anext(items))
         with pytest.raises(StopAsyncIteration):
             await anext(items)
         with pytest.raises(Unavailable, match="found a session that ends"):
             await session.send(Commit())
-        with pytest.raises(Unavailable, match="is stopping"):
-            source.connect("s2", Ended())
 
 
 async def test_a_reloaded_pipeline_takes_the_path_over_and_the_old_one_does_not_take_it_along() -> None:
