@@ -12,13 +12,13 @@ beta.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import orjson
 
 from pipeline.errors import InvalidInput, ItemError, Overloaded
 from pipeline.payload.audio import (
@@ -123,8 +123,8 @@ class Protocol:
     def on_text(self, text: str) -> Reaction:
         """Take a client event."""
         try:
-            message = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+            message = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
             return self._refuse(f"found text that is not JSON ({error}), expected a client event", "invalid_json", None)
         if not isinstance(message, dict):
             found = type(message).__name__
@@ -226,7 +226,7 @@ class Protocol:
         if len(audio) * 3 // 4 > MAX_AUDIO_BYTES + 2:
             raise InvalidInput(_too_large(len(audio) * 3 // 4), param="audio", code="audio_too_large")
         try:
-            data = base64.b64decode(audio, validate=True)
+            data = binascii.a2b_base64(audio, strict_mode=True)
         except (binascii.Error, ValueError) as error:
             raise InvalidInput(
                 f"found audio that is not base64 ({error}), expected base64 text", param="audio", code="invalid_base64"
