@@ -154,7 +154,7 @@ def make_readings() -> None:
 
 
 def make_scan() -> None:
-    """Draw the storm log as a scanned page: typed, a little skewed, grey paper, uneven ink, dust; an image and no text."""
+    """Draw the storm log as a scanned page: typed, a little skewed, grey, with uneven ink and dust; no text in it."""
     chance = np.random.default_rng(1987)
     width, height = round(SCAN_DPI * 5.83), round(SCAN_DPI * 8.27)
     page = Image.new("L", (width, height), 255)

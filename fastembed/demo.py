@@ -241,7 +241,11 @@ def show_sql(console: Console, folder: Path) -> None:
     console.print(SQL, style="dim", markup=False)
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(SQL).fetchall()
-    for row in rows:
-        console.print(f"  {row}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "page", "headings", "text"):
+        table.add_column(title, no_wrap=title in {"name", "page"})
+    for name, page, headings, text in rows:
+        table.add_row(name, str(page or ""), escape(" > ".join(headings)), escape(" ".join(text.split())))
+    console.print(table)
     if not any(str(row[0]).endswith("storm-log.pdf") for row in rows):
         raise DemoFailed("the database does not say that the storm log speaks of the roof")

@@ -21,7 +21,7 @@ async def follow(file: Path, reload: Callable[[], Awaitable[Any]]) -> None:
 
     The folder is watched rather than the file, because most editors replace a file instead of writing into it.
     """
-    places = {file.absolute(), file.resolve()}
+    places = _places(file)
     before = _content(file)
     async for changes in awatch(*{place.parent for place in places}, recursive=False, debounce=_QUIET_MS):
         if not any(Path(path) in places for _, path in changes):
@@ -36,6 +36,11 @@ async def follow(file: Path, reload: Callable[[], Awaitable[Any]]) -> None:
             _log.error("%s was not taken over, nothing has changed:\n%s", file, error)
         except FastEmbedError as error:
             _log.error("%s was not taken over, a pipeline cannot start: %s", file, error)
+
+
+def _places(file: Path) -> set[Path]:
+    """Return where the file is, and where it really is: it may be a link."""
+    return {file.absolute(), file.resolve()}
 
 
 def _content(file: Path) -> bytes | None:

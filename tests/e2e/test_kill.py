@@ -100,7 +100,8 @@ def check(home: Path, files: dict[str, int]) -> None:
         ledger = connection.sql("select name, state from ledger order by name").fetchall()
         chunks = dict(
             connection.sql(
-                "select name, count(distinct index) from documents join chunks on document_id = documents.id group by name"
+                "select name, count(distinct index) from documents"
+                " join chunks on document_id = documents.id group by name"
             ).fetchall()
         )
         twice = connection.sql("select document_id, index from chunks group by 1, 2 having count(*) > 1").fetchall()
@@ -160,5 +161,5 @@ def test_a_kill_leaves_no_parser_behind_and_the_file_is_read_after_the_restart(t
 
 
 def children_of(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True)
-    return [int(line) for line in listed.stdout.split()]
+    listed = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for children in listed for child in children.split()]
