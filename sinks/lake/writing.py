@@ -215,7 +215,7 @@ def _insert_chunks(
     if vectors is not None:
         n = vectors.shape[1]
         # A vector of zeros or NaN is near to nothing, but DuckDB would rank its similarity, NaN, above all others.
-        columns["says_something"] = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+        columns["says_something"] = np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
         flat = vectors.reshape(-1)
         con.register("staged_values", {"value": flat, "i": np.arange(flat.size, dtype=np.int64)})
         names += ", embedding"
