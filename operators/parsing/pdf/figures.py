@@ -3,10 +3,10 @@
 # ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from operators.parsing.pdf.drawing import Drawing
-from operators.parsing.pdf.geometry import Box, enclosing, x_overlap
+from operators.parsing.pdf.geometry import Box, enclosing, merged_boxes, x_overlap
 from operators.parsing.pdf.text import Line
 
 CAPTION = re.compile(
@@ -17,10 +17,13 @@ CAPTION = re.compile(
 """How a caption starts: `Figure 3.1: ...`, `Table 2.`, `Fig. 4 -`."""
 
 _CELL = 6.0
+_GRID = 300
+_MAX_BOXES = 4000
 _MIN_SIDE = 24.0
 _MIN_IMAGE_SIDE = 16.0
 _LABEL_REACH = 15.0
 _PROSE_WORDS = 7
+_PANEL_GAP = 3.0
 
 
 def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, height: float, body: float) -> list[Box]:
@@ -43,19 +46,24 @@ def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, heigh
     seeds = [b for b in seeds if b.area < 0.85 * page.area]
     if not seeds:
         return []
-    seeds = [b for b in seeds if not _holds_prose(b, lines)]
-    frame = [r.box for r in drawing.rules] + drawing.shades
+    seeds = _distinct([b for b in seeds if b.height < _MIN_SIDE or not _holds_prose(b, lines)])
+    frame = _distinct([r.box for r in drawing.rules] + drawing.shades)
     boxes = []
     for cluster in _clusters(seeds, frame, page):
         if min(cluster.width, cluster.height) < _MIN_SIDE or _holds_prose(cluster, lines):
             continue
         boxes.append(_with_labels(cluster, lines, body))
-    return _without_nested(boxes)
+    return sorted(merged_boxes(boxes, _PANEL_GAP), key=lambda b: (b.t, b.l))
 
 
 def inner_lines(box: Box, lines: Sequence[Line]) -> list[int]:
     """Return the indices of the lines that stand inside a figure's box."""
     return [i for i, line in enumerate(lines) if line.box.share_inside(box) > 0.6]
+
+
+def _distinct(boxes: Sequence[Box]) -> list[Box]:
+    """Return one box for each that looks the same on the coarse grid, at most some thousands: plots draw far more."""
+    return list({tuple(int(v // _CELL) for v in box): box for box in boxes}.values())[:_MAX_BOXES]
 
 
 def _holds_prose(box: Box, lines: Sequence[Line]) -> bool:
@@ -69,7 +77,6 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box
 
     Rules and shades join the clusters that they touch, but form none.
     """
-    columns, rows = int(page.width // _CELL) + 1, int(page.height // _CELL) + 1
     owner: dict[tuple[int, int], int] = {}
     parent: list[int] = []
 
@@ -82,14 +89,8 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box
     members = [*seeds, *frame]
     for index, box in enumerate(members):
         parent.append(index)
-        x0, x1 = max(0, int(box.l // _CELL)), min(columns, int(box.r // _CELL))
-        y0, y1 = max(0, int(box.t // _CELL)), min(rows, int(box.b // _CELL))
-        border = index >= len(seeds) and x1 - x0 > 1 and y1 - y0 > 1
-        for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
-                if border and x0 < x < x1 and y0 < y < y1:
-                    continue
-                _join(owner, parent, root, (x, y), index)
+        for cell in _border(box, max(_CELL, max(page.width, page.height) / _GRID)):
+            _join(owner, parent, root, cell, index)
     groups: dict[int, list[int]] = {}
     for index in range(len(members)):
         groups.setdefault(root(index), []).append(index)
@@ -102,6 +103,19 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box
         whole = enclosing(members[i] for i in group)
         boxes.append(whole if whole.area < 0.7 * page.area else core)
     return boxes
+
+
+def _border(box: Box, step: float) -> Iterator[tuple[int, int]]:
+    """Yield the grid cells along a box's edges; what stands inside it is joined later, when the boxes are merged."""
+    x0, x1, y0, y1 = (int(v // step) for v in (box.l, box.r, box.t, box.b))
+    for x in range(x0, x1 + 1):
+        yield x, y0
+        if y1 > y0:
+            yield x, y1
+    for y in range(y0 + 1, y1):
+        yield x0, y
+        if x1 > x0:
+            yield x1, y
 
 
 def _join(
@@ -140,15 +154,3 @@ def _is_label(line: Line, core: Box, body: float) -> bool:
         return True
     near_middle = x_overlap(line.box, core) > 0.5 * line.box.width or line.box.width < 40
     return line.size < 0.93 * body and len(line.words) < _PROSE_WORDS and near_middle
-
-
-def _without_nested(boxes: list[Box]) -> list[Box]:
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda b: -b.area):
-        for i, other in enumerate(kept):
-            if box.share_inside(other) > 0.5:
-                kept[i] = enclosing((other, box))
-                break
-        else:
-            kept.append(box)
-    return sorted(kept, key=lambda b: (b.t, b.l))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 _TAIL = re.compile(r"(\w[\w'’-]*)[-‐\u00ad]$")
 _FRONT = re.compile(r"^(\w[\w'’]*(?:-\w+)*)")
 _WORD = re.compile(r"\w[\w'’-]*\w|\w")
-_COMPOUND = {"well", "self", "non", "half", "cross", "ex", "all", "semi", "quasi", "so", "e", "co"}
+_COMPOUND = {"well", "self", "half", "cross", "all", "quasi", "so"}
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]")
 
 

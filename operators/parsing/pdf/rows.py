@@ -91,7 +91,7 @@ def _figures(page: Page, lines: list[Line], body: float) -> tuple[list[Figure], 
 
 def _tables(page: Page, lines: list[Line], figures: list[Figure]) -> list[Grid]:
     rules = [r for r in page.drawing.rules if not any(r.box.share_inside(f.box.grown(2)) > 0.9 for f in figures)]
-    if len(rules) < 3 or len(rules) > 5000:
+    if len(rules) < 3 or len(rules) > 2000:
         return []
     return ruled_tables(rules, [w for line in lines for w in line.words])
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from operators.parsing.pdf.drawing import Rule
 from operators.parsing.pdf.geometry import Box, clustered, enclosing
+from operators.parsing.pdf.hyphens import Vocabulary
 from operators.parsing.pdf.text import Line, Word, lines_of
 
+_NO_WORDS = Vocabulary(())
 _SNAP = 3.0
 _SAME_EXTENT = 6.0
 _MIN_WIDTH = 60.0
-_MAX_CELLS = 20_000
+_MAX_CELLS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def cell_text(words: Sequence[Word]) -> str:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return " ".join(ln.text for row in rows for ln in sorted(row, key=lambda n: n.box.l))
+    texts = [" ".join(ln.text for ln in sorted(row, key=lambda n: n.box.l)) for row in rows]
+    return _NO_WORDS.joined(texts)
 
 
 def _open_tables(rules: list[Rule], words: Sequence[Word]) -> list[Grid]:
@@ -297,9 +300,7 @@ def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float,
     own: dict[tuple[int, int], list[Word]] = {}
     for row in group:
         for line in row:
-            first = max(0, sum(x <= line.box.l + 1 for x in xs) - 1)
-            last = max(first + 1, sum(x < line.box.r - 1 for x in xs))
-            own.setdefault((first, min(last, len(xs) - 1)), []).extend(line.words)
+            own.setdefault(_columns_of(line.box, xs), []).extend(line.words)
     spans: list[tuple[int, int, list[Word]]] = []
     for (first, last), words in sorted(own.items()):
         if spans and first < spans[-1][1]:  # cells that overlap are one
@@ -314,6 +315,20 @@ def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float,
         cells.append(Cell(cell_text(words), Box(xs[first], ys[0], xs[last], ys[1]), r, first, r + 1, last, header))
         column = last
     return cells + [_blank(r, c, xs, ys, header=header) for c in range(column, len(xs) - 1)]
+
+
+def _columns_of(box: Box, xs: list[float]) -> tuple[int, int]:
+    """Return the first column that a text stands in and the one after its last; a little overhang does not count."""
+    covered = [
+        k
+        for k, (left, right) in enumerate(itertools.pairwise(xs))
+        if min(box.r, right) - max(box.l, left) >= 0.35 * min(right - left, box.width)
+    ]
+    if covered:
+        return covered[0], covered[-1] + 1
+    middle = (box.l + box.r) / 2
+    nearest = max(0, min(len(xs) - 2, sum(x <= middle for x in xs) - 1))
+    return nearest, nearest + 1
 
 
 def _blank(r: int, c: int, xs: list[float], ys: tuple[float, float], *, header: bool) -> Cell:
