@@ -220,14 +220,20 @@ class Models:
         self._ready.clear()
 
     async def _load(self, model: Placed) -> EmbeddingModel:
-        device = self.devices.choose(model.spec.on)
+        """Load on the first device of `on:` that is there and takes the model."""
+        devices = self.devices.choices(model.spec.on)
 
-        def load() -> EmbeddingModel:
+        def load(device: str) -> EmbeddingModel:
             loaded = EmbeddingModel(model.name, cast("Path", model.folder), self.devices, device)
             loaded.warm()
             return loaded
 
-        return await asyncio.to_thread(load)
+        for device in devices[:-1]:
+            try:
+                return await asyncio.to_thread(load, device)
+            except RuntimeError as error:  # OpenVINO's: this device cannot compile or run the model
+                log.warning("%s does not run on %s, trying the next device: %s", model.name, device, error)
+        return await asyncio.to_thread(load, devices[-1])
 
     def _place(self, name: str) -> Placed:
         spec = self._specs[name]

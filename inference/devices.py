@@ -53,12 +53,15 @@ class Devices:
 
     def choose(self, wanted: Sequence[DeviceName]) -> str:
         """Return OpenVINO's name of the first wanted device that is there. Unavailable lists what was found."""
-        for name in wanted:
-            for device in self.available:
-                if family(device) == name:
-                    return device
-        found = ", ".join(self.available) or "none"
-        raise Unavailable(f"found the devices {found}, expected one of {', '.join(wanted)} (the model's `on:`)")
+        return self.choices(wanted)[0]
+
+    def choices(self, wanted: Sequence[DeviceName]) -> list[str]:
+        """Return OpenVINO's names of the wanted devices that are there, in that order. Unavailable if none is."""
+        chosen = [device for name in wanted for device in self.available if family(device) == name]
+        if not chosen:
+            found = ", ".join(self.available) or "none"
+            raise Unavailable(f"found the devices {found}, expected one of {', '.join(wanted)} (the model's `on:`)")
+        return chosen
 
     def properties(self, device: str) -> dict[str, Any]:
         """Return the compile properties for many small independent calls: throughput over latency.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.devices import Devices
+from inference.devices import Devices, family
 from inference.embedding.graph import prepare, read_traits
 from pipeline.errors import ModelNotFound
 
@@ -29,10 +29,14 @@ _MODEL_FILES = ("openvino_model.xml", "model.xml")
 class EmbeddingEngine:
     """Compiled model and its infer requests. `start` may be called while fewer than `slots` batches run."""
 
-    def __init__(self, folder: Path, devices: Devices, device: str = "CPU", **properties: Any) -> None:
+    def __init__(
+        self, folder: Path, devices: Devices, device: str = "CPU", *, static: bool | None = None, **properties: Any
+    ) -> None:
         """Read, prepare and compile the model of `folder`; `properties` override the device's compile properties.
 
-        Raises ModelNotFound when the folder holds no model that this engine can run.
+        static: one input a call, padded to the window; what an NPU needs, and the default there.
+        Raises ModelNotFound when the folder holds no model that this engine can run, RuntimeError when the device
+        cannot compile it.
         """
         import openvino
 
@@ -41,6 +45,10 @@ class EmbeddingEngine:
             raise ModelNotFound(f"found no {' or '.join(_MODEL_FILES)} in {folder}, expected an OpenVINO model")
         traits = read_traits(folder)
         model = prepare(devices.core.read_model(file), traits.pooling, folder)
+        self.static = family(device) == "npu" if static is None else static
+        if self.static:
+            model.reshape({port: [1, traits.window] for port in model.inputs})
+        self._padded_to = traits.window if self.static else 0
         self._compiled = devices.core.compile_model(model, device, devices.properties(device) | properties)
         self._inputs = [_input_of(port, folder) for port in self._compiled.inputs]
         self._tensor = openvino.Tensor
@@ -60,7 +68,8 @@ class EmbeddingEngine:
         except queue.Empty:
             raise RuntimeError(f"found all {self.slots} infer requests busy, expected a free one") from None
         try:
-            arrays = [fill(payloads) for fill in self._inputs]
+            longest = max(self._padded_to, *map(len, payloads))
+            arrays = [fill(payloads, longest) for fill in self._inputs]
             for index, array in enumerate(arrays):
                 slot.request.set_input_tensor(index, self._tensor(array, shared_memory=True))
             slot.request.start_async()
@@ -119,7 +128,7 @@ class _Slot:
             done(vectors, error)
 
 
-Fill = Callable[[Sequence[Sequence[int]]], NDArray[Any]]
+Fill = Callable[[Sequence[Sequence[int]], int], NDArray[Any]]
 
 
 def _input_of(port: Any, folder: Path) -> Fill:
@@ -133,7 +142,7 @@ def _input_of(port: Any, folder: Path) -> Fill:
         ("position_ids", _positions),
     ):
         if name in names:
-            return lambda rows: fill(rows, max(map(len, rows)), dtype)
+            return lambda rows, longest: fill(rows, longest, dtype)
     raise ModelNotFound(
         f"found the input {sorted(names)} in {folder}, expected input_ids, attention_mask, token_type_ids, position_ids"
     )

@@ -34,7 +34,7 @@ class EmbeddingModel:
         self._tokenizer = load_tokenizer(folder)
         self._engine = EmbeddingEngine(folder, devices, device)
         self._scheduler: Scheduler[Tokens, NDArray[np.float32]] = Scheduler(
-            self._engine, limits or Limits(in_flight=self._engine.slots)
+            self._engine, limits or _limits_of(self._engine)
         )
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
         self.dimensions = self._engine.dimensions
@@ -53,7 +53,8 @@ class EmbeddingModel:
     def warm(self) -> None:
         """Run a few shapes through the model, so that the first request finds everything compiled and paged in."""
         ids = self._tokenizer.complete([])
-        for rows, length in ((1, 8), (8, 16), (8, 32), (1, self.window)):
+        shapes = ((1, self.window),) if self._engine.static else ((1, 8), (8, 16), (8, 32), (1, self.window))
+        for rows, length in shapes:
             self._engine.infer([(ids * length)[:length]] * rows)
 
     async def embed(
@@ -125,6 +126,10 @@ class EmbeddingModel:
             param="input",
             code="context_length_exceeded",
         )
+
+
+def _limits_of(engine: EmbeddingEngine) -> Limits:
+    return Limits(in_flight=engine.slots, batch_items=1) if engine.static else Limits(in_flight=engine.slots)
 
 
 def _is_short(inputs: Sequence[EmbeddingInput]) -> bool:

@@ -81,8 +81,6 @@ class FastTokenizer(_Framed):
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text."""
-        if len(texts) == 1:
-            return [self._tokenizer.encode(texts[0]).ids]
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
 

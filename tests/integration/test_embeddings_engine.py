@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from inference.catalog import Models
+from inference.devices import Devices
+from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
 from pipeline.errors import Overloaded, Unavailable
 
@@ -52,6 +54,15 @@ async def test_rows_padded_to_the_longest_of_all_equal_the_reference(model):
     rows = load_tokenizer(MINILM).encode(TEXTS)
     places = [int(REFERENCE["counts"].argmax()), *range(6)]
     vectors = await asyncio.to_thread(model._engine.infer, [rows[place] for place in places])
+    assert cosines(vectors, places).min() >= 0.995
+
+
+def test_a_static_shape_as_npus_need_it_equals_the_reference():
+    rows = load_tokenizer(MINILM).encode(TEXTS)
+    places = [0, 5, 30, int(REFERENCE["counts"].argmax())]
+    engine = EmbeddingEngine(MINILM, Devices(), static=True)
+    vectors = np.concatenate([engine.infer([rows[place]]) for place in places])
+    engine.close()
     assert cosines(vectors, places).min() >= 0.995
 
 
