@@ -35,6 +35,7 @@ _SEND_S: Final = 20.0
 """How long one message may take to leave before the client counts as gone."""
 _CLOSE_S: Final = 2.0
 _SUBPROTOCOL: Final = "realtime"
+_BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"  # browsers can send no header
 
 Check = Callable[[SpeechSettings], None]
 
@@ -76,12 +77,13 @@ class RealtimeRoute(BaseRoute):
 
 async def serve(websocket: WebSocket, source: Websocket, *, check: Check, draining: asyncio.Event) -> None:
     """Run one session. Raises what `Websocket.connect` does if it is not let in: nothing has been accepted then."""
-    beta = (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime")
+    offered = websocket.scope.get("subprotocols", ())
+    beta = (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime") or _BETA_SUBPROTOCOL in offered
     protocol = Protocol(new_id("sess"), beta=beta, check=check)
     outbox = Outbox(protocol)
     session = source.connect(protocol.session_id, outbox, trace=websocket.scope.get("request_id"))
     try:
-        await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
+        await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
         await _Shell(websocket, protocol, outbox, session).run(draining)
     finally:
         session.leave()

@@ -240,6 +240,12 @@ async def test_a_client_of_the_beta_is_answered_in_beta(served) -> None:
     assert session.of("conversation.item.added") == []
 
 
+async def test_a_browser_says_by_its_subprotocols_what_it_speaks(served) -> None:
+    async with connect(served.url, subprotocols=["realtime", "openai-beta.realtime-v1"]) as connection:
+        assert connection.subprotocol == "realtime"
+        assert (await Client(connection).until("session.created"))["type"] == "transcription_session.created"
+
+
 async def test_ten_sessions_at_once_hear_what_one_hears_alone(served) -> None:
     async def listen() -> list[str]:
         async with client(served) as session:

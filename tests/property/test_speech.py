@@ -1,5 +1,6 @@
 """What must hold for any speech, however it is cut on its way."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,7 +12,8 @@ from inference.speech.agreement import Agreement, split_units
 from operators.decode import SessionDecoder
 from operators.listening.resample import Resampler
 from operators.listening.segmenter import Limits, Segmenter
-from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechSettings, TurnDetection, Utterance
+from pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
+from server.realtime.protocol import Protocol
 from tests.unit.operators.listening.loudness import Loudness, numbered, sound
 
 parts = st.lists(st.tuples(st.floats(0.01, 2.0), st.sampled_from([0.0, 0.2, 0.4, 0.9])), min_size=1, max_size=8)
@@ -119,3 +121,43 @@ def test_a_growing_transcript_that_never_changes_is_published_exactly(passes, sa
         agreement.revise("".join(units[:count]))
     agreement.finish(text)
     assert agreement.text == text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+kinds = st.sampled_from(
+    [
+        "session.update",
+        "transcription_session.update",
+        "input_audio_buffer.append",
+        "input_audio_buffer.commit",
+        "input_audio_buffer.clear",
+        "conversation.item.retrieve",
+        "conversation.item.delete",
+    ]
+)
+fields = st.sampled_from(["session", "audio", "item_id", "event_id", "input", "type", "turn_detection", "format", "x"])
+client_events = st.builds(
+    lambda kind, more: json.dumps({**more, "type": kind}), kinds, st.dictionaries(fields, json_values, max_size=4)
+)
+sessions = st.builds(
+    lambda kind, heard: json.dumps({"type": kind, "session": {"type": "transcription", "audio": {"input": heard}}}),
+    kinds,
+    st.dictionaries(st.sampled_from(["format", "transcription", "turn_detection", "noise_reduction"]), json_values),
+)
+
+
+@given(texts=st.lists(st.text(max_size=50) | client_events | sessions, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_client_says_the_session_answers_or_acts_and_goes_on(texts) -> None:
+    protocol = Protocol("sess_1")
+    protocol.start()
+    for text in texts:
+        reaction = protocol.on_text(text)
+        assert all(event["type"] in ("error", "conversation.item.deleted") for event in reaction.events)
+        assert len(reaction.events) + len(reaction.values) <= 1
+    last = protocol.on_text('{"type": "input_audio_buffer.commit", "event_id": "last"}')
+    assert last.values == [Commit("last")]
