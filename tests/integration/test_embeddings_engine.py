@@ -1,6 +1,6 @@
 """The shipped model against float32 reference vectors, and many callers at once (OpenVINO on the CPU).
 
-`tests/assets/embeddings` holds 64 texts of 3 to 256 tokens in sixteen languages, code, tables and noise, and the
+`tests/assets/embeddings` holds 64 texts of 3 to 256 tokens in seventeen languages, code, tables and noise, and the
 vectors that `make_reference.py` computed for them from the published float32 weights with numpy alone.
 """
 
