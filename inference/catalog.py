@@ -25,8 +25,11 @@ log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+def _as_tuple(value: object) -> object:
+    """Take one name for a list of one. A tuple, since configuration is checked strictly: a list is none there."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 class ModelSpec(BaseModel):
@@ -36,11 +39,11 @@ class ModelSpec(BaseModel):
 
     task: Task | None = Field(default=None, description="What it does; recognised from its files by default.")
     origin: str = Field(alias="from", description="A folder (relative to this file), or a hub id that was pulled.")
-    on: Annotated[tuple[DeviceName, ...], BeforeValidator(_as_list)] = Field(
+    on: Annotated[tuple[DeviceName, ...], BeforeValidator(_as_tuple)] = Field(
         default=("cpu",), min_length=1, description="Devices, the preferred one first."
     )
     fallback: str | None = Field(default=None, description="The model to use instead when this one cannot serve.")
-    aliases: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+    aliases: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         default=(), description="Other names that clients may use for it."
     )
 
