@@ -69,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def client(server: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0, timeout=30) as client:
         yield client
 
 
@@ -199,7 +199,7 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
 
 
 async def test_the_sdk_embeds_and_raises_the_servers_errors(server: Serving) -> None:
-    async with FastEmbedClient(server.url) as client:
+    async with FastEmbedClient(server.url, timeout_s=30) as client:
         result = await client.embeddings.create(input=["a", "b"], model="auto")
         assert len(result.data[1].embedding) == 384
         assert [model.id for model in await client.models.list()] == ["all-MiniLM-L6-v2"]

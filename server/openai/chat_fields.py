@@ -1,0 +1,176 @@
+"""Reading the fields of a JSON object, with the place of each and OpenAI's codes for what can be wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NoReturn, TypeVar
+
+from pipeline.errors import InvalidInput
+
+T = TypeVar("T")
+
+_KINDS: Final[Mapping[type, str]] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
+class Fields:
+    """One JSON object of a request. place: where it stands, such as `messages[0].content[1]`; "" is the body.
+
+    A field that is null counts as absent. Every method raises InvalidInput that names the field.
+    """
+
+    __slots__ = ("_found", "place")
+
+    def __init__(self, found: object, place: str = "") -> None:
+        if type(found) is not dict:
+            refuse(f"found {kind(found)}, expected an object", place, "invalid_type")
+        self._found: dict[str, Any] = found
+        self.place = place
+
+    def at(self, name: str) -> str:
+        """Return the place of a field."""
+        return f"{self.place}.{name}" if self.place else name
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self._found.get(name) is not None
+
+    def raw(self, name: str) -> Any:
+        """Return the field as it is, or None."""
+        return self._found.get(name)
+
+    def refuse(self, name: str, expected: str, code: str = "invalid_value") -> NoReturn:
+        """Raise InvalidInput: what was found in the field, and what was expected."""
+        found = self._found.get(name)
+        if found is None:
+            refuse(f"found no {name}, expected {expected}", self.at(name), "missing_required_parameter")
+        refuse(f"found {shown(found)}, expected {expected}", self.at(name), code)
+
+    def known(self, names: Iterable[str]) -> None:
+        """Refuse a field that is none of these, as the real API does."""
+        names = frozenset(names)
+        for name in self._found:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name), "unknown_parameter")
+
+    def text(self, name: str, *, required: str = "", most: int | None = None) -> str | None:
+        """Return a string. required: what is expected of a field that must be there and not empty."""
+        found = self._found.get(name)
+        if found is None:
+            return self.refuse(name, required) if required else None
+        if type(found) is not str:
+            self.refuse(name, required or "a string", "invalid_type")
+        if required and not found:
+            self.refuse(name, required)
+        if most is not None and len(found) > most:
+            refuse(f"found {len(found)} characters, expected at most {most}", self.at(name), "string_above_max_length")
+        return found
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a boolean."""
+        found = self._found.get(name)
+        if found is None:
+            return default
+        if type(found) is not bool:
+            self.refuse(name, "true or false", "invalid_type")
+        return found
+
+    def whole(self, name: str, least: int, most: int) -> int | None:
+        """Return a whole number from `least` to `most`."""
+        found = self._found.get(name)
+        if found is None:
+            return None
+        if type(found) is not int:
+            self.refuse(name, f"a whole number from {least} to {most}", "invalid_type")
+        _within(found, least, most, self.at(name), "integer")
+        return found
+
+    def number(self, name: str, least: float, most: float, *, default: float) -> float:
+        """Return a number from `least` to `most`."""
+        found = self._found.get(name)
+        if found is None:
+            return default
+        if type(found) not in (int, float):
+            self.refuse(name, f"a number from {least:g} to {most:g}", "invalid_type")
+        _within(found, least, most, self.at(name), "decimal")
+        return float(found)
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
+        """Return one of the allowed strings."""
+        found = self._found.get(name)
+        if found is not None and (type(found) is not str or found not in allowed):
+            self.refuse(name, f"one of {', '.join(allowed)}")
+        return found
+
+    def object(self, name: str) -> Fields | None:
+        """Return a nested object."""
+        found = self._found.get(name)
+        return None if found is None else Fields(found, self.at(name))
+
+    def required(self, name: str, expected: str = "an object") -> Fields:
+        """Return a nested object that must be there."""
+        if self._found.get(name) is None:
+            self.refuse(name, expected)
+        return Fields(self._found[name], self.at(name))
+
+    def mapping(self, name: str) -> dict[str, Any] | None:
+        """Return a nested object as it is."""
+        found = self._found.get(name)
+        if found is not None and type(found) is not dict:
+            self.refuse(name, "an object", "invalid_type")
+        return found
+
+    def entries(self, name: str, expected: str, *, most: int) -> list[tuple[str, Any]]:
+        """Return (place, entry) of a list that must be there, with 1 to `most` entries."""
+        found = self._found.get(name)
+        if type(found) is not list:
+            self.refuse(name, expected, "invalid_type")
+        place = self.at(name)
+        if not found:
+            refuse(f"found an empty list, expected {expected}", place, "empty_array")
+        if len(found) > most:
+            refuse(f"found {len(found)} entries, expected at most {most}", place, "array_above_max_length")
+        return [(f"{place}[{index}]", entry) for index, entry in enumerate(found)]
+
+    def each(self, name: str, expected: str, read: Callable[[Fields], T], *, most: int) -> list[T]:
+        """Return what `read` makes of every object of a list."""
+        return [read(Fields(entry, place)) for place, entry in self.entries(name, expected, most=most)]
+
+
+def refuse(message: str, param: str, code: str | None = None) -> NoReturn:
+    """Raise InvalidInput; the place stands in the message too, for those who see no more of it."""
+    where = f"{param}: " if param else ""
+    raise InvalidInput(f"{where}{message}", param=param or None, code=code)
+
+
+def kind(found: object) -> str:
+    """Name a JSON value's type, as its author would."""
+    return _KINDS.get(type(found), "an object")
+
+
+def shown(found: object) -> str:
+    """Show a JSON value: numbers and booleans as they are, short strings quoted, else its type."""
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, (int, float)):
+        return f"{found:g}"
+    if isinstance(found, str):
+        return f"{found!r:.80}" if found else "an empty string"
+    return kind(found)
+
+
+def _within(found: float, least: float, most: float, place: str, word: str) -> None:
+    if found > most:
+        refuse(f"found {found:g}, expected at most {most:g}", place, f"{word}_above_max_value")
+    if not found >= least:
+        refuse(f"found {found:g}, expected at least {least:g}", place, f"{word}_below_min_value")

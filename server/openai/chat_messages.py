@@ -1,0 +1,142 @@
+"""The messages of a chat request: roles, content parts, and which tool message answers which call.
+
+What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as the
+real API does. Pictures and sound are decoded one after the other, by `server.openai.media`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
+
+from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
+from server.openai.chat_fields import Fields, refuse
+from server.openai.media import MAX_MEDIA, audio_part, image_part, sound_part
+
+MAX_MESSAGES: Final = 2048
+MAX_PARTS: Final = 512
+MAX_CALLS: Final = 128
+
+_ROLES: Final = ("system", "developer", "user", "assistant", "tool")
+_TAKEN: Final = "text, image_url, input_audio or audio"
+_ADVICE: Final = {
+    "video_url": "send frames of it as image_url parts",
+    "file": "send its text as a text part; a file that is dropped into the folder pipeline becomes searchable",
+}
+_MEDIA: Final[Mapping[str, Callable[[Fields], Awaitable[Part]]]] = {
+    "image_url": image_part,
+    "input_audio": sound_part,
+    "audio": audio_part,
+}
+
+
+async def read_messages(body: Fields) -> tuple[Message, ...]:
+    """Return the conversation. InvalidInput names the message, and the part, at fault."""
+    places = body.entries("messages", "a list of messages", most=MAX_MESSAGES)
+    reader = _Reader()
+    messages = [await reader.message(Fields(entry, place)) for place, entry in places]
+    _check_calls(messages)
+    return tuple(messages)
+
+
+class _Reader:
+    """Reads messages one after the other and counts what is costly in them."""
+
+    __slots__ = ("_media",)
+
+    def __init__(self) -> None:
+        self._media = 0
+
+    async def message(self, fields: Fields) -> Message:
+        role = fields.choice("role", _ROLES) or fields.refuse("role", f"one of {', '.join(_ROLES)}")
+        calls = _calls(fields) if role == "assistant" else ()
+        return Message(
+            cast("ChatRole", role),
+            await self._content(fields, role, optional=bool(calls)),
+            name=fields.text("name", most=256),
+            tool_calls=calls,
+            tool_call_id=fields.text("tool_call_id", required="the id of the call that this answers")
+            if role == "tool"
+            else None,
+        )
+
+    async def _content(self, fields: Fields, role: str, *, optional: bool) -> tuple[Part, ...]:
+        found = fields.raw("content")
+        if type(found) is str:
+            return (TextPart(found),) if found else ()
+        if found is None and role == "assistant":
+            refusal = fields.text("refusal")
+            if refusal is not None or optional:
+                return (TextPart(refusal),) if refusal else ()
+        if type(found) is not list:
+            fields.refuse("content", "a string or a list of parts", "invalid_type")
+        entries = fields.entries("content", "a string or a list of parts", most=MAX_PARTS)
+        return tuple([await self._part(Fields(entry, place), role) for place, entry in entries])
+
+    async def _part(self, fields: Fields, role: str) -> Part:
+        name = fields.text("type", required=f"a part's type: {_TAKEN}")
+        if name == "text":
+            return TextPart(_string(fields, "text"))
+        if name == "refusal" and role == "assistant":
+            return TextPart(_string(fields, "refusal"))
+        if role != "user" and (name in _MEDIA or name in _ADVICE):
+            fields.refuse("type", f"text: only messages of the role user carry other parts, this one is of {role}")
+        if name in _ADVICE:
+            expected = f"{_TAKEN}: {name} parts are not read yet; {_ADVICE[name]}"
+            fields.refuse("type", expected, "unsupported_content")
+        if name not in _MEDIA:
+            fields.refuse("type", _TAKEN)
+        self._media += 1
+        if self._media > MAX_MEDIA:
+            refuse(f"found more than {MAX_MEDIA} pictures and sounds in one request, expected fewer", fields.place)
+        return await _MEDIA[name](fields)
+
+
+def _string(fields: Fields, name: str) -> str:
+    found: Any = fields.raw(name)
+    if type(found) is not str:
+        fields.refuse(name, "a string", "invalid_type")
+    return cast("str", found)
+
+
+def _calls(fields: Fields) -> tuple[ToolCall, ...]:
+    """Return the calls that an assistant's turn made."""
+    if not fields.has("tool_calls"):
+        return ()
+    return tuple(fields.each("tool_calls", "a list of calls", _call, most=MAX_CALLS))
+
+
+def _call(fields: Fields) -> ToolCall:
+    if fields.choice("type", ("function",)) is None:
+        fields.refuse("type", "function")
+    function = fields.required("function", "an object with name and arguments")
+    return ToolCall(
+        fields.text("id", required="the id of the call") or "",
+        function.text("name", required="the name of the function") or "",
+        _string(function, "arguments"),
+    )
+
+
+def _check_calls(messages: list[Message]) -> None:
+    """Refuse calls without answers and answers without calls: templates would lose or misplace them silently."""
+    open_calls: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        place = f"messages[{index}]"
+        if message.role == "tool":
+            if open_calls.pop(message.tool_call_id or "", None) is None:
+                refuse(
+                    f"found an answer to {message.tool_call_id!r:.80}, expected one to a call of the assistant's "
+                    "message before it",
+                    f"{place}.tool_call_id",
+                )
+            continue
+        _check_answered(open_calls)
+        open_calls = {call.id: f"{place}.tool_calls[{at}]" for at, call in enumerate(message.tool_calls)}
+        if len(open_calls) < len(message.tool_calls):
+            refuse("found two calls with one id, expected an id of its own for each", f"{place}.tool_calls")
+    _check_answered(open_calls)
+
+
+def _check_answered(open_calls: Mapping[str, str]) -> None:
+    for call_id, place in open_calls.items():
+        refuse(f"found no answer to {call_id!r:.80}, expected a tool message with this tool_call_id after it", place)

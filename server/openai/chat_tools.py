@@ -1,0 +1,105 @@
+"""Tools, the choice among them, and the form of the answer: `tools`, `tool_choice`, `response_format`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from pipeline.payload.chat import Tool
+from server.openai.chat_fields import Fields, refuse
+
+MAX_TOOLS: Final = 128
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME_WORDS: Final = "1 to 64 of a-z, A-Z, 0-9, underscore and dash"
+_CHOICES: Final = ("none", "auto", "required")
+_CHOICE_WORDS: Final = 'none, auto, required or {"type": "function", "function": {"name"}}'
+
+Choice = tuple[tuple[Tool, ...], str, bool]
+"""The tools that may be called, `tool_choice` as `ChatRequest` has it, and whether it is a tool's name."""
+
+
+def read_tools(body: Fields) -> Choice:
+    """Return the tools and the choice among them."""
+    for old in ("functions", "function_call"):
+        if body.has(old):
+            refuse(f"found the deprecated {old}, expected tools and tool_choice", old, "unsupported_parameter")
+    tools = tuple(body.each("tools", "a list of tools", _tool, most=MAX_TOOLS)) if body.has("tools") else ()
+    names = [tool.name for tool in tools]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            refuse(f"found a second tool {name!r}, expected each name once", f"tools[{index}].function.name")
+    found = body.raw("tool_choice")
+    if found is None:
+        return tools, "auto", False
+    if isinstance(found, str):
+        if found not in _CHOICES:
+            body.refuse("tool_choice", _CHOICE_WORDS)
+        if found == "required" and not tools:
+            body.refuse("tool_choice", "tools when one of them is required")
+        return tools, found, False
+    if not isinstance(found, dict):
+        body.refuse("tool_choice", _CHOICE_WORDS, "invalid_type")
+    return _named(Fields(found, "tool_choice"), tools)
+
+
+def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
+    """Return what `ChatRequest.json` says."""
+    form = body.object("response_format")
+    if form is None:
+        return None
+    name = form.choice("type", ("text", "json_object", "json_schema"))
+    if name is None:
+        form.refuse("type", "one of text, json_object, json_schema")
+    if name == "text":
+        return None
+    if name == "json_object":
+        return "object"
+    if form.has("schema") and not form.has("json_schema"):  # our short form
+        return form.mapping("schema") or "object"
+    wrapper = form.required("json_schema", "an object with name and schema")
+    _named_as(wrapper)
+    wrapper.text("description")
+    wrapper.flag("strict")
+    return wrapper.mapping("schema") or "object"
+
+
+def _tool(fields: Fields) -> Tool:
+    if fields.choice("type", ("function",)) is None:
+        fields.refuse("type", "function")
+    function = fields.required("function", "an object with name, description and parameters")
+    return Tool(
+        _named_as(function),
+        function.text("description") or "",
+        function.mapping("parameters") or {},
+        function.flag("strict"),
+    )
+
+
+def _named_as(fields: Fields) -> str:
+    name = fields.text("name", required="a name") or ""
+    if _NAME.fullmatch(name) is None:
+        fields.refuse("name", _NAME_WORDS)
+    return name
+
+
+def _named(choice: Fields, tools: Sequence[Tool]) -> Choice:
+    kind = choice.choice("type", ("function", "allowed_tools"))
+    if kind is None:
+        choice.refuse("type", "function or allowed_tools")
+    if kind == "function":
+        named = _among(choice.required("function", "an object with the tool's name"), tools)
+        return tuple(tools), named.name, True
+    allowed = choice.required("allowed_tools", "an object with mode and tools")
+    mode = allowed.choice("mode", ("auto", "required")) or allowed.refuse("mode", "auto or required")
+    kept = allowed.each("tools", "a list of tools", lambda one: _among(one.required("function"), tools), most=MAX_TOOLS)
+    return tuple(tool for tool in tools if tool in kept), mode, False
+
+
+def _among(function: Fields, tools: Sequence[Tool]) -> Tool:
+    name = function.text("name", required="the name of a tool")
+    for tool in tools:
+        if tool.name == name:
+            return tool
+    names = ", ".join(tool.name for tool in tools) or "a tool, but there are none"
+    return function.refuse("name", f"one of the tools: {names}")

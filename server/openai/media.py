@@ -1,0 +1,160 @@
+"""Pictures and sound inside a request, decoded where they cannot hurt.
+
+Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
+the size that the header states has been checked. Sound is decoded by a process of its own (`inference.speech.media`).
+At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. `http(s)` URLs are refused:
+this server fetches nothing on behalf of a caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import re
+from base64 import b64decode
+from contextlib import aclosing
+from io import BytesIO
+from typing import Any, Final, Literal, NoReturn, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from inference.speech.media import decode_media, recognise
+from pipeline.errors import InvalidInput
+from pipeline.payload.chat import AudioPart, ImagePart
+from server.openai.chat_fields import Fields, refuse
+
+MAX_MEDIA: Final = 32
+"""Pictures and sounds of one request."""
+MAX_IMAGE_BYTES: Final = 20 * 2**20
+MAX_PIXELS: Final = 32_000_000
+MAX_AUDIO_S: Final = 1_800.0
+RATE_HZ: Final = 16_000
+TURNS: Final = 2
+
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
+_FORMAT_WORDS: Final = "a PNG, JPEG, WebP or GIF that does not move"
+_DATA: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=[^;,]{0,100})*;base64,", re.IGNORECASE)
+_NOT_BASE64: Final = b"\t\n\r "
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+async def image_part(fields: Fields) -> ImagePart:
+    """Read `{"type": "image_url", "image_url": {"url", "detail"}}`."""
+    image = fields.required("image_url", 'an object {"url": "data:image/png;base64,..."}')
+    detail = image.choice("detail", ("auto", "low", "high")) or "auto"
+    encoded = _payload(image, "image")
+    async with _turn():
+        pixels = await asyncio.to_thread(_pixels, encoded, image.at("url"))
+    return ImagePart(pixels, cast('Literal["auto", "low", "high"]', detail))
+
+
+async def sound_part(fields: Fields) -> AudioPart:
+    """Read `{"type": "input_audio", "input_audio": {"data", "format"}}`."""
+    sound = fields.required("input_audio", "an object with data and format")
+    name = sound.choice("format", ("wav", "mp3")) or sound.refuse("format", "wav or mp3")
+    data = sound.text("data", required="base64 of a sound file") or ""
+    return await _sound(data, sound.at("data"), expected=name)
+
+
+async def audio_part(fields: Fields) -> AudioPart:
+    """Read our own `{"type": "audio", "audio": {"url"}}`: a data URL of any sound file that is recognised."""
+    audio = fields.required("audio", 'an object {"url": "data:audio/wav;base64,..."}')
+    return await _sound(_payload(audio, "audio"), audio.at("url"))
+
+
+def _payload(fields: Fields, kind: str) -> str:
+    """Return the base64 text of a data URL in the field `url`."""
+    url = fields.text("url", required=f"data:{kind}/...;base64,...") or ""
+    match = _DATA.match(url)
+    if match is None:
+        scheme = url.partition(":")[0][:20]
+        why = ": this server fetches nothing from other places, send the bytes themselves"
+        fields.refuse(
+            "url",
+            f"data:{kind}/...;base64,...{why if scheme.lower() in ('http', 'https') else ''}",
+            f"invalid_{kind}_url",
+        )
+    media = match["media"].lower()
+    if media and not media.startswith((f"{kind}/", "application/octet-stream")):
+        refuse(f"found a data URL of {media}, expected {kind}/...", fields.at("url"), f"invalid_{kind}_format")
+    return url[match.end() :]
+
+
+def _bytes(encoded: str, place: str) -> bytes:
+    """Decode base64; blanks and missing padding are forgiven, as the real API does."""
+    try:
+        plain = encoded.encode("ascii").translate(None, _NOT_BASE64).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        refuse(f"found what is no base64: {error}", place, "invalid_base64")
+
+
+def _pixels(encoded: str, place: str) -> NDArray[np.uint8]:
+    """Decode a picture to RGB, upright, on white where it is transparent."""
+    most = MAX_IMAGE_BYTES
+    if len(encoded) > most * 4 // 3 + 4:
+        refuse(f"found more than {most} bytes of picture, expected at most that", place, "image_too_large")
+    data = _bytes(encoded, place)
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                _too_many(f"{width} x {height}", place)
+            if getattr(image, "n_frames", 1) > 1:
+                refuse("found a picture that moves, expected a still one", place, "invalid_image_format")
+            return np.asarray(_upright(image), np.uint8)
+    except InvalidInput:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        _too_many("far too many", place)
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
+        refuse(f"found what cannot be read as a picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
+
+
+def _too_many(found: str, place: str) -> NoReturn:
+    refuse(f"found {found} pixels, expected at most {MAX_PIXELS} in all", place, "image_too_large")
+
+
+def _upright(image: Any) -> Any:
+    """Return the picture as a camera's orientation tag wants it seen, in RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits of grey
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+async def _sound(encoded: str, place: str, *, expected: str = "") -> AudioPart:
+    async with _turn():
+        data = await asyncio.to_thread(_bytes, encoded, place)
+        try:
+            found = recognise(data[:16])
+            if expected and found != expected:
+                refuse(f"found a file of the kind {found}, expected {expected}, as its format says", place)
+            samples = await _samples(data)
+        except InvalidInput as error:
+            if error.param is not None:
+                raise
+            refuse(error.message, place, "invalid_audio")
+    if not len(samples):
+        refuse("found a sound file without a sample, expected at least one", place, "invalid_audio")
+    return AudioPart(samples, RATE_HZ)
+
+
+async def _samples(data: bytes) -> NDArray[np.float32]:
+    pieces: list[NDArray[np.float32]] = []
+    async with aclosing(decode_media(data, rate_hz=RATE_HZ, longest_s=MAX_AUDIO_S)) as frames:
+        async for frame in frames:
+            pieces.append(frame.samples)  # noqa: PERF401 - an asynchronous loop that must be closed
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def _turn() -> asyncio.Semaphore:
+    """Return this event loop's turns."""
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(TURNS))
