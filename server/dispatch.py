@@ -89,4 +89,5 @@ class PipelineRoute(BaseRoute):
         if source is None:
             raise MethodNotAllowed(method, path, ", ".join(sorted(methods)))
         exchange = Exchange(scope, receive, send, routes=self._routes, source=source)
+        scope["limits"] = exchange.limits
         await CODECS.get(f"{method} {path}", answer_json)(exchange)

@@ -11,6 +11,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final
 
@@ -109,9 +110,10 @@ class Gateway:
 class _Reply:
     """One response on its way out: adds the headers that every response has, knows how far it got."""
 
-    __slots__ = ("_send", "request_id", "started_s", "status")
+    __slots__ = ("_scope", "_send", "request_id", "started_s", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
         self.started_s = perf_counter()
         self.request_id = scope["request_id"] = _request_id(scope)
@@ -132,7 +134,10 @@ class _Reply:
         if self.status:  # too late for a status: whoever streams has its own way to say it; here the line is cut
             log_internal(error, self.request_id)
             raise error
-        await respond(self.send, answer(error, self.request_id))
+        what = answer(error, self.request_id)
+        if what.status == 429 and "limits" in self._scope:  # noqa: PLR2004 - too many requests: say how many are not
+            what = replace(what, headers=(*what.headers, *self._scope["limits"]()))
+        await respond(self.send, what)
 
     async def fail_silently(self) -> None:
         """Answer a request that was cancelled because the server's time to drain is over."""

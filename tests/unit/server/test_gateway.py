@@ -109,6 +109,8 @@ async def test_a_full_queue_is_429_with_the_time_to_come_back(world):
     )
     assert int(refused.headers["retry-after"]) >= 1
     assert int(refused.headers["retry-after-ms"]) >= 1
+    assert refused.headers["x-ratelimit-limit-requests"] == "1"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     assert [reply.status for reply in answered] == [200, 200]
 
 
