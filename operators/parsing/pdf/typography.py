@@ -12,7 +12,7 @@ from operators.parsing.pdf.geometry import Box
 from operators.parsing.pdf.lists import marker_of
 from operators.parsing.pdf.rows import PageRows, Row
 from operators.parsing.pdf.text import Line
-from operators.parsing.pdf.titles import depth_of, is_label
+from operators.parsing.pdf.titles import depth_of, is_label, split_number
 
 _LARGER, _SLIGHTLY = 1.12, 1.03
 _MAX_TEXT = 200
@@ -71,7 +71,8 @@ def runs_of(page: PageRows, skip: frozenset[tuple[int, int]]) -> list[Run]:
             look = None
             continue
         own = look_of(row.line)
-        close = row.space < 0.75 * own[0]
+        # Headings are leaded more widely than text; a number starts a new one.
+        close = row.space < (0.95 if own[1] and not depth_of(row.text) else 0.75) * own[0]
         if look is not None and own == look and close and groups[-1][-1] == i - 1:
             groups[-1].append(i)
         else:
@@ -147,8 +148,9 @@ def heading_runs(runs: Sequence[Run], body: Body) -> list[Run]:
 
 def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of decisions, each with its result
     text = run.text.strip()
-    letters = sum(c.isalpha() for c in text)
-    if letters < 2 or letters < 0.4 * len(text.replace(" ", "")) or len(text) > _MAX_TEXT or len(run.rows) > _MAX_ROWS:
+    bare = split_number(text)[1].replace(" ", "")
+    letters = sum(c.isalpha() for c in bare)
+    if letters < 2 or letters < 0.33 * len(bare) or len(text) > _MAX_TEXT or len(run.rows) > _MAX_ROWS:
         return False
     if not run.rows[0].line or (not run.rows[0].line.style.font and text[0] in "\\{}<>$#%|~@*+="):
         return False  # of a scan only the weight is known, and listings are often as heavy as headings
