@@ -251,20 +251,26 @@ class Pipeline:
             self._tracing.end(ack, outcome)
         origin = ack.origin
         if _is_bad(outcome):
-            log.warning(
-                "%s: item %d %s at %s: %s",
-                self.name,
-                origin.id,
-                outcome.value,
-                ack.step or "the source",
-                ack.error,
-                exc_info=ack.error if outcome is Outcome.FAILED and ack.error is not None else None,
-                extra={"pipeline": self.name, "item": origin.id, "request": origin.trace, "step": ack.step},
-            )
+            self._log_end(ack, outcome)
         if origin.on_settled is not None:
             origin.on_settled(outcome, ack.error)
         if origin.reply is not None:
             origin.reply.close(outcome, ack.error)
+
+    def _log_end(self, ack: Ack, outcome: Outcome) -> None:
+        """Log a bad end: a failure with its trace; what was refused, and told to its caller, for debugging only."""
+        told = outcome is not Outcome.FAILED and ack.origin.reply is not None
+        log.log(
+            logging.DEBUG if told else logging.WARNING,
+            "%s: item %d %s at %s: %s",
+            self.name,
+            ack.origin.id,
+            outcome.value,
+            ack.step or "the source",
+            ack.error,
+            exc_info=ack.error if outcome is Outcome.FAILED and ack.error is not None else None,
+            extra={"pipeline": self.name, "item": ack.origin.id, "request": ack.origin.trace, "step": ack.step},
+        )
 
     async def _abandon(self) -> None:
         """End what is still on its way when the pipeline ends before it does."""
