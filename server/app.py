@@ -29,6 +29,9 @@ _EXPOSED = [
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
+    "x-fastembed-model",
+    "x-fastembed-model-state",
+    "x-fastembed-route",
 ]
 
 

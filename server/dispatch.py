@@ -12,6 +12,8 @@ from pipeline.item import Outcome
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
 from server.openai import embeddings
+from server.openai.chat import answer_chat
+from server.openai.completions import answer_completions
 from sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
@@ -65,7 +67,11 @@ async def _events(results: Results[Any]) -> AsyncIterator[bytes]:
         yield to_json(result)
 
 
-CODECS: Final[Mapping[str, Codec]] = {"POST /v1/embeddings": answer_embeddings}
+CODECS: Final[Mapping[str, Codec]] = {
+    "POST /v1/chat/completions": answer_chat,
+    "POST /v1/completions": answer_completions,
+    "POST /v1/embeddings": answer_embeddings,
+}
 
 
 class PipelineRoute(BaseRoute):

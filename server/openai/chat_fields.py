@@ -63,17 +63,20 @@ class Fields:
                 hint = f"; did you mean {near[0]}?" if near else ""
                 refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name), "unknown_parameter")
 
-    def text(self, name: str, *, required: str = "", most: int | None = None) -> str | None:
-        """Return a string. required: what is expected of a field that must be there and not empty."""
+    def text(self, name: str, *, most: int | None = None) -> str | None:
+        """Return a string."""
         found = self._found.get(name)
-        if found is None:
-            return self.refuse(name, required) if required else None
-        if type(found) is not str:
-            self.refuse(name, required or "a string", "invalid_type")
-        if required and not found:
-            self.refuse(name, required)
-        if most is not None and len(found) > most:
+        if found is not None and type(found) is not str:
+            self.refuse(name, "a string", "invalid_type")
+        if found is not None and most is not None and len(found) > most:
             refuse(f"found {len(found)} characters, expected at most {most}", self.at(name), "string_above_max_length")
+        return found
+
+    def needed(self, name: str, expected: str) -> str:
+        """Return a string that must be there and not empty."""
+        found = self._found.get(name)
+        if type(found) is not str or not found:
+            self.refuse(name, expected, "invalid_value" if found == "" else "invalid_type")
         return found
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -1,13 +1,13 @@
 """The messages of a chat request: roles, content parts, and which tool message answers which call.
 
-What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as the
-real API does. Pictures and sound are decoded one after the other, by `server.openai.media`.
+What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as
+the real API does. Pictures and sound are decoded one after the other, by `server.openai.media`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
 from server.openai.chat_fields import Fields, refuse
@@ -55,7 +55,7 @@ class _Reader:
             await self._content(fields, role, optional=bool(calls)),
             name=fields.text("name", most=256),
             tool_calls=calls,
-            tool_call_id=fields.text("tool_call_id", required="the id of the call that this answers")
+            tool_call_id=fields.needed("tool_call_id", "the id of the call that this answers")
             if role == "tool"
             else None,
         )
@@ -74,7 +74,7 @@ class _Reader:
         return tuple([await self._part(Fields(entry, place), role) for place, entry in entries])
 
     async def _part(self, fields: Fields, role: str) -> Part:
-        name = fields.text("type", required=f"a part's type: {_TAKEN}")
+        name = fields.needed("type", f"a part's type: {_TAKEN}")
         if name == "text":
             return TextPart(_string(fields, "text"))
         if name == "refusal" and role == "assistant":
@@ -93,10 +93,8 @@ class _Reader:
 
 
 def _string(fields: Fields, name: str) -> str:
-    found: Any = fields.raw(name)
-    if type(found) is not str:
-        fields.refuse(name, "a string", "invalid_type")
-    return cast("str", found)
+    found = fields.raw(name)
+    return found if type(found) is str else fields.refuse(name, "a string", "invalid_type")
 
 
 def _calls(fields: Fields) -> tuple[ToolCall, ...]:
@@ -111,8 +109,8 @@ def _call(fields: Fields) -> ToolCall:
         fields.refuse("type", "function")
     function = fields.required("function", "an object with name and arguments")
     return ToolCall(
-        fields.text("id", required="the id of the call") or "",
-        function.text("name", required="the name of the function") or "",
+        fields.needed("id", "the id of the call"),
+        function.needed("name", "the name of the function"),
         _string(function, "arguments"),
     )
 

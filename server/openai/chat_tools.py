@@ -77,7 +77,7 @@ def _tool(fields: Fields) -> Tool:
 
 
 def _named_as(fields: Fields) -> str:
-    name = fields.text("name", required="a name") or ""
+    name = fields.needed("name", "a name")
     if _NAME.fullmatch(name) is None:
         fields.refuse("name", _NAME_WORDS)
     return name
@@ -97,7 +97,7 @@ def _named(choice: Fields, tools: Sequence[Tool]) -> Choice:
 
 
 def _among(function: Fields, tools: Sequence[Tool]) -> Tool:
-    name = function.text("name", required="the name of a tool")
+    name = function.needed("name", "the name of a tool")
     for tool in tools:
         if tool.name == name:
             return tool

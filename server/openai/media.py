@@ -55,7 +55,7 @@ async def sound_part(fields: Fields) -> AudioPart:
     """Read `{"type": "input_audio", "input_audio": {"data", "format"}}`."""
     sound = fields.required("input_audio", "an object with data and format")
     name = sound.choice("format", ("wav", "mp3")) or sound.refuse("format", "wav or mp3")
-    data = sound.text("data", required="base64 of a sound file") or ""
+    data = sound.needed("data", "base64 of a sound file")
     return await _sound(data, sound.at("data"), expected=name)
 
 
@@ -67,7 +67,7 @@ async def audio_part(fields: Fields) -> AudioPart:
 
 def _payload(fields: Fields, kind: str) -> str:
     """Return the base64 text of a data URL in the field `url`."""
-    url = fields.text("url", required=f"data:{kind}/...;base64,...") or ""
+    url = fields.needed("url", f"data:{kind}/...;base64,...")
     match = _DATA.match(url)
     if match is None:
         scheme = url.partition(":")[0][:20]

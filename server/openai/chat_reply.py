@@ -1,0 +1,149 @@
+"""From the events of a pipeline to the HTTP response: in one piece, or as Server-Sent Events while they come.
+
+Theory of operation. A token costs one event, so nothing here makes a task, a timer or a generator for one: the loop
+takes an event from the caller's end of the item (`Results`), has its bytes made, sends them. It suspends whenever no
+event is ready, which is when the loop learns that the client has left. One task a stream sends a comment when nothing
+has been sent for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from pipeline.errors import ItemError
+from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from server.errors import answer as error_answer
+from server.exchange import KEEP_ALIVE_S, Exchange
+from sources.http import Results
+
+_MODEL: Final = b"x-fastembed-model"
+_STATE: Final = b"x-fastembed-model-state"
+_ROUTE: Final = b"x-fastembed-route"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Shape(Protocol):
+    """What an answer looks like on the wire."""
+
+    @property
+    def started(self) -> ChatStarted | None:
+        """Which model answers, once it is known."""
+
+    def take(self, event: ChatEvent, prompt: int = 0) -> bytes:
+        """Return what a stream sends for the event of the request's prompt; b"" for nothing."""
+
+    def end(self) -> bytes:
+        """Return what comes last, or the whole answer. StepFailed if the pipeline left it unfinished."""
+
+
+async def reply(exchange: Exchange, requests: Sequence[ChatRequest], shape: Shape, *, stream: bool) -> None:
+    """Send the requests through their pipeline, all at once, and answer with what comes of them, in order."""
+    running: list[Results[Any]] = []
+    try:
+        for request in requests:
+            running.append(await exchange.submit(request))  # noqa: PERF401 - those before an error are cancelled below
+        await (_stream if stream else _whole)(exchange, running, shape)
+    except BaseException:
+        for results in running:
+            results.cancel()
+        raise
+
+
+async def _whole(exchange: Exchange, running: Sequence[Results[Any]], shape: Shape) -> None:
+    for prompt, results in enumerate(running):
+        async for event in results:
+            shape.take(event, prompt)
+    body = shape.end()
+    await _send_whole(exchange, body, _headers(shape.started))
+
+
+async def _stream(exchange: Exchange, running: Sequence[Results[Any]], shape: Shape) -> None:
+    out = EventStream(exchange)
+    try:
+        for prompt, results in enumerate(running):
+            async for event in results:
+                data = shape.take(event, prompt)
+                if not out.started:
+                    await out.start(_headers(shape.started))
+                if data:
+                    await out.send(data)
+        last = shape.end()
+    except ItemError as error:
+        if not out.started:
+            raise
+        last = b"data: " + error_answer(error, exchange.request_id).body + b"\n\n"
+    finally:
+        out.hush()
+    await out.end(last)
+
+
+class EventStream:
+    """A response of Server-Sent Events; it sends a comment when it has had nothing to say for `KEEP_ALIVE_S`."""
+
+    __slots__ = ("_alive", "_exchange", "_spoke", "started")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._alive: asyncio.Task[None] | None = None
+        self._spoke = True
+        self.started = False
+
+    async def start(self, headers: Headers) -> None:
+        """Send the status; from now on errors are events."""
+        self.started = True
+        self._exchange.scope["streaming"] = True
+        fixed = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await self._exchange.send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*fixed, *headers, *self._exchange.limits()],
+            }
+        )
+        self._alive = asyncio.create_task(self._keep_alive())
+
+    async def send(self, data: bytes) -> None:
+        """Send complete events."""
+        self._spoke = True
+        await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes) -> None:
+        """Send the last events and close the response. Nothing may be awaited after it: the client may leave now."""
+        await self._exchange.send({"type": "http.response.body", "body": data})
+
+    def hush(self) -> None:
+        """Send no more comments."""
+        if self._alive is not None:
+            self._alive.cancel()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_S)
+            if not self._spoke:
+                await self._exchange.send(
+                    {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
+                )
+            self._spoke = False
+
+
+async def _send_whole(exchange: Exchange, body: bytes, headers: Headers) -> None:
+    fixed = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await exchange.send(
+        {"type": "http.response.start", "status": 200, "headers": [*fixed, *headers, *exchange.limits()]}
+    )
+    await exchange.send({"type": "http.response.body", "body": body})
+
+
+def _headers(started: ChatStarted | None) -> Headers:
+    if started is None:
+        return []
+    found = ((_MODEL, started.model), (_STATE, started.state), (_ROUTE, started.route))
+    return [(name, _plain(value)) for name, value in found if value]
+
+
+def _plain(text: str) -> bytes:
+    """Return text as a header may hold it (RFC 9110, section 5.5): visible ASCII, one line."""
+    return "".join(char if char.isprintable() else " " for char in text).encode("ascii", "backslashreplace")[:1024]
