@@ -11,10 +11,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast, overload
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from inference.chat.model import POCKET, ChatModel
 from inference.devices import DeviceName, Devices, DevicesSection
 from inference.embedding.model import EmbeddingModel
 from inference.folders import BUILT_IN, Task, candidates, locate, recognise
@@ -23,6 +24,8 @@ from pipeline.errors import ConfigError, ModelNotFound, Unavailable
 AUTO: Final = "auto"
 log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
+ChatTask = Literal["chat", "code"]
+Loaded: TypeAlias = EmbeddingModel | ChatModel
 
 
 def _as_tuple(value: object) -> object:
@@ -60,8 +63,11 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
             "from": f"{BUILT_IN}minilm",
             "aliases": ["sentence-transformers/all-MiniLM-L6-v2"],
         }
-    )
+    ),
+    POCKET: ModelSpec.model_validate({"task": "chat", "from": f"{BUILT_IN}{POCKET}"}),
 }
+_SERVE: Final[Mapping[str, frozenset[Task]]] = {"chat": frozenset({"chat", "code"})}
+"""What else a model may be for, when it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +145,8 @@ class Models:
         self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self._base = base or Path.cwd()
-        self._loading: dict[str, asyncio.Task[EmbeddingModel]] = {}
-        self._ready: dict[str, EmbeddingModel] = {}
+        self._loading: dict[str, asyncio.Task[Loaded]] = {}
+        self._ready: dict[tuple[Task, str], Loaded] = {}
         self._closed = False
         self.devices = devices or Devices()
 
@@ -170,7 +176,7 @@ class Models:
         if resolved not in self._specs:
             raise ModelNotFound(self._unknown(name, task, of_task), param="model")
         model = self._present(self._place(resolved))
-        if model.task != task:
+        if model.task != task and model.task not in _SERVE.get(task, ()):
             raise ModelNotFound(
                 f"found {name!r}, a model for {model.task or 'an unknown task'}, expected one for {task}", param="model"
             )
@@ -178,6 +184,8 @@ class Models:
 
     @overload
     async def get(self, name: str = AUTO, task: Literal["embedding"] = "embedding") -> EmbeddingModel: ...
+    @overload
+    async def get(self, name: str, task: ChatTask) -> ChatModel: ...
     @overload
     async def get(self, name: str, task: Task) -> Any: ...
     async def get(self, name: str = AUTO, task: Task = "embedding") -> Any:
@@ -187,21 +195,22 @@ class Models:
         """
         if self._closed:
             raise Unavailable("the models are being closed: found a new request, expected none")
-        ready = self._ready.get(name) if task == "embedding" else None
-        if ready is not None:
+        if ready := self._ready.get((task, name)):
             return ready
-        if task != "embedding":
-            raise ModelNotFound(f"found the task {task}, expected embedding: its engine loads its models itself")
+        if task not in ("embedding", "chat", "code"):
+            raise ModelNotFound(
+                f"found the task {task}, expected embedding or chat: its engine loads its models itself"
+            )
         model = self.place(name, task)
         loading = self._loading.get(model.name)
         if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
             loading = self._loading[model.name] = asyncio.create_task(self._load(model), name=f"load {model.name}")
-        ready = self._ready[name] = await asyncio.shield(loading)
+        ready = self._ready[task, name] = await asyncio.shield(loading)
         return ready
 
     def loaded(self, name: str) -> EmbeddingModel | None:
-        """Return the model that was loaded under this name, alias or "auto", or None: `get` it first."""
-        return self._ready.get(name)
+        """Return the embedding model that was loaded under this name, alias or "auto", or None: `get` it first."""
+        return cast("EmbeddingModel | None", self._ready.get(("embedding", name)))
 
     async def warm(self, *names: str) -> None:
         """Load these embedding models now, one after the other; without names, the one that "auto" means."""
@@ -217,17 +226,22 @@ class Models:
         self._closed = True
         loads = list(self._loading.values())
         for outcome in await asyncio.gather(*loads, return_exceptions=True):
-            if isinstance(outcome, EmbeddingModel):
+            if not isinstance(outcome, BaseException):
                 await outcome.close()
         self._loading.clear()
         self._ready.clear()
 
-    async def _load(self, model: Placed) -> EmbeddingModel:
+    async def _load(self, model: Placed) -> Loaded:
         """Load on the first device of `on:` that is there and takes the model."""
         devices = self.devices.choices(model.spec.on)
 
-        def load(device: str) -> EmbeddingModel:
-            loaded = EmbeddingModel(model.name, cast("Path", model.folder), self.devices, device)
+        def load(device: str) -> Loaded:
+            folder = cast("Path", model.folder)
+            if model.task in ("chat", "code"):
+                properties = self.devices.generation_properties(device)
+                memory = self.devices.limits(device).memory
+                return ChatModel(model.name, folder, device=device, properties=properties, memory=memory)
+            loaded = EmbeddingModel(model.name, folder, self.devices, device)
             loaded.warm()
             return loaded
 
@@ -286,5 +300,5 @@ class Models:
             folder=model.folder,
             device=loaded.device if loaded else None,
             window=loaded.window if loaded else None,
-            dimensions=loaded.dimensions if loaded else None,
+            dimensions=loaded.dimensions if isinstance(loaded, EmbeddingModel) else None,
         )

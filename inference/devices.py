@@ -24,6 +24,10 @@ class DeviceLimits(BaseModel):
     memory: Size | None = Field(default=None, description="Most memory that models may take on this device.")
     inflight: int | None = Field(default=None, ge=1, description="Model calls at once; by default the engine's choice.")
     threads: int | None = Field(default=None, ge=1, description="CPU threads for inference; by default all cores.")
+    properties: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        description="OpenVINO properties for models that are compiled for this device, as they are.",
+    )
 
 
 DevicesSection = dict[DeviceName, DeviceLimits]
@@ -76,7 +80,17 @@ class Devices:
                 properties["INFERENCE_NUM_THREADS"] = limits.threads
         if self._cache is not None:
             properties["CACHE_DIR"] = str(self._cache)
-        return properties
+        return properties | limits.properties
+
+    def generation_properties(self, device: str) -> dict[str, Any]:
+        """Return the compile properties for models that answer token by token: their scheduler does the batching."""
+        limits = self.limits(device)
+        properties: dict[str, Any] = {}
+        if family(device) == "cpu" and limits.threads:
+            properties["INFERENCE_NUM_THREADS"] = limits.threads
+        if self._cache is not None:
+            properties["CACHE_DIR"] = str(self._cache)
+        return properties | limits.properties
 
     def streams(self, device: str) -> int:
         """Return how many calls run at once on the device."""

@@ -105,7 +105,11 @@ def test_models_of_a_task_are_listed_with_their_folders_and_devices(tmp_path):
 
 def test_a_list_of_models_says_what_is_missing(tmp_path):
     cards = models(tmp_path, bge={"task": "embedding", "from": "missing"}).cards()
-    assert [(card.name, card.state) for card in cards] == [("bge", "missing"), (DEFAULT_EMBEDDING, "available")]
+    assert [(card.name, card.state) for card in cards] == [
+        ("bge", "missing"),
+        (DEFAULT_EMBEDDING, "available"),
+        ("chat-pocket", "available"),
+    ]
 
 
 def test_every_problem_of_the_sections_is_told_at_once():

@@ -1,0 +1,66 @@
+"""What a chat model's folder says of it, and its genai pipelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import ModelNotFound
+
+BLOCK_TOKENS: Final = 32
+_DEFAULT_WINDOW: Final = 4096
+_CACHE_BYTES: Final = 2 * 1024**3
+_ANSWERS_CACHED: Final = 64
+_FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTraits:
+    """window: tokens of the context. size: bytes of the weights. token_bytes: cache that a token takes, at 16 bits."""
+
+    window: int
+    size: int
+    token_bytes: int
+
+
+def read_traits(folder: Path) -> ChatTraits:
+    """Read a folder's configuration. ModelNotFound names what it lacks."""
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR")
+    config = _read(folder / "config.json")
+    config = config.get("text_config", config)
+    heads = config.get("num_attention_heads") or 1
+    head_size = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
+    per_layer = 2 * (config.get("num_key_value_heads") or heads) * head_size * 2
+    window = config.get("max_position_embeddings") or config.get("n_positions") or _DEFAULT_WINDOW
+    size = sum(file.stat().st_size for file in folder.glob("*.bin"))
+    return ChatTraits(int(window), size, max(1, per_layer * (config.get("num_hidden_layers") or 1)))
+
+
+def blocks(traits: ChatTraits, memory: int | None) -> int:
+    """Return the cache blocks to reserve: for 64 full contexts, within 2 GiB or what `memory` leaves of the device."""
+    wanted = _ANSWERS_CACHED * -(-traits.window // BLOCK_TOKENS)
+    left = _CACHE_BYTES if memory is None else max(0, memory - traits.size)
+    most = left // (traits.token_bytes * BLOCK_TOKENS)
+    return max(8, min(wanted, most))
+
+
+def open_batched(folder: Path, device: str, properties: Mapping[str, Any], kv_blocks: int) -> Any:
+    """Load a ContinuousBatchingPipeline."""
+    import openvino_genai as genai
+
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = kv_blocks
+    scheduler.enable_prefix_caching = True
+    return genai.ContinuousBatchingPipeline(str(folder), scheduler, device, dict(properties))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found

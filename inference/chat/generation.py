@@ -1,0 +1,145 @@
+"""One answer under way, between the engine's threads and the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from inference.chat.detokenize import Detokenizer
+
+Ended = Literal["stop", "length"]
+_ids: Final = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the answer and the text that can be shown since; logprob: natural logarithm of its probability."""
+
+    id: int
+    text: str
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What came of one answer in one go. The last piece has `ended` or `error`."""
+
+    index: int
+    tokens: Sequence[Token] = ()
+    ended: Ended | None = None
+    error: Exception | None = None
+    tail: str = ""  # text of earlier tokens that waited for the rest of a character
+
+
+class Mailbox:
+    """Where the pieces of one request's answers arrive. Its size is bounded by the tokens that the request may take."""
+
+    def __init__(self) -> None:
+        """Belong to the running event loop."""
+        self.loop = asyncio.get_running_loop()
+        self._pieces: deque[Piece] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, piece: Piece) -> None:
+        """Deliver, on the event loop."""
+        self._pieces.append(piece)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """Yield for ever: the reader knows when all its answers have ended."""
+        while True:
+            while self._pieces:
+                yield self._pieces.popleft()
+            self._waiter = self.loop.create_future()
+            await self._waiter
+
+
+class Generation:
+    """One answer that an engine was asked for. Owned by the engine's thread; `cancel` may come from anywhere."""
+
+    def __init__(self, prompt: Sequence[int], config: Any, mailbox: Mailbox, index: int = 0) -> None:
+        """Ask for one answer to `prompt` (token ids) with a genai GenerationConfig."""
+        self.id = next(_ids)  # fresh for ever: a repeated id breaks genai's scheduler
+        self.prompt = prompt
+        self.config = config
+        self.mailbox = mailbox
+        self.index = index
+        self.detokenizer = Detokenizer()
+        self.handle: Any = None
+        self.emitted = 0
+        self.attempts = 0
+        self.cancelled = False
+
+    def renew(self) -> None:
+        """Become a new request to the engine: nothing of the old one may be used again."""
+        self.id = next(_ids)
+        self.handle = None
+
+    def cancel(self) -> None:
+        """Generate no more; the place is free after the engine's current step."""
+        self.cancelled = True
+        handle = self.handle
+        if handle is not None:
+            handle.cancel()
+
+
+class TextEngine(Protocol):
+    """Continues token ids; safe for concurrent use from one event loop."""
+
+    @property
+    def device(self) -> str:
+        """OpenVINO's name of the device."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Genai's Tokenizer of the model."""
+
+    @property
+    def room(self) -> int:
+        """Most tokens of a prompt and its answer together."""
+
+    @property
+    def longest_prompt(self) -> int:
+        """Most tokens of a prompt."""
+
+    def config(self) -> Any:
+        """Return a fresh GenerationConfig with the model's own defaults."""
+
+    def submit(self, generations: Sequence[Generation]) -> None:
+        """Begin. Raises Overloaded, Unavailable."""
+
+    def release(self, generations: Iterable[Generation]) -> None:
+        """Cancel those that have not ended."""
+
+    async def close(self) -> None:
+        """Fail what runs with Unavailable, free the model."""
+
+
+def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
+    """Hand pieces from an engine's thread to their mailboxes, with one wake-up an event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Generation, Piece]]] = {}
+    for generation, piece in pieces:
+        by_loop.setdefault(generation.mailbox.loop, []).append((generation, piece))
+    for loop, batch in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_put, batch)
+
+
+def _put(batch: list[tuple[Generation, Piece]]) -> None:
+    for generation, piece in batch:
+        generation.mailbox.put(piece)
+
+
+def texts_of(tokenizer: Any, rows: Sequence[Sequence[int]], *, special: bool, ragged: bool) -> list[str]:
+    """Decode lists of ids, in one call where the tokenizer's padding leaves no trace (`ragged`)."""
+    filled = [list(row) for row in rows if row]
+    if ragged and not special and len(filled) > 1:
+        decoded = iter(tokenizer.decode(filled, skip_special_tokens=True))
+    else:
+        decoded = iter([tokenizer.decode(row, skip_special_tokens=not special) for row in filled])
+    return [next(decoded) if row else "" for row in rows]

@@ -1,0 +1,183 @@
+"""Messages become the model's prompt, by the chat template of its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from inference.chat.generation import texts_of
+from pipeline.errors import InvalidInput, Unprocessable
+from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, VideoPart
+
+_PROBE: Final = "zebra"
+_MARKED: Final = re.compile(rb"^[<\[]\S+[>\]]$")
+_ADVICE: Final = {
+    ImagePart: ("an image", "a model that sees"),
+    VideoPart: ("a video", "a model that sees"),
+    AudioPart: ("audio", "a model that hears, or its transcript (/v1/audio/transcriptions) as text"),
+}
+
+
+class ChatTemplate:
+    """A model's template and its tokenizer. Control tokens inside what users wrote are made plain text first.
+
+    Developer messages count as system messages. Where a template drops system messages that do not come first (they
+    would be lost silently), all of them are joined into the first one.
+    """
+
+    def __init__(self, tokenizer: Any, model: str) -> None:
+        """Read the template and find the control tokens."""
+        self._tokenizer = tokenizer
+        self._model = model
+        self.text: str = tokenizer.chat_template or ""
+        self._control = _alternatives(control_tokens(tokenizer))
+        self._late_system = bool(self.text) and self._renders_late_system()
+
+    def render(self, request: ChatRequest) -> str:
+        """Return the prompt's text. InvalidInput says what the model or its template cannot take."""
+        if not self.text:
+            raise InvalidInput(
+                f"found messages, but {self._model} has no chat template: expected a `prompt` (/v1/completions), or a "
+                "chat_template.jinja in the model's folder"
+            )
+        if not request.messages:
+            raise InvalidInput("found no messages, expected at least one", param="messages")
+        messages = [self._message(message, place) for place, message in enumerate(request.messages)]
+        if not self._late_system:
+            messages = _system_first(messages)
+        tools = [_tool(tool) for tool in request.tools] if request.tool_choice != "none" else []
+        context = _context(request)
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    self._plain(messages), True, tools=self._plain(tools) or None, extra_context=context or None
+                )
+            )
+        except RuntimeError as error:
+            raise Unprocessable(
+                f"found messages that the chat template of {self._model} refuses: {_last_line(error)}", param="messages"
+            ) from error
+
+    def encode(self, text: str, *, whole: bool = False) -> list[int]:
+        """Return token ids. whole: plain text, to which the tokenizer adds what texts start with."""
+        ids = self._tokenizer.encode(text, add_special_tokens=whole).input_ids.data[0].tolist()
+        return [int(one) for one in ids]
+
+    def neutral(self, text: str) -> str:
+        """Return the text with a blank inside everything that the tokenizer would read as a control token."""
+        if self._control is None:
+            return text
+        while self._control.search(text):
+            text = self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        return text
+
+    def _message(self, message: Message, place: int) -> dict[str, Any]:
+        for part in message.parts:
+            if not isinstance(part, TextPart):
+                kind, advice = _ADVICE[type(part)]
+                raise InvalidInput(
+                    f"found {kind} in messages[{place}], expected text: {self._model} reads text only; ask {advice}",
+                    param=f"messages[{place}].content",
+                    code="unsupported_content",
+                )
+        entry: dict[str, Any] = {
+            "role": "system" if message.role == "developer" else message.role,
+            "content": message.text,
+        }
+        if message.name is not None:
+            entry["name"] = message.name
+        if message.tool_call_id is not None:
+            entry["tool_call_id"] = message.tool_call_id
+        if message.tool_calls:
+            entry["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": _object(call.arguments)},
+                }
+                for call in message.tool_calls
+            ]
+        return entry
+
+    def _plain(self, value: Any) -> Any:
+        """Make every text within plain."""
+        if isinstance(value, str):
+            return self.neutral(value)
+        if isinstance(value, Mapping):
+            return {self.neutral(key): self._plain(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._plain(one) for one in value]
+        return value
+
+    def _renders_late_system(self) -> bool:
+        turns = [("user", "a"), ("assistant", "b"), ("system", _PROBE), ("user", "c")]
+        messages = [{"role": role, "content": content} for role, content in turns]
+        try:
+            return _PROBE in self._tokenizer.apply_chat_template(messages, True)
+        except RuntimeError:
+            return False  # it insists on alternating turns
+
+
+def control_tokens(tokenizer: Any) -> list[str]:
+    """Return the tokens that look like marks and that decoding skips: they steer a model, they say nothing."""
+    marks = {id_: token for token, id_ in tokenizer.get_vocab().items() if _MARKED.match(token)}
+    rows = [[id_] for id_ in marks]
+    shown = texts_of(tokenizer, rows, special=False, ragged=True) if rows else []
+    return [marks[id_].decode("utf-8", "replace") for (id_,), text in zip(rows, shown, strict=True) if not text]
+
+
+def _alternatives(tokens: Iterable[str]) -> re.Pattern[str] | None:
+    ordered = sorted((re.escape(token) for token in tokens), key=len, reverse=True)
+    return re.compile("|".join(ordered)) if ordered else None
+
+
+def _system_first(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join all system messages into one at the beginning."""
+    system = [message["content"] for message in messages if message["role"] == "system"]
+    if not system:
+        return messages
+    others = [message for message in messages if message["role"] != "system"]
+    return [{"role": "system", "content": "\n\n".join(system)}, *others]
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    parameters = dict(tool.parameters) or {"type": "object", "properties": {}}
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": _json(parameters)},
+    }
+
+
+def _context(request: ChatRequest) -> dict[str, Any]:
+    """Return what templates of models that think look for: whether to, and how much."""
+    if request.json is not None:
+        return {"enable_thinking": False}  # a grammar leaves no place for it
+    effort = request.reasoning_effort
+    if effort is None:
+        return {}
+    return {"enable_thinking": effort not in ("none", "minimal"), "reasoning_effort": effort}
+
+
+def _object(arguments: str) -> Any:
+    """Return the arguments as templates want them: an object where the text is one."""
+    try:
+        found = json.loads(arguments)
+    except json.JSONDecodeError:
+        return arguments
+    return found if isinstance(found, dict) else arguments
+
+
+def _json(value: Any) -> Any:
+    """Return plain dicts and lists, as genai's binding takes them."""
+    if isinstance(value, Mapping):
+        return {str(key): _json(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_json(one) for one in value]
+    return value
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Exception", "Check"))), "no reason given")[:300]
