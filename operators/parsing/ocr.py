@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
+
 Recognised = tuple[str, tuple[float, float, float, float], float]
 
 _STRIP: Final = 100
