@@ -71,8 +71,10 @@ def runs_of(page: PageRows, skip: frozenset[tuple[int, int]]) -> list[Run]:
             look = None
             continue
         own = look_of(row.line)
-        # Headings are leaded more widely than text; a number starts a new one.
-        close = row.space < (0.95 if own[1] and not depth_of(row.text) else 0.75) * own[0]
+        # Headings are leaded more widely than text; a number or a short row above starts a new one.
+        before = page.rows[i - 1].box.width if i else 0.0
+        apart = not own[1] or depth_of(row.text) or before < 0.5 * row.column.width
+        close = row.space < (0.75 if apart else 0.95) * own[0]
         if look is not None and own == look and close and groups[-1][-1] == i - 1:
             groups[-1].append(i)
         else:
@@ -150,7 +152,13 @@ def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of de
     text = run.text.strip()
     bare = split_number(text)[1].replace(" ", "")
     letters = sum(c.isalpha() for c in bare)
-    if letters < 2 or letters < 0.33 * len(bare) or len(text) > _MAX_TEXT or len(run.rows) > _MAX_ROWS:
+    if (
+        bare.startswith("(")
+        or letters < 2
+        or letters < 0.33 * len(bare)
+        or len(text) > _MAX_TEXT
+        or len(run.rows) > _MAX_ROWS
+    ):
         return False
     if not run.rows[0].line or (not run.rows[0].line.style.font and text[0] in "\\{}<>$#%|~@*+="):
         return False  # of a scan only the weight is known, and listings are often as heavy as headings
