@@ -26,16 +26,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from inference.chat.generation import Ended, Generation, Piece, Token, deliver, texts_of
+from inference.chat.ride import Ride, reason, tensor, warmed
 from pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
 
 _FASTEST_S: Final = 0.0005
 _SLOWEST_S: Final = 0.004
-_CARRIER_TOKENS: Final = 64  # a carrier that nobody follows ends by itself
 
 
 class BatchedEngine:
@@ -47,14 +45,13 @@ class BatchedEngine:
         *,
         device: str,
         room: int,
-        special: bool = False,
         most: int = 256,
         stall_s: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load now: takes seconds, call it off the event loop.
 
-        load: makes the pipeline, also again. room: tokens of the context. special: keep control tokens in the text.
+        load: makes the pipeline, also again. room: tokens of the context.
         most: answers at once, waiting ones included. stall_s: no token for so long while answers run is a hang.
         """
         self._load = load
@@ -63,7 +60,8 @@ class BatchedEngine:
         self.room = room
         self.longest_prompt = room - 1
         self.tokenizer = self._pipeline.get_tokenizer()
-        self._special = special
+        self.keeps_marks = False
+        self._stop_ids = _stop_ids(self._pipeline.get_config())
         self._ragged = _decodes_ragged(self.tokenizer)
         self._most = most
         self._stall_s = stall_s
@@ -216,34 +214,15 @@ class BatchedEngine:
         self, news: Sequence[tuple[Generation, list[tuple[int, float]], Ended | Exception | None]]
     ) -> list[tuple[Generation, Piece]]:
         """Make text of the new ids of all answers, in one call of the tokenizer."""
-        rows = [generation.detokenizer.rows([id_ for id_, _ in fresh]) for generation, fresh, _ in news]
-        texts = iter(
-            texts_of(
-                self.tokenizer,
-                [row for answer in rows for row in answer],
-                special=self._special,
-                ragged=self._ragged,
-            )
-        )
+        shown = [[id_ for id_, _ in fresh if id_ not in self._stop_ids] for _, fresh, _ in news]
+        rows = [generation.detokenizer.rows(ids) for (generation, _, _), ids in zip(news, shown, strict=True)]
+        flat = [row for answer in rows for row in answer]
+        texts = iter(texts_of(self.tokenizer, flat, special=self.keeps_marks, ragged=self._ragged))
         pieces: list[tuple[Generation, Piece]] = []
-        for (generation, fresh, end), answer in zip(news, rows, strict=True):
-            decoded = [next(texts) for _ in answer]
-            added = generation.detokenizer.accept([id_ for id_, _ in fresh], decoded, last=end is not None)
-            tokens = [Token(id_, text, logprob) for (id_, logprob), text in zip(fresh, added, strict=False)]
-            generation.emitted += len(tokens)
-            failed = isinstance(end, Exception)
-            pieces.append(
-                (
-                    generation,
-                    Piece(
-                        generation.index,
-                        tokens,
-                        ended=None if isinstance(end, Exception) else end,
-                        error=end if isinstance(end, Exception) else None,
-                        tail="" if fresh or failed else "".join(added),
-                    ),
-                )
-            )
+        for (generation, fresh, end), ids, answer in zip(news, shown, rows, strict=True):
+            added = generation.detokenizer.accept(ids, [next(texts) for _ in answer], last=end is not None)
+            generation.emitted += len(fresh)
+            pieces.append((generation, _piece(generation.index, fresh, self._stop_ids, added, end)))
         return pieces
 
     def _drop(self, generation: Generation) -> None:
@@ -341,69 +320,24 @@ class BatchedEngine:
         self._pipeline = None
 
 
-class Ride:
-    """One `generate()` call, from its carrier's first step to the end of the last request."""
-
-    def __init__(self, pipeline: Any, config: Any) -> None:
-        """Start, and return when requests can be added."""
-        import openvino_genai as genai
-
-        self.boarded = False
-        self.error: BaseException | None = None
-        self.ended = threading.Event()
-        running, stop = genai.StreamingStatus.RUNNING, genai.StreamingStatus.STOP
-        ride = self
-
-        class Carrier(genai.StreamerBase):  # type: ignore[misc] # genai ships no types
-            def __init__(self) -> None:
-                super().__init__()
-
-            def write(self, _: Any) -> Any:
-                return stop if ride.boarded else running
-
-            def end(self) -> None:
-                """Nothing is left to show."""
-
-        config.max_new_tokens = _CARRIER_TOKENS
-        config.ignore_eos = True
-        config.do_sample = False
-        self._arguments = ([tensor([0])], [config], Carrier())
-        self._pipeline = pipeline
-        threading.Thread(target=self._go, name="chat-ride", daemon=True).start()
-        while not (pipeline.has_non_finished_requests() or self.ended.is_set()):
-            time.sleep(0.0001)  # in the owner's thread, while generate() takes its arguments
-
-    def _go(self) -> None:
-        try:
-            self._pipeline.generate(*self._arguments)
-        except BaseException as error:  # noqa: BLE001 - a thread's boundary: the owner reads what was raised
-            self.error = error
-        finally:
-            self._pipeline = None
-            self.ended.set()
+def _piece(
+    index: int,
+    fresh: Sequence[tuple[int, float]],
+    stop_ids: frozenset[int],
+    added: Sequence[str],
+    end: Ended | Exception | None,
+) -> Piece:
+    """Give each token its text; a stop token has none. What is left is the rest of a character."""
+    texts = list(added)
+    tokens = [Token(id_, "" if id_ in stop_ids or not texts else texts.pop(0), logprob) for id_, logprob in fresh]
+    if isinstance(end, Exception):
+        return Piece(index, tokens, error=end)
+    return Piece(index, tokens, ended=end, tail="".join(texts))
 
 
-def warmed(pipeline: Any) -> Any:
-    """Generate one token, so that the first request finds everything compiled and paged in."""
-    config = pipeline.get_config()
-    config.max_new_tokens = 1
-    config.do_sample = False
-    pipeline.generate([tensor([0])], [config])
-    return pipeline
-
-
-def tensor(ids: Sequence[int]) -> Any:
-    """Return an openvino Tensor int64 [1, n]."""
-    import openvino
-
-    return openvino.Tensor(np.asarray([ids], np.int64))
-
-
-def reason(error: BaseException) -> str:
-    """Return what a C++ exception says, without the places in its sources."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (kept or lines or [type(error).__name__])[-1][-300:]
+def _stop_ids(config: Any) -> frozenset[int]:
+    """Return the ids that end an answer and are no part of it."""
+    return frozenset({*config.stop_token_ids, config.eos_token_id})
 
 
 def _ending(status: str, ended: Ended) -> Ended | Exception:

@@ -89,7 +89,12 @@ class Generation:
 
 
 class TextEngine(Protocol):
-    """Continues token ids; safe for concurrent use from one event loop."""
+    """Continues token ids; safe for concurrent use from one event loop.
+
+    keeps_marks: control tokens in answers are shown: the marks of tool calls, in some models.
+    """
+
+    keeps_marks: bool
 
     @property
     def device(self) -> str:

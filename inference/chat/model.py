@@ -45,6 +45,7 @@ class ChatModel:
         self.window = traits.window
         self._template = ChatTemplate(self._engine.tokenizer, name)
         self._style = style_of(self._template.text)
+        self._engine.keeps_marks = self._style.special
         self._thinks = thinks(self._template.text)
         self._guard = SchemaGuard(lambda: _scratch(folder))
 
@@ -153,14 +154,7 @@ def _engine(folder: Path, device: str, properties: dict[str, Any], memory: int |
         lambda: open_batched(folder, device, properties, kv_blocks),
         device=device,
         room=min(traits.window, (kv_blocks - 1) * BLOCK_TOKENS),
-        special=_marks_are_special(folder),
     )
-
-
-def _marks_are_special(folder: Path) -> bool:
-    """Whether the calls of this model are marked with control tokens, so that decoding must keep them."""
-    file = folder / "chat_template.jinja"
-    return file.is_file() and style_of(file.read_text(encoding="utf-8")).special
 
 
 def _scratch(folder: Path) -> Any:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from inference.chat.batched import reason, tensor
 from inference.chat.calling import CallStyle
+from inference.chat.ride import reason, tensor
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest, Tool
 

@@ -1,0 +1,78 @@
+"""One `generate()` call that steps, without the GIL, until every request that was added to it has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+_CARRIER_TOKENS: Final = 64
+"""A carrier that nobody follows ends by itself."""
+
+
+class Ride:
+    """One `generate()` call, from its carrier's first step to the end of the last request."""
+
+    def __init__(self, pipeline: Any, config: Any) -> None:
+        """Start, and return when requests can be added."""
+        import openvino_genai as genai
+
+        self.boarded = False
+        self.error: BaseException | None = None
+        self.ended = threading.Event()
+        running, stop = genai.StreamingStatus.RUNNING, genai.StreamingStatus.STOP
+        ride = self
+
+        class Carrier(genai.StreamerBase):  # type: ignore[misc] # genai ships no types
+            def __init__(self) -> None:
+                super().__init__()
+
+            def write(self, _: Any) -> Any:
+                return stop if ride.boarded else running
+
+            def end(self) -> None:
+                """Nothing is left to show."""
+
+        config.max_new_tokens = _CARRIER_TOKENS
+        config.ignore_eos = True
+        config.do_sample = False
+        self._arguments: Any = ([tensor([0])], [config], Carrier())
+        self._pipeline = pipeline
+        threading.Thread(target=self._go, name="chat-ride", daemon=True).start()
+        while not (pipeline.has_non_finished_requests() or self.ended.is_set()):
+            time.sleep(0.0001)  # in the owner's thread, while generate() takes its arguments
+
+    def _go(self) -> None:
+        try:
+            self._pipeline.generate(*self._arguments)
+        except BaseException as error:  # noqa: BLE001 - a thread's boundary: the owner reads what was raised
+            self.error = error
+        finally:
+            self._pipeline = self._arguments = None
+            self.ended.set()
+
+
+def warmed(pipeline: Any) -> Any:
+    """Generate one token, so that the first request finds everything compiled and paged in."""
+    config = pipeline.get_config()
+    config.max_new_tokens = 1
+    config.do_sample = False
+    pipeline.generate([tensor([0])], [config])
+    return pipeline
+
+
+def tensor(ids: Sequence[int]) -> Any:
+    """Return an openvino Tensor int64 [1, n]."""
+    import openvino
+
+    return openvino.Tensor(np.asarray([ids], np.int64))
+
+
+def reason(error: BaseException) -> str:
+    """Return what a C++ exception says, without the places in its sources."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (kept or lines or [type(error).__name__])[-1][-300:]
