@@ -60,7 +60,8 @@ class CompletionAnswer:
     def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
         self._progress = _Progress(requests, delivery)
         self._texts: list[list[str]] = [[] for _ in range(self._progress.count)]
-        self._logprobs: list[dict[str, list[Any]]] = [{} for _ in range(self._progress.count)]
+        empty = self._progress.logprobs(0, ChatDelta())
+        self._logprobs: list[dict[str, list[Any]]] = [{key: [] for key in empty} for _ in self._texts]
 
     @property
     def started(self) -> ChatStarted | None:
@@ -75,7 +76,7 @@ class CompletionAnswer:
             choice = first + event.index
             if event.logprobs:
                 for key, values in progress.logprobs(choice, event).items():
-                    self._logprobs[choice].setdefault(key, []).extend(values)
+                    self._logprobs[choice][key].extend(values)
             self._texts[choice].append(event.text)
             progress.lengths[choice] += len(event.text)
         elif isinstance(event, ChatFinished):

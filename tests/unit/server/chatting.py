@@ -1,0 +1,105 @@
+"""A server with one chat pipeline, run by the real runner, and the official client on it without sockets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import openai
+import orjson
+from asgi import Reply, call
+
+from pipeline.component import Resources, operator
+from pipeline.item import Item
+from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from pipeline.policy import QueuePolicy
+from pipeline.runner import Pipeline
+from pipeline.tasks import Tasks
+from pipeline.testing import plan_of, step
+from server.app import create_app
+from server.life import Life
+from server.metrics import HttpStats
+from server.settings import Settings
+from sinks.reply import reply
+from sources.http import Http, HttpRoutes
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+STARTED = ChatStarted("parrot", state="pocket", route="asked for auto\r\nx: y")
+
+
+async def parrot(item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
+    """Repeat the last message, word for word; call every tool where one is required; twice for n 2."""
+    request = item.value
+    yield STARTED
+    said = request.prompt or request.messages[-1].text
+    words = [word + " " for word in said.split(" ")[:-1]] + said.split(" ")[-1:]
+    calls = request.tools if request.tool_choice == "required" or request.named_tool else ()
+    for word in () if calls else words:
+        for index in range(request.count):
+            probable = (TokenLogprob(word, -0.5, (("ä", -math.inf),)),) if request.sampling.logprobs else ()
+            yield ChatDelta(index, text=word, logprobs=probable)
+    for place, tool in enumerate(calls):
+        yield ChatDelta(tool_index=place, tool_id=f"call_{place}", tool_name=tool.name)
+        for piece in ('{"said":', orjson.dumps(said).decode(), "}"):
+            yield ChatDelta(tool_index=place, tool_arguments=piece)
+    for index in range(request.count):
+        count = len(words) * (index + 1)
+        yield ChatFinished(index, "tool_calls" if calls else "stop", 3, count, cached_tokens=2, reasoning_tokens=1)
+
+
+class Chatting:
+    def __init__(self, app: Any, pipeline: Pipeline) -> None:
+        self.app = app
+        self.pipeline = pipeline
+        self.client = openai.AsyncOpenAI(
+            base_url="http://127.0.0.1:8000/v1",
+            api_key="-",
+            max_retries=0,
+            http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app)),
+        )
+
+    async def post(self, path: str = CHAT, /, **body: Any) -> Reply:
+        asked = {"prompt": "hi"} if path == COMPLETIONS else {"messages": [{"role": "user", "content": "hello you"}]}
+        return await call(self.app, "POST", path, body={"model": "auto", **asked, **body})
+
+    async def events(self, path: str = CHAT, /, **body: Any) -> list[Any]:
+        """Return the stream's objects, and its last word."""
+        found = await self.post(path, stream=True, **body)
+        assert found.status == 200, found.body
+        assert found.headers["content-type"] == "text/event-stream; charset=utf-8"
+        lines = found.body.decode().split("\n\n")
+        assert lines.pop() == ""
+        assert all(line.startswith("data: ") for line in lines)
+        return [line[6:] if line == "data: [DONE]" else orjson.loads(line[6:]) for line in lines]
+
+
+@asynccontextmanager
+async def chatting(answer: Callable[..., Any] = parrot, path: str = CHAT) -> AsyncIterator[Chatting]:
+    """Serve one pipeline whose only operator is `answer`."""
+    routes, life, crashes = HttpRoutes(), Life(), []
+    life.serve()
+    plan = plan_of(
+        Http,
+        {"route": f"POST {path}"},
+        step(operator(answer), workers=8),
+        sink_type=reply,
+        queue=QueuePolicy(overflow="reject"),
+    )
+    pipeline = Pipeline(plan, Resources(routes))
+    await pipeline.open()
+    tasks = Tasks(crashes.append)
+    running = tasks.start(pipeline.run(), name="pipeline")
+    served = Chatting(create_app(Settings(), routes=routes, life=life, stats=HttpStats()), pipeline)
+    try:
+        yield served
+    finally:
+        await served.client.close()
+        pipeline.stop()
+        await pipeline.drain(1)
+        await running
+        await tasks.close()
+        assert crashes == []
