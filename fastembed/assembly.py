@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from inference.catalog import Models, ModelsSection
 from inference.devices import DevicesSection
-from inference.folders import models_home
+from inference.folders import own_home
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse
@@ -88,7 +88,7 @@ def double_routes(configuration: Configuration) -> list[str]:
 def make_resources(configuration: Configuration) -> Resources:
     """Return what the pipelines share: the models, and the routes that they serve."""
     base = configuration.path.parent if configuration.path else Path()
-    cache = models_home().parent / "compiled"
+    cache = own_home() / "compiled"
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
     return Resources(models, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
 

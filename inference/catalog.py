@@ -19,6 +19,7 @@ from inference.chat.model import POCKET, ChatModel
 from inference.devices import DeviceName, Devices, DevicesSection
 from inference.embedding.model import EmbeddingModel
 from inference.folders import BUILT_IN, Task, candidates, locate, recognise
+from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 AUTO: Final = "auto"
@@ -120,7 +121,7 @@ def section_problems(sections: Mapping[str, Any]) -> list[tuple[tuple[str | int,
 
 def _wrong_fallbacks(declared: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
     fallbacks = {name: spec.get("fallback") for name, spec in declared.items() if isinstance(spec, Mapping)}
-    names = {*declared, *DEFAULTS}
+    names = {*declared, *DEFAULTS, *(model.name for model in KNOWN if not model.lacks)}
     return [
         (("models", name, "fallback"), f"found {found!r}, expected one of {', '.join(sorted(names - {name}))}")
         for name, found in fallbacks.items()
@@ -128,10 +129,20 @@ def _wrong_fallbacks(declared: Mapping[str, Any]) -> list[tuple[tuple[str | int,
     ]
 
 
+def _spec_of(name: str) -> ModelSpec:
+    """Return what a known model's entry in `models:` would say."""
+    known = find_known(name)
+    if known is None:
+        raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
+    aliases = tuple(alias for alias in (known.source, known.repository) if alias)
+    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": aliases})
+
+
 class Models:
     """All declared models, loaded when first asked for and kept until `close`.
 
-    The built-in models are there unless the section declares their names otherwise.
+    The built-in models are there unless the section declares their names otherwise. Known models (`inference/hub`) need
+    no declaration: they are there as soon as their files are.
     """
 
     def __init__(
@@ -157,8 +168,14 @@ class Models:
         return cls(declared, devices=Devices(limits, cache=cache), base=base)
 
     def placed(self, task: Task | None = None) -> list[Placed]:
-        """Return the declared models, or those of one task, in the order of declaration."""
-        found = [self._place(name) for name in self._specs]
+        """Return the declared models, or those of one task, in the order of declaration.
+
+        Behind them come the known ones whose files are here, then the chat model that ships.
+        """
+        names = [name for name in self._specs if name != POCKET]
+        names += [known.name for known in KNOWN if self._is_here(known)]
+        names += [POCKET]
+        found = [self._place(name) for name in names]
         return [model for model in found if task is None or model.task == task]
 
     def place(self, name: str, task: Task) -> Placed:
@@ -174,7 +191,7 @@ class Models:
             return next((model for model in of_task if model.folder), None) or self._present(of_task[0])
         resolved = self._aliases.get(name, name)
         if resolved not in self._specs:
-            raise ModelNotFound(self._unknown(name, task, of_task), param="model")
+            resolved = self._known(name, task, of_task).name
         model = self._present(self._place(resolved))
         if model.task != task and model.task not in _SERVE.get(task, ()):
             raise ModelNotFound(
@@ -253,9 +270,29 @@ class Models:
         return await asyncio.to_thread(load, devices[-1])
 
     def _place(self, name: str) -> Placed:
-        spec = self._specs[name]
-        folder = locate(spec.origin, self._base)
+        spec = self._specs.get(name) or _spec_of(name)
+        folder = self._folder(spec.origin)
         return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
+
+    def _folder(self, origin: str) -> Path | None:
+        """Return where the files are; `from:` may also say a known model's name."""
+        found = locate(origin, self._base)
+        known = None if found else find_known(origin)
+        return locate(known.origin, self._base) if known else found
+
+    def _is_here(self, known: KnownModel) -> bool:
+        """Whether a known model can be used though nothing declares it."""
+        return not known.lacks and known.name not in self._specs and self._folder(known.origin) is not None
+
+    def _known(self, name: str, task: Task, of_task: Sequence[Placed]) -> KnownModel:
+        """Return the known model of an undeclared name. ModelNotFound: there is none, or nothing here runs it."""
+        known = find_known(name)
+        if known is None:
+            raise ModelNotFound(self._unknown(name, task, of_task), param="model")
+        if known.lacks:
+            others = ", ".join(model.name for model in of_task) or f"a model for {task}"
+            raise ModelNotFound(f"found {name!r}, but {known.lacks}; expected {others}", param="model")
+        return known
 
     def _present(self, model: Placed) -> Placed:
         """Return the model, or the first of its fallbacks whose files are there."""
@@ -270,13 +307,15 @@ class Models:
             return found
         looked = " and ".join(map(str, candidates(model.spec.origin, self._base)))
         raise ModelNotFound(
-            f"found no files of {model.name} in {looked}, expected a model folder: fastembed pull {model.name}",
+            f"found no files of {model.name} in {looked}, expected a model folder: "
+            f"{command_for(model.name, model.spec.origin)}",
             param="model",
         )
 
     def _unknown(self, name: str, task: Task, of_task: Sequence[Placed]) -> str:
         known = [model.name for model in of_task]
-        folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases)}
+        others = [model.name for model in KNOWN if model.task == task and not model.lacks]
+        folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases, *others)}
         near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
         expected = ", ".join(near or known) or f"a model for {task}"
         return (

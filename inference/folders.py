@@ -10,13 +10,23 @@ from typing import Any, Final, Literal
 Task = Literal["embedding", "rerank", "chat", "code", "transcription", "speech", "document", "voice_activity"]
 
 BUILT_IN: Final = "built-in:"
+_DOCUMENT_TYPES: Final = frozenset({"idefics3"})  # granite-docling's and SmolDocling's architecture
 _MODELS: Final = Path(__file__).resolve().parent.parent / "models"
 
 
 def models_home() -> Path:
-    """Return the folder that `fastembed pull` fills: $FASTEMBED_HOME/models, else ~/.cache/fastembed/models."""
+    """Return the folder that `fastembed pull` fills.
+
+    $FASTEMBED_MODELS, else $FASTEMBED_HOME/models, else ~/.cache/fastembed/models.
+    """
+    models = os.environ.get("FASTEMBED_MODELS")
+    return Path(models).expanduser().absolute() if models else own_home() / "models"
+
+
+def own_home() -> Path:
+    """Return where this project keeps what it can make again: $FASTEMBED_HOME, else ~/.cache/fastembed."""
     home = os.environ.get("FASTEMBED_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "fastembed") / "models"
+    return Path(home).expanduser().absolute() if home else Path.home() / ".cache" / "fastembed"
 
 
 def candidates(origin: str, base: Path) -> list[Path]:
@@ -43,6 +53,10 @@ def recognise(folder: Path) -> Task | None:
     names = {path.name for path in folder.iterdir()}
     if {"openvino_encoder_model.xml", "openvino_decoder_model.xml"} <= names:
         return "transcription"
+    if _json(folder / "config.json").get("model_type") in _DOCUMENT_TYPES:
+        return "document"
+    if any(name.endswith(".gguf") for name in names):
+        return "chat"
     if "openvino_vision_embeddings_model.xml" in names or "openvino_language_model.xml" in names:
         return "chat"
     if any(name.endswith(".onnx") and "vad" in name for name in names):

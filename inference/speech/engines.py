@@ -7,6 +7,7 @@ from typing import Final
 
 from inference.catalog import AUTO, Models
 from inference.folders import BUILT_IN, locate
+from inference.hub.known import find_known
 from inference.speech.engine import SpeechEngine
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from inference.speech.whisper import WhisperEngine
@@ -69,6 +70,8 @@ class SpeechEngines:
             return self._sphinx()
         if name == POCKET and (folder := locate(f"{BUILT_IN}{POCKET}", Path())):
             return self._open.get(POCKET) or self._opened(POCKET, WhisperEngine(folder, name=POCKET))
+        if find_known(name):
+            return self._whisper(name)  # its files are not here: the error names the command that gets them
         raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
 
     def check(self, settings: SpeechSettings) -> None:

@@ -1,0 +1,148 @@
+"""The models that go by a name: listed only when they can be used, and told how to get when they cannot."""
+
+import json
+
+import pytest
+
+from inference.catalog import DEFAULT_EMBEDDING, Models, read_sections
+from inference.folders import models_home, recognise
+from inference.hub.known import KNOWN, command_for, find_known
+from inference.speech.engines import SpeechEngines
+from pipeline.errors import ConfigError, ModelNotFound
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTEMBED_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def files(folder, *names, **config):
+    folder.mkdir(parents=True)
+    for name in names or ("openvino_model.xml",):
+        (folder / name).write_text("<net/>")
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def whisper(folder):
+    return files(folder, "openvino_encoder_model.xml", "openvino_decoder_model.xml")
+
+
+def test_the_models_of_the_architecture_are_known():
+    wanted = {
+        "gemma-3n-4b",
+        "gemma-3n-2b",
+        "gemma-4-e4b",
+        "phi-4-mini",
+        "granite-docling-258m",
+        "bge-small-en-v1.5",
+        "bge-reranker-base",
+        *(f"whisper-{size}" for size in ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")),
+    }
+    assert wanted == {model.name for model in KNOWN}
+
+
+def test_every_fallback_is_a_known_model_of_the_same_task():
+    for model in KNOWN:
+        if model.fallback:
+            assert find_known(model.fallback).task == model.task
+
+
+def test_a_model_is_found_by_its_name_and_its_repositories_in_any_case():
+    names = ("whisper-base", "Whisper-Base", "openai/whisper-base", "OpenVINO/whisper-base-fp16-ov")
+    assert {find_known(name).name for name in names} == {"whisper-base"}
+
+
+def test_the_command_is_pull_where_the_hub_has_openvino_files_and_export_where_it_has_not():
+    assert command_for("whisper-base") == "fastembed pull whisper-base"
+    assert command_for("mine", "bge-small-en-v1.5") == "fastembed export bge-small-en-v1.5"
+    assert command_for("some/model") == "fastembed pull some/model"
+
+
+def test_known_models_are_not_listed_until_their_files_are_here(home, tmp_path):
+    models = Models(base=tmp_path)
+    assert "bge-small-en-v1.5" not in [card.name for card in models.cards()]
+    files(home / "bge-small-en-v1.5", architectures=["BertModel"])
+    assert [(card.name, card.state) for card in models.cards() if card.task == "embedding"] == [
+        (DEFAULT_EMBEDDING, "available"),
+        ("bge-small-en-v1.5", "available"),
+    ]
+
+
+def test_a_known_model_is_used_by_its_name_without_a_declaration(home, tmp_path):
+    made = whisper(home / "OpenVINO" / "whisper-base-fp16-ov")
+    assert Models(base=tmp_path).place("whisper-base", "transcription").folder == made
+
+
+def test_what_was_exported_goes_before_what_was_pulled(home, tmp_path):
+    files(home / "OpenVINO" / "Phi-4-mini-instruct-int4-ov")
+    made = files(home / "phi-4-mini")
+    assert Models(base=tmp_path).place("phi-4-mini", "chat").folder == made
+
+
+def test_auto_takes_a_chat_model_that_was_fetched_before_the_one_that_ships(home, tmp_path):
+    models = Models(base=tmp_path)
+    assert models.place("auto", "chat").name == "chat-pocket"
+    files(home / "phi-4-mini")
+    assert models.place("auto", "chat").name == "phi-4-mini"
+
+
+def test_auto_keeps_the_embeddings_that_databases_hold(home, tmp_path):
+    files(home / "bge-small-en-v1.5", architectures=["BertModel"])
+    assert Models(base=tmp_path).place("auto", "embedding").name == DEFAULT_EMBEDDING
+
+
+def test_a_declaration_may_name_a_known_model_as_its_origin(home, tmp_path):
+    made = whisper(home / "OpenVINO" / "whisper-base-fp16-ov")
+    declared, _ = read_sections({"models": {"ears": {"from": "whisper-base"}}})
+    [ears] = [model for model in Models(declared, base=tmp_path).placed("transcription") if model.name == "ears"]
+    assert ears.folder == made
+
+
+def test_the_error_for_missing_files_names_the_command(tmp_path):
+    with pytest.raises(ModelNotFound, match=r"found no files of bge-small-en-v1\.5 .*: fastembed export bge-small"):
+        Models(base=tmp_path).place("BAAI/bge-small-en-v1.5", "embedding")
+    with pytest.raises(ModelNotFound, match=r"found no files of whisper-base .*: fastembed pull whisper-base"):
+        SpeechEngines(Models(base=tmp_path)).resolve("whisper-base")
+
+
+def test_a_model_that_no_engine_runs_is_neither_listed_nor_used_though_its_files_are_here(home, tmp_path):
+    files(home / "gemma-3n-4b", "openvino_language_model.xml")
+    models = Models(base=tmp_path)
+    assert "gemma-3n-4b" not in [card.name for card in models.cards()]
+    assert models.place("auto", "chat").name == "chat-pocket"
+    with pytest.raises(ModelNotFound, match="found 'gemma-3n-4b', but no engine of this version reads images"):
+        models.place("gemma-3n-4b", "chat")
+
+
+def test_a_known_model_may_be_a_fallback_and_one_without_an_engine_may_not():
+    read_sections({"models": {"a": {"from": "x", "fallback": "whisper-tiny"}}})
+    with pytest.raises(ConfigError, match=r"models\.a\.fallback: found 'gemma-3n-2b'"):
+        read_sections({"models": {"a": {"from": "x", "fallback": "gemma-3n-2b"}}})
+
+
+@pytest.mark.parametrize(
+    ("names", "config", "task"),
+    [
+        (["phi-4-mini-Q4_K_M.gguf"], {}, "chat"),
+        (
+            ["openvino_language_model.xml", "openvino_vision_embeddings_model.xml"],
+            {"model_type": "idefics3"},
+            "document",
+        ),
+        (["openvino_model.xml"], {"architectures": ["Phi3ForCausalLM"]}, "chat"),
+    ],
+)
+def test_the_task_of_a_folder_is_recognised(tmp_path, names, config, task):
+    assert recognise(files(tmp_path / "made", *names, **config)) == task
+
+
+def test_the_models_folder_is_where_the_environment_says(monkeypatch, tmp_path):
+    assert models_home() == tmp_path / "models"
+    monkeypatch.delenv("FASTEMBED_MODELS")
+    monkeypatch.setenv("FASTEMBED_HOME", str(tmp_path / "home"))
+    assert models_home() == tmp_path / "home" / "models"
+    monkeypatch.delenv("FASTEMBED_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert models_home() == tmp_path / ".cache" / "fastembed" / "models"
