@@ -23,7 +23,7 @@ from server.app import create_app
 from server.life import Life
 from server.metrics import HttpStats
 from server.settings import Settings
-from sinks.reply import reply
+from sinks.reply import Reply as ReplySink
 from sources.http import Http, HttpRoutes
 
 CHAT = "/v1/chat/completions"
@@ -86,7 +86,7 @@ async def chatting(answer: Callable[..., Any] = parrot, path: str = CHAT) -> Asy
         Http,
         {"route": f"POST {path}"},
         step(operator(answer), workers=8),
-        sink_type=reply,
+        sink_type=ReplySink,
         queue=QueuePolicy(overflow="reject"),
     )
     pipeline = Pipeline(plan, Resources(routes))

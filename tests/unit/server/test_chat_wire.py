@@ -102,7 +102,7 @@ async def test_fields_without_effect_are_checked_and_accepted():
 async def test_null_is_as_good_as_absent():
     optional = ("temperature", "top_p", "n", "stop", "seed", "max_tokens", "max_completion_tokens", "logit_bias",
                 "logprobs", "top_logprobs", "tools", "tool_choice", "response_format", "stream", "stream_options",
-                "metadata", "modalities", "reasoning_effort", "audio", "web_search_options", "function_call")  # fmt: skip
+                "metadata", "modalities", "reasoning_effort", "audio", "web_search_options", "functions")  # fmt: skip
     assert await request(**dict.fromkeys(optional)) == await request()
 
 
