@@ -12,6 +12,9 @@ T_contra = TypeVar("T_contra", contravariant=True)
 class Reply(Protocol[T_contra]):
     """The caller's end of an item. The `reply` sink sends; the pipeline closes it when the item's ack completes."""
 
+    def send_nowait(self, value: T_contra) -> bool:
+        """Give the caller one result if it has room for it; False: `send` must wait."""
+
     async def send(self, value: T_contra) -> None:
         """Give the caller one result; waits while the caller is slow (backpressure)."""
 

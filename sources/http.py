@@ -51,12 +51,21 @@ class Results(Generic[T]):
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
 
+    def send_nowait(self, value: T) -> bool:
+        """Give the caller one result unless the caller of a stream is `MAX_UNREAD` behind."""
+        if len(self._buffer) >= MAX_UNREAD and not self._collecting and not self._closed:
+            return False
+        self._take(value)
+        return True
+
     async def send(self, value: T) -> None:
         """Give the caller one result; waits while the caller of a stream is `MAX_UNREAD` behind."""
-        while len(self._buffer) >= MAX_UNREAD and not self._collecting and not self._closed:
+        while not self.send_nowait(value):
             writer = asyncio.get_running_loop().create_future()
             self._writers.append(writer)
             await writer
+
+    def _take(self, value: T) -> None:
         if len(self._buffer) >= MAX_COLLECTED:
             raise Unprocessable(
                 f"found more than {MAX_COLLECTED} results, expected fewer in one answer; ask for a stream"

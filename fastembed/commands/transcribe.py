@@ -86,6 +86,10 @@ class _Paper:
         self._failed = 0
 
     async def send(self, value: object) -> None:
+        """Print one result; never waits."""
+        self.send_nowait(value)
+
+    def send_nowait(self, value: object) -> bool:
         """Print one result."""
         match value:
             case TranscriptDelta() if self._follow:
@@ -96,6 +100,7 @@ class _Paper:
             case TranscriptFailed():
                 self._failed += 1
                 typer.echo(f"fastembed: an utterance could not be transcribed: {value.message}", err=True)
+        return True
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
         """Tell what was refused; other ends of a message say nothing."""

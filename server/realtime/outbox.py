@@ -36,9 +36,14 @@ class Outbox:
         self._complained_at = float("-inf")
         self._closed = False
 
-    async def send(self, value: Any) -> None:
+    def send_nowait(self, value: Any) -> bool:
         """Take what the pipeline heard."""
         self.put(self._protocol.on_heard(value))
+        return True
+
+    async def send(self, value: Any) -> None:
+        """Take what the pipeline heard; never waits."""
+        self.send_nowait(value)
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
         """Learn that one message has ended. Audio that was dropped is complained of once a second."""

@@ -20,6 +20,9 @@ class Ended:
     def __init__(self) -> None:
         self.outcomes: list[tuple[Outcome, BaseException | None]] = []
 
+    def send_nowait(self, value: Any) -> bool:
+        raise AssertionError(value)
+
     async def send(self, value: Any) -> None:
         raise AssertionError(value)
 
