@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.catalog import Models
+from inference.folders import Task
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
@@ -45,7 +46,8 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
     try:
         if step.component.name == "transcribe":
             return resources.get(SpeechEngines).resolve(name).label
-        return resources.get(Models).place(name, "embedding").name
+        task: Task = "chat" if step.component.name == "generate" else "embedding"
+        return resources.get(Models).place(name, task).name
     except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
         return name
 
