@@ -9,9 +9,10 @@ event loop; `generate()` releases it, and steps until *no* request is left, also
   turns them into text, all answers in one call, and wakes the event loop once for all of them. Between reads it sleeps
   a quarter of the time between two tokens, at most 4 ms; new requests and cancellations wake it at once.
 - A request that was added just after the ride's last step is an orphan: it is put on the next ride.
-- A step that raises ends the ride, and genai drops all its requests. Those that had shown nothing are tried again,
-  each **alone**, so that the one at fault fails alone; the others fail with Unavailable. A pipeline that
-  says that it still runs after that is wedged: it is loaded anew, as is one whose ride makes no progress for `stall_s`.
+- A step that raises ends the ride, and genai drops all its requests. They are tried again, once, each **alone**, so
+  that the one at fault fails alone; what an answer had shown becomes part of its prompt, and it goes on from there
+  (an answer under a grammar cannot, and fails with Unavailable once it has shown something). A pipeline that says that
+  it still runs after that is wedged: it is loaded anew, as is one whose ride makes no progress for `stall_s`.
 
 Measured (2 cores, chat-pocket): loop lag p99 about 1 ms at 32 streams; `bench/chat.py` prints it beside the raw loop.
 The price is one token-sized step before the first request of a ride.
@@ -61,7 +62,8 @@ class BatchedEngine:
         self.longest_prompt = room - 1
         self.tokenizer = self._pipeline.get_tokenizer()
         self.keeps_marks = False
-        self._stop_ids = _stop_ids(self._pipeline.get_config())
+        self._defaults = _defaults(self._pipeline.get_config())
+        self._stop_ids = frozenset({*self.config().stop_token_ids, self.config().eos_token_id})
         self._ragged = _decodes_ragged(self.tokenizer)
         self._most = most
         self._stall_s = stall_s
@@ -85,7 +87,12 @@ class BatchedEngine:
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
-        return self._pipeline.get_config()
+        import openvino_genai as genai
+
+        config = genai.GenerationConfig()
+        for name, value in self._defaults.items():
+            setattr(config, name, value)
+        return config
 
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
@@ -184,9 +191,9 @@ class BatchedEngine:
                 self._drop(generation)
                 continue
             status = generation.handle.get_status().name  # before reading: what came before it is all there
-            fresh, ended = self._drain(generation)
+            fresh = self._drain(generation)
             if status != "RUNNING":
-                news.append((generation, fresh, _ending(status, ended)))
+                news.append((generation, fresh, _ending(status, generation.ended)))
                 self._drop(generation)
             elif fresh:
                 news.append((generation, fresh, None))
@@ -196,19 +203,19 @@ class BatchedEngine:
             self._beat_s = now
             deliver(self._pieces(news))
 
-    def _drain(self, generation: Generation) -> tuple[list[tuple[int, float]], Ended]:
-        """Return the (id, logprob) pairs that can be read, and how the answer ends, if it does."""
+    def _drain(self, generation: Generation) -> list[tuple[int, float]]:
+        """Return the (id, logprob) pairs that can be read; note how the answer ends."""
         fresh: list[tuple[int, float]] = []
-        ended: Ended = "stop"
         try:
             while generation.handle.can_read():
                 for output in generation.handle.read().values():
                     fresh += zip(output.generated_ids, output.generated_log_probs, strict=True)
-                    ended = "length" if output.finish_reason.name == "LENGTH" else "stop"
+                    if output.finish_reason.name == "LENGTH":  # comes with the last token, maybe before the status
+                        generation.ended = "length"
         except RuntimeError:
             if not generation.cancelled:  # reading a cancelled handle raises: the caller has just left
                 raise
-        return fresh, ended
+        return fresh
 
     def _pieces(
         self, news: Sequence[tuple[Generation, list[tuple[int, float]], Ended | Exception | None]]
@@ -221,7 +228,7 @@ class BatchedEngine:
         pieces: list[tuple[Generation, Piece]] = []
         for (generation, fresh, end), ids, answer in zip(news, shown, rows, strict=True):
             added = generation.detokenizer.accept(ids, [next(texts) for _ in answer], last=end is not None)
-            generation.emitted += len(fresh)
+            generation.produced += [id_ for id_, _ in fresh]
             pieces.append((generation, _piece(generation.index, fresh, self._stop_ids, added, end)))
         return pieces
 
@@ -238,8 +245,8 @@ class BatchedEngine:
             self._retry(left, self._waiting)
         else:
             log.error("a step of the chat engine failed with %d answers under way: %s", len(left), ride.error)
-            again = [g for g in left if not g.emitted and not g.attempts]
-            self._fail([g for g in left if g.emitted or g.attempts], ride.error)
+            again = [generation for generation in left if generation.resumable]
+            self._fail([generation for generation in left if not generation.resumable], ride.error)
             for generation in again:
                 generation.attempts += 1
             self._retry(again, self._suspects)
@@ -335,9 +342,11 @@ def _piece(
     return Piece(index, tokens, ended=end, tail="".join(texts))
 
 
-def _stop_ids(config: Any) -> frozenset[int]:
-    """Return the ids that end an answer and are no part of it."""
-    return frozenset({*config.stop_token_ids, config.eos_token_id})
+def _defaults(config: Any) -> dict[str, Any]:
+    """Return what the model's folder says otherwise than genai: they outlive a pipeline that is loaded anew."""
+    plain = type(config)()
+    names = [name for name in dir(config) if not name.startswith("_") and not callable(getattr(config, name))]
+    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
 
 
 def _ending(status: str, ended: Ended) -> Ended | Exception:

@@ -67,7 +67,7 @@ class CallParser:
             found.append(self._raw + self._reader.raw + self._held)
         elif not self._reader:
             rest = self._raw + self._held
-            if self._state in ("text", "start") or (self._raw and rest.strip()):
+            if rest.strip() or not self.count:  # line breaks after the last call say nothing
                 found.append(rest)
         self._held = self._raw = ""
         self._reader = None
@@ -102,15 +102,16 @@ class CallParser:
     def _text(self, text: str, found: list[Found]) -> str:
         before, mark, rest = text.partition(self._begin)
         if mark:
-            found.append(before)
+            if before.strip() or not self.count:
+                found.append(before)
             self._state, self._raw = "list", mark
             return rest
         keep = held_back(text, self._begin)
-        self._held = text[len(text) - keep :]
-        if self.count and not text.strip():  # line breaks between calls
-            self._held = text
-            return ""
-        found.append(text[: len(text) - keep])
+        shown = text[: len(text) - keep]
+        if self.count and not shown.strip():  # line breaks between calls
+            shown = ""
+        self._held = text[len(shown) :]
+        found.append(shown)
         return ""
 
     def _list(self, text: str, found: list[Found]) -> str:

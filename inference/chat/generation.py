@@ -71,14 +71,23 @@ class Generation:
         self.index = index
         self.detokenizer = Detokenizer()
         self.handle: Any = None
-        self.emitted = 0
+        self.produced: list[int] = []
+        self.ended: Ended = "stop"
         self.attempts = 0
         self.cancelled = False
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a new request can go on where this one broke off, once: a grammar cannot start in the middle."""
+        return not self.attempts and (not self.produced or self.config.structured_output_config is None)
+
     def renew(self) -> None:
-        """Become a new request to the engine: nothing of the old one may be used again."""
+        """Become a new request that goes on after what was produced; nothing of the old one may be used again."""
         self.id = next(_ids)
         self.handle = None
+        self.prompt = [*self.prompt, *self.produced]
+        self.config.max_new_tokens -= len(self.produced)
+        self.produced = []
 
     def cancel(self) -> None:
         """Generate no more; the place is free after the engine's current step."""

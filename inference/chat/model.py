@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from inference.chat.sampling import check_sampling, configure, room_for_answer
 from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
 from inference.folders import BUILT_IN, locate
-from pipeline.errors import InvalidInput
+from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 POCKET: Final = "chat-pocket"
@@ -48,6 +50,8 @@ class ChatModel:
         self._engine.keeps_marks = self._style.special
         self._thinks = thinks(self._template.text)
         self._guard = SchemaGuard(lambda: _scratch(folder))
+        self._closed = False
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="chat-prompt")
 
     @property
     def engine(self) -> TextEngine:
@@ -60,10 +64,12 @@ class ChatModel:
         Closing the iterator cancels what has not ended. Raises InvalidInput (also with the code
         context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
         """
+        if self._closed:
+            raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
         check_sampling(request.sampling, request.count)
         form = await form_of(request, self._style, self._guard)
-        text = self._prompt(request)
-        prompt = self._template.encode(text, whole=request.prompt is not None)
+        loop = asyncio.get_running_loop()
+        text, prompt = await loop.run_in_executor(self._preparing, self._prompt, request)
         if not prompt:
             raise InvalidInput("found an empty prompt, expected at least one token", param="prompt")
         room = room_for_answer(prompt, request, self._engine.room, self._engine.longest_prompt, self.name)
@@ -91,10 +97,14 @@ class ChatModel:
 
     async def close(self) -> None:
         """Fail what runs, free the model."""
+        self._closed = True
         await self._engine.close()
+        self._preparing.shutdown()
 
-    def _prompt(self, request: ChatRequest) -> str:
-        return self._template.render(request) if request.prompt is None else request.prompt
+    def _prompt(self, request: ChatRequest) -> tuple[str, list[int]]:
+        """Return the prompt's text and token ids; a millisecond or more, so off the event loop."""
+        text = self._template.render(request) if request.prompt is None else request.prompt
+        return text, self._template.encode(text, whole=request.prompt is not None)
 
     async def _events(
         self, request: ChatRequest, form: Form, text: str, generations: list[Generation], prompt_tokens: int

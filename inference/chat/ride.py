@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ import numpy as np
 
 _CARRIER_TOKENS: Final = 64
 """A carrier that nobody follows ends by itself."""
+_START_S: Final = 30.0
+_PLACE: Final = re.compile(r"^.*\.(?:cc|cpp|hpp):\d+: (?:Check failed: .* is false: )?")
 
 
 class Ride:
@@ -42,7 +45,10 @@ class Ride:
         self._arguments: Any = ([tensor([0])], [config], Carrier())
         self._pipeline = pipeline
         threading.Thread(target=self._go, name="chat-ride", daemon=True).start()
+        late = time.monotonic() + _START_S
         while not (pipeline.has_non_finished_requests() or self.ended.is_set()):
+            if time.monotonic() > late:
+                raise RuntimeError(f"found no generation after {_START_S:g} s, expected it to start")
             time.sleep(0.0001)  # in the owner's thread, while generate() takes its arguments
 
     def _go(self) -> None:
@@ -75,4 +81,5 @@ def reason(error: BaseException) -> str:
     """Return what a C++ exception says, without the places in its sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (kept or lines or [type(error).__name__])[-1][-300:]
+    last = (kept or lines or [type(error).__name__])[-1]
+    return _PLACE.sub("", last)[-300:]

@@ -69,7 +69,7 @@ class SchemaGuard:
             except RuntimeError as error:
                 if self._pipeline.has_non_finished_requests():
                     self._pipeline = None  # wedged: the next one loads another
-                return reason(error).rpartition(".cc:")[2].partition(": ")[2] or reason(error)
+                return reason(error)
         return None
 
 

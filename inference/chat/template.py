@@ -57,7 +57,7 @@ class ChatTemplate:
             )
         except RuntimeError as error:
             raise Unprocessable(
-                f"found messages that the chat template of {self._model} refuses: {_last_line(error)}", param="messages"
+                f"found messages that the chat template of {self._model} refuses: {_complaint(error)}", param="messages"
             ) from error
 
     def encode(self, text: str, *, whole: bool = False) -> list[int]:
@@ -178,6 +178,7 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith(("Exception", "Check"))), "no reason given")[:300]
+def _complaint(error: BaseException) -> str:
+    """Return what the template says, without genai's advice."""
+    said = str(error).partition("Minja's error:")[2].strip() or str(error).strip()
+    return said.partition("\n")[0][:300]

@@ -1,0 +1,125 @@
+"""The generate operator with the shipped model: which model answers, what it refuses, and its limits."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference.catalog import Models
+from operators.generate import Generate
+from pipeline.component import Context, Kind, Resources, describe
+from pipeline.errors import ConfigError, InvalidInput, ModelNotFound
+from pipeline.item import Item
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart
+
+POCKET = Path(__file__).parent.parent.parent.parent / "models" / "chat-pocket"
+EXACT = {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}}
+HELLO = ChatRequest((Message("user", (TextPart("hello"),)),), sampling=Sampling(temperature=0))
+
+
+@pytest.fixture
+async def opened(tmp_path):
+    """Return a function that opens the operator on a `models:` section."""
+    made = []
+
+    async def opened(models=None, **options):
+        resource = Models.from_sections({"models": models or {}, "devices": EXACT}, tmp_path)
+        made.append(resource)
+        operator = Generate(**options)
+        await operator.open(Context("chat", "generate", "hash", tmp_path, Resources(resource)))
+        return operator
+
+    yield opened
+    for resource in made:
+        await resource.close()
+
+
+async def events_of(operator, request):
+    return [event async for event in operator(Item(request))]
+
+
+def text_of(events):
+    return "".join(event.text for event in events if isinstance(event, ChatDelta))
+
+
+def test_the_operator_is_what_the_kernel_takes_it_for():
+    spec = describe(Generate, "generate")
+    assert (spec.kind, spec.in_type, spec.wants_item) == (Kind.EXPAND, ChatRequest, True)
+    assert set(spec.options) == {"model", "max_tokens"}
+
+
+async def test_with_nothing_configured_the_shipped_model_answers_and_says_so(opened):
+    events = await events_of(await opened(), HELLO)
+    assert events[0] == ChatStarted("chat-pocket", "CPU", "pocket")
+    assert text_of(events) == "Hello! How can I help you?"
+    assert isinstance(events[-1], ChatFinished)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "phi-4-mini"])
+async def test_a_model_that_was_named_is_never_replaced_silently(opened, name):
+    operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing"}})
+    with pytest.raises(ModelNotFound, match=f"fastembed pull {name}"):
+        await events_of(operator, replace(HELLO, model=name))
+
+
+async def test_a_declared_fallback_answers_and_says_why(opened):
+    operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing", "fallback": "chat-pocket"}})
+    events = await events_of(operator, replace(HELLO, model="phi-4-mini"))
+    assert events[0].model == "chat-pocket"
+    assert events[0].route == "phi-4-mini is not there: its fallback chat-pocket"
+
+
+async def test_a_request_can_forbid_the_fallback(opened):
+    operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing", "fallback": "chat-pocket"}})
+    with pytest.raises(ModelNotFound, match="model_fallback false"):
+        await events_of(operator, replace(HELLO, model="phi-4-mini", model_fallback=False))
+
+
+async def test_a_folder_is_a_model_under_its_name_and_aliases(opened):
+    operator = await opened({"mine": {"from": str(POCKET), "aliases": ["gpt-4o-mini"]}})
+    for name in ("mine", "gpt-4o-mini", "auto"):
+        events = await events_of(operator, replace(HELLO, model=name))
+        assert (events[0].model, events[0].route) == ("mine", "")
+
+
+async def test_a_model_for_code_answers_chats_when_it_is_named(opened):
+    operator = await opened({"coder": {"task": "code", "from": str(POCKET)}})
+    assert (await events_of(operator, replace(HELLO, model="coder")))[0].model == "coder"
+    assert (await events_of(operator, HELLO))[0].model == "chat-pocket"
+
+
+async def test_a_model_of_another_task_is_refused(opened):
+    with pytest.raises(ModelNotFound, match="a model for embedding, expected one for chat"):
+        await events_of(await opened(), replace(HELLO, model="all-MiniLM-L6-v2"))
+
+
+async def test_the_steps_limit_holds_for_requests_that_allow_more(opened):
+    operator = await opened(max_tokens=2)
+    for allowed in (None, 50):
+        events = await events_of(operator, replace(HELLO, sampling=Sampling(temperature=0, max_tokens=allowed)))
+        assert (text_of(events), events[-1].reason) == ("Hello!", "length")
+    events = await events_of(operator, replace(HELLO, sampling=Sampling(temperature=0, max_tokens=1)))
+    assert text_of(events) == "Hello"
+
+
+async def test_what_is_wrong_with_a_request_is_said(opened):
+    with pytest.raises(InvalidInput, match="found no messages"):
+        await events_of(await opened(), ChatRequest())
+
+
+async def test_a_caller_who_leaves_frees_the_place(opened):
+    operator = await opened()
+    model = await operator._models.get("auto", "chat")
+    async with aclosing(operator(Item(replace(HELLO, sampling=Sampling(temperature=2, max_tokens=900))))) as events:
+        await anext(events)
+        assert model.engine.busy == 1
+    async with asyncio.timeout(5):
+        while model.engine.busy:  # noqa: ASYNC110 - the engine's own thread counts
+            await asyncio.sleep(0)
+
+
+def test_an_unknown_option_of_a_device_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="property"):
+        Models.from_sections({"devices": {"cpu": {"property": {}}}}, tmp_path)
