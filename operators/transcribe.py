@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -30,6 +31,17 @@ _UNFINISHED: Final = 1_024
 """Utterances whose published words are remembered; those of sessions that left are the oldest."""
 
 
+class _Turn:
+    """Whose turn it is in a session; newest: the utterance that came last, finished or not."""
+
+    __slots__ = ("lock", "newest", "users")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.newest: Utterance | None = None
+        self.users = 0
+
+
 @operator
 class Transcribe:
     """Write down what was said, as it is said.
@@ -42,13 +54,15 @@ class Transcribe:
     Raises: nothing; an utterance that cannot be transcribed yields a failure, and the session goes on.
     """
 
-    workers = 8
-    """Sessions transcribed side by side; the engines bound what really runs."""
+    workers = 64
+    """Events at work at once, most of them waiting: utterances of one session follow each other, the engines bound what
+    really runs, and with `order: none` what else a session hears (someone speaks) does not wait for them."""
 
     def __init__(self, *, model: str = "auto") -> None:
         """Take the model of sessions that do not choose one."""
         self._model = model
         self._agreements: OrderedDict[str, Agreement] = OrderedDict()
+        self._turns: dict[str | None, _Turn] = {}
         self._engines: SpeechEngines | None = None
         self._owned: SpeechEngines | None = None
 
@@ -70,12 +84,12 @@ class Transcribe:
         event = item.value
         match event:
             case Utterance():
-                async for said in self._transcribe(event, item.key):
+                async for said in self._in_turn(event, item.key):
                     yield said
             case SpeechSettings():
                 yield self._configured(event)
             case Cleared():
-                self._agreements.pop(event.utterance_id or "", None)
+                self._clear(event, item.key)
                 yield event
             case _:
                 yield event
@@ -96,8 +110,24 @@ class Transcribe:
             return SpeechProblem(error.message, error.code or "invalid_value", error.param, settings.ref)
         return replace(settings, model=engine.label)
 
+    async def _in_turn(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
+        """Transcribe one utterance of a session after the other; a partial that a newer one overtook says nothing."""
+        turn = self._turns.setdefault(session, _Turn())
+        turn.users += 1
+        turn.newest = utterance
+        try:
+            async with turn.lock:
+                if utterance.final or turn.newest is utterance:
+                    async for said in self._transcribe(utterance, session):
+                        yield said
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                self._turns.pop(session, None)
+
     async def _transcribe(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
         settings = utterance.settings
+        agreement = self._agreement(utterance.utterance_id)
         try:
             engine = self._engine(settings.model)
             heard = await engine.transcribe(
@@ -115,15 +145,21 @@ class Transcribe:
                 self._agreements.pop(utterance.utterance_id, None)
                 yield TranscriptFailed(utterance.utterance_id, error.message, error.code, error.status)
             return
-        if heard is None:
+        if heard is None or agreement.finished:
             return
-        agreement = self._agreement(utterance.utterance_id)
         delta = agreement.finish(heard.text) if utterance.final else agreement.revise(heard.text, heard.unsettled)
         if delta:
             yield TranscriptDelta(utterance.utterance_id, delta, engine.label)
         if utterance.final:
             self._agreements.pop(utterance.utterance_id, None)
             yield _transcript(utterance, agreement.text, heard, engine.label)
+
+    def _clear(self, event: Cleared, session: str | None) -> None:
+        """Forget an utterance that will never be finished, wherever its partials are."""
+        if (turn := self._turns.get(session)) is not None:
+            turn.newest = None
+        if (agreement := self._agreements.pop(event.utterance_id or "", None)) is not None:
+            agreement.finished = True
 
     def _agreement(self, utterance_id: str) -> Agreement:
         agreement = self._agreements.setdefault(utterance_id, Agreement())

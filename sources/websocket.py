@@ -77,6 +77,7 @@ class Session:
         self._room = asyncio.Event()
         self._room.set()
         self._ending = False
+        self._end_passed = False
 
     async def send(self, value: SpeechInput) -> None:
         """Put one message in; waits while `pending` bytes of this session are not processed yet.
@@ -110,11 +111,11 @@ class Session:
         self._ending = True
         self._room.set()
         end: Item[Any] = Item(END_OF_KEY, key=self.key, trace=self._trace)
-        end.on_settled = self._over
+        end.on_settled = self._flushed
         try:
             self._channel.put_nowait(end)
         except Unavailable:
-            self._over(Outcome.CANCELLED, None)  # the pipeline is over: its operators flush by themselves
+            self._over()  # the pipeline is over: its operators flush by themselves
 
     def leave(self) -> None:
         """Stop everything that this session caused, wherever it is: the client is gone. Idempotent."""
@@ -122,10 +123,16 @@ class Session:
         for item in list(self._live):
             if item.admitted:
                 item.ack.cancel()
-        self._over(Outcome.CANCELLED, None)
+        self._over()
 
-    def _over(self, outcome: Outcome, error: BaseException | None) -> None:
+    def _flushed(self, outcome: Outcome, error: BaseException | None) -> None:
+        """Take the end of the end: steps that keep no order may still be at work on what came before it."""
         del outcome, error
+        self._end_passed = True
+        if not self._live:
+            self._over()
+
+    def _over(self) -> None:
         self.ended.set()
         self._websocket.forget(self)
 
@@ -134,6 +141,8 @@ class Session:
         self._pending_bytes -= size
         self._sized -= size > 0
         self._room.set()
+        if self._end_passed and not self._live:
+            self._over()
         dropped = outcome is Outcome.REJECTED and isinstance(error, Overloaded)
         if dropped and not isinstance(item.value, AudioBytes | AudioFrame) and not self._ending:
             asyncio.get_running_loop().call_soon(self._again, item.value)

@@ -36,6 +36,7 @@ pipelines:
       - vad: {{silence: 500ms}}
         queue: 64
       - transcribe: {{model: {model}}}
+        order: none
         latest: not item.final
     sink: reply
 """

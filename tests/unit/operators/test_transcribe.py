@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,6 +149,51 @@ async def test_utterances_that_never_end_do_not_pile_up(tmp_path) -> None:
         event = utterance()
         await said(step, Utterance(f"u{number}", event.samples, 0, 1, final=False, settings=event.settings))
     assert len(step._agreements) <= 1_024
+
+
+async def test_utterances_of_a_session_follow_each_other_and_other_events_wait_for_none(tmp_path) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+    step, engine = await transcriber(tmp_path)
+
+    async def transcribe(request: SpeechRequest) -> Heard:
+        await (first if request.stream_id == "u1" else second).wait()
+        return Heard(request.stream_id)
+
+    engine.transcribe = transcribe
+    told: list[object] = []
+
+    async def tell(event: object, key: str = "session") -> None:
+        told.extend([out async for out in step(Item(event, key=key))])
+
+    u1, u2 = (Utterance(name, np.zeros(9), 0, 1, final=True, settings=SpeechSettings()) for name in ("u1", "u2"))
+    pending = [asyncio.ensure_future(tell(event)) for event in (u1, u2)]
+    second.set()
+    await tell(SpeechStarted("u3", 5))
+    await tell(u2, key="another session")
+    assert [type(event) for event in told] == [SpeechStarted, TranscriptDelta, Transcript]
+    first.set()
+    await asyncio.gather(*pending)
+    assert [event.text for event in told[3:] if isinstance(event, Transcript)] == ["u1", "u2"]
+    assert step._turns == {}
+
+
+async def test_a_partial_that_a_newer_one_overtook_is_not_transcribed(tmp_path) -> None:
+    go = asyncio.Event()
+    step, engine = await transcriber(tmp_path)
+    asked: list[bool] = []
+
+    async def transcribe(request: SpeechRequest) -> Heard:
+        asked.append(request.partial)
+        await go.wait()
+        return Heard("word")
+
+    engine.transcribe = transcribe
+    waiting = [asyncio.ensure_future(said(step, utterance())) for _ in range(4)]
+    waiting.append(asyncio.ensure_future(said(step, utterance(final=True))))
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(*waiting)
+    assert asked == [True, False]
 
 
 async def test_other_events_pass(tmp_path) -> None:
