@@ -41,6 +41,7 @@ def create_app(
     """Return the application. endpoints: what the server answers itself, after the pipelines' routes."""
     gateway = Middleware(
         Gateway,
+        pipelines=PipelineRoute(routes),
         keys=settings.keys,
         guard=settings.guard,
         life=life,
@@ -48,7 +49,7 @@ def create_app(
         access_log=settings.access_log,
     )
     app = Starlette(
-        routes=[PipelineRoute(routes), *endpoints],
+        routes=list(endpoints),
         middleware=[*_cors(settings), gateway],
         exception_handlers={HTTPException: _refusal(life)},
     )

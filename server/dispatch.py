@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from pipeline.item import Outcome
@@ -74,17 +73,15 @@ CODECS: Final[Mapping[str, Codec]] = {
 }
 
 
-class PipelineRoute(BaseRoute):
+class PipelineRoute:
     """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
 
     def __init__(self, routes: HttpRoutes) -> None:
         self._routes = routes
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match any method of a served path; a wrong one is answered with 405."""
-        if scope["type"] == "http" and self._routes.methods(scope["path"]) is not None:
-            return Match.FULL, {}
-        return Match.NONE, {}
+    def serves(self, path: str) -> bool:
+        """Whether a pipeline serves this path, by any method; a wrong method is answered with 405."""
+        return self._routes.methods(path) is not None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -1,12 +1,14 @@
 """The outermost layer: what every request goes through, whatever answers it.
 
-In: browser guard, API key, drain, request id. Out: `x-request-id`, `openai-processing-ms`, the access log, the
-metrics, and for whatever went wrong the error object. One of the two places that catch every exception.
+In: browser guard, API key, drain, request id. Out: `x-request-id`, `openai-processing-ms`, the log (of refusals, or
+of every request), the metrics, and for whatever went wrong the error object. One of the two places that catch every
+exception.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -20,13 +22,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.errors import Unavailable
 from server.auth import BrowserGuard, Keys
 from server.body import ClientGone
+from server.dispatch import PipelineRoute
 from server.errors import Answer, answer, log_internal
 from server.life import Life
 from server.metrics import HttpStats
 
 _access: Final = logging.getLogger("fastembed.access")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+_PROCESS_ID: Final = secrets.token_hex(8)
+_count: Final = itertools.count(1)
 _ALWAYS_OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_REFUSED: Final = 400
 _CLIENT_CLOSED: Final = 499
 _POLICY_VIOLATION: Final = 1008
 _SERVICE_RESTART: Final = 1012
@@ -36,9 +42,18 @@ class Gateway:
     """ASGI middleware around the whole application."""
 
     def __init__(
-        self, app: ASGIApp, *, keys: Keys, guard: BrowserGuard, life: Life, stats: HttpStats, access_log: bool = True
+        self,
+        app: ASGIApp,
+        *,
+        pipelines: PipelineRoute,
+        keys: Keys,
+        guard: BrowserGuard,
+        life: Life,
+        stats: HttpStats,
+        access_log: bool = False,
     ) -> None:
         self._app = app
+        self._pipelines = pipelines
         self._keys = keys
         self._guard = guard
         self._life = life
@@ -59,7 +74,10 @@ class Gateway:
         self._life.enter()
         try:
             self._admit(scope)
-            await self._app(scope, receive, reply.send)
+            if self._pipelines.serves(scope["path"]):  # before the router, whose work they do not need
+                await self._pipelines.handle(scope, receive, reply.send)
+            else:
+                await self._app(scope, receive, reply.send)
         except ClientGone:
             reply.status = reply.status or _CLIENT_CLOSED
         except asyncio.CancelledError:
@@ -96,7 +114,7 @@ class Gateway:
         seconds = perf_counter() - started_s
         method = scope.get("method", "WS")
         self._stats.count(method, scope.get("served_path", "other"), status, seconds)
-        if self._access_log and _access.isEnabledFor(logging.INFO):
+        if (self._access_log or status >= _REFUSED) and _access.isEnabledFor(logging.INFO):
             _access.info(
                 "%s %s %d %.1f ms",
                 method,
@@ -178,7 +196,7 @@ def _request_id(scope: Scope) -> str:
             if _SANE_ID.fullmatch(value):
                 return str(value, "ascii")
             break
-    return f"req_{secrets.token_hex(16)}"
+    return f"req_{_PROCESS_ID}{next(_count):016x}"
 
 
 def _client(scope: Scope) -> str:

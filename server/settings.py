@@ -23,7 +23,7 @@ class Settings:
     allow_origins: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
     insecure: bool = False
-    access_log: bool = True
+    access_log: bool = False
     drain_s: float = 20.0
 
     def __post_init__(self) -> None:

@@ -267,7 +267,8 @@ async def test_a_websocket_of_a_foreign_page_is_denied_before_it_is_accepted(wor
     assert sent[-1] == {"type": "websocket.close", "code": 1008}
 
 
-async def test_every_request_is_logged_and_counted_by_route(world, caplog):
+async def test_every_request_is_logged_where_asked_for_and_counted_by_route(caplog):
+    world = World(access_log=True)
     caplog.set_level(logging.INFO, "fastembed.access")
     async with serving(world.routes, "POST /echo", echo):
         await call(world.app, "POST", "/echo", body={}, headers={"x-request-id": "r9"})
@@ -277,6 +278,14 @@ async def test_every_request_is_logged_and_counted_by_route(world, caplog):
     assert other.status == 404
     (requests, _) = world.stats.collect()
     assert {sample.labels["route"] for sample in requests.samples} == {"/echo", "other"}
+
+
+async def test_refused_requests_are_logged_in_any_case(world, caplog):
+    caplog.set_level(logging.INFO, "fastembed.access")
+    async with serving(world.routes, "POST /echo", echo):
+        await call(world.app, "POST", "/echo", body={})
+        await call(world.app, "GET", "/nothing")
+    assert [record.status for record in caplog.records] == [404]
 
 
 async def test_a_successor_takes_the_route_over_when_the_running_source_stops(world):
