@@ -27,8 +27,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from inference.chat.generation import Ended, Generation, Piece, Token, deliver, texts_of
-from inference.chat.ride import Ride, reason, tensor, warmed
+from inference.chat.decoding import Decoder, News
+from inference.chat.generation import Ended, Generation, Piece, deliver, failed
+from inference.chat.ride import Ride, tensor, warmed
+from inference.chat.sampling import Defaults
 from pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
@@ -60,11 +62,9 @@ class BatchedEngine:
         self.device = device
         self.room = room
         self.longest_prompt = room - 1
-        self.tokenizer = self._pipeline.get_tokenizer()
-        self.keeps_marks = False
-        self._defaults = _defaults(self._pipeline.get_config())
-        self._stop_ids = frozenset({*self.config().stop_token_ids, self.config().eos_token_id})
-        self._ragged = _decodes_ragged(self.tokenizer)
+        self._defaults = Defaults(self._pipeline.get_config())
+        self.decoder = Decoder(self._pipeline.get_tokenizer(), self._defaults.stop_ids)
+        self.tells_logprobs = True
         self._most = most
         self._stall_s = stall_s
         self._clock = clock
@@ -87,12 +87,7 @@ class BatchedEngine:
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
-        import openvino_genai as genai
-
-        config = genai.GenerationConfig()
-        for name, value in self._defaults.items():
-            setattr(config, name, value)
-        return config
+        return self._defaults.fresh()
 
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
@@ -185,7 +180,7 @@ class BatchedEngine:
 
     def _read(self) -> None:
         """Read every live answer's new tokens and deliver them as text."""
-        news: list[tuple[Generation, list[tuple[int, float]], Ended | Exception | None]] = []
+        news: list[News] = []
         for generation in list(self._live.values()):
             if generation.cancelled:
                 self._drop(generation)
@@ -201,7 +196,7 @@ class BatchedEngine:
             now = self._clock()
             self._pace_s = 0.8 * self._pace_s + 0.2 * (now - self._beat_s)
             self._beat_s = now
-            deliver(self._pieces(news))
+            deliver(self.decoder.pieces(news))
 
     def _drain(self, generation: Generation) -> list[tuple[int, float]]:
         """Return the (id, logprob) pairs that can be read; note how the answer ends."""
@@ -216,21 +211,6 @@ class BatchedEngine:
             if not generation.cancelled:  # reading a cancelled handle raises: the caller has just left
                 raise
         return fresh
-
-    def _pieces(
-        self, news: Sequence[tuple[Generation, list[tuple[int, float]], Ended | Exception | None]]
-    ) -> list[tuple[Generation, Piece]]:
-        """Make text of the new ids of all answers, in one call of the tokenizer."""
-        shown = [[id_ for id_, _ in fresh if id_ not in self._stop_ids] for _, fresh, _ in news]
-        rows = [generation.detokenizer.rows(ids) for (generation, _, _), ids in zip(news, shown, strict=True)]
-        flat = [row for answer in rows for row in answer]
-        texts = iter(texts_of(self.tokenizer, flat, special=self.keeps_marks, ragged=self._ragged))
-        pieces: list[tuple[Generation, Piece]] = []
-        for (generation, fresh, end), ids, answer in zip(news, shown, rows, strict=True):
-            added = generation.detokenizer.accept(ids, [next(texts) for _ in answer], last=end is not None)
-            generation.produced += [id_ for id_, _ in fresh]
-            pieces.append((generation, _piece(generation.index, fresh, self._stop_ids, added, end)))
-        return pieces
 
     def _drop(self, generation: Generation) -> None:
         self._live.pop(generation.id, None)
@@ -290,7 +270,7 @@ class BatchedEngine:
         self.restarts += 1
         try:
             self._pipeline = warmed(self._load())
-            self.tokenizer = self._pipeline.get_tokenizer()
+            self.decoder.tokenizer = self._pipeline.get_tokenizer()
         except Exception:  # whatever OpenVINO raises: the next request tries again and says so
             log.exception("the chat engine cannot be loaded again")
 
@@ -302,13 +282,9 @@ class BatchedEngine:
 
     def _fail(self, generations: Sequence[Generation], cause: BaseException) -> None:
         """End these with an error that says what the engine said."""
-        pieces: list[tuple[Generation, Piece]] = []
         for generation in generations:
             self._drop(generation)
-            error = Unavailable(f"the chat engine failed in this answer: {reason(cause)}", retry_after_s=1.0)
-            error.__cause__ = cause
-            pieces.append((generation, Piece(generation.index, error=error)))
-        deliver(pieces)
+        deliver([failed(generation, cause) for generation in generations])
 
     def _shut(self) -> None:
         """End everything; wait for the ride, whose requests are cancelled."""
@@ -327,28 +303,6 @@ class BatchedEngine:
         self._pipeline = None
 
 
-def _piece(
-    index: int,
-    fresh: Sequence[tuple[int, float]],
-    stop_ids: frozenset[int],
-    added: Sequence[str],
-    end: Ended | Exception | None,
-) -> Piece:
-    """Give each token its text; a stop token has none. What is left is the rest of a character."""
-    texts = list(added)
-    tokens = [Token(id_, "" if id_ in stop_ids or not texts else texts.pop(0), logprob) for id_, logprob in fresh]
-    if isinstance(end, Exception):
-        return Piece(index, tokens, error=end)
-    return Piece(index, tokens, ended=end, tail="".join(texts))
-
-
-def _defaults(config: Any) -> dict[str, Any]:
-    """Return what the model's folder says otherwise than genai: they outlive a pipeline that is loaded anew."""
-    plain = type(config)()
-    names = [name for name in dir(config) if not name.startswith("_") and not callable(getattr(config, name))]
-    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
-
-
 def _ending(status: str, ended: Ended) -> Ended | Exception:
     """Return how an answer that runs no more has ended."""
     if status == "FINISHED":
@@ -356,9 +310,3 @@ def _ending(status: str, ended: Ended) -> Ended | Exception:
     if status == "IGNORED":
         return Unavailable("found no room left in the model's cache, expected some: try again, or ask for fewer tokens")
     return Unavailable(f"the chat engine ended this answer with status {status}, expected FINISHED")
-
-
-def _decodes_ragged(tokenizer: Any) -> bool:
-    """Whether lists of different lengths decode together as they do alone."""
-    rows = [[5], [5, 6, 7]]
-    return bool(tokenizer.decode(rows) == [tokenizer.decode(row) for row in rows])

@@ -7,9 +7,14 @@ import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from inference.chat.detokenize import Detokenizer
+from inference.chat.ride import reason
+from pipeline.errors import Unavailable
+
+if TYPE_CHECKING:
+    from inference.chat.decoding import Decoder
 
 Ended = Literal["stop", "length"]
 _ids: Final = itertools.count(1)
@@ -100,18 +105,15 @@ class Generation:
 class TextEngine(Protocol):
     """Continues token ids; safe for concurrent use from one event loop.
 
-    keeps_marks: control tokens in answers are shown: the marks of tool calls, in some models.
+    decoder: makes text of its tokens. tells_logprobs: whether tokens come with their probabilities.
     """
 
-    keeps_marks: bool
+    decoder: Decoder
+    tells_logprobs: bool
 
     @property
     def device(self) -> str:
         """OpenVINO's name of the device."""
-
-    @property
-    def tokenizer(self) -> Any:
-        """Genai's Tokenizer of the model."""
 
     @property
     def room(self) -> int:
@@ -134,6 +136,13 @@ class TextEngine(Protocol):
         """Fail what runs with Unavailable, free the model."""
 
 
+def failed(generation: Generation, cause: BaseException) -> tuple[Generation, Piece]:
+    """Return the piece that ends an answer with what the engine said."""
+    error = Unavailable(f"the chat engine failed in this answer: {reason(cause)}", retry_after_s=1.0)
+    error.__cause__ = cause
+    return generation, Piece(generation.index, error=error)
+
+
 def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
     """Hand pieces from an engine's thread to their mailboxes, with one wake-up an event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Generation, Piece]]] = {}
@@ -147,13 +156,3 @@ def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
 def _put(batch: list[tuple[Generation, Piece]]) -> None:
     for generation, piece in batch:
         generation.mailbox.put(piece)
-
-
-def texts_of(tokenizer: Any, rows: Sequence[Sequence[int]], *, special: bool, ragged: bool) -> list[str]:
-    """Decode lists of ids, in one call where the tokenizer's padding leaves no trace (`ragged`)."""
-    filled = [list(row) for row in rows if row]
-    if ragged and not special and len(filled) > 1:
-        decoded = iter(tokenizer.decode(filled, skip_special_tokens=True))
-    else:
-        decoded = iter([tokenizer.decode(row, skip_special_tokens=not special) for row in filled])
-    return [next(decoded) if row else "" for row in rows]

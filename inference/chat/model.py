@@ -16,8 +16,10 @@ from inference.chat.folder import BLOCK_TOKENS, blocks, open_batched, read_trait
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.reasoning import OPEN, thinks
 from inference.chat.sampling import check_sampling, configure, room_for_answer
+from inference.chat.stateful import StatefulEngine
 from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
+from inference.devices import family
 from inference.folders import BUILT_IN, locate
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
@@ -45,9 +47,9 @@ class ChatModel:
         traits = read_traits(folder)
         self._engine = _engine(folder, device, dict(properties or {}), memory)
         self.window = traits.window
-        self._template = ChatTemplate(self._engine.tokenizer, name)
+        self._template = ChatTemplate(self._engine.decoder.tokenizer, name)
         self._style = style_of(self._template.text)
-        self._engine.keeps_marks = self._style.special
+        self._engine.decoder.keeps_marks = self._style.special
         self._thinks = thinks(self._template.text)
         self._guard = SchemaGuard(lambda: _scratch(folder))
         self._closed = False
@@ -66,7 +68,7 @@ class ChatModel:
         """
         if self._closed:
             raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
-        check_sampling(request.sampling, request.count)
+        check_sampling(request.sampling, request.count, tells_logprobs=self._engine.tells_logprobs)
         form = await form_of(request, self._style, self._guard)
         loop = asyncio.get_running_loop()
         text, prompt = await loop.run_in_executor(self._preparing, self._prompt, request)
@@ -159,6 +161,8 @@ def _last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list
 
 def _engine(folder: Path, device: str, properties: dict[str, Any], memory: int | None) -> TextEngine:
     traits = read_traits(folder)
+    if family(device) == "npu":
+        return StatefulEngine(folder, device, properties, traits.window)
     kv_blocks = blocks(traits, memory)
     return BatchedEngine(
         lambda: open_batched(folder, device, properties, kv_blocks),

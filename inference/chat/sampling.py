@@ -18,8 +18,14 @@ _RANGES: Final = (
 )
 
 
-def check_sampling(sampling: Sampling, count: int) -> None:
+def check_sampling(sampling: Sampling, count: int, *, tells_logprobs: bool = True) -> None:
     """Raise InvalidInput for what is out of range or cannot be had from these engines."""
+    if sampling.logprobs and not tells_logprobs:
+        raise InvalidInput(
+            "found logprobs, which the engine of this device cannot tell, expected none; on: [cpu] can",
+            param="logprobs",
+            code="unsupported_parameter",
+        )
     for name, least, most in _RANGES:
         value = getattr(sampling, name)
         if not least <= value <= most:  # also catches NaN
@@ -75,3 +81,22 @@ def configure(config: Any, sampling: Sampling, max_tokens: int, choice: int, str
     if structure is not None:
         config.structured_output_config = structure
     return config
+
+
+class Defaults:
+    """What a model's folder says of generating, otherwise than genai does; outlives a pipeline that is loaded anew."""
+
+    def __init__(self, config: Any) -> None:
+        """Take them from a pipeline's GenerationConfig."""
+        self._make = type(config)
+        plain = self._make()
+        names = [name for name in dir(config) if not name.startswith("_") and not callable(getattr(config, name))]
+        self._values = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
+        self.stop_ids = frozenset({*config.stop_token_ids, config.eos_token_id})
+
+    def fresh(self) -> Any:
+        """Return a GenerationConfig of one's own."""
+        config = self._make()
+        for name, value in self._values.items():
+            setattr(config, name, value)
+        return config

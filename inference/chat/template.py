@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from inference.chat.generation import texts_of
+from inference.chat.decoding import texts_of
 from pipeline.errors import InvalidInput, Unprocessable
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, VideoPart
 
