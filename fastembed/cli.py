@@ -76,7 +76,7 @@ def serve(
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name that the server goes by.")] = None,
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
-    access_log: Annotated[bool, typer.Option(help="Log every request.")] = True,
+    access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
     log_format: LogFormat = "text",
     log_level: LogLevel = "info",
 ) -> None:
@@ -251,7 +251,7 @@ def transcribe(
 
 @app.command()
 def models(*, config: Config = None, as_json: AsJson = False) -> None:
-    """List the models, and whether their files are here."""
+    """List the models: what is here, and the command that gets the others."""
     from fastembed.commands.models import list_models as run
 
     raise typer.Exit(run(config, as_json=as_json))
@@ -259,14 +259,50 @@ def models(*, config: Config = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A name of `models:`, or a hub id: organisation/name.")],
+    name: Annotated[
+        str, typer.Argument(help="A name that `fastembed models` lists, or a hub id: organisation/name[@revision].")
+    ],
     *,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Of a repository with several models, the files of this pattern.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Get the newest commit if another is here.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded.")] = False,
     config: Config = None,
 ) -> None:
-    """Download a model's files."""
-    from fastembed.commands.models import pull as run
+    """Download a model's files; run again, it goes on where it broke off."""
+    from fastembed.commands.pull import fetch as run
 
-    raise typer.Exit(run(name, config))
+    raise typer.Exit(run(name, config, include=tuple(include or ()), update=update, dry_run=dry_run))
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="A name that `fastembed models` lists, or a hub id: organisation/name.")],
+    *,
+    task: Annotated[str | None, typer.Option(help="Optimum's name for what the model does.")] = None,
+    weights: Annotated[
+        Literal["int4", "int8", "fp16"] | None, typer.Option(help="int4 is channel-wise, as NPUs want it.")
+    ] = None,
+    print_only: Annotated[bool, typer.Option("--print", help="Print the command line and do not run it.")] = False,
+) -> None:
+    """Convert a model to OpenVINO's format with optimum-cli, or say how."""
+    from fastembed.commands.export import export as run
+
+    raise typer.Exit(run(name, task=task, weights=weights, print_only=print_only))
+
+
+@app.command("rm")
+def remove(
+    name: Annotated[str, typer.Argument(help="A name that `fastembed models` lists, or a hub id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: Config = None,
+) -> None:
+    """Delete a model's files from the models folder."""
+    from fastembed.commands.remove import remove as run
+
+    raise typer.Exit(run(name, config, yes=yes))
 
 
 @app.command()

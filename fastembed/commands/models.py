@@ -1,69 +1,133 @@
-"""`fastembed models` and `fastembed pull`."""
+"""`fastembed models`: what is here, what could be, and the command that gets it."""
 
 from __future__ import annotations
 
-import re
-import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Models
-from inference.folders import models_home
-from pipeline.errors import FastEmbedError
+from inference.catalog import Card, Models
+from inference.folders import BUILT_IN, recognise
+from inference.hub.checks import amount
+from inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from inference.hub.shelf import Shelved, shelved, size_of
 from server.endpoints.models import describe
 
-_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_SHIPPED: Final = {"all-MiniLM-L6-v2": "Apache-2.0", "chat-pocket": "Apache-2.0"}
+"""The licences of what ships."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the list.
+
+    state: ready, undeclared (files that nothing names), partial (a download to go on with), no engine, or not here.
+    note: where it is, or the command that gets it.
+    """
+
+    name: str
+    task: str | None
+    state: str
+    device: str | None
+    licence: str | None
+    size: int | None
+    note: str
+    folder: Path | None = None
 
 
 def list_models(config: Path | None, *, as_json: bool) -> int:
-    """Print the declared models and the built-in ones."""
-    cards = make_resources(read_configuration(config)).get(Models).cards()
+    """Print the declared models, those that ship, those in the models folder, and those that are known by name."""
+    models = make_resources(read_configuration(config)).get(Models)
+    rows = all_rows(models)
     if as_json:
         import orjson
 
-        typer.echo(orjson.dumps([describe(card) for card in cards], option=orjson.OPT_INDENT_2))
+        cards = {card.name: describe(card) for card in models.cards()}
+        found = [cards.get(row.name, {}) | _object(row) for row in rows]
+        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return 0
-    for card in cards:
-        where = str(card.folder) if card.folder else f"missing; get it with: fastembed pull {card.name}"
-        typer.echo(f"{card.name:<28} {card.task or '?':<14} {where}")
-    return 0
-
-
-def pull(name: str, config: Path | None) -> int:
-    """Download a model's files: `name` is one of `models:`, or a hub id (`organisation/name`)."""
-    models = make_resources(read_configuration(config)).get(Models)
-    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
-    if placed is not None and placed.folder is not None:
-        typer.echo(f"{placed.name} is here: {placed.folder}")
-        return 0
-    origin = name if placed is None else placed.spec.origin
-    if not _HUB_ID.fullmatch(origin):
-        known = ", ".join(model.name for model in models.placed())
-        raise FastEmbedError(
-            f"found {origin!r}, expected the hub id of a model (organisation/name) or one of `models:`: {known}"
+    wide = max(len(row.name) for row in rows)
+    for row in rows:
+        size = amount(row.size) if row.size is not None else ""
+        typer.echo(
+            f"{row.name:<{wide}}  {row.task or '?':<14} {row.state:<10} {row.device or '':<11} "
+            f"{row.licence or '?':<12} {size:>7}  {row.note}"
         )
-    folder = models_home() / origin
-    download(origin, folder)
-    typer.echo(f"{name} is here: {folder}")
     return 0
 
 
-def download(hub_id: str, folder: Path) -> None:
-    """Fetch a model's files into `folder`, which is there only when it is complete; an aborted download goes on."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+def all_rows(models: Models) -> list[Row]:
+    """Return the lines: what can be used first, then what lies in the models folder, then what could be fetched."""
+    cards = models.cards()
+    placed = {model.name: model for model in models.placed()}
+    rows = [_of_card(card, tuple(placed[card.name].spec.on), placed[card.name].spec.origin) for card in cards]
+    used = {card.folder for card in cards} | {row.folder for row in rows}
+    names = {row.name for row in rows}
+    known = [_of_known(model, used) for model in KNOWN if model.name not in names]
+    used |= {row.folder for row in known}
+    loose = [_of_shelved(model) for model in shelved() if model.folder not in used]
+    return [*rows, *loose, *known]
 
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        snapshot_download(hub_id, local_dir=partial)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FastEmbedError(f"cannot get {hub_id} from the hub: {reason}") from error
-    shutil.rmtree(partial / ".cache", ignore_errors=True)
-    if folder.exists():  # somebody else's download was faster
-        shutil.rmtree(partial)
-        return
-    partial.replace(folder)
+
+def _of_card(card: Card, devices: tuple[str, ...], origin: str) -> Row:
+    known = find_known(origin) or find_known(card.name)
+    licence = known.licence if known else _SHIPPED.get(card.name) if origin.startswith(BUILT_IN) else None
+    return Row(
+        name=card.name,
+        task=card.task,
+        state="ready" if card.folder else "not here",
+        device=card.device or ",".join(devices),
+        licence=licence,
+        size=size_of(card.folder) if card.folder else None,
+        note=str(card.folder) if card.folder else command_for(card.name, origin),
+        folder=card.folder,
+    )
+
+
+def _of_known(known: KnownModel, used: set[Path | None]) -> Row:
+    """Describe a known model that cannot be used: its files are missing, or there is no engine for it."""
+    folder = Path(known.origin)
+    here = folder.is_dir() and folder not in used
+    note = f"{known.command} ({known.lacks})" if known.lacks else known.command
+    return Row(
+        name=known.name,
+        task=known.task,
+        state="no engine" if here else "not here",
+        device=None,
+        licence=known.licence,
+        size=size_of(folder) if here else None,
+        note=f"{folder} ({known.lacks})" if here else note,
+        folder=folder if here else None,
+    )
+
+
+def _of_shelved(model: Shelved) -> Row:
+    known = find_known(model.name.partition("@")[0])
+    declare = f"{model.folder}; to use it: models: {{{Path(model.name).name}: {{from: {model.name}}}}}"
+    return Row(
+        name=model.name,
+        task=recognise(model.folder) if model.complete else known.task if known else None,
+        state="undeclared" if model.complete else "partial",
+        device=None,
+        licence=known.licence if known else None,
+        size=size_of(model.folder),
+        note=declare if model.complete else f"go on with: fastembed pull {model.name}",
+        folder=model.folder,
+    )
+
+
+def _object(row: Row) -> dict[str, Any]:
+    """Return a line for programs; the server's own words for states where it lists the model."""
+    return {
+        "id": row.name,
+        "task": row.task,
+        "state": row.state.replace(" ", "_"),
+        "devices": row.device.split(",") if row.device else [],
+        "licence": row.licence,
+        "bytes": row.size,
+        "folder": str(row.folder) if row.folder else None,
+        "note": row.note,
+    }

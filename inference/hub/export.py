@@ -23,7 +23,7 @@ from pipeline.errors import FastEmbedError
 
 Weights = Literal["int4", "int8", "fp16"]
 PROGRAM: Final = "optimum-cli"
-INSTALL: Final = 'pip install "optimum-intel[openvino,nncf]"'
+_SENTENCES: Final = "sentence_transformers"
 _INT4: Final = ("--weight-format", "int4", "--sym", "--ratio", "1.0", "--group-size", "-1")
 _WITH_IMAGES: Final = "image-text-to-text"
 _TASKS: Final = {
@@ -56,9 +56,14 @@ class Export:
 
     def command(self, folder: Path | None = None) -> list[str]:
         """Return the command line that writes into `folder`, by default where the result belongs."""
-        revision = ("--revision", self.source.revision) if self.source.revision else ()
-        options = (*revision, *self.options)
-        return [PROGRAM, "export", "openvino", "--model", self.source.repository, *options, str(folder or self.folder)]
+        where = str(folder or self.folder)
+        return [PROGRAM, "export", "openvino", "--model", self.source.repository, *self.options, where]
+
+    @property
+    def install(self) -> str:
+        """What installs the program and what it needs for this model."""
+        more = " sentence-transformers" if _SENTENCES in self.options else ""
+        return f'pip install "optimum-intel[openvino]"{more}'
 
 
 def export_of(
@@ -67,13 +72,16 @@ def export_of(
     """Say how to convert a model. task: optimum's name for it, by default the known model's, else it finds out.
 
     weights: by default INT4 for chat models and those unknown, INT8 or FP16 for smaller ones.
+    ExportFailed: a revision, which the program does not take.
     """
+    if source.revision:
+        raise ExportFailed(f"found {source}, expected {source.repository}: {PROGRAM} converts the newest commit only")
     kind = known.task if known else None
     if known and not task:
         task = _WITH_IMAGES if "vision" in known.good_at else _TASKS[known.task]
     options = ["--task", task] if task else []
     if kind == "embedding" or task == "feature-extraction":
-        options += ["--library", "sentence_transformers"]  # it keeps the pooling that the vectors were trained with
+        options += ["--library", _SENTENCES]  # it keeps the pooling that the vectors were trained with
         weights = weights or "int8"
     chosen = weights or (_WEIGHTS[kind] if kind else "int4")
     options += _INT4 if chosen == "int4" else ("--weight-format", chosen)
@@ -84,7 +92,9 @@ def run(export: Export) -> Path:
     """Convert, and give the folder its name when all is done. ExportFailed."""
     program = shutil.which(PROGRAM)
     if program is None:
-        raise ExportFailed(f"found no {PROGRAM} on the path, expected one: {INSTALL} in an environment of its own")
+        raise ExportFailed(
+            f"found no {PROGRAM} on the path, expected one: {export.install} in an environment of its own"
+        )
     partial = partial_of(export.folder)
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +105,7 @@ def run(export: Export) -> Path:
         )
     if not partial.is_dir() or not any(partial.glob("*.xml")):
         raise ExportFailed(f"found no .xml file in {partial}, expected the OpenVINO files that {PROGRAM} writes")
-    record = {"repository": export.source.repository, "revision": export.source.revision, "export": export.command()}
+    record = {"repository": export.source.repository, "export": export.command()}
     (partial / RECORD).write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2))
     partial.replace(export.folder)
     return export.folder

@@ -15,7 +15,6 @@ from inference.hub.client import Hub, HubUnreachable
 from inference.hub.listing import Listing, RemoteFile
 from inference.hub.reference import Reference
 
-_CHUNK: Final = 1 << 18
 _TRIES: Final = 5
 """In a row, without a byte between them."""
 _LATER: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -55,10 +54,10 @@ class Transfer:
             try:
                 self._stream(part, have, file, report)
             except (httpx2.TransportError, _Interrupted) as error:
-                failures = 1 if _have(part, file) > have else failures + 1
+                failures = 0 if _have(part, file) > have else failures + 1
                 if failures >= _TRIES:
                     raise _lost(error, _have(part, file), file) from error
-                self.pause(getattr(error, "after_s", None) or min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
+                self.pause(getattr(error, "after_s", None) or min(2.0 ** max(failures - 1, 0), _LONGEST_PAUSE_S))
         part.touch()  # an empty file is a file
         report(file.size)
 
@@ -77,7 +76,7 @@ class Transfer:
                 raise _Interrupted(f"content from byte {_start(answer)}, not from {have}")
             done = have if resumed else 0  # 200 to a range: this server does not resume
             with part.open("ab" if resumed else "wb") as content:
-                for chunk in answer.iter_bytes(_CHUNK):
+                for chunk in answer.iter_bytes():
                     done += content.write(chunk[: file.size - done])
                     report(done)
         if done < file.size:

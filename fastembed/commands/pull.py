@@ -1,0 +1,113 @@
+"""`fastembed pull`: a model's files from the hub."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from fastembed.assembly import make_resources, read_configuration
+from inference.catalog import Models
+from inference.folders import BUILT_IN
+from inference.hub.checks import amount
+from inference.hub.client import Hub
+from inference.hub.listing import Listing, RemoteFile
+from inference.hub.pull import plan, pull
+from inference.hub.reference import Reference, read_reference, split_name
+from pipeline.errors import FastEmbedError
+
+
+class Shown:
+    """The download as a bar where somebody looks on, else as a line a file."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+            transient=True,
+        )
+        self._all = self._bar.add_task("")
+        self._done: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def planned(self, listing: Listing, files: Sequence[RemoteFile], have: int) -> None:
+        """Say what comes."""
+        total = sum(file.size for file in files)
+        rest = f", {amount(have)} of it here already" if have else ""
+        typer.echo(
+            f"{listing.repository} at {listing.commit[:12]}: {len(files)} files, {amount(total)}{rest}", err=True
+        )
+        self._bar.update(self._all, total=total)
+
+    def has(self, file: RemoteFile, size: int) -> None:
+        """Move the bar."""
+        self._done[file.path] = size
+        self._bar.update(self._all, completed=sum(self._done.values()), description=file.path)
+        if size == file.size and self._bar.disable:
+            typer.echo(f"  {file.path} {amount(file.size)}", err=True)
+
+
+def fetch(
+    name: str, config: Path | None, *, include: Sequence[str] = (), update: bool = False, dry_run: bool = False
+) -> int:
+    """Download a model: `name` is one of `models:`, a known one, or `organisation/name`; each with @revision or not."""
+    found = where(name, make_resources(read_configuration(config)).get(Models))
+    if isinstance(found, Path):
+        typer.echo(f"{name} is here: {found}")
+        return 0
+    hub = Hub.from_environment(os.environ)
+    if dry_run:
+        listing, files = plan(hub, found, include)
+        for file in files:
+            typer.echo(f"{amount(file.size):>8}  {file.path}")
+        typer.echo(
+            f"{amount(sum(file.size for file in files)):>8}  {found} at {listing.commit[:12]}, to {found.folder}"
+        )
+        return 0
+    with Shown() as shown:
+        pulled = pull(hub, found, shown, include=include, update=update)
+    state = "is here" if pulled.fresh else "was here already"
+    typer.echo(f"{name} {state}: {pulled.folder}" + (f" (commit {pulled.commit[:12]})" if pulled.commit else ""))
+    return 0
+
+
+def where(name: str, models: Models) -> Path | Reference:
+    """Return the repository that a name means, or the folder of a model that needs no download.
+
+    FastEmbedError: it has to be exported, or nothing says where its files are.
+    """
+    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
+    if placed and placed.folder and (placed.spec.origin.startswith(BUILT_IN) or not read_reference(placed.spec.origin)):
+        return placed.folder
+    known, revision = split_name(placed.spec.origin if placed else name)
+    if known and known.repository:
+        return Reference(known.repository, revision)
+    if known:
+        raise FastEmbedError(
+            f"found no OpenVINO files of {known.name} on the hub, expected an export of {known.source}: {known.command}"
+        )
+    reference = read_reference(placed.spec.origin if placed else name)
+    if reference is None:
+        declared = ", ".join(model.name for model in models.placed())
+        raise FastEmbedError(
+            f"found {name!r}, expected the hub id of a model (organisation/name), one of `models:` ({declared}), "
+            "or one of those that fastembed models lists"
+        )
+    return reference

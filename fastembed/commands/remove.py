@@ -1,0 +1,70 @@
+"""`fastembed rm`: a model's files off the disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from fastembed.assembly import make_resources, read_configuration
+from inference.catalog import Models
+from inference.folders import BUILT_IN, locate, models_home
+from inference.hub.checks import amount
+from inference.hub.pull import partial_of
+from inference.hub.reference import read_reference, split_name
+from inference.hub.shelf import check_ours, delete, shelved, size_of
+from pipeline.errors import FastEmbedError
+
+
+def remove(name: str, config: Path | None, *, yes: bool) -> int:
+    """Delete what was pulled or exported under a name; ask before, unless `yes`."""
+    folders = folders_of(name, make_resources(read_configuration(config)).get(Models))
+    for folder in folders:
+        check_ours(folder)
+    sizes = {folder: sum(size_of(path) for path in (folder, partial_of(folder)) if path.is_dir()) for folder in folders}
+    for folder, size in sizes.items():
+        typer.echo(f"{folder} ({amount(size)})")
+    if not yes and not _agreed(len(folders)):
+        typer.echo("nothing was deleted", err=True)
+        return 1
+    for folder in folders:
+        delete(folder)
+    typer.echo(f"deleted {name}, {amount(sum(sizes.values()))} are free again")
+    return 0
+
+
+def folders_of(name: str, models: Models) -> list[Path]:
+    """Return the folders in the models folder that a name stands for.
+
+    FastEmbedError: it ships, it is not there, or it is a folder of the user's own.
+    """
+    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
+    origin = placed.spec.origin if placed else name
+    if origin.startswith(BUILT_IN) or locate(f"{BUILT_IN}{name}", Path()):
+        raise FastEmbedError(f"found {name}, which ships with fastembed and frees nothing; expected {_there()}")
+    known, revision = split_name(name if placed is None or split_name(name)[0] else origin)
+    if known:
+        pinned = f"@{revision}" if revision else ""
+        wanted = [models_home() / place for place in (known.name, f"{known.repository}{pinned}") if place]
+    elif reference := read_reference(origin):
+        wanted = [reference.folder]
+    else:
+        wanted = [Path(origin).expanduser() if "/" in origin else models_home() / origin]
+    found = [folder for folder in wanted if folder.exists() or partial_of(folder).exists()]
+    if found:
+        return found
+    if placed and placed.folder:
+        check_ours(placed.folder)
+    raise FastEmbedError(f"found nothing of {name} in {models_home()}, expected {_there()}")
+
+
+def _there() -> str:
+    names = [model.name for model in shelved()]
+    return f"one of {', '.join(names)}" if names else "a downloaded model, and there is none"
+
+
+def _agreed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise FastEmbedError("found nobody to ask, expected a terminal, or --yes")
+    return typer.confirm(f"delete {'it' if count == 1 else f'these {count} folders'}?", default=False)
