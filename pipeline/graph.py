@@ -11,11 +11,11 @@ from typing import Any
 from aiostream import stream
 
 from pipeline.component import Context, Kind, Spec
-from pipeline.errors import FastEmbedError
+from pipeline.errors import FastEmbedError, InvalidInput
 from pipeline.item import Item
 from pipeline.memo import memoized
 from pipeline.observe import PipelineStats
-from pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
+from pipeline.plan import Branch, Expression, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
 from pipeline.plan import Step as PlannedStep
 from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
 from pipeline.stages.arms import Arm, fork, join, route
@@ -157,7 +157,7 @@ class Graph:
             return meet(items, self._arms(plan.branches), self._stats.stage(plan.id))
         step = self._steps[id(plan)]
         if step.kind is Kind.STREAM:
-            return keyed(items, step, queue=plan.queue or self._session_queue())
+            return keyed(items, step, queue=plan.queue or QueuePolicy(max_items=_MIN_WINDOW))
         if step.kind is Kind.EXPAND and not plan.component.is_async and not step.in_thread:
             return expand(items, step)
         workers: int = plan.workers or int(getattr(step.call, "workers", 1))
@@ -167,10 +167,6 @@ class Graph:
             order = "strict"
         waiting = _waiting(plan, step, order)
         return dispatch(items, step, work_of(step), waiting, workers=workers, order=order, window=window)
-
-    def _session_queue(self) -> QueuePolicy:
-        """Return what may wait for one key inside of the pipeline: as the source's queue says, bounded in items."""
-        return QueuePolicy(max_items=_MIN_WINDOW, overflow=self._plan.source.queue.overflow)
 
     def _arms(self, branches: Sequence[Branch]) -> list[Arm]:
         return [
@@ -216,5 +212,12 @@ def _fuses(plan: StepPlan) -> bool:
 def _waiting(plan: StepPlan, step: Step, order: Order) -> Waiting:
     if step.kind is Kind.BATCH:
         return Batches(plan.batch or BatchPolicy(), getattr(step.call, "cost", None))
-    latest = plan.latest
-    return OneByOne(order, None if latest is None else lambda item: bool(latest.evaluate(item)))
+    return OneByOne(order, None if plan.latest is None else functools.partial(_is_latest, plan.latest))
+
+
+def _is_latest(latest: Expression, item: Item[Any]) -> bool:
+    """Evaluate `latest`; an item whose value cannot answer (no such field) is not replaced by a newer one."""
+    try:
+        return bool(latest.evaluate(item))
+    except InvalidInput:
+        return False

@@ -228,6 +228,21 @@ def test_latest_replaces_what_still_waits():
     assert pipeline.stats.outcomes == {Outcome.DELIVERED: 4, Outcome.FILTERED: 2}
 
 
+def test_latest_leaves_alone_what_it_cannot_judge():
+    @operator
+    async def slow(value: object) -> object:
+        await asyncio.sleep(10)
+        return value
+
+    def judge(item: Item[object]) -> bool:
+        if not isinstance(item.value, int):
+            raise InvalidInput("found no field 'final'")
+        return True
+
+    pipeline = run_values([1, "x", 2, 3, "y"], step(slow, latest=Expression("not final", judge), order="key"))
+    assert pipeline.sink.values == [1, "x", 3, "y"]
+
+
 def test_keys_run_side_by_side_and_each_in_order():
     @operator
     async def slow_for_a(item: Item[int]) -> int:
