@@ -59,7 +59,7 @@ class ChatChunks:
         self.started: ChatStarted | None = None
         self._delivery = delivery
         self._count = request.count
-        self._begun: set[int] = set()
+        self._begun = 0  # choices whose role was sent
         self._finished: dict[int, ChatFinished] = {}
         self._frame: ChunkFrame | None = None
 
@@ -97,7 +97,9 @@ class ChatChunks:
         return b""
 
     def _delta(self, frame: ChunkFrame, delta: ChatDelta) -> bytes:
-        role = b"" if delta.index in self._begun else self._role(frame, delta.index, calls=delta.tool_index is not None)
+        role = b""
+        if delta.index >= self._begun:
+            role = self._roles(frame, delta.index, _ROLE_TEXT if delta.tool_index is None else _ROLE_CALLS)
         probable = orjson.dumps(logprobs_object(delta.logprobs)) if delta.logprobs else b"null"
         if delta.text and not delta.reasoning and delta.tool_index is None:
             piece = b'{"content":%b}' % orjson.dumps(delta.text)
@@ -109,13 +111,15 @@ class ChatChunks:
             return role
         return role + frame.choice(delta.index, b',"delta":%b,"logprobs":%b,"finish_reason":null' % (piece, probable))
 
-    def _role(self, frame: ChunkFrame, index: int, *, calls: bool = False) -> bytes:
-        self._begun.add(index)
-        body = b',"delta":%b,"logprobs":null,"finish_reason":null' % (_ROLE_CALLS if calls else _ROLE_TEXT)
-        return frame.choice(index, body)
+    def _roles(self, frame: ChunkFrame, index: int, role: bytes) -> bytes:
+        """Begin a choice, and those before it: the official client takes them in no other order."""
+        body = b',"delta":%b,"logprobs":null,"finish_reason":null'
+        before = [frame.choice(other, body % _ROLE_TEXT) for other in range(self._begun, index)]
+        self._begun = index + 1
+        return b"".join(before) + frame.choice(index, body % role)
 
     def _finish(self, frame: ChunkFrame, event: ChatFinished) -> bytes:
-        role = b"" if event.index in self._begun else self._role(frame, event.index)
+        role = b"" if event.index < self._begun else self._roles(frame, event.index, _ROLE_TEXT)
         self._finished[event.index] = event
         body = b',"delta":{},"logprobs":null,"finish_reason":"%b"' % event.reason.encode()
         return role + frame.choice(event.index, body)
