@@ -1,0 +1,47 @@
+"""What a folder says of its model, and how much cache is reserved."""
+
+import json
+
+import pytest
+
+from inference.chat.folder import ChatTraits, blocks, read_traits
+from pipeline.errors import ModelNotFound
+
+FILES = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+
+
+def folder(tmp_path, config, without=()):
+    for name in FILES:
+        if name not in without:
+            (tmp_path / name).write_text("")
+    (tmp_path / "openvino_model.bin").write_bytes(b"1234")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_the_configuration_tells_window_and_cache(tmp_path):
+    config = {
+        "max_position_embeddings": 4096,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "hidden_size": 512,
+    }
+    assert read_traits(folder(tmp_path, config)) == ChatTraits(4096, 4, 2 * 2 * 2 * 64 * 2)
+    assert read_traits(folder(tmp_path, {"text_config": config})).window == 4096
+
+
+def test_a_configuration_that_says_nothing_gets_a_modest_window(tmp_path):
+    assert read_traits(folder(tmp_path, {})).window == 4096
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(ModelNotFound, match=r"found no openvino_tokenizer.xml in .*, expected a chat model"):
+        read_traits(folder(tmp_path, {}, without=("openvino_tokenizer.xml",)))
+
+
+def test_the_cache_holds_64_contexts_where_memory_allows():
+    small = ChatTraits(window=1024, size=10**6, token_bytes=2048)
+    assert blocks(small, None) == 64 * 32
+    assert blocks(small, 10**6 + 100 * 32 * 2048) == 100
+    assert blocks(small, 0) == 8
