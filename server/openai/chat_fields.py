@@ -61,7 +61,7 @@ class Fields:
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
-                refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name), "unknown_parameter")
+                refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), "unknown_parameter")
 
     def text(self, name: str, *, most: int | None = None) -> str | None:
         """Return a string."""

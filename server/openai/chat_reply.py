@@ -83,12 +83,13 @@ async def _stream(exchange: Exchange, running: Sequence[Results[Any]], shape: Sh
 class EventStream:
     """A response of Server-Sent Events; it sends a comment when it has had nothing to say for `KEEP_ALIVE_S`."""
 
-    __slots__ = ("_alive", "_exchange", "_spoke", "started")
+    __slots__ = ("_alive", "_exchange", "_now_s", "_spoke_s", "started")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._alive: asyncio.Task[None] | None = None
-        self._spoke = True
+        self._now_s = asyncio.get_running_loop().time
+        self._spoke_s = self._now_s()
         self.started = False
 
     async def start(self, headers: Headers) -> None:
@@ -107,7 +108,7 @@ class EventStream:
 
     async def send(self, data: bytes) -> None:
         """Send complete events."""
-        self._spoke = True
+        self._spoke_s = self._now_s()
         await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes) -> None:
@@ -121,12 +122,11 @@ class EventStream:
 
     async def _keep_alive(self) -> None:
         while True:
-            await asyncio.sleep(KEEP_ALIVE_S)
-            if not self._spoke:
-                await self._exchange.send(
-                    {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
-                )
-            self._spoke = False
+            quiet_s = self._now_s() - self._spoke_s
+            if quiet_s < KEEP_ALIVE_S:
+                await asyncio.sleep(KEEP_ALIVE_S - quiet_s)
+            else:
+                await self.send(b": keep-alive\n\n")
 
 
 async def _send_whole(exchange: Exchange, body: bytes, headers: Headers) -> None:

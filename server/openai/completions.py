@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest
 from server.exchange import Exchange
 from server.openai.chat_fields import Fields, kind, refuse
@@ -40,7 +41,12 @@ async def answer_completions(exchange: Exchange) -> None:
     async with exchange.watched():
         requests, delivery = decode(body)
         shape = CompletionChunks if delivery.stream else CompletionAnswer
-        await reply(exchange, requests, shape(requests, delivery), stream=delivery.stream)
+        try:
+            await reply(exchange, requests, shape(requests, delivery), stream=delivery.stream)
+        except InvalidInput as error:
+            if error.param == "top_logprobs":  # here the field has another name, and 0 asks for what there is
+                refuse(f"found more than 0: {error.message}", "logprobs", error.code)
+            raise
 
 
 def decode(body: object) -> tuple[list[ChatRequest], Delivery]:

@@ -190,6 +190,15 @@ def test_text_is_gone_on_with(client: openai.OpenAI) -> None:
     assert "3 + 4 =" + "".join(chunk.choices[0].text for chunk in stream) == found.choices[0].text
 
 
+def test_a_completion_tells_the_chosen_tokens_only(client: openai.OpenAI) -> None:
+    options = {"model": "auto", "prompt": "3 + 4 =", "temperature": 0, "max_tokens": 2}
+    logprobs = client.completions.create(**options, logprobs=0).choices[0].logprobs
+    assert len(logprobs.tokens) == len(logprobs.token_logprobs) == len(logprobs.text_offset) == 2
+    with pytest.raises(openai.BadRequestError, match="the chosen token's only") as caught:
+        client.completions.create(**options, logprobs=1)
+    assert caught.value.param == "logprobs"
+
+
 def picture() -> str:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), (255, 0, 0)).save(file, "PNG")

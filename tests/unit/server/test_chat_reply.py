@@ -14,9 +14,10 @@ from chatting import CHAT, STARTED, chatting
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from pipeline.errors import Overloaded, Unavailable
+from pipeline.errors import InvalidInput, Overloaded, Unavailable
 from pipeline.item import Item
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from pipeline.testing import run_virtual
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("first", "second")]
 HELLO = [{"role": "user", "content": "hello you"}]
@@ -310,3 +311,32 @@ async def test_a_client_that_leaves_cancels_the_answer(stream):
         await ended.wait()
     assert reply.status == (200 if stream else 0)
     assert b"[DONE]" not in reply.body
+
+
+def test_a_stream_that_waits_says_so_and_one_that_talks_does_not():
+    async def slow(request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        yield STARTED
+        await asyncio.sleep(40)
+        for _ in range(4):
+            yield ChatDelta(text=request.model)
+            await asyncio.sleep(10)
+        yield ChatFinished(0, "stop", 1, 4)
+
+    async def talk() -> bytes:
+        async with chatting(slow) as served:
+            return (await served.post(stream=True)).body
+
+    before, _, after = run_virtual(talk()).partition(b"data: ")
+    assert before == b": keep-alive\n\n" * 2
+    assert b": keep-alive" not in after
+
+
+async def test_what_the_models_engine_refuses_names_the_field():
+    async def refuse(request: ChatRequest) -> AsyncIterator[ChatEvent]:
+        raise InvalidInput(f"{request.model} reads text only", param="messages[0].content", code="unsupported_content")
+        yield
+
+    async with chatting(refuse) as served:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await served.client.chat.completions.create(model="auto", messages=HELLO)
+    assert (caught.value.param, caught.value.code) == ("messages[0].content", "unsupported_content")
