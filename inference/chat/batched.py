@@ -37,6 +37,7 @@ log = logging.getLogger("fastembed.chat")
 
 _FASTEST_S: Final = 0.0005
 _SLOWEST_S: Final = 0.004
+_BLIND_ROUNDS: Final = 4
 
 
 class BatchedEngine:
@@ -74,6 +75,8 @@ class BatchedEngine:
         self._live: dict[int, Generation] = {}
         self._ride: Ride | None = None
         self._closing = False
+        self._probe = 0
+        self._rounds = 0
         self._beat_s = self._clock()
         self._pace_s = _FASTEST_S * 4
         self.restarts = 0
@@ -179,7 +182,14 @@ class BatchedEngine:
             generation.handle.cancel()
 
     def _read(self) -> None:
-        """Read every live answer's new tokens and deliver them as text."""
+        """Read every live answer's new tokens and deliver them as text.
+
+        A step gives all of them their tokens at once, so one is asked for all, except every few rounds.
+        """
+        self._rounds += 1
+        probe = self._live.get(self._probe)
+        if probe and self._rounds % _BLIND_ROUNDS and _waits(probe):
+            return
         news: list[News] = []
         for generation in list(self._live.values()):
             if generation.cancelled:
@@ -192,6 +202,7 @@ class BatchedEngine:
                 self._drop(generation)
             elif fresh:
                 news.append((generation, fresh, None))
+                self._probe = generation.id
         if news:
             now = self._clock()
             self._pace_s = 0.8 * self._pace_s + 0.2 * (now - self._beat_s)
@@ -301,6 +312,12 @@ class BatchedEngine:
             self._ride.ended.wait(10.0)
             self._ride = None
         self._pipeline = None
+
+
+def _waits(generation: Generation) -> bool:
+    """Whether an answer goes on and has nothing new yet."""
+    handle = generation.handle
+    return not (generation.cancelled or handle.can_read() or handle.get_status().name != "RUNNING")
 
 
 def _ending(status: str, ended: Ended) -> Ended | Exception:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from inference.chat.detokenize import Detokenizer
+from inference.chat.detokenize import BytesDetokenizer, Detokenizer
 from inference.chat.ride import reason
 from pipeline.errors import Unavailable
 
@@ -74,7 +74,8 @@ class Generation:
         self.config = config
         self.mailbox = mailbox
         self.index = index
-        self.detokenizer = Detokenizer()
+        self.window = Detokenizer()
+        self.bytes = BytesDetokenizer()
         self.handle: Any = None
         self.produced: list[int] = []
         self.ended: Ended = "stop"

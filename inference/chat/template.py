@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from inference.chat.decoding import texts_of
+from inference.chat.decoding import MARKED, texts_of
 from pipeline.errors import InvalidInput, Unprocessable
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, VideoPart
 
 _PROBE: Final = "zebra"
-_MARKED: Final = re.compile(rb"^[<\[]\S+[>\]]$")
 _ADVICE: Final = {
     ImagePart: ("an image", "a model that sees"),
     VideoPart: ("a video", "a model that sees"),
@@ -122,7 +121,7 @@ class ChatTemplate:
 
 def control_tokens(tokenizer: Any) -> list[str]:
     """Return the tokens that look like marks and that decoding skips: they steer a model, they say nothing."""
-    marks = {id_: token for token, id_ in tokenizer.get_vocab().items() if _MARKED.match(token)}
+    marks = {id_: token for token, id_ in tokenizer.get_vocab().items() if MARKED.match(token)}
     rows = [[id_] for id_ in marks]
     shown = texts_of(tokenizer, rows, special=False, ragged=True) if rows else []
     return [marks[id_].decode("utf-8", "replace") for (id_,), text in zip(rows, shown, strict=True) if not text]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.chat.detokenize import Detokenizer
+from inference.chat.detokenize import BytesDetokenizer, Detokenizer
 from inference.chat.reasoning import ReasoningSplitter, thinks
 from inference.chat.stops import StopStrings
 
@@ -55,6 +55,15 @@ def test_the_window_stays_short():
         longest = max(longest, *map(len, rows))
         detokenizer.accept([one], [decode(row) for row in rows])
     assert longest <= 3
+
+
+def test_bytes_that_are_pieces_of_text_need_no_window():
+    detokenizer = BytesDetokenizer()
+    pieces = [bytes([one]) for one in TEXT.encode()]
+    shown = detokenizer.accept(pieces)
+    assert "".join(shown) == TEXT
+    assert len(shown) == len(pieces)
+    assert detokenizer.accept([b"a", "é".encode()[:1]], last=True) == ["a", "", "\ufffd"]
 
 
 @pytest.mark.parametrize("size", range(1, 12))
