@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fastembed.assembly import make_resources, read_configuration
 from inference.catalog import Models
-from inference.folders import BUILT_IN
+from inference.folders import models_home
 from inference.hub.checks import amount
 from inference.hub.client import Hub
 from inference.hub.listing import Listing, RemoteFile
@@ -89,25 +89,32 @@ def fetch(
 
 
 def where(name: str, models: Models) -> Path | Reference:
-    """Return the repository that a name means, or the folder of a model that needs no download.
+    """Return the repository that a name means, or the folder of a model that no hub has.
 
-    FastEmbedError: it has to be exported, or nothing says where its files are.
+    FastEmbedError: it has to be exported, or nothing says where its files come from.
     """
     placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
-    if placed and placed.folder and (placed.spec.origin.startswith(BUILT_IN) or not read_reference(placed.spec.origin)):
+    origin = placed.spec.origin if placed else name
+    known, revision = split_name(origin)
+    if known is None and (placed is None or Path(origin).is_relative_to(models_home())):
+        known, revision = split_name(name)
+    reference = Reference(known.repository, revision) if known and known.repository else read_reference(origin)
+    if placed and placed.folder and (reference is None or placed.folder != reference.folder):
         return placed.folder
-    known, revision = split_name(placed.spec.origin if placed else name)
-    if known and known.repository:
-        return Reference(known.repository, revision)
-    if known:
+    if known and reference is None:
         raise FastEmbedError(
             f"found no OpenVINO files of {known.name} on the hub, expected an export of {known.source}: {known.command}"
         )
-    reference = read_reference(placed.spec.origin if placed else name)
     if reference is None:
-        declared = ", ".join(model.name for model in models.placed())
-        raise FastEmbedError(
-            f"found {name!r}, expected the hub id of a model (organisation/name), one of `models:` ({declared}), "
-            "or one of those that fastembed models lists"
-        )
+        raise FastEmbedError(_unknown(name, origin, models))
     return reference
+
+
+def _unknown(name: str, origin: str, models: Models) -> str:
+    if name != origin:
+        return f"found no files of {name} in {origin}, expected a folder, or a hub id (organisation/name) after `from:`"
+    declared = ", ".join(model.name for model in models.placed())
+    return (
+        f"found {name!r}, expected a hub id (organisation/name), one of `models:` ({declared}), or one of those that "
+        "fastembed models lists"
+    )

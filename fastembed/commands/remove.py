@@ -43,20 +43,26 @@ def folders_of(name: str, models: Models) -> list[Path]:
     origin = placed.spec.origin if placed else name
     if origin.startswith(BUILT_IN) or locate(f"{BUILT_IN}{name}", Path()):
         raise FastEmbedError(f"found {name}, which ships with fastembed and frees nothing; expected {_there()}")
-    known, revision = split_name(name if placed is None or split_name(name)[0] else origin)
-    if known:
-        pinned = f"@{revision}" if revision else ""
-        wanted = [models_home() / place for place in (known.name, f"{known.repository}{pinned}") if place]
-    elif reference := read_reference(origin):
-        wanted = [reference.folder]
-    else:
-        wanted = [Path(origin).expanduser() if "/" in origin else models_home() / origin]
-    found = [folder for folder in wanted if folder.exists() or partial_of(folder).exists()]
-    if found:
-        return found
-    if placed and placed.folder:
+    if placed and placed.folder and read_reference(origin) is None and not split_name(origin)[0]:
         check_ours(placed.folder)
-    raise FastEmbedError(f"found nothing of {name} in {models_home()}, expected {_there()}")
+    names = {model.name for model in shelved()}
+    found = [place for place in _places(name, origin) if place in names]
+    if not found and placed and placed.folder:
+        check_ours(placed.folder)
+    if not found:
+        raise FastEmbedError(f"found nothing of {name} in {models_home()}, expected {_there()}")
+    return [models_home() / place for place in found]
+
+
+def _places(name: str, origin: str) -> list[str]:
+    """Return where in the models folder a name's files may be: what was exported, what was pulled."""
+    for text in (origin, name):
+        known, revision = split_name(text)
+        if known:
+            pinned = f"@{revision}" if revision else ""
+            return [known.name, *([f"{known.repository}{pinned}"] if known.repository else [])]
+    path = Path(origin)
+    return [path.relative_to(models_home()).as_posix() if path.is_relative_to(models_home()) else origin]
 
 
 def _there() -> str:

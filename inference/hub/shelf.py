@@ -57,7 +57,7 @@ def check_ours(folder: Path) -> None:
     """Raise NotOurs unless the folder lies within the models folder, wherever links lead."""
     home = models_home()
     place = folder.parent.resolve() / folder.name  # a link in the models folder is ours, what it points to is not
-    if home.resolve() not in place.parents:
+    if home.resolve() not in place.parents or ".." in folder.parts:
         raise NotOurs(f"found {folder}, expected a folder within {home}: nothing else is deleted; delete it yourself")
 
 

@@ -1,0 +1,228 @@
+"""`fastembed pull`, `models` and `rm` as typed, with a hub on loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from huggingface_hub import constants
+
+import models as shipped
+from fastembed.cli import _guarded, app
+from inference.catalog import Models
+from inference.speech.engines import SpeechEngines
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loopback_hub import Repository, hub_on_loopback
+
+sys.path.pop(0)
+
+SHIPPED = Path(shipped.__file__).parent
+MINILM, POCKET = SHIPPED / "minilm", SHIPPED / "whisper-pocket"
+
+
+PIPELINE = """
+pipelines:
+  papers:
+    source: {folder: inbox}
+    operators: [{parse: {}}, {chunk: {tokens: 200}}, {embed: {model: auto}}]
+    sink: {duckdb: data/lake.duckdb, table: chunks}
+    on_error: {folder: inbox/failed}
+"""
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+def served(folder):
+    return Repository(
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    )
+
+
+@pytest.fixture
+def hub():
+    with hub_on_loopback() as found:
+        yield found
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTEMBED_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def environment(hub, home, tmp_path, monkeypatch):
+    """Turn to the loopback hub, with nobody's token."""
+    for name in [name for name in os.environ if name.startswith("HF_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    return home
+
+
+@pytest.fixture
+def fastembed(capsys):
+    """Run a command as `main` does, in this process: a new one would load OpenVINO each time."""
+
+    def typed(*arguments):
+        capsys.readouterr()
+        status = _guarded(lambda: app(list(arguments)))
+        said = capsys.readouterr()
+        return Ended(status, said.out, said.err)
+
+    return typed
+
+
+def test_a_model_is_pulled_by_a_process_of_its_own(hub, environment, tmp_path):
+    hub.repositories["acme/mini"] = served(MINILM)
+    command = [sys.executable, "-m", "fastembed", "pull", "acme/mini"]
+    ended = subprocess.run(
+        command, env={**os.environ, "HF_HOME": str(tmp_path / "hf")}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"acme/mini is here: {environment}/acme/mini (commit cccccccccccc)\n"
+    assert "acme/mini at cccccccccccc: 8 files, 24.2 MB" in ended.stderr
+    assert "  openvino_model.bin" in ended.stderr
+
+
+async def test_an_embedding_model_is_pulled_declared_and_used(hub, home, fastembed, tmp_path):
+    hub.repositories["acme/mini"] = served(MINILM)
+    assert fastembed("pull", "acme/mini").status == 0
+    assert "undeclared" in fastembed("models").out
+    (tmp_path / "pipelines.yaml").write_text(f"version: 1\nmodels: {{mini: {{from: acme/mini}}}}\n{PIPELINE}")
+    assert f"{home}/acme/mini" in fastembed("models").out
+    catalog = Models.from_sections({"models": {"mini": {"from": "acme/mini"}}}, tmp_path)
+    try:
+        assert (await catalog.get("mini", "embedding")).dimensions == 384
+    finally:
+        await catalog.close()
+    assert "acme/mini was here already" in fastembed("pull", "acme/mini").out
+
+
+async def test_a_known_whisper_is_pulled_by_its_name_listed_used_and_removed(hub, home, fastembed):
+    hub.repositories["OpenVINO/whisper-tiny-fp16-ov"] = served(POCKET)
+    before = {row["id"]: row for row in json.loads(fastembed("models", "--json").out)}
+    assert (before["whisper-tiny"]["state"], before["whisper-tiny"]["note"]) == (
+        "not_here",
+        "fastembed pull whisper-tiny",
+    )
+    pulled = fastembed("pull", "whisper-tiny")
+    assert pulled.status == 0, pulled.err
+    row = {row["id"]: row for row in json.loads(fastembed("models", "--json").out)}["whisper-tiny"]
+    folder = home / "OpenVINO" / "whisper-tiny-fp16-ov"
+    assert (row["state"], row["folder"], row["licence"]) == ("ready", str(folder), "Apache-2.0")
+    engines = SpeechEngines(Models())
+    try:
+        assert engines.resolve("auto") is engines.resolve("openai/whisper-tiny")
+    finally:
+        await engines.close()
+    refused = fastembed("rm", "whisper-tiny")
+    assert (refused.status, refused.err) == (
+        1,
+        "fastembed: found nobody to ask, expected a terminal, or --yes\n",
+    )
+    removed = fastembed("rm", "whisper-tiny", "--yes")
+    assert removed.status == 0, removed.err
+    assert removed.out.splitlines()[-1].startswith("deleted whisper-tiny, 1.3 MB are free again")
+    assert list(home.iterdir()) == []
+
+
+def test_a_dry_run_names_the_files_and_downloads_nothing(hub, home, fastembed):
+    hub.repositories["OpenVINO/whisper-tiny-fp16-ov"] = served(POCKET)
+    told = fastembed("pull", "whisper-tiny", "--dry-run")
+    assert told.status == 0, told.err
+    assert "openvino_encoder_model.bin" in told.out
+    assert told.out.splitlines()[-1].endswith(f"at cccccccccccc, to {home}/OpenVINO/whisper-tiny-fp16-ov")
+    assert not home.exists()
+
+
+def test_an_update_reaches_a_known_model(hub, fastembed):
+    hub.repositories["OpenVINO/whisper-tiny-fp16-ov"] = served(POCKET)
+    assert fastembed("pull", "whisper-tiny").status == 0
+    hub.repositories["OpenVINO/whisper-tiny-fp16-ov"].commit = "d" * 40
+    assert "(commit cccccccccccc)" in fastembed("pull", "whisper-tiny").out
+    assert "(commit dddddddddddd)" in fastembed("pull", "whisper-tiny", "--update").out
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (["pull", "acme/none"], None, "found no acme/none on http://127.0.0.1"),
+        (["pull", "acme/closed"], None, "which is gated: accept its terms at http://127.0.0.1"),
+        (["pull", "acme/closed"], ("HF_TOKEN", "hf_no"), "found a token whose owner may not read acme/closed"),
+        (["pull", "acme/huge"], None, "expected 100000.0 TB for acme/huge"),
+        (["pull", "acme/wrong"], None, "found SHA-256 "),
+        (["pull", "acme/mini"], ("HF_HUB_OFFLINE", "1"), "while HF_HUB_OFFLINE is set, expected them there"),
+        (["pull", "acme/mini@v9"], None, "found no revision v9 of acme/mini"),
+        (
+            ["pull", "bge-small-en-v1.5"],
+            None,
+            "expected an export of BAAI/bge-small-en-v1.5: fastembed export bge-small",
+        ),
+        (["pull", "nonsense"], None, "found 'nonsense', expected a hub id (organisation/name)"),
+        (["rm", "all-MiniLM-L6-v2", "--yes"], None, "found all-MiniLM-L6-v2, which ships with fastembed"),
+        (["rm", "whisper-pocket", "--yes"], None, "found whisper-pocket, which ships with fastembed"),
+        (["rm", "acme", "--yes"], None, "found nothing of acme in "),
+        (["rm", "../elsewhere", "--yes"], None, "found nothing of ../elsewhere in "),
+        (["export", "nonsense"], None, "found 'nonsense', expected a known model"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line_with_status_1(hub, home, fastembed, monkeypatch, case):
+    arguments, variable, message = case
+    if variable:
+        monkeypatch.setenv(*variable)
+    mini = {"openvino_model.xml": b"<net/>", "openvino_model.bin": b"right", "config.json": b"{}"}
+    hub.repositories["acme/mini"] = Repository(dict(mini))
+    hub.repositories["acme/closed"] = Repository(dict(mini), gated=True, token="hf_yes")  # noqa: S106 - a test's
+    hub.repositories["acme/huge"] = Repository(dict(mini), sizes={"openvino_model.bin": 10**17})
+    hub.repositories["acme/wrong"] = Repository(dict(mini))
+    if arguments[1] == "acme/wrong":
+        hub.lies["openvino_model.bin"] = [b"wrong"]
+    (home / "acme" / "kept").mkdir(parents=True)
+    (home / "acme" / "kept" / "openvino_model.xml").write_text("<net/>")
+    ended = fastembed(*arguments)
+    assert ended.status == 1
+    assert message in ended.err.splitlines()[-1]
+    assert ended.err.splitlines()[-1].startswith("fastembed: ")
+    assert [path.name for path in (home / "acme").iterdir() if not path.name.startswith(".")] == ["kept"]
+
+
+def test_a_folder_of_the_users_own_is_never_deleted(fastembed, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "openvino_model.xml").write_text("<net/>")
+    (tmp_path / "pipelines.yaml").write_text(
+        f"version: 1\nmodels: {{mine: {{task: embedding, from: ./mine}}}}\n{PIPELINE}"
+    )
+    refused = fastembed("rm", "mine", "--yes")
+    assert refused.status == 1
+    assert "nothing else is deleted; delete it yourself" in refused.err
+    assert (mine / "openvino_model.xml").is_file()
+
+
+def test_export_prints_its_line_and_fails_where_optimum_is_not_installed(fastembed, home, tmp_path, monkeypatch):
+    printed = fastembed("export", "gemma-3n-4b", "--print")
+    assert printed.status == 0
+    assert printed.out == (
+        "optimum-cli export openvino --model google/gemma-3n-E4B-it --task image-text-to-text --weight-format int4 "
+        f"--sym --ratio 1.0 --group-size -1 {home}/gemma-3n-4b\n"
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = fastembed("export", "gemma-3n-4b")
+    assert (ended.status, ended.out) == (1, printed.out)
+    assert (
+        'optimum-cli is not installed; in an environment of its own: pip install "optimum-intel[openvino]"' in ended.err
+    )
