@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast, overload
@@ -172,11 +172,7 @@ class Models:
 
         Behind them come the known ones whose files are here, then the chat model that ships.
         """
-        names = [name for name in self._specs if name != POCKET]
-        names += [known.name for known in KNOWN if self._is_here(known)]
-        names += [POCKET]
-        found = [self._place(name) for name in names]
-        return [model for model in found if task is None or model.task == task]
+        return [model for model in map(self._place, self._names(task)) if task is None or model.task == task]
 
     def place(self, name: str, task: Task) -> Placed:
         """Resolve a name, an alias or "auto" (the first declared model of the task whose files are there).
@@ -184,14 +180,11 @@ class Models:
         Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
         command that gets them.
         """
-        of_task = self.placed(task)
         if name == AUTO:
-            if not of_task:
-                raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
-            return next((model for model in of_task if model.folder), None) or self._present(of_task[0])
+            return self._auto(task)
         resolved = self._aliases.get(name, name)
         if resolved not in self._specs:
-            resolved = self._known(name, task, of_task).name
+            resolved = self._known(name, task).name
         model = self._present(self._place(resolved))
         if model.task != task and model.task not in _SERVE.get(task, ()):
             raise ModelNotFound(
@@ -280,17 +273,35 @@ class Models:
         known = None if found else find_known(origin)
         return locate(known.origin, self._base) if known else found
 
+    def _names(self, task: Task | None) -> Iterator[str]:
+        """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
+        last = [POCKET] if self._specs[POCKET] is DEFAULTS[POCKET] else []
+        yield from (name for name in self._specs if name not in last)
+        yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
+        yield from last
+
+    def _auto(self, task: Task) -> Placed:
+        first = None
+        for model in map(self._place, self._names(task)):
+            if model.task == task:
+                if model.folder:
+                    return model
+                first = first or model
+        if first is None:
+            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+        return self._present(first)
+
     def _is_here(self, known: KnownModel) -> bool:
         """Whether a known model can be used though nothing declares it."""
-        return not known.lacks and known.name not in self._specs and self._folder(known.origin) is not None
+        return not known.lacks and known.name not in self._specs and locate(known.origin, self._base) is not None
 
-    def _known(self, name: str, task: Task, of_task: Sequence[Placed]) -> KnownModel:
+    def _known(self, name: str, task: Task) -> KnownModel:
         """Return the known model of an undeclared name. ModelNotFound: there is none, or nothing here runs it."""
         known = find_known(name)
         if known is None:
-            raise ModelNotFound(self._unknown(name, task, of_task), param="model")
+            raise ModelNotFound(self._unknown(name, task), param="model")
         if known.lacks:
-            others = ", ".join(model.name for model in of_task) or f"a model for {task}"
+            others = ", ".join(model.name for model in self.placed(task)) or f"a model for {task}"
             raise ModelNotFound(f"found {name!r}, but {known.lacks}; expected {others}", param="model")
         return known
 
@@ -312,8 +323,8 @@ class Models:
             param="model",
         )
 
-    def _unknown(self, name: str, task: Task, of_task: Sequence[Placed]) -> str:
-        known = [model.name for model in of_task]
+    def _unknown(self, name: str, task: Task) -> str:
+        known = [model.name for model in self.placed(task)]
         others = [model.name for model in KNOWN if model.task == task and not model.lacks]
         folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases, *others)}
         near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
