@@ -2,7 +2,7 @@
 
 The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
 process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
-Importing this module is cheap; the process imports docling (3 to 5 s) while the pipeline starts.
+Importing this module is cheap; the process imports docling (3 to 5 s) in the background.
 
 Why a file is refused (each error says what was found and what was expected; `code` names the reason):
 
@@ -24,6 +24,7 @@ Why a file is refused (each error says what was found and what was expected; `co
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -37,6 +38,7 @@ from pipeline.units import Duration, Size
 
 _CONVERTER: Final = "operators.parsing.convert:open_converter"
 _GIB: Final = 1 << 30
+_START_AFTER_S: Final = 2.0
 _MIB: Final = 1 << 20
 
 
@@ -59,7 +61,8 @@ class Parse:
     Raises: ItemError, see the table of this module.
     """
 
-    workers = 1
+    workers = 2
+    """A document that hangs until its timeout holds up nobody; the second process starts when it is needed."""
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Parse:
         threads: Annotated[int, Field(gt=0)] = 2,
     ) -> None:
         self._limit_s = limit or None
+        self._starting: asyncio.TimerHandle | None = None
         self._pool = WorkerPool(
             WorkerSettings(
                 target=_CONVERTER,
@@ -94,9 +98,16 @@ class Parse:
         """The parser processes alive now."""
         return self._pool.pids
 
-    async def open(self, context: Context) -> None:  # noqa: ARG002 - the contract of a component
-        """Start a parser process; it imports its parsers in the background."""
-        self._pool.start()
+    async def open(self, context: Context) -> None:
+        """Start a parser process, which imports its parsers in the background.
+
+        A server has better to do with its cores until it is ready: the process starts a little later there, or with
+        the first document.
+        """
+        if context.once:
+            self._pool.start()
+        else:
+            self._starting = asyncio.get_running_loop().call_later(_START_AFTER_S, self._pool.start)
 
     async def __call__(self, file: File) -> Document:
         """Return the document that `file` holds."""
@@ -106,6 +117,8 @@ class Parse:
 
     async def close(self) -> None:
         """End the parser processes and wait until they are gone."""
+        if self._starting is not None:
+            self._starting.cancel()
         await self._pool.close()
 
 
