@@ -98,7 +98,7 @@ class SpeechEngines:
             return self._open[model.name]
         if model.folder is None:  # pragma: no cover - place raises
             raise AssertionError
-        devices = self._models.devices.choose(model.spec.on)
+        devices = self._models.devices.choices(model.spec.on)
         return self._opened(model.name, WhisperEngine(model.folder, name=model.name, devices=devices))
 
     def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:

@@ -126,7 +126,9 @@ async def test_a_known_whisper_is_pulled_by_its_name_listed_used_and_removed(hub
     assert (row["state"], row["folder"], row["licence"]) == ("ready", str(folder), "Apache-2.0")
     engines = SpeechEngines(Models())
     try:
-        assert engines.resolve("auto") is engines.resolve("openai/whisper-tiny")
+        whisper = engines.resolve("openai/whisper-tiny")
+        await whisper.warm()
+        assert engines.resolve("auto") is whisper
     finally:
         await engines.close()
     refused = fastembed("rm", "whisper-tiny")
