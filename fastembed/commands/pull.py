@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from inference.catalog import Models
 from inference.folders import models_home
 from inference.hub.checks import amount
 from inference.hub.client import Hub
+from inference.hub.known import find_known
 from inference.hub.listing import Listing, RemoteFile
 from inference.hub.pull import plan, pull
 from inference.hub.reference import Reference, read_reference, split_name
@@ -63,12 +65,18 @@ class Shown:
         if size == file.size and self._bar.disable:
             typer.echo(f"  {file.path} {amount(file.size)}", err=True)
 
+    def wait(self, seconds: float) -> None:
+        """Say that the connection was lost, and wait."""
+        self._bar.console.print(f"the connection was lost, going on in {seconds:.0f} s", highlight=False)
+        time.sleep(seconds)
+
 
 def fetch(
     name: str, config: Path | None, *, include: Sequence[str] = (), update: bool = False, dry_run: bool = False
 ) -> int:
     """Download a model: `name` is one of `models:`, a known one, or `organisation/name`; each with @revision or not."""
-    found = where(name, make_resources(read_configuration(config)).get(Models))
+    models = make_resources(read_configuration(config)).get(Models)
+    found = where(name, models)
     if isinstance(found, Path):
         typer.echo(f"{name} is here: {found}")
         return 0
@@ -82,9 +90,11 @@ def fetch(
         )
         return 0
     with Shown() as shown:
-        pulled = pull(hub, found, shown, include=include, update=update)
+        pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
     state = "is here" if pulled.fresh else "was here already"
     typer.echo(f"{name} {state}: {pulled.folder}" + (f" (commit {pulled.commit[:12]})" if pulled.commit else ""))
+    if hint := _use(found, pulled.folder, models):
+        typer.echo(hint, err=True)
     return 0
 
 
@@ -108,6 +118,17 @@ def where(name: str, models: Models) -> Path | Reference:
     if reference is None:
         raise FastEmbedError(_unknown(name, origin, models))
     return reference
+
+
+def _use(reference: Reference, folder: Path, models: Models) -> str:
+    """Return what is left to do before a model answers; empty if it does already."""
+    known = find_known(reference.repository)
+    if known and known.lacks:
+        return f"it cannot be used yet: {known.lacks}"
+    if any(model.folder == folder for model in models.placed()):
+        return ""
+    short = known.name if known else reference.repository.partition("/")[2]
+    return f"to use it, declare it in pipelines.yaml: models: {{{short}: {{from: {reference}}}}}"
 
 
 def _unknown(name: str, origin: str, models: Models) -> str:

@@ -21,7 +21,7 @@ class WrongChecksum(FastEmbedError):
 
 
 class DiskFull(FastEmbedError):
-    """Too little room for a model; nothing was downloaded."""
+    """Too little room for a model."""
 
 
 def checksum(path: Path, file: RemoteFile) -> str:

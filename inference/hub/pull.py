@@ -7,6 +7,7 @@ says where it came from.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Any, Final, Protocol
 import filelock
 import orjson
 
-from inference.hub.checks import WrongChecksum, check, check_room, is_right
+from inference.hub.checks import DiskFull, WrongChecksum, amount, check, check_room, is_right
 from inference.hub.client import Hub, HubRefused
 from inference.hub.listing import Listing, RemoteFile, needed
 from inference.hub.reference import Reference
@@ -131,13 +132,20 @@ def _get(transfer: Transfer, watcher: Watcher, target: Path, file: RemoteFile) -
         watcher.has(file, file.size)
         return
     part = _part(target, file)
-    if part.exists():
-        transfer.fetch(part, file, lambda size: watcher.has(file, size))
-        if not is_right(part, file):
-            part.unlink()
-    transfer.fetch(part, file, lambda size: watcher.has(file, size))
     try:
+        if part.exists():
+            transfer.fetch(part, file, lambda size: watcher.has(file, size))
+            if not is_right(part, file):
+                part.unlink()
+        transfer.fetch(part, file, lambda size: watcher.has(file, size))
         check(part, file)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFull(
+            f"found no room left for {file.path} ({amount(file.size)}) in {target.parent}, expected enough: something "
+            "else filled the disk; what came is kept, free some and run the same command again"
+        ) from error
     except WrongChecksum as error:
         part.unlink()
         raise WrongChecksum(f"{error}; the file was deleted, run the same command again") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import threading
 from pathlib import Path
@@ -240,6 +241,19 @@ def test_a_full_disk_is_noticed_before_the_download(hub, home):
         get(hub)
     assert [asked.path for asked in hub.asked] == ["/api/models/acme/mine"]
     assert not (home / "acme" / "mine").exists()
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_and_what_came_is_kept(hub, home):
+    """/dev/full answers writes as a full disk does."""
+    partial = partial_of(home / "acme" / "mine")
+    partial.mkdir(parents=True)
+    part = partial / f"openvino_model.bin.{hashlib.sha256(WEIGHTS).hexdigest()[:12]}.part"
+    part.symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match=r"found no room left for openvino_model\.bin \(2\.1 MB\) .* what came is kept"):
+        get(hub)
+    assert (partial / "openvino_model.xml").read_bytes() == FILES["openvino_model.xml"]
+    part.unlink()
+    assert get(hub).fresh
 
 
 def test_offline_nobody_is_asked(hub, home):

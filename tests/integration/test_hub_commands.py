@@ -100,7 +100,9 @@ def test_a_model_is_pulled_by_a_process_of_its_own(hub, environment, tmp_path):
 
 async def test_an_embedding_model_is_pulled_declared_and_used(hub, home, fastembed, tmp_path):
     hub.repositories["acme/mini"] = served(MINILM)
-    assert fastembed("pull", "acme/mini").status == 0
+    pulled = fastembed("pull", "acme/mini")
+    assert pulled.status == 0
+    assert pulled.err.endswith("to use it, declare it in pipelines.yaml: models: {mini: {from: acme/mini}}\n")
     assert "undeclared" in fastembed("models").out
     (tmp_path / "pipelines.yaml").write_text(f"version: 1\nmodels: {{mini: {{from: acme/mini}}}}\n{PIPELINE}")
     assert f"{home}/acme/mini" in fastembed("models").out
@@ -121,6 +123,7 @@ async def test_a_known_whisper_is_pulled_by_its_name_listed_used_and_removed(hub
     )
     pulled = fastembed("pull", "whisper-tiny")
     assert pulled.status == 0, pulled.err
+    assert "to use it" not in pulled.err
     row = {row["id"]: row for row in json.loads(fastembed("models", "--json").out)}["whisper-tiny"]
     folder = home / "OpenVINO" / "whisper-tiny-fp16-ov"
     assert (row["state"], row["folder"], row["licence"]) == ("ready", str(folder), "Apache-2.0")
@@ -149,6 +152,27 @@ def test_a_dry_run_names_the_files_and_downloads_nothing(hub, home, fastembed):
     assert "openvino_encoder_model.bin" in told.out
     assert told.out.splitlines()[-1].endswith(f"at cccccccccccc, to {home}/OpenVINO/whisper-tiny-fp16-ov")
     assert not home.exists()
+
+
+def test_a_pinned_model_is_used_by_declaring_it(hub, home, fastembed, tmp_path):
+    hub.repositories["OpenVINO/whisper-tiny-fp16-ov"] = served(POCKET)
+    pin = "OpenVINO/whisper-tiny-fp16-ov@" + "c" * 40
+    pulled = fastembed("pull", "whisper-tiny@" + "c" * 40)
+    assert pulled.err.endswith(f"to use it, declare it in pipelines.yaml: models: {{whisper-tiny: {{from: {pin}}}}}\n")
+    (tmp_path / "pipelines.yaml").write_text(f"version: 1\nmodels: {{whisper-tiny: {{from: {pin}}}}}\n{PIPELINE}")
+    [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == "whisper-tiny"]
+    assert (row["state"], row["folder"]) == ("ready", str(home / pin))
+
+
+def test_a_model_that_nothing_runs_yet_is_pulled_with_that_word(hub, fastembed):
+    hub.repositories["OpenVINO/bge-reranker-base-fp16-ov"] = Repository({"openvino_model.xml": b"<net/>"})
+    pulled = fastembed("pull", "bge-reranker-base")
+    assert (pulled.status, pulled.err.splitlines()[-1]) == (
+        0,
+        "it cannot be used yet: no engine of this version reranks",
+    )
+    [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == "bge-reranker-base"]
+    assert row["state"] == "no_engine"
 
 
 def test_an_update_reaches_a_known_model(hub, fastembed):
