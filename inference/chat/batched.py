@@ -3,8 +3,8 @@
 Theory of operation. genai's `step()` holds Python's GIL for the whole forward pass, so a thread that steps stops the
 event loop; `generate()` releases it, and steps until *no* request is left, also those that were added meanwhile. So:
 
-- A **ride** is one `generate()` call in a thread of its own, started with a one-token prompt (the carrier), which stops
-  as soon as real requests are on board. It goes on, in C++ and without the GIL, until the last request has ended.
+- A **ride** is one `generate()` call in a thread of its own, started with a one-token prompt (the carrier) and a few
+  tokens to answer. It goes on, in C++ and without the GIL, until the last of the requests added meanwhile has ended.
 - The **owner** thread adds requests to the ride (`add_request` only queues), reads their tokens from the handles,
   turns them into text, all answers in one call, and wakes the event loop once for all of them. Between reads it sleeps
   a quarter of the time between two tokens, at most 4 ms; new requests and cancellations wake it at once.
@@ -168,7 +168,6 @@ class BatchedEngine:
             self._beat_s = self._clock()
         for generation in boarding:
             self._add(generation)
-        self._ride.boarded = True
 
     def _add(self, generation: Generation) -> None:
         """Queue one request; one that genai refuses fails alone."""
@@ -308,7 +307,6 @@ class BatchedEngine:
         self._waiting.clear()
         self._suspects.clear()
         if self._ride:
-            self._ride.boarded = True
             self._ride.ended.wait(10.0)
             self._ride = None
         self._pipeline = None
