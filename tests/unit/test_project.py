@@ -143,6 +143,8 @@ def test_importing_fastembed_loads_no_heavy_package() -> None:
 
 def test_the_floors_init_files_stay_empty() -> None:
     for floor in (*FLOORS[1:], "models"):
+        if floor == "inference":
+            continue  # it keeps OpenVINO from sending an event at every import, and says so
         lines = (ROOT / floor / "__init__.py").read_text().strip().splitlines()
         assert len(lines) <= 1, f"{floor}/__init__.py has {len(lines)} lines"
 

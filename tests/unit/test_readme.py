@@ -12,7 +12,7 @@ from fastembed.cli import app
 from pipeline.component import describe
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/development.md", "bench/README.md", "models/README.md")
+PAGES = ("README.md", "docs/development.md", "bench/README.md", "models/README.md", "docs/models.md")
 
 
 def snippets(page: str, language: str) -> list[str]:
