@@ -73,6 +73,7 @@ class BatchedEngine:
         self._waiting: deque[Generation] = deque()
         self._suspects: deque[Generation] = deque()
         self._live: dict[int, Generation] = {}
+        self._boarding: list[Generation] = []
         self._ride: Ride | None = None
         self._closing = False
         self._probe = 0
@@ -86,7 +87,7 @@ class BatchedEngine:
     @property
     def busy(self) -> int:
         """Answers that run or wait."""
-        return len(self._live) + len(self._waiting) + len(self._suspects)
+        return len(self._live) + len(self._boarding) + len(self._waiting) + len(self._suspects)
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
@@ -147,7 +148,8 @@ class BatchedEngine:
                 self._abandon()
         except Exception as error:  # this thread's boundary: whatever genai raises ends the requests, not the engine
             log.exception("the chat engine failed, it is loaded again")
-            self._fail([*self._live.values()], error)
+            self._fail([*self._live.values(), *self._boarding], error)
+            self._boarding = []
             self._reload()
 
     def _board(self) -> None:
@@ -158,7 +160,8 @@ class BatchedEngine:
             else:
                 boarding = list(self._waiting)
                 self._waiting.clear()
-        boarding = [generation for generation in boarding if not generation.cancelled]
+            boarding = [generation for generation in boarding if not generation.cancelled]
+            self._boarding = list(boarding)
         if not boarding:
             return
         if self._pipeline is None and not self._revive(boarding):
@@ -168,6 +171,7 @@ class BatchedEngine:
             self._beat_s = self._clock()
         for generation in boarding:
             self._add(generation)
+            self._boarding.remove(generation)
 
     def _add(self, generation: Generation) -> None:
         """Queue one request; one that genai refuses fails alone."""
@@ -288,6 +292,7 @@ class BatchedEngine:
         self._reload()
         if self._pipeline is None:
             self._fail(boarding, RuntimeError("the model cannot be loaded"))
+            self._boarding = []
         return self._pipeline is not None
 
     def _fail(self, generations: Sequence[Generation], cause: BaseException) -> None:
@@ -298,7 +303,7 @@ class BatchedEngine:
 
     def _shut(self) -> None:
         """End everything; wait for the ride, whose requests are cancelled."""
-        running = [*self._live.values(), *self._waiting, *self._suspects]
+        running = [*self._live.values(), *self._boarding, *self._waiting, *self._suspects]
         for generation in running:
             generation.cancel()
         closed = Unavailable("the chat model was closed in this answer, expected to finish first")
