@@ -75,6 +75,7 @@ class Ack:
         "_on_cancel",
         "_on_complete",
         "_pending",
+        "_room",
         "cancelled",
         "error",
         "origin",
@@ -96,6 +97,19 @@ class Ack:
         self._pending = 1
         self._on_complete = on_complete
         self._on_cancel: dict[object, Callable[[], object]] | None = None
+        self._room: tuple[int, Callable[[], object]] | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many items derived from the origin are in the pipeline, itself included."""
+        return self._pending
+
+    def when_pending_below(self, limit: int, callback: Callable[[], object]) -> None:
+        """Call `callback` once, when fewer than `limit` items are pending; it replaces one that still waits."""
+        if self._pending < limit:
+            callback()
+        else:
+            self._room = (limit, callback)
 
     @property
     def done(self) -> bool:
@@ -120,6 +134,9 @@ class Ack:
         if self.outcome is None or _GRAVITY[outcome] > _GRAVITY[self.outcome]:
             self.outcome, self.error, self.step = outcome, error, step
         self._pending -= 1
+        if self._room is not None and self._pending < self._room[0]:
+            (_, callback), self._room = self._room, None
+            callback()
         if self._pending == 0:
             self._on_cancel = None
             self._on_complete(self)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 from pipeline.component import Batch, Kind
 from pipeline.errors import Expired
 from pipeline.item import END_OF_KEY, Item, Outcome
 from pipeline.stages.dispatch import Emit, Work
 from pipeline.step import Step
+
+_MAX_ON_THEIR_WAY: Final = 256
+"""Outputs of one item between the operator that makes them and the sink."""
 
 
 def work_of(step: Step) -> Work:
@@ -76,6 +79,8 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
                 async for value in _paced(step, outputs):
                     count += 1
                     await emit(item.derive(value))
+                    if item.ack.pending > _MAX_ON_THEIR_WAY:
+                        await _room(item)
         except Exception as error:
             if count:
                 raise _BrokenOff(error) from error
@@ -89,6 +94,13 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
         item.settle(Outcome.FILTERED)
     else:
         step.filtered(item)
+
+
+async def _room(item: Item[Any]) -> None:
+    """Wait until half of what came of the item has arrived: whoever reads slowly slows down its own item only."""
+    room = asyncio.Event()
+    item.ack.when_pending_below(_MAX_ON_THEIR_WAY // 2, room.set)
+    await room.wait()
 
 
 class _BrokenOff(Expired):

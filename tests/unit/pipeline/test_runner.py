@@ -477,3 +477,44 @@ def test_items_past_their_deadline_are_not_worked_on():
     pipeline = run_values(range(5), step(slow), timeout_s=2.5)
     assert pipeline.sink.values == [0, 1]
     assert pipeline.stats.outcomes == {Outcome.DELIVERED: 2, Outcome.EXPIRED: 3}
+
+
+def test_a_slow_caller_slows_its_own_item_and_nobody_elses():
+    made: dict[str, int] = {}
+
+    @operator
+    async def count_up(value: str) -> AsyncIterator[str]:
+        for number in range(5000):
+            made[value] = number
+            yield value
+            await asyncio.sleep(0)
+
+    @sink
+    class Callers:
+        workers = 64
+
+        def __init__(self) -> None:
+            self.seen = {"slow": 0, "quick": 0}
+
+        async def write(self, item: Item[str]) -> None:
+            if item.value == "slow":
+                await asyncio.sleep(1)
+            self.seen[item.value] += 1
+
+    async def main() -> None:
+        plan = plan_of(Pushed, {"order": "none"}, step(count_up, workers=8), sink_type=Callers)
+        pipeline = Pipeline(plan)
+        await pipeline.open()
+        running = asyncio.create_task(pipeline.run())
+        await pipeline.source.channel.put(Item("slow"))
+        await pipeline.source.channel.put(Item("quick"))
+        await asyncio.sleep(300)
+        assert pipeline.sink.seen["quick"] == 5000
+        assert pipeline.sink.seen["slow"] >= 299
+        assert made["slow"] < 1000
+        pipeline.source.stop()
+        await running
+        assert pipeline.sink.seen == {"slow": 5000, "quick": 5000}
+        assert pipeline.stats.outcomes == {Outcome.DELIVERED: 2}
+
+    run_virtual(main())
