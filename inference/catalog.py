@@ -83,7 +83,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a list of models says about one. device, window (tokens) and dimensions are None until it is loaded."""
+    """What a list of models says about one. device, window (tokens) and dimensions are None until it is loaded.
+
+    pocket: it is loaded, and a tiny one that ships for trying things out.
+    """
 
     name: str
     task: Task | None
@@ -93,6 +96,7 @@ class Card:
     device: str | None = None
     window: int | None = None
     dimensions: int | None = None
+    pocket: bool = False
 
 
 def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
@@ -351,4 +355,5 @@ class Models:
             device=loaded.device if loaded else None,
             window=loaded.window if loaded else None,
             dimensions=loaded.dimensions if isinstance(loaded, EmbeddingModel) else None,
+            pocket=getattr(loaded, "pocket", False),
         )

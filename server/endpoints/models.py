@@ -49,7 +49,7 @@ def describe(card: Card) -> dict[str, Any]:
         "owned_by": _owner(card),
         "task": card.task,
         "aliases": list(card.aliases),
-        "state": card.state,
+        "state": "pocket" if card.pocket else card.state,
         "device": card.device,
         "dimensions": card.dimensions,
         "capabilities": _capabilities(card),
@@ -73,7 +73,7 @@ def _capabilities(card: Card) -> dict[str, bool]:
         "audio": card.task == "transcription",
         "video": False,
         "streaming": generates or card.task == "transcription",
-        "function_calling": False,
+        "function_calling": generates,
     }
 
 
