@@ -74,7 +74,7 @@ def analyze(value: Any) -> Any:
 
 
 @operator
-async def parse_file(file: File, *, ocr: Literal["auto", "always", "never"] = "auto") -> Document:
+async def parse_file(file: File, *, ocr: Literal["auto", "never", "always"] = "auto") -> Document:
     """Read a file."""
     raise NotImplementedError(file, ocr)
 

@@ -174,7 +174,7 @@ RESERVED = "id, if, batch, workers, order, latest, timeout, retry, on_error, que
         ("- vad: {silence: 500}", "found 500, expected a duration such as 4ms, 2s or 10m"),
         ("- vad: {silence: 5 parsecs}", "found '5 parsecs', expected a duration such as 4ms, 2s or 10m"),
         ("- vad: {buffer: 5s}", "found '5s', expected a size such as 500kB or 64MiB"),
-        ("- parse: {ocr: atuo}", "found 'atuo', expected 'auto', 'always' or 'never'; did you mean 'auto'?"),
+        ("- parse: {ocr: atuo}", "found 'atuo', expected 'auto', 'never' or 'always'; did you mean 'auto'?"),
         ("- tokenize: {names: [a, 2]}", "found 2, expected text"),
         ("- tokenize: {names: a}", "found 'a', expected a list"),
         ("- tokenize: {ratio: yes}", "found 'yes', expected a number"),
