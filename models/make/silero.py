@@ -12,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-TAKEN = ("silero_vad_op18_ifless.onnx", "silero_vad_openvino_16k.onnx", "LICENSE")
+TAKEN = ("silero_vad_openvino_16k.onnx", "LICENSE")
 
 
 def main() -> None:
