@@ -1,32 +1,36 @@
-"""Chat in process: tokens a second beside genai's raw step loop, lag of the event loop, time until a place is free.
+"""Chat: tokens a second beside genai's raw step loop, lag of the event loop, time until a place is free.
 
     .venv/bin/python bench/chat.py [--model FOLDER] [--device CPU] [--tokens 400] [--rounds 3]
 
 The raw loop adds the same prompts, steps, and reads token ids; it makes no text, and would stop an event loop. Ours
 goes the whole way: template, prompt ids, engine, text, stop strings, call parser, events on the event loop, which
-meanwhile is asked every 5 ms how late it is. Both run in this process, in turns, each with its own pipeline.
+meanwhile is asked every 5 ms how late it is. The raw loop runs in this process, ours in
+its own, in turns. Both take a copy of the model whose answers do not end by themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
+import tempfile
 from contextlib import aclosing
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from inference.chat.folder import blocks, open_batched, read_traits  # noqa: E402
 from inference.chat.model import ChatModel  # noqa: E402
-from inference.chat.ride import tensor  # noqa: E402
+from inference.chat.native import tensor  # noqa: E402
+from inference.chat.template import ChatTemplate  # noqa: E402
 from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, Message, Sampling, TextPart  # noqa: E402
 
 STREAMS = (1, 8, 32)
+NEVER = 2**31
 
 
 def request(text: str, tokens: int) -> ChatRequest:
@@ -35,16 +39,13 @@ def request(text: str, tokens: int) -> ChatRequest:
     return ChatRequest((Message("user", (TextPart(text),)),), sampling=sampling)
 
 
-def endless(engine: Any) -> None:
-    """Let answers go on to their last token: the model's own end is ignored."""
-    plain = engine.config
-
-    def config() -> Any:
-        made = plain()
-        made.ignore_eos = True
-        return made
-
-    engine.config = config
+def endless(folder: Path, copy: Path) -> Path:
+    """Make a copy of a model, by links, whose answers go on to their last token: its end is one that never comes."""
+    for file in folder.iterdir():
+        (copy / file.name).symlink_to(file.resolve())
+    (copy / "generation_config.json").unlink(missing_ok=True)
+    (copy / "generation_config.json").write_text(json.dumps({"eos_token_id": NEVER, "stop_token_ids": [NEVER]}))
+    return copy
 
 
 class Raw:
@@ -62,7 +63,7 @@ class Raw:
         handles = []
         for place in range(streams):
             config = self._pipeline.get_config()
-            config.max_new_tokens, config.ignore_eos = tokens, True
+            config.max_new_tokens = tokens
             handles.append(self._pipeline.add_request(self._next, tensor(self._prompts[place]), config))
             self._next += 1
         count = 0
@@ -106,18 +107,15 @@ async def tick(lags: list[float]) -> None:
 
 
 async def cancel_to_free(model: ChatModel, streams: int, tokens: int) -> float:
-    """Return the milliseconds from a caller's leaving until the engine has one request less."""
-    metrics = model.engine._pipeline.get_metrics  # type: ignore[attr-defined]  # noqa: SLF001 - the engine's own count
+    """Return the milliseconds from a caller's leaving until the engine says that it is gone."""
     answers = [model.generate(request(f"hello {place}", tokens)) for place in range(streams)]
     for answer in answers:
         async for event in answer:
             if isinstance(event, ChatDelta):
                 break
-    while metrics().requests != streams:  # noqa: ASYNC110 - genai tells only when asked
-        await asyncio.sleep(0.001)
     left = perf_counter()
     await answers[0].aclose()
-    while metrics().requests >= streams:  # noqa: ASYNC110
+    while model.process.busy >= streams:  # noqa: ASYNC110 - it is not told, only counted
         await asyncio.sleep(0.0005)
     took = (perf_counter() - left) * 1e3
     for answer in answers:
@@ -127,11 +125,18 @@ async def cancel_to_free(model: ChatModel, streams: int, tokens: int) -> float:
 
 async def main(options: argparse.Namespace) -> None:
     """Measure in turns, print medians."""
-    model = ChatModel("bench", options.model, device=options.device)
-    template = model._template  # noqa: SLF001 - the raw loop gets the same ids
+    with tempfile.TemporaryDirectory() as copy:
+        await compare(options, endless(options.model, Path(copy)))
+
+
+async def compare(options: argparse.Namespace, folder: Path) -> None:
+    """Measure a model that does not end."""
+    model = await asyncio.to_thread(ChatModel, "bench", folder, device=options.device)
+    from openvino_genai import Tokenizer
+
+    template = ChatTemplate(Tokenizer(str(folder)), "bench")  # the raw loop gets the same ids
     prompts = [template.encode(template.render(request(f"hello {place}", 1))) for place in range(max(STREAMS))]
-    raw = Raw(options.model, options.device, prompts)
-    endless(model.engine)
+    raw = Raw(folder, options.device, prompts)
     print("streams   raw tokens/s  ours tokens/s  ratio   slowest first token   loop lag p50   p99    max")
     for streams in STREAMS:
         rates, raws, firsts, lags = [], [], [], []

@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, cast, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from inference.chat.model import POCKET, ChatModel
+from inference.chat.folder import POCKET
+from inference.chat.model import ChatModel
 from inference.devices import DeviceName, Devices, DevicesSection
 from inference.embedding.model import EmbeddingModel
 from inference.folders import BUILT_IN, Task, candidates, locate, recognise

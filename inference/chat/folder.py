@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from pipeline.errors import ModelNotFound
 
+POCKET: Final = "chat-pocket"
+"""The model that ships."""
 BLOCK_TOKENS: Final = 32
 _DEFAULT_WINDOW: Final = 4096
 _CACHE_BYTES: Final = 2 * 1024**3

@@ -1,16 +1,16 @@
-"""One answer under way, between the engine's threads and the event loop."""
+"""One answer under way, between an engine and the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from inference.chat.detokenize import BytesDetokenizer, Detokenizer
-from inference.chat.ride import reason
+from inference.chat.native import reason
 from pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Mailbox:
 
 
 class Generation:
-    """One answer that an engine was asked for. Owned by the engine's thread; `cancel` may come from anywhere."""
+    """One answer that an engine was asked for. `cancel` may come from anywhere."""
 
     def __init__(self, prompt: Sequence[int], config: Any, mailbox: Mailbox, index: int = 0) -> None:
         """Ask for one answer to `prompt` (token ids) with a genai GenerationConfig."""
@@ -106,11 +106,13 @@ class Generation:
 class TextEngine(Protocol):
     """Continues token ids; safe for concurrent use from one event loop.
 
-    decoder: makes text of its tokens. tells_logprobs: whether tokens come with their probabilities.
+    decoder: makes text of its tokens. tells_logprobs: whether tokens come with their probabilities. before_step: called
+    on the event loop before a step that blocks it.
     """
 
     decoder: Decoder
     tells_logprobs: bool
+    before_step: Callable[[], None]
 
     @property
     def device(self) -> str:
@@ -137,6 +139,10 @@ class TextEngine(Protocol):
         """Fail what runs with Unavailable, free the model."""
 
 
+def nothing() -> None:
+    """Do nothing before a step."""
+
+
 def failed(generation: Generation, cause: BaseException) -> tuple[Generation, Piece]:
     """Return the piece that ends an answer with what the engine said."""
     error = Unavailable(f"the chat engine failed in this answer: {reason(cause)}", retry_after_s=1.0)
@@ -151,9 +157,10 @@ def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
         by_loop.setdefault(generation.mailbox.loop, []).append((generation, piece))
     for loop, batch in by_loop.items():
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_put, batch)
+            loop.call_soon_threadsafe(put, batch)
 
 
-def _put(batch: list[tuple[Generation, Piece]]) -> None:
+def put(batch: Sequence[tuple[Generation, Piece]]) -> None:
+    """Hand pieces to their mailboxes, on their event loop."""
     for generation, piece in batch:
         generation.mailbox.put(piece)

@@ -11,13 +11,13 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from inference.chat.decoding import Decoder
-from inference.chat.generation import Ended, Generation, Piece, deliver, failed
-from inference.chat.ride import tensor
+from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
+from inference.chat.native import tensor
 from inference.chat.sampling import Defaults
 from pipeline.errors import Overloaded, Unavailable
 
@@ -39,6 +39,7 @@ class StatefulEngine:
         self.room = min(window, self.longest_prompt + answer)
         self.device = device
         self.tells_logprobs = False
+        self.before_step: Callable[[], None] = nothing  # its steps block nothing
         self._folder = folder
         self._properties = {**properties, "MAX_PROMPT_LEN": self.longest_prompt, "MIN_RESPONSE_LEN": answer}
         self._pipeline = self._load()

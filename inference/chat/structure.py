@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from inference.chat.calling import CallStyle
-from inference.chat.ride import reason, tensor
+from inference.chat.native import reason, tensor
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest, Tool
 

@@ -1,0 +1,169 @@
+"""A chat model in this process: from a request to its events. It lives in the chat process (`worker.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from inference.chat.answer import Answer
+from inference.chat.batched import BatchedEngine
+from inference.chat.calling import style_of
+from inference.chat.folder import BLOCK_TOKENS, POCKET, blocks, open_batched, read_traits
+from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
+from inference.chat.reasoning import OPEN, thinks
+from inference.chat.sampling import check_sampling, configure, room_for_answer
+from inference.chat.stateful import StatefulEngine
+from inference.chat.structure import Form, SchemaGuard, form_of
+from inference.chat.template import ChatTemplate
+from inference.devices import family
+from inference.folders import BUILT_IN, locate
+from pipeline.errors import InvalidInput, Unavailable
+from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+
+
+class LocalModel:
+    """One model; all requests share its batches. Call it on one event loop, which its steps block."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        device: str = "CPU",
+        properties: Mapping[str, Any] | None = None,
+        memory: int | None = None,
+    ) -> None:
+        """Load: takes seconds. memory: bytes for the model and its contexts."""
+        self.name = name
+        self.folder = folder
+        self.device = device
+        self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
+        traits = read_traits(folder)
+        self._engine = _engine(folder, device, dict(properties or {}), memory)
+        self.window = traits.window
+        self._template = ChatTemplate(self._engine.decoder.tokenizer, name)
+        self._style = style_of(self._template.text)
+        self._engine.decoder.keeps_marks = self._style.special
+        self._thinks = thinks(self._template.text)
+        self._guard = SchemaGuard(lambda: _scratch(folder))
+        self._closed = False
+
+    @property
+    def engine(self) -> TextEngine:
+        """The engine that generates."""
+        return self._engine
+
+    async def generate(self, request: ChatRequest, *, route: str = "") -> AsyncGenerator[ChatEvent]:
+        """Yield ChatStarted, then the deltas of all choices, interleaved, and one ChatFinished a choice.
+
+        Closing the iterator cancels what has not ended. Raises InvalidInput (also with the code
+        context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
+        """
+        if self._closed:
+            raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
+        check_sampling(request.sampling, request.count, tells_logprobs=self._engine.tells_logprobs)
+        form = await form_of(request, self._style, self._guard)
+        text, prompt = self._prompt(request)
+        if not prompt:
+            raise InvalidInput("found an empty prompt, expected at least one token", param="prompt")
+        room = room_for_answer(prompt, request, self._engine.room, self._engine.longest_prompt, self.name)
+        mailbox = Mailbox()
+        generations = [
+            Generation(
+                prompt,
+                configure(self._engine.config(), request.sampling, room, choice, form.structure),
+                mailbox,
+                choice,
+            )
+            for choice in range(request.count)
+        ]
+        self._engine.submit(generations)
+        try:
+            yield ChatStarted(self.name, self.device, "pocket" if self.pocket else "", route)
+            if request.prompt is not None and request.echo:
+                for choice in range(request.count):
+                    yield ChatDelta(choice, text=request.prompt)
+            async with aclosing(self._events(request, form, text, generations, len(prompt))) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._engine.release(generations)
+
+    async def close(self) -> None:
+        """Fail what runs, free the model."""
+        self._closed = True
+        await self._engine.close()
+
+    def _prompt(self, request: ChatRequest) -> tuple[str, list[int]]:
+        """Return the prompt's text and token ids."""
+        text = self._template.render(request) if request.prompt is None else request.prompt
+        return text, self._template.encode(text, whole=request.prompt is not None)
+
+    async def _events(
+        self, request: ChatRequest, form: Form, text: str, generations: list[Generation], prompt_tokens: int
+    ) -> AsyncGenerator[ChatEvent]:
+        answers = [self._answer(request, form, text, choice) for choice in range(request.count)]
+        running = set(range(request.count))
+        async with aclosing(generations[0].mailbox.pieces()) as pieces:
+            async for piece in pieces:
+                if piece.index not in running:
+                    continue  # what came after its end
+                if piece.error is not None:
+                    raise piece.error
+                answer = answers[piece.index]
+                for delta in answer.feed(piece.tokens, piece.tail):
+                    yield delta
+                if not (piece.ended or answer.stopped):
+                    continue
+                if not piece.ended:
+                    self._engine.release([generations[piece.index]])
+                running.discard(piece.index)
+                for event in _last_events(answer, piece, prompt_tokens, answers):
+                    yield event
+                if not running:
+                    return
+
+    def _answer(self, request: ChatRequest, form: Form, text: str, choice: int) -> Answer:
+        calls = bool(request.tools) and (request.tool_choice != "none" or request.named_tool)
+        chat = request.prompt is None
+        return Answer(
+            choice,
+            stops=request.sampling.stop,
+            style=self._style if calls else None,
+            forced=form.calls,
+            one_call=not request.parallel_tool_calls,
+            thinks=self._thinks and chat,
+            opened=chat and text.rstrip().endswith(OPEN),
+            logprobs=request.sampling.logprobs,
+        )
+
+
+def _last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[Answer]) -> list[ChatEvent]:
+    deltas, reason = answer.end(piece.ended or "stop")
+    finished = ChatFinished(
+        piece.index,
+        reason,
+        prompt_tokens,
+        sum(one.tokens for one in answers),
+        reasoning_tokens=sum(one.reasoning_tokens for one in answers),
+    )
+    return [*deltas, finished]
+
+
+def _engine(folder: Path, device: str, properties: dict[str, Any], memory: int | None) -> TextEngine:
+    traits = read_traits(folder)
+    if family(device) == "npu":
+        return StatefulEngine(folder, device, properties, traits.window)
+    kv_blocks = blocks(traits, memory)
+    return BatchedEngine(
+        lambda: open_batched(folder, device, properties, kv_blocks),
+        device=device,
+        room=min(traits.window, (kv_blocks - 1) * BLOCK_TOKENS),
+    )
+
+
+def _scratch(folder: Path) -> Any:
+    """Load the smallest model there is, to try schemas on."""
+    return open_batched(locate(f"{BUILT_IN}{POCKET}", Path()) or folder, "CPU", {}, 64)

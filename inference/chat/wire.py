@@ -1,0 +1,101 @@
+"""What the server and its chat process say to each other: pickled messages behind their length.
+
+Both ends run the same code of the same installation, and the socket has no other ends: what comes is trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import ItemError
+from pipeline.payload.chat import ChatEvent, ChatRequest
+
+_LENGTH: Final = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The first message to a process: which model to load, where. memory: bytes for it and its contexts."""
+
+    name: str
+    folder: Path
+    device: str
+    properties: Mapping[str, Any]
+    memory: int | None = None
+    beat_s: float = 5.0  # while it has work, the process gives a sign of life so often
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A process's first message when all is well; otherwise it is the exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Answer a request; ids are never used twice."""
+
+    id: int
+    request: ChatRequest
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nobody waits for the rest of this answer."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Nothing more comes of this request."""
+
+    error: Exception | None = None
+
+
+News = Sequence[tuple[int, ChatEvent | Over]]
+"""What came of requests since the last message, in order; empty: a sign of life."""
+
+
+def framed(message: object) -> bytes:
+    """Return the bytes of one message."""
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body
+
+
+def receive(pipe: socket.socket) -> Any:
+    """Wait for a message in a thread. EOFError: the other side is gone."""
+    (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
+    return pickle.loads(_exactly(pipe, length))  # noqa: S301 - our own process
+
+
+async def read(reader: asyncio.StreamReader) -> Any:
+    """Wait for a message on the event loop. EOFError or OSError: the other side is gone."""
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own process
+
+
+def portable(error: BaseException) -> Exception:
+    """Return what can be raised on the other side: our own errors as they are, others as RuntimeError."""
+    if isinstance(error, ItemError):
+        return error
+    said = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+    return RuntimeError(said)
+
+
+def _exactly(pipe: socket.socket, count: int) -> bytes:
+    parts: list[bytes] = []
+    while count:
+        part = pipe.recv(min(count, 1 << 20))
+        if not part:
+            raise EOFError(f"found the end of the pipe, expected {count} more bytes")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,145 @@
+"""The chat process: loads one model, answers what comes over its standard input's socket, ends with the other side.
+
+Started by `inference.chat.process` as a fresh interpreter (never forked). One thread, that of its event loop, does all:
+it takes requests in, steps the engine, and sends what came of a step in one message just before the next step begins.
+`inference` is imported before openvino, as its own text asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final
+
+from inference.chat.local import LocalModel
+from inference.chat.wire import Ask, Leave, Loaded, Loading, Over, framed, portable, read, receive
+from pipeline.errors import ItemError
+from pipeline.payload.chat import ChatEvent
+
+log = logging.getLogger("fastembed.chat")
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_CLOSED: Final = (EOFError, OSError)
+
+
+def main() -> None:
+    """Serve until the socket closes."""
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then closes us
+        signal.signal(polite, signal.SIG_IGN)
+    pipe = _take_pipe()
+    threading.Thread(target=_exit_when_closed, args=(pipe.fileno(),), daemon=True).start()
+    with contextlib.suppress(*_CLOSED):
+        loading: Loading = receive(pipe)
+        try:
+            model = LocalModel(
+                loading.name,
+                loading.folder,
+                device=loading.device,
+                properties=loading.properties,
+                memory=loading.memory,
+            )
+        except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
+            pipe.sendall(framed(portable(error)))
+        else:
+            pipe.sendall(framed(Loaded()))
+            asyncio.run(_serve(pipe, model, loading.beat_s))
+    os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
+
+
+async def _serve(pipe: socket.socket, model: LocalModel, beat_s: float) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=pipe)
+    await Desk(model, writer.write, beat_s).serve(reader)
+
+
+class Desk:
+    """Takes requests to the model and their events back."""
+
+    def __init__(self, model: LocalModel, write: Callable[[bytes], None], beat_s: float) -> None:
+        """Write frames with `write`, which must not block; while there is work, one every `beat_s` at least."""
+        self._model = model
+        self._write = write
+        self._beat_s = beat_s
+        self._news: list[tuple[int, ChatEvent | Over]] = []
+        self._answers: dict[int, asyncio.Task[Over]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._beat: asyncio.TimerHandle | None = None
+        model.engine.before_step = self.flush
+
+    async def serve(self, reader: asyncio.StreamReader) -> None:
+        """Take messages until the other side is gone."""
+        with contextlib.suppress(*_CLOSED):
+            while True:
+                match await read(reader):
+                    case Ask() as ask:
+                        self._begin(ask)
+                    case Leave(id_) if id_ in self._answers:
+                        self._answers[id_].cancel()
+
+    def flush(self) -> None:
+        """Send what came since the last time."""
+        if self._news:
+            self._write(framed(self._news))
+            self._news = []
+
+    def _live(self) -> None:
+        self._beat = self._loop.call_later(self._beat_s, self._live) if self._answers else None
+        self._write(framed([]))
+
+    def _begin(self, ask: Ask) -> None:
+        task = self._answers[ask.id] = asyncio.create_task(self._answer(ask))
+
+        def end(task: asyncio.Task[Over]) -> None:
+            del self._answers[ask.id]
+            self._tell(ask.id, Over() if task.cancelled() else task.result())
+
+        task.add_done_callback(end)
+        if self._beat is None:
+            self._beat = self._loop.call_later(self._beat_s, self._live)
+
+    async def _answer(self, ask: Ask) -> Over:
+        try:
+            async with aclosing(self._model.generate(ask.request, route=ask.route)) as events:
+                async for event in events:
+                    self._tell(ask.id, event)
+        except ItemError as error:
+            return Over(error)
+        except Exception as error:  # the process's boundary: the server says whose fault it is
+            log.exception("an answer failed")
+            return Over(portable(error))
+        return Over()
+
+    def _tell(self, id_: int, event: ChatEvent | Over) -> None:
+        if not self._news:
+            self._loop.call_soon(self.flush)  # where no step comes first
+        self._news.append((id_, event))
+
+
+def _take_pipe() -> socket.socket:
+    """Return the socket that is standard input; nothing else of this process may read it or write to it."""
+    pipe = socket.socket(fileno=os.dup(_STDIN))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, _STDIN)
+    os.close(nothing)
+    os.dup2(_STDERR, _STDOUT)
+    sys.stdout = sys.stderr
+    return pipe
+
+
+def _exit_when_closed(fileno: int) -> None:
+    """End the process as soon as the other side of the socket is gone, also while a model is being loaded."""
+    watch = select.poll()
+    watch.register(fileno, getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR)
+    watch.poll()
+    os._exit(0)
