@@ -37,8 +37,7 @@ class ChatModel:
         self.device = device
         self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
         self.window = read_traits(folder).window
-        loading = Loading(name, folder, device, dict(properties or {}), memory, beat_s=min(5.0, stall_s / 4))
-        self._process = ChatProcess(loading, stall_s=stall_s)
+        self._process = ChatProcess(Loading(name, folder, device, dict(properties or {}), memory, stall_s))
 
     @property
     def process(self) -> ChatProcess:

@@ -79,8 +79,7 @@ class _Asked:
 
     def __init__(self, request: ChatRequest, route: str) -> None:
         self.id = next(_ids)
-        self.request = request
-        self.route = route
+        self.frame = framed(Ask(self.id, request, route))
         self.runs = 0
         self.started = False
         self.shown = False
@@ -118,13 +117,13 @@ class _Asked:
 class ChatProcess:
     """A chat process that is always there. Start it off the event loop, then call it on one event loop only.
 
-    restarts: how often it had to be started again. busy: requests that it has not said are over.
+    restarts: how often it had to be started again.
     """
 
-    def __init__(self, loading: Loading, *, stall_s: float = 600.0) -> None:
+    def __init__(self, loading: Loading) -> None:
         """Start the process and wait for its model: seconds. Raises what loading raises."""
         self._loading = loading
-        self._stall_s = stall_s
+        self._stall_s = loading.stall_s
         self._child = Child(loading)
         self._child.load()
         self._asked: dict[int, _Asked] = {}
@@ -153,9 +152,9 @@ class ChatProcess:
         loop = asyncio.get_running_loop()
         if self._following is None:
             self._following = loop.create_task(self._follow_all(), name="chat process")
+        asked = _Asked(request, route)
         if not self._asked:
             self._sign_s = loop.time()
-        asked = _Asked(request, route)
         self._asked[asked.id] = asked
         self._ask(asked)
         events = asked.events()
@@ -185,7 +184,7 @@ class ChatProcess:
         """Send a request, if there is somebody to send it to; otherwise it is sent as soon as there is."""
         if self._writer is not None:
             asked.runs += 1
-            self._writer.write(framed(Ask(asked.id, asked.request, asked.route)))
+            self._writer.write(asked.frame)
 
     def _leave(self, asked: _Asked) -> None:
         if asked.runs and self._writer is not None:

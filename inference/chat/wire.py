@@ -22,14 +22,22 @@ _LENGTH: Final = struct.Struct("<Q")
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """The first message to a process: which model to load, where. memory: bytes for it and its contexts."""
+    """The first message to a process: which model to load, where.
+
+    memory: bytes for it and its contexts. stall_s: with work and no sign of life for so long, the process has hung.
+    """
 
     name: str
     folder: Path
     device: str
     properties: Mapping[str, Any]
     memory: int | None = None
-    beat_s: float = 5.0  # while it has work, the process gives a sign of life so often
+    stall_s: float = 600.0
+
+    @property
+    def beat_s(self) -> float:
+        """How often it gives a sign of life while it has work."""
+        return min(5.0, self.stall_s / 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ _CLOSED: Final = (EOFError, OSError)
 def main() -> None:
     """Serve until the socket closes."""
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then closes us
         signal.signal(polite, signal.SIG_IGN)
     pipe = _take_pipe()
@@ -54,23 +54,23 @@ def main() -> None:
             pipe.sendall(framed(portable(error)))
         else:
             pipe.sendall(framed(Loaded()))
-            asyncio.run(_serve(pipe, model, loading.beat_s))
+            asyncio.run(_serve(pipe, model, loading))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
 
-async def _serve(pipe: socket.socket, model: LocalModel, beat_s: float) -> None:
+async def _serve(pipe: socket.socket, model: LocalModel, loading: Loading) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=pipe)
-    await Desk(model, writer.write, beat_s).serve(reader)
+    await Desk(model, writer.write, loading).serve(reader)
 
 
 class Desk:
     """Takes requests to the model and their events back."""
 
-    def __init__(self, model: LocalModel, write: Callable[[bytes], None], beat_s: float) -> None:
-        """Write frames with `write`, which must not block; while there is work, one every `beat_s` at least."""
+    def __init__(self, model: LocalModel, write: Callable[[bytes], None], loading: Loading) -> None:
+        """Write frames with `write`, which must not block; while there is work, one every `loading.beat_s` at least."""
         self._model = model
         self._write = write
-        self._beat_s = beat_s
+        self._loading = loading
         self._news: list[tuple[int, ChatEvent | Over]] = []
         self._answers: dict[int, asyncio.Task[Over]] = {}
         self._loop = asyncio.get_running_loop()
@@ -94,8 +94,13 @@ class Desk:
             self._news = []
 
     def _live(self) -> None:
-        self._beat = self._loop.call_later(self._beat_s, self._live) if self._answers else None
-        self._write(framed([]))
+        """Give signs of life while there is work; without them this process ends itself, and says where it hung."""
+        faulthandler.cancel_dump_traceback_later()
+        self._beat = None
+        if self._answers:
+            faulthandler.dump_traceback_later(self._loading.stall_s, exit=True)  # in C: it needs no lock of Python's
+            self._beat = self._loop.call_later(self._loading.beat_s, self._live)
+            self._write(framed([]))
 
     def _begin(self, ask: Ask) -> None:
         task = self._answers[ask.id] = asyncio.create_task(self._answer(ask))
@@ -106,7 +111,7 @@ class Desk:
 
         task.add_done_callback(end)
         if self._beat is None:
-            self._beat = self._loop.call_later(self._beat_s, self._live)
+            self._live()
 
     async def _answer(self, ask: Ask) -> Over:
         try:

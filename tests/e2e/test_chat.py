@@ -7,6 +7,8 @@ import contextlib
 import io
 import json
 import math
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -266,6 +268,23 @@ def test_a_client_that_leaves_frees_its_place(server: Serving, client: openai.Op
     deadline = time.monotonic() + 5
     while ended(server) != (0, before + 1):
         assert time.monotonic() < deadline, ended(server)
+    assert said(client, "what is 3 + 4?") == "3 + 4 = 7"
+
+
+def engine_of(server: Serving) -> int:
+    """Return the id of the server's chat process."""
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    (engine,) = [child for child in children if b"inference.chat" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return engine
+
+
+def test_the_server_outlives_its_engine(server: Serving, client: openai.OpenAI) -> None:
+    stream = say(client, "hello", temperature=2, n=8, stream=True)
+    assert any(chunk.choices[0].delta.content for chunk in stream)
+    os.kill(engine_of(server), signal.SIGKILL)
+    with pytest.raises(openai.APIError, match="the chat process was ended by SIGKILL in this answer"):
+        list(stream)
     assert said(client, "what is 3 + 4?") == "3 + 4 = 7"
 
 
