@@ -114,9 +114,9 @@ async def test_a_caller_who_leaves_frees_the_place(opened):
     model = await operator._models.get("auto", "chat")
     async with aclosing(operator(Item(replace(HELLO, sampling=Sampling(temperature=2, max_tokens=900))))) as events:
         await anext(events)
-        assert model.engine.busy == 1
+        assert model.process.busy == 1
     async with asyncio.timeout(5):
-        while model.engine.busy:  # noqa: ASYNC110 - the engine's own thread counts
+        while model.process.busy:  # noqa: ASYNC110 - the engine's own thread counts
             await asyncio.sleep(0)
 
 
