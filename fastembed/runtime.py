@@ -22,6 +22,7 @@ from pipeline.config.guarantees import guarantee
 from pipeline.engine import Engine
 from pipeline.observe import PipelineCollector
 from pipeline.plan import Configuration, PipelinePlan
+from pipeline.tracing import export_spans
 from server.app import create_app
 from server.endpoints import documents, health, models, pipelines, system
 from server.life import Life
@@ -184,7 +185,8 @@ class Process:
 
 
 def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:
-    """Run a process to its end."""
+    """Run a process to its end; its spans go where OTEL_TRACES_EXPORTER says."""
+    export_spans()
     with new_runner() as runner:
         runner.run(process.serve(sock, ready=ready))
 

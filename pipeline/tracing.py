@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import ConfigError
 from pipeline.item import Ack, Item, Outcome
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
     """Set the SDK up as OTEL_TRACES_EXPORTER says; False when it is not set, or the SDK is not installed.
 
-    LookupError names the exporters that are installed when it is set to another.
+    ConfigError names the exporters that are installed when it is set to another.
     """
     wanted = environ.get("OTEL_TRACES_EXPORTER", "none")
     if wanted == "none" or find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
@@ -34,7 +35,7 @@ def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
     exporters = {point.name: point for point in entry_points(group="opentelemetry_traces_exporter")}
     if wanted not in exporters:
         known = ", ".join(sorted(exporters))
-        raise LookupError(f"found OTEL_TRACES_EXPORTER={wanted}, expected none or an installed exporter: {known}")
+        raise ConfigError([f"found OTEL_TRACES_EXPORTER={wanted}, expected none or an installed exporter: {known}"])
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporters[wanted].load()()))
     trace.set_tracer_provider(provider)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from pipeline.component import operator
+from pipeline.errors import ConfigError
 from pipeline.item import Item
 from pipeline.testing import run_values, step
-from pipeline.tracing import Tracing
+from pipeline.tracing import Tracing, export_spans
 
 
 @operator
@@ -37,3 +39,9 @@ def test_each_item_has_a_span_and_each_stage_one_below_it(monkeypatch):
     assert roots["req_2"].events[0].attributes["exception.message"].startswith("invert: ZeroDivisionError")
     below = [s.name for s in spans if s.parent and s.parent.span_id == roots["req_1"].context.span_id]
     assert below == ["double", "invert"]
+
+
+def test_spans_are_exported_only_where_asked_for():
+    assert export_spans({}) is False
+    with pytest.raises(ConfigError, match="found OTEL_TRACES_EXPORTER=nosuch, expected none or an installed exporter"):
+        export_spans({"OTEL_TRACES_EXPORTER": "nosuch"})
