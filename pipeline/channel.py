@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from pipeline.errors import Overloaded, Unavailable
 from pipeline.item import END_OF_KEY, Ack, Item, Outcome
 from pipeline.policy import QueuePolicy
+from pipeline.waiters import Waiters
 
 T = TypeVar("T")
 
@@ -69,8 +70,8 @@ class Channel(Generic[T]):
         self._queue: deque[Item[T]] = deque()
         self._waiting = 0
         self._closed = False
-        self._reader: asyncio.Future[None] | None = None
-        self._writers: deque[asyncio.Future[None]] = deque()
+        self._readers = Waiters()
+        self._writers = Waiters()
         self._last_take_s: float | None = None
         self._seconds_per_item = 0.0
 
@@ -112,10 +113,8 @@ class Channel(Generic[T]):
             return
         self._admit(item)
         while not self._closed and not self._make_room(item):
-            writer = asyncio.get_running_loop().create_future()
-            self._writers.append(writer)
             try:
-                await writer
+                await self._writers.wait()
             except asyncio.CancelledError:
                 item.settle(Outcome.CANCELLED)
                 raise
@@ -125,8 +124,8 @@ class Channel(Generic[T]):
     def close(self) -> None:
         """Take in no more; the reader ends after what waits. Idempotent."""
         self._closed = True
-        self._wake_reader()
-        self._wake_writers()
+        self._readers.wake()
+        self._writers.wake()
 
     def __aiter__(self) -> Channel[T]:
         return self
@@ -140,11 +139,7 @@ class Channel(Generic[T]):
                     return item
             if self._closed:
                 raise StopAsyncIteration
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+            await self._readers.wait()
 
     def _backlog(self, item: Item[Any]) -> _Backlog:
         key = item.key if self._per_key else None
@@ -186,7 +181,7 @@ class Channel(Generic[T]):
         self._waiting += 1
         self._queue.append(item)
         item.ack.on_cancel(item, lambda: self._cancelled(item))
-        self._wake_reader()
+        self._readers.wake()
 
     def _cancelled(self, item: Item[T]) -> None:
         if item.live:
@@ -216,7 +211,7 @@ class Channel(Generic[T]):
             backlog.items.popleft()
         if backlog.waiting == 0:
             self._backlogs.pop(item.key if self._per_key else None, None)
-        self._wake_writers()
+        self._writers.wake()
 
     def _refuse_if_closed(self, item: Item[T]) -> None:
         if self._closed:
@@ -233,13 +228,3 @@ class Channel(Generic[T]):
             code="rate_limit_exceeded",
             retry_after_s=eta_s,
         )
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    def _wake_writers(self) -> None:
-        while self._writers:
-            writer = self._writers.popleft()
-            if not writer.done():
-                writer.set_result(None)

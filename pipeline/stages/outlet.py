@@ -7,12 +7,12 @@ that is ahead of a slow consumer waits in `put`: backpressure reaches the work i
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
 from pipeline.item import Item
+from pipeline.waiters import Waiters
 
 
 class Outlet(AsyncIterator[Item[Any]]):
@@ -28,8 +28,8 @@ class Outlet(AsyncIterator[Item[Any]]):
         self._head = 0
         self._finished = False
         self._error: BaseException | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writers: deque[asyncio.Future[None]] = deque()
+        self._readers = Waiters()
+        self._writers = Waiters()
 
     def __len__(self) -> int:
         return len(self._ready) + sum(map(len, self._held.values()))
@@ -49,17 +49,17 @@ class Outlet(AsyncIterator[Item[Any]]):
         queue = self._queue(ticket)
         queue.append(item)
         if queue is self._ready:
-            self._wake_reader()
+            self._readers.wake()
 
     async def put(self, ticket: int, item: Item[Any]) -> None:
         """Hand out one output of the ticket's work; waits while the consumer is behind."""
         while len(self._queue(ticket)) >= self._capacity:
-            await self._sleep()
+            await self._writers.wait()
         self.put_nowait(ticket, item)
 
     def close(self, ticket: int) -> None:
         """Say that the ticket's work has no more outputs."""
-        self._wake_writers()
+        self._writers.wake()
         if not self._strict:
             self._head += 1  # only the count matters: tickets without order
             return
@@ -68,22 +68,22 @@ class Outlet(AsyncIterator[Item[Any]]):
             self._closed_tickets.discard(self._head)
             self._head += 1
             self._ready.extend(self._held.pop(self._head, ()))
-        self._wake_reader()
+        self._readers.wake()
 
     async def room(self, limit: int) -> None:
         """Wait until fewer than `limit` tickets are open."""
         while self.open_tickets >= limit:
-            await self._sleep()
+            await self._writers.wait()
 
     def finish(self) -> None:
         """End the stream after what is ready."""
         self._finished = True
-        self._wake_reader()
+        self._readers.wake()
 
     def fail(self, error: BaseException) -> None:
         """End the stream with an error: the stage itself is broken, not an item."""
         self._error = self._error or error
-        self._wake_reader()
+        self._readers.wake()
 
     async def __anext__(self) -> Item[Any]:
         while not self._ready:
@@ -91,33 +91,13 @@ class Outlet(AsyncIterator[Item[Any]]):
                 raise self._error
             if self._finished:
                 raise StopAsyncIteration
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
+            await self._readers.wait()
         item = self._ready.popleft()
         if self._writers:
-            self._wake_writers()
+            self._writers.wake()
         return item
-
-    async def _sleep(self) -> None:
-        """Wait until an output or a ticket has left."""
-        writer = asyncio.get_running_loop().create_future()
-        self._writers.append(writer)
-        await writer
 
     def _queue(self, ticket: int) -> deque[Item[Any]]:
         if not self._strict or ticket == self._head:
             return self._ready
         return self._held.setdefault(ticket, deque())
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    def _wake_writers(self) -> None:
-        while self._writers:
-            writer = self._writers.popleft()
-            if not writer.done():
-                writer.set_result(None)

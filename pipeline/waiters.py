@@ -1,0 +1,31 @@
+"""Whoever waits for the next change and is woken by it to look again: a condition without a lock, for one loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Waiters:
+    """Tasks that wait; `wake` wakes all of them, in order. A woken task must check whether its turn has come."""
+
+    __slots__ = ("_futures",)
+
+    def __init__(self) -> None:
+        self._futures: deque[asyncio.Future[None]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    async def wait(self) -> None:
+        """Wait for the next `wake`; one that is cancelled meanwhile is passed over."""
+        future = asyncio.get_running_loop().create_future()
+        self._futures.append(future)
+        await future
+
+    def wake(self) -> None:
+        """Let everybody look again."""
+        while self._futures:
+            future = self._futures.popleft()
+            if not future.done():
+                future.set_result(None)
