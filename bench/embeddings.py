@@ -148,7 +148,7 @@ async def measure(measures: dict[str, Measure], rounds: int, seconds: float) -> 
 async def main(options: argparse.Namespace) -> None:
     """Measure and print a table."""
     sys.path.insert(0, str(ROOT))
-    from inference.catalog import Models
+    from inference.models import Models
 
     mixed = json.loads(CORPUS.read_text(encoding="utf-8"))
     models = Models(base=ROOT)

@@ -9,9 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from inference.catalog import Models, ModelsSection
 from inference.devices import DevicesSection
 from inference.folders import own_home
+from inference.models import Models
+from inference.specs import ModelsSection
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from inference.catalog import Models
 from inference.folders import Task
+from inference.models import Models
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
@@ -47,7 +47,7 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
         if step.component.name == "transcribe":
             return resources.get(SpeechEngines).resolve(name).label
         task: Task = "chat" if step.component.name == "generate" else "embedding"
-        return resources.get(Models).place(name, task).name
+        return resources.get(Models).catalog.place(name, task).name
     except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
         return name
 

@@ -1,73 +1,24 @@
-"""The models of this process: what `models:` declares, where their files are, and the loaded ones.
-
-`Models` is the resource that components ask for: `await context.resources.get(Models).get(name, "embedding")`.
-"""
+"""Which models there are: what `models:` declares, what is known by name, and where their files are."""
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, cast, overload
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing import Final, Literal
 
 from inference.chat.folder import POCKET
-from inference.chat.model import ChatModel
-from inference.devices import DeviceName, Devices, DevicesSection
-from inference.embedding.model import EmbeddingModel
-from inference.folders import BUILT_IN, Task, candidates, locate, recognise
+from inference.folders import Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
-from pipeline.errors import ConfigError, ModelNotFound, Unavailable
+from inference.specs import DEFAULTS, ModelSpec
+from pipeline.errors import ModelNotFound
 
 AUTO: Final = "auto"
 log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
-ChatTask = Literal["chat", "code"]
-Loaded: TypeAlias = EmbeddingModel | ChatModel
 
-
-def _as_tuple(value: object) -> object:
-    """Take one name for a list of one. A tuple, since configuration is checked strictly: a list is none there."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-class ModelSpec(BaseModel):
-    """One entry of `models:`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    task: Task | None = Field(default=None, description="What it does; recognised from its files by default.")
-    origin: str = Field(alias="from", description="A folder (relative to this file), or a hub id that was pulled.")
-    on: Annotated[tuple[DeviceName, ...], BeforeValidator(_as_tuple)] = Field(
-        default=("cpu",), min_length=1, description="Devices, the preferred one first."
-    )
-    fallback: str | None = Field(default=None, description="The model to use instead when this one cannot serve.")
-    aliases: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        default=(), description="Other names that clients may use for it."
-    )
-
-
-ModelsSection = dict[str, ModelSpec]
-_MODELS: Final = TypeAdapter(ModelsSection)
-_DEVICES: Final = TypeAdapter(DevicesSection)
-
-DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
-DEFAULTS: Final[Mapping[str, ModelSpec]] = {
-    DEFAULT_EMBEDDING: ModelSpec.model_validate(
-        {
-            "task": "embedding",
-            "from": f"{BUILT_IN}minilm",
-            "aliases": ["sentence-transformers/all-MiniLM-L6-v2"],
-        }
-    ),
-    POCKET: ModelSpec.model_validate({"task": "chat", "from": f"{BUILT_IN}{POCKET}"}),
-}
 _SERVE: Final[Mapping[str, frozenset[Task]]] = {"chat": frozenset({"chat", "code"})}
 """What else a model may be for, when it is asked for by name."""
 
@@ -100,77 +51,18 @@ class Card:
     pocket: bool = False
 
 
-def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
-    """Check the `models:` and `devices:` sections of a configuration. ConfigError lists every problem."""
-    problems = section_problems(sections)
-    if problems:
-        raise ConfigError([f"{'.'.join(map(str, path))}: {text}" for path, text in problems])
-    models: ModelsSection = _MODELS.validate_python(sections.get("models") or {})
-    devices: DevicesSection = _DEVICES.validate_python(sections.get("devices") or {})
-    return models, devices
-
-
-def section_problems(sections: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return (path of keys, what was found and expected) for everything wrong in `models:` and `devices:`."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    for key, kind in (("models", _MODELS), ("devices", _DEVICES)):
-        try:
-            kind.validate_python(sections.get(key) or {})
-        except ValidationError as error:
-            problems += [
-                ((key, *found["loc"]), f"found {found['input']!r}, {found['msg']}") for found in error.errors()
-            ]
-    declared = sections.get("models")
-    return problems + (_wrong_fallbacks(declared) if isinstance(declared, Mapping) else [])
-
-
-def _wrong_fallbacks(declared: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    fallbacks = {name: spec.get("fallback") for name, spec in declared.items() if isinstance(spec, Mapping)}
-    names = {*declared, *DEFAULTS, *(model.name for model in KNOWN if not model.lacks)}
-    return [
-        (("models", name, "fallback"), f"found {found!r}, expected one of {', '.join(sorted(names - {name}))}")
-        for name, found in fallbacks.items()
-        if isinstance(found, str) and found not in names - {name}
-    ]
-
-
-def _spec_of(name: str) -> ModelSpec:
-    """Return what a known model's entry in `models:` would say."""
-    known = find_known(name)
-    if known is None:
-        raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
-    aliases = tuple(alias for alias in (known.source, known.repository) if alias)
-    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": aliases})
-
-
-class Models:
-    """All declared models, loaded when first asked for and kept until `close`.
+class Catalog:
+    """All declared models, by name.
 
     The built-in models are there unless the section declares their names otherwise. Known models (`inference/hub`) need
     no declaration: they are there as soon as their files are.
     """
 
-    def __init__(
-        self,
-        declared: Mapping[str, ModelSpec] | None = None,
-        *,
-        devices: Devices | None = None,
-        base: Path | None = None,
-    ) -> None:
+    def __init__(self, declared: Mapping[str, ModelSpec] | None = None, *, base: Path | None = None) -> None:
         """Declare models; `base` is the folder that relative paths in `from:` start from."""
         self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self._base = base or Path.cwd()
-        self._loading: dict[str, asyncio.Task[Loaded]] = {}
-        self._ready: dict[tuple[Task, str], Loaded] = {}
-        self._closed = False
-        self.devices = devices or Devices()
-
-    @classmethod
-    def from_sections(cls, sections: Mapping[str, Any], base: Path, *, cache: Path | None = None) -> Models:
-        """Make the resource from a configuration's sections. ConfigError lists every problem."""
-        declared, limits = read_sections(sections)
-        return cls(declared, devices=Devices(limits, cache=cache), base=base)
 
     def placed(self, task: Task | None = None) -> list[Placed]:
         """Return the declared models, or those of one task, in the order of declaration.
@@ -197,75 +89,9 @@ class Models:
             )
         return model
 
-    @overload
-    async def get(self, name: str = AUTO, task: Literal["embedding"] = "embedding") -> EmbeddingModel: ...
-    @overload
-    async def get(self, name: str, task: ChatTask) -> ChatModel: ...
-    @overload
-    async def get(self, name: str, task: Task) -> Any: ...
-    async def get(self, name: str = AUTO, task: Task = "embedding") -> Any:
-        """Return the loaded model; the first caller loads it, the others wait for the same load.
-
-        Raises ModelNotFound, or Unavailable after `close` or when none of its devices is there.
-        """
-        if self._closed:
-            raise Unavailable("the models are being closed: found a new request, expected none")
-        if ready := self._ready.get((task, name)):
-            return ready
-        if task not in ("embedding", "chat", "code"):
-            raise ModelNotFound(
-                f"found the task {task}, expected embedding or chat: its engine loads its models itself"
-            )
-        model = self.place(name, task)
-        loading = self._loading.get(model.name)
-        if loading is None or (loading.done() and (loading.cancelled() or loading.exception())):
-            loading = self._loading[model.name] = asyncio.create_task(self._load(model), name=f"load {model.name}")
-        ready = self._ready[task, name] = await asyncio.shield(loading)
-        return ready
-
-    def loaded(self, name: str) -> EmbeddingModel | None:
-        """Return the embedding model that was loaded under this name, alias or "auto", or None: `get` it first."""
-        return cast("EmbeddingModel | None", self._ready.get(("embedding", name)))
-
-    async def warm(self, *names: str) -> None:
-        """Load these embedding models now, one after the other; without names, the one that "auto" means."""
-        for name in names or (AUTO,):
-            await self.get(name, "embedding")
-
     def cards(self) -> list[Card]:
-        """Describe every declared model for a list of models."""
-        return [self._card(model) for model in self.placed()]
-
-    async def close(self) -> None:
-        """Load nothing more, serve what was admitted, free the models."""
-        self._closed = True
-        loads = list(self._loading.values())
-        for outcome in await asyncio.gather(*loads, return_exceptions=True):
-            if not isinstance(outcome, BaseException):
-                await outcome.close()
-        self._loading.clear()
-        self._ready.clear()
-
-    async def _load(self, model: Placed) -> Loaded:
-        """Load on the first device of `on:` that is there and takes the model."""
-        devices = self.devices.choices(model.spec.on)
-
-        def load(device: str) -> Loaded:
-            folder = cast("Path", model.folder)
-            if model.task in ("chat", "code"):
-                properties = self.devices.generation_properties(device)
-                memory = self.devices.limits(device).memory
-                return ChatModel(model.name, folder, device=device, properties=properties, memory=memory)
-            loaded = EmbeddingModel(model.name, folder, self.devices, device)
-            loaded.warm()
-            return loaded
-
-        for device in devices[:-1]:
-            try:
-                return await asyncio.to_thread(load, device)
-            except RuntimeError as error:  # OpenVINO's: this device cannot compile or run the model
-                log.warning("%s does not run on %s, trying the next device: %s", model.name, device, error)
-        return await asyncio.to_thread(load, devices[-1])
+        """Describe every model for a list of models, as if none were loaded."""
+        return [_card(model) for model in self.placed()]
 
     def _place(self, name: str) -> Placed:
         spec = self._specs.get(name) or _spec_of(name)
@@ -339,22 +165,21 @@ class Models:
             f"fastembed pull {name:.80}"
         )
 
-    def _card(self, model: Placed) -> Card:
-        loaded = next((ready for ready in self._ready.values() if ready.name == model.name), None)
-        if loaded:
-            state: State = "ready"
-        elif model.folder is None:
-            state = "missing"
-        else:
-            state = "loading" if model.name in self._loading else "available"
-        return Card(
-            name=model.name,
-            task=model.task,
-            state=state,
-            aliases=model.spec.aliases,
-            folder=model.folder,
-            device=loaded.device if loaded else None,
-            window=loaded.window if loaded else None,
-            dimensions=loaded.dimensions if isinstance(loaded, EmbeddingModel) else None,
-            pocket=getattr(loaded, "pocket", False),
-        )
+
+def _card(model: Placed) -> Card:
+    return Card(
+        name=model.name,
+        task=model.task,
+        state="available" if model.folder else "missing",
+        aliases=model.spec.aliases,
+        folder=model.folder,
+    )
+
+
+def _spec_of(name: str) -> ModelSpec:
+    """Return what a known model's entry in `models:` would say."""
+    known = find_known(name)
+    if known is None:
+        raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
+    aliases = tuple(alias for alias in (known.source, known.repository) if alias)
+    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": aliases})

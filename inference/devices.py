@@ -59,6 +59,12 @@ class Devices:
         """Return OpenVINO's name of the first wanted device that is there. Unavailable lists what was found."""
         return self.choices(wanted)[0]
 
+    def named(self, device: str) -> str:
+        """Return an OpenVINO device name if it is there. Unavailable lists what was found."""
+        if device not in self.available:
+            raise Unavailable(f"found the devices {', '.join(self.available) or 'none'}, expected {device}")
+        return device
+
     def choices(self, wanted: Sequence[DeviceName]) -> list[str]:
         """Return OpenVINO's names of the wanted devices that are there, in that order. Unavailable if none is."""
         chosen = [device for name in wanted for device in self.available if family(device) == name]

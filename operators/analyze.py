@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inference.catalog import AUTO, Models
+from inference.catalog import AUTO
 from inference.embedding.tokens import Analyzed, check_inputs
+from inference.models import Models
 from pipeline.component import Context, operator
 from pipeline.payload.embedding import EmbeddingRequest
 
@@ -33,14 +34,14 @@ class Analyze:
     async def open(self, context: Context) -> None:
         """Load the model whose tokenizer counts."""
         self._models = context.resources.get(Models)
-        await self._models.get(self._model, "embedding")
+        await self._models.warm(self._model, "embedding")
 
     def __call__(self, request: EmbeddingRequest) -> EmbeddingRequest:
         """Measure one request; runs on the event loop, in tens of microseconds."""
         name = self._model if request.model == AUTO else request.model
         model = self._models.loaded(name)
         if model is None:
-            self._models.place(name, "embedding")
+            self._models.catalog.place(name, "embedding")
             check_inputs(request.inputs)
             return replace(request, inputs=Analyzed(request.inputs, None, None))
         return replace(request, inputs=model.analyze(request.inputs))

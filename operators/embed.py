@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from inference.catalog import AUTO, Models
+from inference.catalog import AUTO
 from inference.embedding.model import EmbeddingModel
 from inference.embedding.shape import cut, normalized
+from inference.models import Models
 from pipeline.component import Context, operator
 from pipeline.item import Item
 from pipeline.payload.document import Chunk, Document
@@ -53,7 +54,7 @@ class Embed:
     async def open(self, context: Context) -> None:
         """Load and warm the model."""
         self._models = context.resources.get(Models)
-        await self._models.get(self._model, "embedding")
+        await self._models.warm(self._model, "embedding")
 
     async def __call__(self, item: Item[Embeddable]) -> Embeddings | Chunk | Document:
         """Embed one item's texts."""
@@ -63,11 +64,15 @@ class Embed:
         if isinstance(value, Chunk):
             return await self._embed_chunk(value, item)
         request = EmbeddingRequest([value]) if isinstance(value, str) else value
-        model = await self._models.get(self._model if request.model == AUTO else request.model, "embedding")
-        return await _embed_request(request, model, item)
+        name = self._model if request.model == AUTO else request.model
+        async with self._models.lend(name, "embedding", priority=item.priority) as model:
+            return await _embed_request(request, model, item)
 
     async def _embed_chunk(self, chunk: Chunk, item: Item[Embeddable]) -> Chunk:
-        model = await self._models.get(self._model, "embedding")
+        async with self._models.lend(self._model, "embedding", priority=item.priority) as model:
+            return await self._embed_text(chunk, model, item)
+
+    async def _embed_text(self, chunk: Chunk, model: EmbeddingModel, item: Item[Embeddable]) -> Chunk:
         tokens = await model.tokenize([chunk.embedding_text], truncate=True)
         if tokens[0].dropped:
             self.truncated += 1

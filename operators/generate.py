@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from inference.catalog import AUTO, Models, Placed
+from inference.catalog import AUTO, Placed
+from inference.models import Models
 from pipeline.component import Context, operator
 from pipeline.errors import ModelNotFound
 from pipeline.item import Item
@@ -43,16 +44,18 @@ class Generate:
     async def open(self, context: Context) -> None:
         """Load the model."""
         self._models = context.resources.get(Models)
-        await self._models.get(self._model, "chat")
+        await self._models.warm(self._model, "chat")
 
     async def __call__(self, item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
         """Answer one request."""
         request = self._limited(item.value)
         name = self._model if request.model == AUTO else request.model
-        placed = self._models.place(name, "chat")
+        placed = self._models.catalog.place(name, "chat")
         route = self._route(name, placed, request)
-        model = await self._models.get(name, "chat")
-        async with aclosing(model.generate(request, route=route)) as events:
+        async with (
+            self._models.lend(name, "chat", priority=item.priority) as model,
+            aclosing(model.generate(request, route=route)) as events,
+        ):
             async for event in events:
                 yield event
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from inference.catalog import Models
+from inference.models import Models
 from inference.speech.agreement import Agreement
 from inference.speech.engine import Heard, SpeechEngine, SpeechRequest
 from inference.speech.engines import SpeechEngines

@@ -16,7 +16,7 @@ import typer
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
-from inference.catalog import Models
+from inference.models import Models
 from pipeline.config.guarantees import sinks
 from pipeline.errors import ConfigError, FastEmbedError
 from pipeline.plan import Configuration

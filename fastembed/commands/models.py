@@ -9,11 +9,12 @@ from typing import Any, Final
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Card, Models
+from inference.catalog import Card, Catalog
 from inference.folders import BUILT_IN, recognise
 from inference.hub.checks import amount
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.hub.shelf import Shelved, shelved, size_of
+from inference.models import Models
 from server.endpoints.models import describe
 
 _SHIPPED: Final = {"all-MiniLM-L6-v2": "Apache-2.0", "chat-pocket": "Apache-2.0"}
@@ -40,7 +41,7 @@ class Row:
 
 def list_models(config: Path | None, *, as_json: bool) -> int:
     """Print the declared models, those that ship, those in the models folder, and those that are known by name."""
-    models = make_resources(read_configuration(config)).get(Models)
+    models = make_resources(read_configuration(config)).get(Models).catalog
     rows = all_rows(models)
     if as_json:
         import orjson
@@ -59,7 +60,7 @@ def list_models(config: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def all_rows(models: Models) -> list[Row]:
+def all_rows(models: Catalog) -> list[Row]:
     """Return the lines: what can be used first, then what lies in the models folder, then what could be fetched."""
     cards = models.cards()
     placed = {model.name: model for model in models.placed()}

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Models
+from inference.catalog import Catalog
 from inference.folders import models_home
 from inference.hub.checks import amount
 from inference.hub.client import Hub
@@ -22,6 +22,7 @@ from inference.hub.known import find_known
 from inference.hub.listing import Listing, RemoteFile
 from inference.hub.pull import plan, pull
 from inference.hub.reference import Reference, read_reference, split_name
+from inference.models import Models
 from pipeline.errors import FastEmbedError
 
 
@@ -75,7 +76,7 @@ def fetch(
     name: str, config: Path | None, *, include: Sequence[str] = (), update: bool = False, dry_run: bool = False
 ) -> int:
     """Download a model: `name` is one of `models:`, a known one, or `organisation/name`; each with @revision or not."""
-    models = make_resources(read_configuration(config)).get(Models)
+    models = make_resources(read_configuration(config)).get(Models).catalog
     found = where(name, models)
     if isinstance(found, Path):
         typer.echo(f"{name} is here: {found}")
@@ -98,7 +99,7 @@ def fetch(
     return 0
 
 
-def where(name: str, models: Models) -> Path | Reference:
+def where(name: str, models: Catalog) -> Path | Reference:
     """Return the repository that a name means, or the folder of a model that no hub has.
 
     FastEmbedError: it has to be exported, or nothing says where its files come from.
@@ -120,7 +121,7 @@ def where(name: str, models: Models) -> Path | Reference:
     return reference
 
 
-def _use(reference: Reference, folder: Path, models: Models) -> str:
+def _use(reference: Reference, folder: Path, models: Catalog) -> str:
     """Return what is left to do before a model answers; empty if it does already."""
     known = find_known(reference.repository)
     if known and known.lacks:
@@ -131,7 +132,7 @@ def _use(reference: Reference, folder: Path, models: Models) -> str:
     return f"to use it, declare it in pipelines.yaml: models: {{{short}: {{from: {reference}}}}}"
 
 
-def _unknown(name: str, origin: str, models: Models) -> str:
+def _unknown(name: str, origin: str, models: Catalog) -> str:
     if name != origin:
         return f"found no files of {name} in {origin}, expected a folder, or a hub id (organisation/name) after `from:`"
     declared = ", ".join(model.name for model in models.placed())

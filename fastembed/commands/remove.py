@@ -8,18 +8,19 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Models
+from inference.catalog import Catalog
 from inference.folders import BUILT_IN, locate, models_home
 from inference.hub.checks import amount
 from inference.hub.pull import partial_of
 from inference.hub.reference import read_reference, split_name
 from inference.hub.shelf import check_ours, delete, shelved, size_of
+from inference.models import Models
 from pipeline.errors import FastEmbedError
 
 
 def remove(name: str, config: Path | None, *, yes: bool) -> int:
     """Delete what was pulled or exported under a name; ask before, unless `yes`."""
-    folders = folders_of(name, make_resources(read_configuration(config)).get(Models))
+    folders = folders_of(name, make_resources(read_configuration(config)).get(Models).catalog)
     for folder in folders:
         check_ours(folder)
     sizes = {folder: sum(size_of(path) for path in (folder, partial_of(folder)) if path.is_dir()) for folder in folders}
@@ -34,7 +35,7 @@ def remove(name: str, config: Path | None, *, yes: bool) -> int:
     return 0
 
 
-def folders_of(name: str, models: Models) -> list[Path]:
+def folders_of(name: str, models: Catalog) -> list[Path]:
     """Return the folders in the models folder that a name stands for.
 
     FastEmbedError: it ships, it is not there, or it is a folder of the user's own.

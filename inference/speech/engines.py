@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from inference.catalog import AUTO, Models
+from inference.catalog import AUTO
 from inference.folders import BUILT_IN, locate
 from inference.hub.known import find_known
+from inference.models import Models
 from inference.speech.engine import SpeechEngine
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from inference.speech.whisper import WhisperEngine
@@ -47,7 +48,7 @@ class SpeechEngines:
 
     def names(self) -> list[str]:
         """Return every name that can be asked for, those of missing files left out."""
-        declared = [model.name for model in self._models.placed("transcription") if model.folder]
+        declared = [model.name for model in self._models.catalog.placed("transcription") if model.folder]
         return [AUTO, *declared, MODEL_ID, POCKET]
 
     def resolve(self, name: str = AUTO, default: str = AUTO) -> SpeechEngine:
@@ -57,14 +58,14 @@ class SpeechEngines:
         """
         if self._closed:
             raise Unavailable("the speech engines are closed: found a new request, expected none")
-        declared = {model.name for model in self._models.placed("transcription")}
-        declared |= {alias for model in self._models.placed("transcription") for alias in model.spec.aliases}
+        declared = {model.name for model in self._models.catalog.placed("transcription")}
+        declared |= {alias for model in self._models.catalog.placed("transcription") for alias in model.spec.aliases}
         if name in declared:
             return self._whisper(name)
         if name == AUTO or name in OPENAI_NAMES:
             if default != AUTO:
                 return self.resolve(default)
-            present = next((model for model in self._models.placed("transcription") if model.folder), None)
+            present = next((model for model in self._models.catalog.placed("transcription") if model.folder), None)
             return self._whisper(present.name) if present else self._sphinx()
         if name in (MODEL_ID, LABEL):
             return self._sphinx()
@@ -93,7 +94,7 @@ class SpeechEngines:
         return self._open.get(MODEL_ID) or self._opened(MODEL_ID, SphinxEngine(workers=self._workers))
 
     def _whisper(self, name: str) -> SpeechEngine:
-        model = self._models.place(name, "transcription")
+        model = self._models.catalog.place(name, "transcription")
         if model.name in self._open:
             return self._open[model.name]
         if model.folder is None:  # pragma: no cover - place raises

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import Models
+from inference.models import Models
 from pipeline.component import Resources
 from pipeline.errors import InvalidInput, NotFound
 from server.body import read_json
@@ -90,9 +90,9 @@ async def search(lake: Lake, models: Models, query: str, *, limit: int, table: s
     embedded_with = await lake.models(table)
     vector = None
     if embedded_with:
-        model = await models.get(embedded_with[0][0], "embedding")
-        tokens = await model.tokenize([query], truncate=True)
-        vectors, _ = await model.embed(tokens, priority=1)
+        async with models.lend(embedded_with[0][0], "embedding", priority=1) as model:
+            tokens = await model.tokenize([query], truncate=True)
+            vectors, _ = await model.embed(tokens, priority=1)
         vector = vectors[0]
     return await lake.search(query, vector, limit, table=table)
 

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import Card, Models
+from inference.catalog import Card
+from inference.models import Models
 from pipeline.errors import ModelNotFound
 from server.endpoints.answers import json_answer
 from server.site import Site

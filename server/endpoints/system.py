@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import AUTO, Card, Models
+from inference.catalog import AUTO, Card
 from inference.devices import Devices, family
+from inference.models import Models
 from server.endpoints.answers import json_answer
 from server.site import Site
 from server.text import amount
@@ -66,7 +67,7 @@ def _loaded(models: Models, card: Card) -> dict[str, Any]:
 
 def _auto(models: Models, card: Card) -> tuple[str, ...]:
     """Return the name "auto" if it means this model."""
-    return (AUTO,) if card.task == "embedding" and models.place(AUTO, "embedding").name == card.name else ()
+    return (AUTO,) if card.task == "embedding" and models.catalog.place(AUTO, "embedding").name == card.name else ()
 
 
 def _devices(devices: Devices) -> dict[str, Any]:

@@ -32,7 +32,7 @@ print(seen)
 USES = {
     "embeddings": """
         import asyncio
-        from inference.catalog import Models
+        from inference.models import Models
 
         async def main():
             models = Models.from_sections({}, base=None)
@@ -53,7 +53,7 @@ USES = {
     """,
     "documents": "import docling.document_converter, docling_parse, operators.parsing.convert",
     "the command line": "import fastembed.cli, fastembed.runtime, fastembed.assembly",
-    "chat": "import inference.catalog, openvino_genai, openvino_tokenizers",
+    "chat": "import inference.models, openvino_genai, openvino_tokenizers",
 }
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
-from inference.catalog import Models
+from inference.models import Models
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import parse

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.catalog import Models
 from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
+from inference.models import Models
 from pipeline.errors import Overloaded, Unavailable
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embeddings"

@@ -15,7 +15,7 @@ from huggingface_hub import constants
 
 import models as shipped
 from fastembed.cli import _guarded, app
-from inference.catalog import Models
+from inference.models import Models
 from inference.speech.engines import SpeechEngines
 
 sys.path.insert(0, str(Path(__file__).parent))

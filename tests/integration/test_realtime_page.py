@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from fastembed.assembly import read_configuration
-from inference.catalog import read_sections
+from inference.specs import read_sections
 from operators.listening.resample import Resampler
 from server.realtime import outbox, protocol
 from sources.websocket import Websocket

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.catalog import Models, ModelSpec
+from inference.models import Models
+from inference.specs import ModelSpec
 from inference.speech.engine import SpeechEngine, SpeechRequest
 from inference.speech.engines import POCKET, SpeechEngines
 from inference.speech.sphinx import LABEL, SphinxEngine

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from inference.catalog import DEFAULT_EMBEDDING, Models, read_sections
+from inference.catalog import Catalog
 from inference.devices import Devices
 from inference.folders import models_home, recognise
+from inference.specs import DEFAULT_EMBEDDING, read_sections
 from pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 
@@ -19,11 +20,12 @@ def folder(base, name, architecture="BertModel"):
 
 
 def models(base, **declared):
-    return Models.from_sections({"models": {name.replace("_", "-"): spec for name, spec in declared.items()}}, base)
+    specs, _ = read_sections({"models": {name.replace("_", "-"): spec for name, spec in declared.items()}})
+    return Catalog(specs, base=base)
 
 
 def test_without_a_section_the_shipped_model_is_there(tmp_path):
-    [placed] = Models.from_sections({}, tmp_path).placed("embedding")
+    [placed] = Catalog(base=tmp_path).placed("embedding")
     assert placed.name == DEFAULT_EMBEDDING
     assert (placed.folder / "openvino_model.xml").is_file()
 
@@ -59,7 +61,7 @@ def test_aliases_name_the_same_model(tmp_path):
 
 def test_an_unknown_name_gets_the_near_ones_and_the_command(tmp_path):
     with pytest.raises(ModelNotFound) as missing:
-        Models(base=tmp_path).place("all-minilm-l6", "embedding")
+        Catalog(base=tmp_path).place("all-minilm-l6", "embedding")
     assert "found no model 'all-minilm-l6', expected all-MiniLM-L6-v2" in str(missing.value)
     assert "fastembed pull all-minilm-l6" in str(missing.value)
     assert missing.value.param == "model"

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.catalog import DEFAULT_EMBEDDING, Models
 from inference.embedding.tokens import Analyzed, Tokens
+from inference.models import Models
+from inference.specs import DEFAULT_EMBEDDING
 from operators.analyze import Analyze
 from operators.embed import Embed
 from pipeline.component import Context, Kind, Resources, describe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.catalog import Models
+from inference.models import Models
 from operators.generate import Generate
 from pipeline.component import Context, Kind, Resources, describe
 from pipeline.errors import ConfigError, InvalidInput, ModelNotFound

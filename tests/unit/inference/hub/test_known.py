@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from inference.catalog import DEFAULT_EMBEDDING, Models, read_sections
+from inference.catalog import Catalog
 from inference.folders import models_home, recognise
 from inference.hub.known import KNOWN, command_for, find_known
+from inference.models import Models
+from inference.specs import DEFAULT_EMBEDDING, read_sections
 from inference.speech.engines import SpeechEngines
 from pipeline.errors import ConfigError, ModelNotFound
 
@@ -61,7 +63,7 @@ def test_the_command_is_pull_where_the_hub_has_openvino_files_and_export_where_i
 
 
 def test_known_models_are_not_listed_until_their_files_are_here(home, tmp_path):
-    models = Models(base=tmp_path)
+    models = Catalog(base=tmp_path)
     assert "bge-small-en-v1.5" not in [card.name for card in models.cards()]
     files(home / "bge-small-en-v1.5", architectures=["BertModel"])
     assert [(card.name, card.state) for card in models.cards() if card.task == "embedding"] == [
@@ -72,17 +74,17 @@ def test_known_models_are_not_listed_until_their_files_are_here(home, tmp_path):
 
 def test_a_known_model_is_used_by_its_name_without_a_declaration(home, tmp_path):
     made = whisper(home / "OpenVINO" / "whisper-base-fp16-ov")
-    assert Models(base=tmp_path).place("whisper-base", "transcription").folder == made
+    assert Catalog(base=tmp_path).place("whisper-base", "transcription").folder == made
 
 
 def test_what_was_exported_goes_before_what_was_pulled(home, tmp_path):
     files(home / "OpenVINO" / "Phi-4-mini-instruct-int4-ov")
     made = files(home / "phi-4-mini")
-    assert Models(base=tmp_path).place("phi-4-mini", "chat").folder == made
+    assert Catalog(base=tmp_path).place("phi-4-mini", "chat").folder == made
 
 
 def test_auto_takes_a_chat_model_that_was_fetched_before_the_one_that_ships(home, tmp_path):
-    models = Models(base=tmp_path)
+    models = Catalog(base=tmp_path)
     assert models.place("auto", "chat").name == "chat-pocket"
     files(home / "phi-4-mini")
     assert models.place("auto", "chat").name == "phi-4-mini"
@@ -90,26 +92,26 @@ def test_auto_takes_a_chat_model_that_was_fetched_before_the_one_that_ships(home
 
 def test_auto_keeps_the_embeddings_that_databases_hold(home, tmp_path):
     files(home / "bge-small-en-v1.5", architectures=["BertModel"])
-    assert Models(base=tmp_path).place("auto", "embedding").name == DEFAULT_EMBEDDING
+    assert Catalog(base=tmp_path).place("auto", "embedding").name == DEFAULT_EMBEDDING
 
 
 def test_a_declaration_may_name_a_known_model_as_its_origin(home, tmp_path):
     made = whisper(home / "OpenVINO" / "whisper-base-fp16-ov")
     declared, _ = read_sections({"models": {"ears": {"from": "whisper-base"}}})
-    [ears] = [model for model in Models(declared, base=tmp_path).placed("transcription") if model.name == "ears"]
+    [ears] = [model for model in Catalog(declared, base=tmp_path).placed("transcription") if model.name == "ears"]
     assert ears.folder == made
 
 
 def test_the_error_for_missing_files_names_the_command(tmp_path):
     with pytest.raises(ModelNotFound, match=r"found no files of bge-small-en-v1\.5 .*: fastembed export bge-small"):
-        Models(base=tmp_path).place("BAAI/bge-small-en-v1.5", "embedding")
+        Catalog(base=tmp_path).place("BAAI/bge-small-en-v1.5", "embedding")
     with pytest.raises(ModelNotFound, match=r"found no files of whisper-base .*: fastembed pull whisper-base"):
         SpeechEngines(Models(base=tmp_path)).resolve("whisper-base")
 
 
 def test_a_model_that_no_engine_runs_is_neither_listed_nor_used_though_its_files_are_here(home, tmp_path):
     files(home / "gemma-3n-4b", "openvino_language_model.xml")
-    models = Models(base=tmp_path)
+    models = Catalog(base=tmp_path)
     assert "gemma-3n-4b" not in [card.name for card in models.cards()]
     assert models.place("auto", "chat").name == "chat-pocket"
     with pytest.raises(ModelNotFound, match="found 'gemma-3n-4b', but no engine of this version reads images"):
