@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from inference.chat.adapters import read_adapter
 from inference.chat.folder import POCKET
+from inference.chat.options import ChatOptions
 from inference.folders import Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.specs import DEFAULTS, ModelSpec
@@ -88,6 +90,20 @@ class Catalog:
                 f"found {name!r}, a model for {model.task or 'an unknown task'}, expected one for {task}", param="model"
             )
         return model
+
+    def options(self, model: Placed) -> ChatOptions:
+        """Return how a chat model is opened. ModelNotFound: its draft model or an adapter is not there."""
+        spec = model.spec
+        adapters = tuple(read_adapter(self._base / Path(path).expanduser(), by) for path, by in spec.lora.items())
+        return ChatOptions(adapters, self._draft(spec.draft) if spec.draft else None, spec.prompt_lookup)
+
+    def _draft(self, origin: str) -> Path:
+        named = origin in self._specs or origin in self._aliases or find_known(origin)
+        folder = self.place(origin, "chat").folder if named else self._folder(origin)
+        if folder is None:
+            looked = " and ".join(map(str, candidates(origin, self._base)))
+            raise ModelNotFound(f"found no draft model {origin!r} in {looked}, expected a chat model's name or folder")
+        return folder
 
     def cards(self) -> list[Card]:
         """Describe every model for a list of models, as if none were loaded."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from inference.chat.model import ChatModel
+from inference.chat.options import PLAIN, ChatOptions
 from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
@@ -32,6 +33,7 @@ class Loading:
     folder: Path
     device: str
     devices: Devices
+    options: ChatOptions = PLAIN
 
 
 def _embedding(of: Loading) -> LoadedModel:
@@ -43,7 +45,7 @@ def _embedding(of: Loading) -> LoadedModel:
 def _chat(of: Loading) -> LoadedModel:
     properties = of.devices.generation_properties(of.device)
     memory = of.devices.limits(of.device).memory
-    return ChatModel(of.name, of.folder, device=of.device, properties=properties, memory=memory)
+    return ChatModel(of.name, of.folder, device=of.device, properties=properties, memory=memory, options=of.options)
 
 
 LOADERS: Final[Mapping[Task, Callable[[Loading], LoadedModel]]] = {

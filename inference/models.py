@@ -176,7 +176,7 @@ class Models:
 
     async def _load(self, model: Placed, device: str) -> Resident:
         task, folder = cast("Task", model.task), cast("Path", model.folder)
-        loading = Loading(model.name, folder, device, self.devices)
+        loading = Loading(model.name, folder, device, self.devices, self.catalog.options(model))
         loaded = await asyncio.to_thread(LOADERS[task], loading)
         resident = self._residents[model.name, device] = Resident(loaded)
         return resident

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from inference.chat.folder import POCKET
 from inference.devices import DeviceName, DevicesSection
@@ -19,6 +19,12 @@ def _as_tuple(value: object) -> object:
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _as_strengths(value: object) -> object:
+    """Take one adapter, or a list of them, for a map to their full strength."""
+    names = _as_tuple(value)
+    return dict.fromkeys(names, 1.0) if isinstance(names, tuple) else value
 
 
 class ModelSpec(BaseModel):
@@ -35,6 +41,19 @@ class ModelSpec(BaseModel):
     aliases: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         default=(), description="Other names that clients may use for it."
     )
+    draft: str | None = Field(
+        default=None, description="A smaller chat model of the same tokenizer, which guesses tokens ahead."
+    )
+    prompt_lookup: bool = Field(default=False, description="Guess tokens ahead from what the prompt says.")
+    lora: Annotated[dict[str, float], BeforeValidator(_as_strengths)] = Field(
+        default_factory=dict, description="LoRA adapters (folders or safetensors files), or a map of them to strengths."
+    )
+
+    @model_validator(mode="after")
+    def _one_guesser(self) -> ModelSpec:
+        if self.draft is not None and self.prompt_lookup:
+            raise ValueError("found draft and prompt_lookup, expected one of them")
+        return self
 
 
 ModelsSection = dict[str, ModelSpec]

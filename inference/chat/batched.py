@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from inference.chat.decoding import Decoder, News
 from inference.chat.generation import Ended, Generation, Piece, failed, nothing, put
-from inference.chat.native import tensor, warmed
+from inference.chat.native import tensor, unchanged, warmed
 from inference.chat.sampling import Defaults
 from pipeline.errors import Overloaded, Unavailable
 
@@ -41,17 +41,20 @@ class BatchedEngine:
         *,
         device: str,
         room: int,
+        adjust: Callable[[Any], Any] = unchanged,
         most: int = 256,
         stall_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load now: takes seconds.
 
-        load: makes the pipeline, also again. room: tokens of the context.
+        load: makes the pipeline, also again. room: tokens of the context. adjust: sets what every GenerationConfig of
+        this pipeline must say.
         most: answers at once, waiting ones included. stall_s: no token for so long while answers run is a hang.
         """
         self._load = load
-        self._pipeline = warmed(load())
+        self._adjust = adjust
+        self._pipeline = self._opened()
         self.device = device
         self.room = room
         self.longest_prompt = room - 1
@@ -78,7 +81,7 @@ class BatchedEngine:
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
-        return self._defaults.fresh()
+        return self._adjust(self._defaults.fresh())
 
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
@@ -226,10 +229,14 @@ class BatchedEngine:
         self._pipeline = None
         self.restarts += 1
         try:
-            self._pipeline = warmed(self._load())
+            self._pipeline = self._opened()
             self.decoder.tokenizer = self._pipeline.get_tokenizer()
         except Exception:  # whatever OpenVINO raises: the next request tries again and says so
             log.exception("the chat engine cannot be loaded again")
+
+    def _opened(self) -> Any:
+        pipeline = self._load()
+        return warmed(pipeline, self._adjust(pipeline.get_config()))
 
     def _revive(self, boarding: Sequence[Generation]) -> bool:
         self._reload()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from inference.chat.gguf import find_gguf, read_gguf
 from pipeline.errors import ModelNotFound
 
 POCKET: Final = "chat-pocket"
@@ -29,10 +30,12 @@ class ChatTraits:
 
 
 def read_traits(folder: Path) -> ChatTraits:
-    """Read a folder's configuration. ModelNotFound names what it lacks."""
+    """Read a folder's configuration, or its GGUF file's. ModelNotFound names what it lacks."""
+    if (file := find_gguf(folder)) is not None:
+        return _gguf_traits(file)
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR")
+        raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR or GGUF")
     config = _read(folder / "config.json")
     config = config.get("text_config", config)
     heads = config.get("num_attention_heads") or 1
@@ -58,7 +61,18 @@ def open_batched(folder: Path, device: str, properties: Mapping[str, Any], kv_bl
     scheduler = genai.SchedulerConfig()
     scheduler.num_kv_blocks = kv_blocks
     scheduler.enable_prefix_caching = True
-    return genai.ContinuousBatchingPipeline(str(folder), scheduler, device, dict(properties))
+    return genai.ContinuousBatchingPipeline(model_path(folder), scheduler, device, dict(properties))
+
+
+def model_path(folder: Path) -> str:
+    """Return what genai opens: the folder, or the GGUF file in it."""
+    return str(find_gguf(folder) or folder)
+
+
+def _gguf_traits(file: Path) -> ChatTraits:
+    found = read_gguf(file)
+    size = sum(part.stat().st_size for part in file.parent.glob("*.gguf"))
+    return ChatTraits(found.window, size, 2 * found.layers * found.kv_heads * found.head_size * 2)
 
 
 def _read(file: Path) -> dict[str, Any]:

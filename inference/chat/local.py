@@ -12,6 +12,7 @@ from inference.chat.batched import BatchedEngine
 from inference.chat.calling import style_of
 from inference.chat.folder import BLOCK_TOKENS, POCKET, blocks, open_batched, read_traits
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
+from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.reasoning import OPEN, thinks
 from inference.chat.sampling import check_sampling, configure, room_for_answer
 from inference.chat.stateful import StatefulEngine
@@ -34,6 +35,7 @@ class LocalModel:
         device: str = "CPU",
         properties: Mapping[str, Any] | None = None,
         memory: int | None = None,
+        options: ChatOptions = PLAIN,
     ) -> None:
         """Load: takes seconds. memory: bytes for the model and its contexts."""
         self.name = name
@@ -41,7 +43,7 @@ class LocalModel:
         self.device = device
         self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
         traits = read_traits(folder)
-        self._engine = _engine(folder, device, dict(properties or {}), memory)
+        self._engine = _engine(folder, device, properties or {}, memory, options)
         self.window = traits.window
         self._template = ChatTemplate(self._engine.decoder.tokenizer, name)
         self._style = style_of(self._template.text)
@@ -152,15 +154,22 @@ def _last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list
     return [*deltas, finished]
 
 
-def _engine(folder: Path, device: str, properties: dict[str, Any], memory: int | None) -> TextEngine:
+def _engine(
+    folder: Path, device: str, properties: Mapping[str, Any], memory: int | None, options: ChatOptions
+) -> TextEngine:
     traits = read_traits(folder)
     if family(device) == "npu":
+        if options != PLAIN:
+            raise RuntimeError(
+                f"found draft, prompt_lookup or lora on {device}, expected none: on: [gpu, cpu] takes them"
+            )
         return StatefulEngine(folder, device, properties, traits.window)
     kv_blocks = blocks(traits, memory)
     return BatchedEngine(
-        lambda: open_batched(folder, device, properties, kv_blocks),
+        lambda: open_batched(folder, device, options.properties(device, properties), kv_blocks),
         device=device,
         room=min(traits.window, (kv_blocks - 1) * BLOCK_TOKENS),
+        adjust=options.adjust,
     )
 
 

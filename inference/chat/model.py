@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.chat.folder import POCKET, read_traits
+from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.process import ChatProcess
 from inference.chat.wire import Loading
 from inference.folders import BUILT_IN, locate
@@ -26,9 +27,11 @@ class ChatModel:
         properties: Mapping[str, Any] | None = None,
         memory: int | None = None,
         stall_s: float = 600.0,
+        options: ChatOptions = PLAIN,
     ) -> None:
         """Load: takes seconds, call it off the event loop. memory: bytes for the model and its contexts.
 
+        options: adapters, and what guesses tokens ahead.
         stall_s: an engine that gives no sign of life for so long is ended and started again.
         Raises ModelNotFound for a folder that lacks files, what OpenVINO says (RuntimeError) of one that it cannot run.
         """
@@ -37,7 +40,8 @@ class ChatModel:
         self.device = device
         self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
         self.window = read_traits(folder).window
-        self._process = ChatProcess(Loading(name, folder, device, dict(properties or {}), memory, stall_s))
+        loading = Loading(name, folder, device, dict(properties or {}), memory, stall_s, options)
+        self._process = ChatProcess(loading)
 
     @property
     def process(self) -> ChatProcess:

@@ -11,13 +11,17 @@ import numpy as np
 _PLACE: Final = re.compile(r"^.*\.(?:cc|cpp|hpp):\d+: (?:Check failed: .* is false: )?")
 
 
-def warmed(pipeline: Any) -> Any:
+def warmed(pipeline: Any, config: Any) -> Any:
     """Generate one token, so that the first request finds everything compiled and paged in."""
-    config = pipeline.get_config()
     config.max_new_tokens = 1
     config.do_sample = False
     pipeline.generate([tensor([0])], [config])
     return pipeline
+
+
+def unchanged(config: Any) -> Any:
+    """Return a GenerationConfig as it is."""
+    return config
 
 
 def tensor(ids: Sequence[int]) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.chat.decoding import Decoder
+from inference.chat.folder import model_path
 from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
 from inference.chat.native import tensor
 from inference.chat.sampling import Defaults
@@ -132,7 +133,7 @@ class StatefulEngine:
     def _load(self) -> Any:
         import openvino_genai as genai
 
-        return genai.LLMPipeline(str(self._folder), self.device, **self._properties)
+        return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)
 
 
 def _streamer(generation: Generation, decoder: Decoder) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from inference.chat.options import PLAIN, ChatOptions
 from pipeline.errors import ItemError
 from pipeline.payload.chat import ChatEvent, ChatRequest
 
@@ -33,6 +34,7 @@ class Loading:
     properties: Mapping[str, Any]
     memory: int | None = None
     stall_s: float = 600.0
+    options: ChatOptions = PLAIN
 
     @property
     def beat_s(self) -> float:

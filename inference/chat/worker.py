@@ -49,6 +49,7 @@ def main() -> None:
                 device=loading.device,
                 properties=loading.properties,
                 memory=loading.memory,
+                options=loading.options,
             )
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
             pipe.sendall(framed(portable(error)))
