@@ -70,7 +70,7 @@ class Generate:
         """Say why another model answers than was asked for. ModelNotFound if the request forbids that."""
         if name in (AUTO, placed.name, *placed.spec.aliases):
             return ""
-        if not request.model_fallback:
+        if request.model_fallback is False:
             raise ModelNotFound(
                 f"found no files of {name} and model_fallback false, expected a model folder: fastembed pull {name}",
                 param="model",

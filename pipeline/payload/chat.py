@@ -104,6 +104,8 @@ class ChatRequest:
 
     json: "object" for any JSON object, a JSON Schema for that shape, None for text. tool_choice: "auto", "none",
     "required", or the name of a tool. prompt: instead of messages, text to be completed as it is (/v1/completions).
+    model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
+    answer.
     """
 
     messages: tuple[Message, ...] = ()
@@ -118,7 +120,7 @@ class ChatRequest:
     prompt: str | None = None
     echo: bool = False
     reasoning_effort: str | None = None
-    model_fallback: bool = True
+    model_fallback: bool | None = None
     modality_routing: Literal["auto", "force_multimodal", "force_text"] = "auto"
     npu_priority: Literal["high", "normal", "low"] = "normal"
 

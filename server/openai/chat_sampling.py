@@ -74,7 +74,7 @@ def read_preferences(body: Fields) -> dict[str, Any]:
     return {
         "modality_routing": body.choice("modality_routing", ("auto", "force_multimodal", "force_text")) or "auto",
         "npu_priority": body.choice("npu_priority", ("high", "normal", "low")) or "normal",
-        "model_fallback": body.flag("model_fallback", default=True),
+        "model_fallback": body.flag("model_fallback") if body.has("model_fallback") else None,
     }
 
 

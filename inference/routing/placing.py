@@ -1,0 +1,144 @@
+"""Which models, and which of their devices, can answer a request at all; of the others, why they cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from inference.devices import family
+from inference.routing.analysis import ModelRequirements, Preferences
+from inference.routing.offers import Engine, Load, Offer
+
+Cause = Literal["missing", "modality", "window", "device", "memory", "breaker", "preference"]
+
+CERTAIN: Final = 2
+"""An estimate this many times beyond a window is beyond it: no text has so few tokens."""
+CAUTION: Final = 0.8
+"""The share of an NPU's longest prompt that an estimate may fill: there, a token too many is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A model, or one of its devices, that cannot answer. retry_after_s: when to ask again."""
+
+    model: str
+    device: str | None
+    cause: Cause
+    why: str
+    retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        """Return it as a list shows it."""
+        return f"{self.model} on {self.device}: {self.why}" if self.device else f"{self.model}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model on a device that can answer. rank: of the device for this request, 0 is the first.
+
+    tight: the prompt may not fit into the window. full: the device has no room for it at the moment.
+    """
+
+    offer: Offer
+    device: str
+    engine: Engine
+    rank: int
+    tight: bool = False
+    full: bool = False
+
+
+def places(
+    offers: Sequence[Offer], wanted: ModelRequirements, preferences: Preferences, load: Load, *, transcribes: bool
+) -> tuple[list[Place], list[Rejected]]:
+    """Return the places, model by model, and what was rejected. transcribes: sound can be turned into text first."""
+    found: list[Place] = []
+    rejected: list[Rejected] = []
+    for offer in offers:
+        why = next(_unfit(offer, wanted, preferences, transcribes=transcribes), None)
+        if why is not None:
+            rejected.append(why)
+            continue
+        for rank, device in enumerate(ordered(offer.devices, preferences)):
+            engine = load.engine(offer.name, device)
+            unusable = next(_unusable(offer, device, engine, wanted, load), None)
+            if unusable is None:
+                found.append(
+                    Place(
+                        offer,
+                        device,
+                        engine,
+                        rank,
+                        tight=_beyond(offer.window, wanted),
+                        full=_full(offer, device, engine, load),
+                    )
+                )
+            else:
+                rejected.append(unusable)
+    return found, rejected
+
+
+def ordered(devices: Sequence[str], preferences: Preferences) -> list[str]:
+    """Return the devices as `on:` orders them; `npu_priority` moves the NPU to the front or to the end."""
+    move = {"high": -1, "normal": 0, "low": 1}[preferences.npu_priority]
+    return sorted(devices, key=lambda device: move if family(device) == "npu" else 0)
+
+
+def amount(size: float) -> str:
+    """Write bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"  # noqa: PLR2004 - a tenth of a GB
+
+
+def _beyond(window: int | None, wanted: ModelRequirements) -> bool:
+    return window is not None and wanted.tokens > window
+
+
+def _unfit(
+    offer: Offer, wanted: ModelRequirements, preferences: Preferences, *, transcribes: bool
+) -> Iterator[Rejected]:
+    """Give the reasons against a model on whatever device."""
+    if offer.missing:
+        yield Rejected(offer.name, None, "missing", offer.missing)
+    if preferences.modality_routing == "force_multimodal" and wanted.task == "chat" and "vision" not in offer.good_at:
+        yield Rejected(offer.name, None, "preference", "force_multimodal asks for a model that sees, it reads text")
+    if wanted.vision and "vision" not in offer.good_at:
+        yield Rejected(offer.name, None, "modality", "it sees no pictures")
+    if wanted.video and not offer.good_at & {"vision", "video"}:
+        yield Rejected(offer.name, None, "modality", "it sees no videos")
+    if wanted.audio and wanted.task == "chat" and "audio" not in offer.good_at and not transcribes:
+        yield Rejected(offer.name, None, "modality", "it hears nothing, and no speech model is here to write it down")
+    if offer.window is not None and wanted.task == "chat" and wanted.tokens > CERTAIN * offer.window:
+        yield Rejected(
+            offer.name,
+            None,
+            "window",
+            f"its context holds {offer.window:,} tokens, the prompt has about {wanted.tokens:,}",
+        )
+    if not offer.devices:
+        yield Rejected(offer.name, None, "device", "none of the devices of its `on:` is there")
+
+
+def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequirements, load: Load) -> Iterator[Rejected]:
+    """Give the reasons against a model on this device."""
+    if engine.breaker == "open":
+        yield Rejected(
+            offer.name, device, "breaker", "it failed again and again, its breaker is open", engine.retry_after_s
+        )
+    longest = engine.longest_prompt
+    if longest is not None and wanted.tokens > CAUTION * longest:
+        yield Rejected(
+            offer.name,
+            device,
+            "window",
+            f"it takes prompts of {longest:,} tokens, this one has about {wanted.tokens:,}",
+        )
+    if wanted.logprobs and family(device) == "npu":
+        yield Rejected(offer.name, device, "device", "an NPU's engine tells no logprobs")
+    total = load.room(device).total
+    if total is not None and offer.memory > total:
+        yield Rejected(offer.name, device, "memory", f"it needs {amount(offer.memory)}, the device has {amount(total)}")
+
+
+def _full(offer: Offer, device: str, engine: Engine, load: Load) -> bool:
+    free = load.room(device).free
+    return not engine.loaded and free is not None and offer.memory > free

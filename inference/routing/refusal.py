@@ -1,0 +1,42 @@
+"""The error for a request that no model here can answer: what stands against each, and what would help."""
+
+from __future__ import annotations
+
+from inference.routing.reasons import Case, wishes
+from pipeline.errors import InvalidInput, ItemError, ModelNotFound, Unavailable
+
+
+def refusal_of(case: Case) -> ItemError:
+    """Return the error. The cause that passes soonest decides: who waits for a breaker may be answered yet."""
+    causes = {entry.cause for entry in case.rejected}
+    why = "; ".join(map(str, case.rejected[:6])) or "no model is here"
+    what = f"found no model for this request ({why})"
+    if "breaker" in causes:
+        waits = [entry.retry_after_s for entry in case.rejected if entry.retry_after_s is not None]
+        return Unavailable(f"{what}; try again later", code="model_unavailable", retry_after_s=min(waits, default=None))
+    if "memory" in causes or "device" in causes:
+        return Unavailable(f"{what}, expected a device that takes it", code="model_unavailable")
+    if causes & {"modality", "preference"}:
+        return InvalidInput(
+            f"{what}, expected {_content(case)}{_hint(case)}", param="messages", code="unsupported_content"
+        )
+    if "window" in causes:
+        return InvalidInput(
+            f"{what}, expected a shorter prompt{_hint(case)}", param="messages", code="context_length_exceeded"
+        )
+    missing = [entry.why for entry in case.rejected if entry.cause == "missing"]
+    return ModelNotFound(
+        missing[0] if missing else f"found no model for {case.wanted.task}{_hint(case)}", param="model"
+    )
+
+
+def _content(case: Case) -> str:
+    if case.preferences.modality_routing == "force_multimodal":
+        return "modality_routing auto, or a model that sees"
+    return "text, or a model that takes the rest"
+
+
+def _hint(case: Case) -> str:
+    """Name what would help: a model that is here (where another was named), or the command that gets one."""
+    helpful = wishes(case)
+    return f"; {helpful[0].name} could: {helpful[0].command}" if helpful else ""
