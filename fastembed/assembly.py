@@ -12,6 +12,7 @@ from typing import Any, Final
 from inference.devices import DevicesSection
 from inference.folders import own_home
 from inference.models import Models
+from inference.routing.router import Router
 from inference.specs import ModelsSection
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
@@ -91,7 +92,7 @@ def make_resources(configuration: Configuration) -> Resources:
     base = configuration.path.parent if configuration.path else Path()
     cache = own_home() / "compiled"
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
-    return Resources(models, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
+    return Resources(models, Router(models), SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
 
 
 async def close_resources(resources: Resources) -> None:

@@ -105,6 +105,10 @@ class Catalog:
             raise ModelNotFound(f"found no draft model {origin!r} in {looked}, expected a chat model's name or folder")
         return folder
 
+    def declares(self, name: str) -> bool:
+        """Whether `models:` has the name, or it is one of those that ship."""
+        return name in self._specs
+
     def cards(self) -> list[Card]:
         """Describe every model for a list of models, as if none were loaded."""
         return [_card(model) for model in self.placed()]

@@ -122,6 +122,11 @@ class Models:
         async with self.lend(name, task):
             pass
 
+    def at(self, name: str, device: str) -> LoadedModel | None:
+        """Return the model that is loaded on a device (OpenVINO's name), or None. name: as it is declared."""
+        resident = self._residents.get((name, device))
+        return resident.model if resident else None
+
     def resident(self, asked: Asked) -> Resident | None:
         """Return what was found for the same question before, if it is still loaded."""
         return self._found.get(asked)

@@ -17,6 +17,8 @@ BLOCK_TOKENS: Final = 32
 _DEFAULT_WINDOW: Final = 4096
 _CACHE_BYTES: Final = 2 * 1024**3
 _ANSWERS_CACHED: Final = 64
+_NPU_PROMPT: Final = 1024
+_NPU_ANSWER: Final = 512
 _FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
 
 
@@ -52,6 +54,13 @@ def blocks(traits: ChatTraits, memory: int | None) -> int:
     left = _CACHE_BYTES if memory is None else max(0, memory - traits.size)
     most = left // (traits.token_bytes * BLOCK_TOKENS)
     return max(8, min(wanted, most))
+
+
+def fixed_lengths(properties: Mapping[str, Any], window: int | None) -> tuple[int, int]:
+    """Return (longest prompt, answer) in tokens that a model is compiled for on an NPU."""
+    window = window or _DEFAULT_WINDOW
+    answer = int(properties.get("MIN_RESPONSE_LEN", min(_NPU_ANSWER, window // 4)))
+    return int(properties.get("MAX_PROMPT_LEN", min(_NPU_PROMPT, window - answer))), answer
 
 
 def open_batched(folder: Path, device: str, properties: Mapping[str, Any], kv_blocks: int) -> Any:

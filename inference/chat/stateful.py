@@ -13,19 +13,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from inference.chat.decoding import Decoder
-from inference.chat.folder import model_path
+from inference.chat.folder import fixed_lengths, model_path
 from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
 from inference.chat.native import tensor
 from inference.chat.sampling import Defaults
 from pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
-
-_PROMPT: Final = 1024
-_ANSWER: Final = 512
 
 
 class StatefulEngine:
@@ -35,8 +32,7 @@ class StatefulEngine:
         self, folder: Path, device: str, properties: Mapping[str, Any], window: int, *, most: int = 64
     ) -> None:
         """Load now: takes seconds, on an NPU maybe minutes. most: answers that run and wait."""
-        answer = int(properties.get("MIN_RESPONSE_LEN", min(_ANSWER, window // 4)))
-        self.longest_prompt = int(properties.get("MAX_PROMPT_LEN", min(_PROMPT, window - answer)))
+        self.longest_prompt, answer = fixed_lengths(properties, window)
         self.room = min(window, self.longest_prompt + answer)
         self.device = device
         self.tells_logprobs = False

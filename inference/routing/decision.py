@@ -140,7 +140,7 @@ def _find(name: str, offers: Sequence[Offer]) -> Offer | None:
 
 
 def _serves(offer: Offer, wanted: ModelRequirements) -> bool:
-    return offer.task == wanted.task or offer.task in _SERVE.get(wanted.task, ())
+    return offer.task in (None, wanted.task) or offer.task in _SERVE.get(wanted.task, ())
 
 
 def _no_such(name: str, named: Offer | None, wanted: ModelRequirements, offers: Sequence[Offer]) -> ItemError:

@@ -16,15 +16,16 @@ Breaker = Literal["closed", "open", "half_open"]
 class Offer:
     """One model that a request may name.
 
-    standing: `models:` names it, or it goes by a known name, or it is a tiny one that ships. good_at: vision, audio,
-    video, document, code, tools. size: billions of parameters, or a guess at them from the files; 0: unknown. memory:
-    bytes that it takes, 0: unknown. window: tokens of its context, None: unknown. devices: OpenVINO's names of those
-    that `on:` names and that are there, the preferred one first. fallback: the model to use in its place. missing: why
-    it cannot be used, as an error says it, with the command that gets it; "": it can.
+    task: None, nobody says and its files are missing. standing: `models:` names it, or it goes by a known name, or it
+    is a tiny one that ships. good_at: vision, audio, video, document, code, tools. size: billions of parameters, or a
+    guess at them from the files; 0: unknown. memory: bytes that it takes, 0: unknown. window: tokens of its context,
+    None: unknown. devices: OpenVINO's names of those that `on:` names and that are there, the preferred one first.
+    fallback: the model to use in its place. missing: why it cannot be used, as an error says it, with the command that
+    gets it; "": it can. command: what gets it; "": nothing to get.
     """
 
     name: str
-    task: Task
+    task: Task | None
     standing: Standing = "declared"
     good_at: frozenset[str] = frozenset()
     size: float = 0.0

@@ -1,0 +1,113 @@
+"""What a model can do and needs: by its declaration, by what is known of its name, and by its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from inference.folders import Task
+from inference.hub.hardware import HARDWARE
+from inference.hub.known import find_known
+
+Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
+ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)
+
+_CODERS: Final = re.compile(r"coder|codellama|codegemma|codestral|starcoder|(^|[-_/])code([-_]|$)")
+_BYTES: Final = ((re.compile("int4|q4"), 0.6), (re.compile("fp16|f16"), 2.0), (re.compile("fp32|f32"), 4.0))
+"""What a parameter takes, by what is said in the name of the files; else 1 (INT8)."""
+_TEMPLATE_BYTES: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do and needs. size: billions of parameters, from the files' bytes where nobody says; 0: unknown.
+
+    memory: bytes of its weights, or what they are known to need; 0: unknown. least, optimal: memory that it is known to
+    need. window: tokens, as the files or the publisher say. npu: whether an NPU takes it. None: unknown.
+    """
+
+    good_at: frozenset[Ability] = frozenset()
+    size: float = 0.0
+    memory: int = 0
+    window: int | None = None
+    least: int | None = None
+    optimal: int | None = None
+    npu: bool | None = None
+    licence: str | None = None
+
+
+def capabilities_of(
+    name: str, origin: str, task: Task | None, folder: Path | None, declared: Iterable[Ability] | None = None
+) -> Capabilities:
+    """Describe a model. declared: what `good_at:` says, which then is what holds."""
+    known = find_known(origin) or find_known(name)
+    hardware = HARDWARE.get(known.name) if known else None
+    traits = _traits(folder, _changed(folder)) if folder else _NOTHING
+    good_at = set(traits.good_at)
+    if known:
+        good_at |= {ability for ability in ABILITIES if ability in known.good_at}
+    if task == "code" or _CODERS.search(f"{name}/{Path(origin).name}".casefold()):
+        good_at.add("code")
+    if task == "document":
+        good_at.add("document")
+    a_parameter = next((size for said, size in _BYTES if said.search(origin.casefold())), 1.0)
+    return Capabilities(
+        good_at=frozenset(good_at if declared is None else declared),
+        size=hardware.parameters if hardware else round(traits.weights / a_parameter / 1e9, 4),
+        memory=traits.weights or (hardware.least if hardware else 0),
+        window=traits.window or (known.window if known else None),
+        least=hardware.least if hardware else traits.weights or None,
+        optimal=hardware.optimal if hardware else None,
+        npu=hardware.npu if hardware else None,
+        licence=known.licence if known else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    good_at: frozenset[Ability]
+    weights: int
+    window: int | None
+
+
+_NOTHING: Final = _Traits(frozenset(), 0, None)
+
+
+def _changed(folder: Path) -> int:
+    return folder.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _traits(folder: Path, _changed_ns: int) -> _Traits:
+    """Read a folder; once, until something is added to it."""
+    files = {path.name: path for path in folder.iterdir() if path.is_file()}
+    good_at: set[Ability] = set()
+    if "openvino_vision_embeddings_model.xml" in files:
+        good_at.add("vision")
+    if "tools" in _template(files.get("chat_template.jinja"), files.get("tokenizer_config.json")):
+        good_at.add("tools")
+    weights = sum(path.stat().st_size for path in files.values() if path.suffix in (".bin", ".gguf"))
+    config = _json(files.get("config.json"))
+    text = config.get("text_config", config)
+    window = text.get("max_position_embeddings") or text.get("n_positions") if isinstance(text, dict) else None
+    return _Traits(frozenset(good_at), weights, window if isinstance(window, int) else None)
+
+
+def _template(jinja: Path | None, tokenizer: Path | None) -> str:
+    """Return a chat template's text; "" where the folder has none."""
+    if jinja is not None:
+        return jinja.read_text(encoding="utf-8", errors="replace")
+    found = _json(tokenizer).get("chat_template") if tokenizer else None
+    return found if isinstance(found, str) else json.dumps(found or "")
+
+
+def _json(file: Path | None) -> dict[str, Any]:
+    if file is None or file.stat().st_size > _TEMPLATE_BYTES:
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,181 @@
+"""The router of this process: looks at what is there, and lets `decide` choose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from inference.capabilities import capabilities_of
+from inference.catalog import Placed
+from inference.chat.folder import fixed_lengths
+from inference.devices import family
+from inference.folders import BUILT_IN
+from inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from inference.models import Models
+from inference.routing.analysis import (
+    ContentProfile,
+    ModelRequirements,
+    Preferences,
+    Request,
+    preferences,
+    profile,
+    requirements,
+)
+from inference.routing.decision import Decision, decide
+from inference.routing.offers import Breaker, Engine, Load, Memory, Offer, Standing
+from inference.speech.engines import POCKET as WHISPER_POCKET
+from inference.speech.sphinx import MODEL_ID as SPHINX
+from pipeline.errors import Unavailable
+
+FRESH_S: Final = 1.0
+"""How long a look at the disk holds: which files are there is no question of milliseconds."""
+
+
+class BreakerStates(Protocol):
+    """What the router asks of the breakers."""
+
+    def state_of(self, model: str, device: str) -> tuple[Breaker, float | None]:
+        """Return a breaker's state, and after how many seconds an open one lets a request try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a request was understood, what that requires, and who answers."""
+
+    profile: ContentProfile
+    requirements: ModelRequirements
+    preferences: Preferences
+    decision: Decision
+
+
+class Router:
+    """Chooses model and device for requests, a resource of the process's components. Call it on one event loop."""
+
+    def __init__(
+        self, models: Models, *, breakers: BreakerStates | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Choose among these models. clock: seconds."""
+        self._models = models
+        self._breakers = breakers
+        self._clock = clock
+        self._offers: list[Offer] = []
+        self._looked_s = float("-inf")
+
+    def decide(self, request: Request, *, default: str = "auto") -> Decision:
+        """Return who answers. default: what "auto" means here, such as a step's own `model:`.
+
+        Raises ModelNotFound, InvalidInput (unsupported_content, context_length_exceeded), Unavailable.
+        """
+        return self.explain(request, default=default).decision.checked()
+
+    def explain(self, request: Request, *, default: str = "auto") -> Explanation:
+        """Return who would answer, and why; a refusal is in the decision."""
+        return self.explain_profile(profile(request), preferences(request), default=default)
+
+    def explain_profile(self, found: ContentProfile, wishes: Preferences, *, default: str = "auto") -> Explanation:
+        """Return who would answer a request of this profile."""
+        if wishes.model == "auto" and default != "auto":
+            wishes = Preferences(default, wishes.modality_routing, wishes.npu_priority, wishes.model_fallback)
+        needs = requirements(found)
+        offers = self.offers()
+        decision = decide(needs, wishes, offers, self._load(offers), aliases={})
+        return Explanation(found, needs, wishes, decision)
+
+    def offers(self) -> list[Offer]:
+        """Return the models on offer: declared ones in their order, known ones, then those that ship."""
+        now_s = self._clock()
+        if now_s - self._looked_s > FRESH_S:
+            self._offers = self._look()
+            self._looked_s = now_s
+        return self._offers
+
+    def _look(self) -> list[Offer]:
+        placed = self._models.catalog.placed()
+        names = {model.name for model in placed}
+        offers = [self._of_placed(model) for model in placed]
+        offers += [self._of_known(known) for known in KNOWN if known.name not in names]
+        offers += [Offer(name, "transcription", "pocket") for name in (SPHINX, WHISPER_POCKET) if name not in names]
+        return sorted(offers, key=lambda offer: offer.standing == "pocket")
+
+    def _of_placed(self, model: Placed) -> Offer:
+        spec = model.spec
+        known = find_known(spec.origin) or find_known(model.name)
+        found = capabilities_of(model.name, spec.origin, model.task, model.folder)
+        command = command_for(model.name, spec.origin)
+        missing = "" if model.folder else f"found no files of {model.name}, expected a model folder: {command}"
+        return Offer(
+            name=model.name,
+            task=model.task or (known.task if known else None),
+            standing=self._standing(model),
+            good_at=frozenset(found.good_at),
+            size=found.size,
+            memory=found.memory,
+            window=found.window,
+            devices=self._devices(model),
+            aliases=spec.aliases,
+            fallback=spec.fallback,
+            missing=missing,
+            command=command if missing else "",
+        )
+
+    def _standing(self, model: Placed) -> Standing:
+        if model.spec.origin.startswith(BUILT_IN) and model.spec.origin.endswith("-pocket"):
+            return "pocket"
+        return "declared" if self._models.catalog.declares(model.name) else "known"
+
+    def _devices(self, model: Placed) -> tuple[str, ...]:
+        try:
+            return tuple(self._models.devices.choices(model.spec.on))
+        except Unavailable:
+            return ()
+
+    def _of_known(self, known: KnownModel) -> Offer:
+        """Describe a known model whose files are not here, or that nothing here runs."""
+        found = capabilities_of(known.name, known.name, known.task, None)
+        why = f"found {known.name!r}, but {known.lacks}" if known.lacks else f"found no files of {known.name}"
+        return Offer(
+            name=known.name,
+            task=known.task,
+            standing="known",
+            good_at=frozenset(found.good_at),
+            size=found.size,
+            memory=found.memory,
+            window=found.window,
+            aliases=tuple(name for name in (known.source, known.repository) if name),
+            fallback=known.fallback,
+            missing=why if known.lacks else f"{why}, expected a model folder: {known.command}",
+            command="" if known.lacks else known.command,
+        )
+
+    def _load(self, offers: list[Offer]) -> Load:
+        engines = {
+            (offer.name, device): self._engine(offer, device)
+            for offer in offers
+            if not offer.missing
+            for device in offer.devices
+        }
+        devices = {device for _, device in engines}
+        return Load(engines, {device: self._memory(device) for device in devices})
+
+    def _engine(self, offer: Offer, device: str) -> Engine:
+        model: Any = self._models.at(offer.name, device)
+        state, retry_after_s = self._breakers.state_of(offer.name, device) if self._breakers else ("closed", None)
+        return Engine(
+            loaded=model is not None,
+            waiting=getattr(getattr(model, "process", None), "busy", 0),
+            breaker=state,
+            retry_after_s=retry_after_s,
+            longest_prompt=self._longest_prompt(offer, device),
+        )
+
+    def _longest_prompt(self, offer: Offer, device: str) -> int | None:
+        """Return what an NPU takes, which is fixed when a model is compiled for it (`inference.chat.stateful`)."""
+        if family(device) != "npu" or offer.task not in ("chat", "code"):
+            return None
+        properties = self._models.devices.generation_properties(device)
+        return fixed_lengths(properties, offer.window)[0]
+
+    def _memory(self, device: str) -> Memory:
+        return Memory(total=self._models.devices.limits(device).memory)
