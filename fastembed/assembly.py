@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from inference.devices import DevicesSection
 from inference.folders import own_home
 from inference.models import Models
 from inference.routing.router import Router
-from inference.specs import ModelsSection
+from inference.specs import SECTIONS, wrong_names
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse
@@ -24,7 +22,6 @@ from sources.http import Http, HttpRoutes
 from sources.websocket import WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
-SECTIONS: Final[Mapping[str, Any]] = {"models": ModelsSection, "devices": DevicesSection}
 SERVED: Final = frozenset({"http", "websocket"})
 """Sources that need the HTTP server."""
 
@@ -49,10 +46,16 @@ def read_configuration(named: Path | None = None) -> Configuration:
     if file is None:
         text = files("fastembed").joinpath(DEFAULT_FILE).read_text(encoding="utf-8")
         found = parse(
-            text, registry=registry, sections=SECTIONS, environ=os.environ, file=f"built-in {DEFAULT_FILE}", base=Path()
+            text,
+            registry=registry,
+            sections=SECTIONS,
+            check=wrong_names,
+            environ=os.environ,
+            file=f"built-in {DEFAULT_FILE}",
+            base=Path(),
         )
     else:
-        found = load(file, registry=registry, sections=SECTIONS, environ=os.environ)
+        found = load(file, registry=registry, sections=SECTIONS, check=wrong_names, environ=os.environ)
     if doubles := double_routes(found):
         raise ConfigError(doubles)
     return found
@@ -63,7 +66,7 @@ def lint_configuration(named: Path | None = None) -> Report:
     file = chosen_file(named)
     if file is None:
         return Report(read_configuration())
-    report = lint(file, registry=make_registry(), sections=SECTIONS, environ=os.environ)
+    report = lint(file, registry=make_registry(), sections=SECTIONS, check=wrong_names, environ=os.environ)
     doubles = double_routes(report.configuration) if report.configuration else ()
     return replace(report, configuration=None, errors=tuple(doubles)) if doubles else report
 

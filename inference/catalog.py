@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from inference.chat.folder import POCKET
 from inference.chat.options import ChatOptions
 from inference.folders import Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from inference.naming import unknown
+from inference.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
 from inference.specs import DEFAULTS, ModelSpec
 from pipeline.errors import ModelNotFound
 
-AUTO: Final = "auto"
 log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
 
@@ -60,10 +60,20 @@ class Catalog:
     no declaration: they are there as soon as their files are.
     """
 
-    def __init__(self, declared: Mapping[str, ModelSpec] | None = None, *, base: Path | None = None) -> None:
-        """Declare models; `base` is the folder that relative paths in `from:` start from."""
+    def __init__(
+        self,
+        declared: Mapping[str, ModelSpec] | None = None,
+        *,
+        aliases: Mapping[str, str] | None = None,
+        base: Path | None = None,
+    ) -> None:
+        """Declare models; `base` is the folder that relative paths in `from:` start from.
+
+        aliases: other names, to a model's or "auto".
+        """
         self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
+        self.aliases = dict(aliases or {})
         self._base = base or Path.cwd()
 
     def placed(self, task: Task | None = None) -> list[Placed]:
@@ -79,6 +89,7 @@ class Catalog:
         Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
         command that gets them.
         """
+        name = self.aliases.get(name, name)
         if name == AUTO:
             return self._auto(task)
         resolved = self._aliases.get(name, name)
@@ -175,15 +186,8 @@ class Catalog:
         )
 
     def _unknown(self, name: str, task: Task) -> str:
-        known = [model.name for model in self.placed(task)]
-        others = [model.name for model in KNOWN if model.task == task and not model.lacks]
-        folded = {known_name.casefold(): known_name for known_name in (*known, *self._aliases, *others)}
-        near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
-        expected = ", ".join(near or known) or f"a model for {task}"
-        return (
-            f"found no model {name!r:.80}, expected {expected}; another one is declared in `models:` and fetched with "
-            f"fastembed pull {name:.80}"
-        )
+        others = (model.name for model in KNOWN if model.task == task and not model.lacks)
+        return unknown(name, task, [model.name for model in self.placed(task)], (*self._aliases, *others))
 
 
 def _card(model: Placed) -> Card:

@@ -73,11 +73,12 @@ class Models:
         self,
         declared: Mapping[str, ModelSpec] | None = None,
         *,
+        aliases: Mapping[str, str] | None = None,
         devices: Devices | None = None,
         base: Path | None = None,
     ) -> None:
         """Declare models; `base` is the folder that relative paths in `from:` start from."""
-        self.catalog = Catalog(declared, base=base)
+        self.catalog = Catalog(declared, aliases=aliases, base=base)
         self.devices = devices or Devices()
         self._loading: dict[Key, asyncio.Task[Resident]] = {}
         self._residents: dict[Key, Resident] = {}
@@ -88,7 +89,8 @@ class Models:
     def from_sections(cls, sections: Mapping[str, Any], base: Path, *, cache: Path | None = None) -> Models:
         """Make the resource from a configuration's sections. ConfigError lists every problem."""
         declared, limits = read_sections(sections)
-        return cls(declared, devices=Devices(limits, cache=cache), base=base)
+        aliases = sections.get("aliases")
+        return cls(declared, aliases=aliases, devices=Devices(limits, cache=cache), base=base)
 
     @overload
     def lend(

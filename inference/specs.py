@@ -1,12 +1,13 @@
-"""What the sections `models:` and `devices:` may say, and the models that are there though nothing declares them."""
+"""What the sections `models:`, `devices:` and `aliases:` may say, and the models that need no declaration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from inference.capabilities import Ability
 from inference.chat.folder import POCKET
 from inference.devices import DeviceName, DevicesSection
 from inference.folders import BUILT_IN, Task
@@ -48,6 +49,11 @@ class ModelSpec(BaseModel):
     lora: Annotated[dict[str, float], BeforeValidator(_as_strengths)] = Field(
         default_factory=dict, description="LoRA adapters (folders or safetensors files), or a map of them to strengths."
     )
+    good_at: Annotated[tuple[Ability, ...] | None, BeforeValidator(_as_tuple)] = Field(
+        default=None, description="What it can do beyond its task; by default what its files and its name say."
+    )
+    window: int | None = Field(default=None, ge=1, description="Tokens of its context, where its files do not say.")
+    size: float | None = Field(default=None, gt=0, description="Billions of parameters; by default told by its files.")
 
     @model_validator(mode="after")
     def _one_guesser(self) -> ModelSpec:
@@ -57,8 +63,20 @@ class ModelSpec(BaseModel):
 
 
 ModelsSection = dict[str, ModelSpec]
-_MODELS: Final = TypeAdapter(ModelsSection)
-_DEVICES: Final = TypeAdapter(DevicesSection)
+AliasesSection = dict[str, str]
+"""Names that clients insist on, to ours or to "auto"."""
+SECTIONS: Final[Mapping[str, Any]] = {
+    "models": ModelsSection,
+    "devices": DevicesSection,
+    "aliases": AliasesSection,
+}
+_ADAPTERS: Final[Mapping[str, TypeAdapter[Any]]] = {key: TypeAdapter(kind) for key, kind in SECTIONS.items()}
+Problem = tuple[tuple[str | int, ...], str]
+"""The keys that lead to it, and what was found and expected."""
+
+AUTO: Final = "auto"
+SPEECH: Final = ("pocketsphinx", "whisper-pocket")
+"""Speech models that ship, beside those of `DEFAULTS`."""
 
 DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
 DEFAULTS: Final[Mapping[str, ModelSpec]] = {
@@ -74,34 +92,45 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
 
 
 def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
-    """Check the `models:` and `devices:` sections of a configuration. ConfigError lists every problem."""
+    """Check the sections of a configuration. ConfigError lists every problem."""
     problems = section_problems(sections)
     if problems:
         raise ConfigError([f"{'.'.join(map(str, path))}: {text}" for path, text in problems])
-    models: ModelsSection = _MODELS.validate_python(sections.get("models") or {})
-    devices: DevicesSection = _DEVICES.validate_python(sections.get("devices") or {})
+    models, devices, _ = (kind.validate_python(sections.get(key) or {}) for key, kind in _ADAPTERS.items())
     return models, devices
 
 
-def section_problems(sections: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return (path of keys, what was found and expected) for everything wrong in `models:` and `devices:`."""
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    for key, kind in (("models", _MODELS), ("devices", _DEVICES)):
+def section_problems(sections: Mapping[str, Any]) -> list[Problem]:
+    """Return everything wrong in `models:`, `devices:` and `aliases:`."""
+    problems: list[Problem] = []
+    for key, kind in _ADAPTERS.items():
         try:
             kind.validate_python(sections.get(key) or {})
         except ValidationError as error:
             problems += [
                 ((key, *found["loc"]), f"found {found['input']!r}, {found['msg']}") for found in error.errors()
             ]
-    declared = sections.get("models")
-    return problems + (_wrong_fallbacks(declared) if isinstance(declared, Mapping) else [])
+    return problems + wrong_names(sections)
 
 
-def _wrong_fallbacks(declared: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    fallbacks = {name: spec.get("fallback") for name, spec in declared.items() if isinstance(spec, Mapping)}
+def wrong_names(sections: Mapping[str, Any]) -> list[Problem]:
+    """Return the fallbacks and aliases that name nothing, and the aliases that would hide a model."""
+    declared, aliases = sections.get("models") or {}, sections.get("aliases") or {}
+    if not isinstance(declared, Mapping) or not isinstance(aliases, Mapping):
+        return []
     names = {*declared, *DEFAULTS, *(model.name for model in KNOWN if not model.lacks)}
-    return [
-        (("models", name, "fallback"), f"found {found!r}, expected one of {', '.join(sorted(names - {name}))}")
-        for name, found in fallbacks.items()
-        if isinstance(found, str) and found not in names - {name}
-    ]
+    problems: list[Problem] = []
+    for name, spec in declared.items():
+        found = spec.get("fallback") if isinstance(spec, dict) else getattr(spec, "fallback", None)
+        if isinstance(found, str) and found not in names - {name}:
+            problems.append((("models", name, "fallback"), _found(found, names - {name})))
+    for alias, target in aliases.items():
+        if alias in {*names, *SPEECH, AUTO}:
+            problems.append((("aliases", alias), f"found the alias {alias!r}, which is a model, expected another name"))
+        elif isinstance(target, str) and target not in {*names, *SPEECH, AUTO}:
+            problems.append((("aliases", alias), _found(target, {*names, AUTO})))
+    return problems
+
+
+def _found(name: str, expected: Iterable[str]) -> str:
+    return f"found {name!r}, expected one of {', '.join(sorted(expected))}"

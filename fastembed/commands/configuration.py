@@ -8,7 +8,6 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import (
-    SECTIONS,
     chosen_file,
     close_resources,
     lint_configuration,
@@ -17,6 +16,7 @@ from fastembed.assembly import (
     read_configuration,
 )
 from fastembed.describing import line_of
+from inference.specs import SECTIONS
 from pipeline.config.mermaid import mermaid
 from pipeline.config.schema import schema as schema_of
 from pipeline.errors import ConfigError

@@ -14,6 +14,7 @@ import orjson
 
 from inference.folders import Task
 from inference.routing.signals import Signal, complexity_of, is_about_code, read
+from inference.specs import AUTO
 from pipeline.payload.audio import Utterance
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, VideoPart
 from pipeline.payload.document import Document, File
@@ -26,7 +27,6 @@ MODERATE_FROM: Final = 0.25
 COMPLEX_FROM: Final = 0.5
 PICTURE_TOKENS: Final = 260  # gemma's 256 and their marks
 SPEECH_TOKENS_A_SECOND: Final = 4
-AUTO: Final = "auto"
 ANSWER_TOKENS: Final = 512
 """What an answer takes where the request does not limit it."""
 _PAGE_BYTES: Final = 60_000

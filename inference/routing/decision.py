@@ -22,11 +22,12 @@ from typing import Final
 
 from inference.devices import family
 from inference.naming import unknown
-from inference.routing.analysis import AUTO, Modality, ModelRequirements, Preferences
+from inference.routing.analysis import Modality, ModelRequirements, Preferences
 from inference.routing.offers import Load, Offer
 from inference.routing.placing import Place, Rejected, places
 from inference.routing.reasons import Case, reasons_for
 from inference.routing.refusal import refusal_of
+from inference.specs import AUTO
 from pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from inference.routing.analysis import AUTO, Modality, ModelRequirements, Preferences
+from inference.routing.analysis import Modality, ModelRequirements, Preferences
 from inference.routing.offers import Offer
 from inference.routing.placing import Place, Rejected, ordered
+from inference.specs import AUTO
 
 _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text": "text", "document": "documents"}
 

@@ -25,8 +25,7 @@ from inference.routing.analysis import (
 )
 from inference.routing.decision import Decision, decide
 from inference.routing.offers import Breaker, Engine, Load, Memory, Offer, Standing
-from inference.speech.engines import POCKET as WHISPER_POCKET
-from inference.speech.sphinx import MODEL_ID as SPHINX
+from inference.specs import SPEECH
 from pipeline.errors import Unavailable
 
 FRESH_S: Final = 1.0
@@ -80,7 +79,7 @@ class Router:
             wishes = Preferences(default, wishes.modality_routing, wishes.npu_priority, wishes.model_fallback)
         needs = requirements(found)
         offers = self.offers()
-        decision = decide(needs, wishes, offers, self._load(offers), aliases={})
+        decision = decide(needs, wishes, offers, self._load(offers), aliases=self._models.catalog.aliases)
         return Explanation(found, needs, wishes, decision)
 
     def offers(self) -> list[Offer]:
@@ -96,13 +95,13 @@ class Router:
         names = {model.name for model in placed}
         offers = [self._of_placed(model) for model in placed]
         offers += [self._of_known(known) for known in KNOWN if known.name not in names]
-        offers += [Offer(name, "transcription", "pocket") for name in (SPHINX, WHISPER_POCKET) if name not in names]
+        offers += [Offer(name, "transcription", "pocket") for name in SPEECH if name not in names]
         return sorted(offers, key=lambda offer: offer.standing == "pocket")
 
     def _of_placed(self, model: Placed) -> Offer:
         spec = model.spec
         known = find_known(spec.origin) or find_known(model.name)
-        found = capabilities_of(model.name, spec.origin, model.task, model.folder)
+        found = capabilities_of(model.name, spec.origin, model.task, model.folder, declared=spec.good_at)
         command = command_for(model.name, spec.origin)
         missing = "" if model.folder else f"found no files of {model.name}, expected a model folder: {command}"
         return Offer(
@@ -110,9 +109,9 @@ class Router:
             task=model.task or (known.task if known else None),
             standing=self._standing(model),
             good_at=frozenset(found.good_at),
-            size=found.size,
+            size=spec.size or found.size,
             memory=found.memory,
-            window=found.window,
+            window=spec.window or found.window,
             devices=self._devices(model),
             aliases=spec.aliases,
             fallback=spec.fallback,

@@ -58,6 +58,7 @@ class SpeechEngines:
         """
         if self._closed:
             raise Unavailable("the speech engines are closed: found a new request, expected none")
+        name = self._models.catalog.aliases.get(name, name)
         declared = {model.name for model in self._models.catalog.placed("transcription")}
         declared |= {alias for model in self._models.catalog.placed("transcription") for alias in model.spec.aliases}
         if name in declared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ from pipeline.registry import Registry
 Sections = Mapping[str, Any]
 """Top-level key to the type of its value: a pydantic model, any type that pydantic knows, or a TypeAdapter."""
 
+Check = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
+"""Looks at the sections together, each valid by itself; returns what is wrong, and the keys that lead to it."""
+
 OWN_KEYS: Final = ("version", "plugins", "defaults", "pipelines", "tests")
 VERSION: Final = 1
 
@@ -35,10 +38,15 @@ class Report:
 
 
 def load(
-    path: Path, *, registry: Registry, sections: Sections | None = None, environ: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    registry: Registry,
+    sections: Sections | None = None,
+    check: Check | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Read a file. Its relative paths start from its folder. Raises ConfigError with every problem at once."""
-    return _checked(_text(path), path, path.parent, _Known(registry, sections or {}, environ or {}))
+    return _checked(_text(path), path, path.parent, _Known(registry, sections or {}, check, environ or {}))
 
 
 def parse(
@@ -46,22 +54,28 @@ def parse(
     *,
     registry: Registry,
     sections: Sections | None = None,
+    check: Check | None = None,
     environ: Mapping[str, str] | None = None,
     file: str = "pipelines.yaml",
     base: Path | None = None,
 ) -> Configuration:
     """Read a text. file: its name in messages. base: where its paths start, or here. Raises ConfigError."""
-    found = _checked(text, Path(file), base or Path(), _Known(registry, sections or {}, environ or {}))
+    found = _checked(text, Path(file), base or Path(), _Known(registry, sections or {}, check, environ or {}))
     return replace(found, path=None)
 
 
 def lint(
-    path: Path, *, registry: Registry, sections: Sections | None = None, environ: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    registry: Registry,
+    sections: Sections | None = None,
+    check: Check | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Report:
     """Read a file and return what is wrong and what is odd, instead of raising."""
     problems = Problems()
     try:
-        known = _Known(registry, sections or {}, environ or {})
+        known = _Known(registry, sections or {}, check, environ or {})
         found = _read(_text(path), path, path.parent, known, problems)
         problems.check()
     except ConfigError as error:
@@ -84,6 +98,7 @@ class _Known:
 
     registry: Registry
     sections: Sections
+    check: Check | None
     environ: Mapping[str, str]
 
 
@@ -106,6 +121,9 @@ def _read(text: str, path: Path, base: Path, known: _Known, problems: Problems) 
     for key, kind in known.sections.items():
         if (node := top.get(key)) is not None:
             values[key] = scope.validate(kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind), node)
+    if known.check is not None:
+        for keys, problem in known.check({key: value for key, value in values.items() if value is not None}):
+            problems.add(_place(top, keys), problem)
     pipelines: dict[str, PipelinePlan] = {}
     if (node := top.get("pipelines")) is not None:
         pipelines = read_pipelines(scope, node)
@@ -131,6 +149,17 @@ def _top(scope: Scope, root: Node | None, file: str, sections: Sections) -> MapN
     elif not isinstance(version, ScalarNode) or version.value != VERSION or isinstance(version.value, bool):
         scope.problems.add(version.place, f"found version {shown(version)}, expected {VERSION}")
     return top
+
+
+def _place(top: MapNode, keys: Iterable[str | int]) -> Place:
+    """Return where the value of `keys` stands, or the last of them that is written in the file."""
+    node: Node = top
+    for key in keys:
+        if isinstance(node, MapNode) and (found := node.get(str(key))) is not None:
+            node = found
+        elif isinstance(node, ListNode) and isinstance(key, int) and key < len(node.items):
+            node = node.items[key]
+    return node.place
 
 
 def _with_plugins(scope: Scope, node: Node | None) -> Registry:
