@@ -10,17 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from inference.folders import Task
+from inference.folders import BUILT_IN, Task
 from inference.hub.hardware import HARDWARE
 from inference.hub.known import find_known
 
 Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
 ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)
 
-_CODERS: Final = re.compile(r"coder|codellama|codegemma|codestral|starcoder|(^|[-_/])code([-_]|$)")
+BILLION: Final = 1e9
+_CODERS: Final = re.compile(r"(?<![a-z])coder|codellama|codegemma|codestral|starcoder|(^|[-_/])code([-_]|$)")
 _BYTES: Final = ((re.compile("int4|q4"), 0.6), (re.compile("fp16|f16"), 2.0), (re.compile("fp32|f32"), 4.0))
 """What a parameter takes, by what is said in the name of the files; else 1 (INT8)."""
 _TEMPLATE_BYTES: Final = 4_000_000
+_SHIPPED: Final = "Apache-2.0"
+"""The licence of what ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,13 @@ def capabilities_of(
     a_parameter = next((size for said, size in _BYTES if said.search(origin.casefold())), 1.0)
     return Capabilities(
         good_at=frozenset(good_at if declared is None else declared),
-        size=hardware.parameters if hardware else round(traits.weights / a_parameter / 1e9, 4),
+        size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
         memory=traits.weights or (hardware.least if hardware else 0),
         window=traits.window or (known.window if known else None),
         least=hardware.least if hardware else traits.weights or None,
         optimal=hardware.optimal if hardware else None,
         npu=hardware.npu if hardware else None,
-        licence=known.licence if known else None,
+        licence=known.licence if known else _SHIPPED if origin.startswith(BUILT_IN) else None,
     )
 
 
@@ -94,8 +97,10 @@ def _traits(folder: Path, _changed_ns: int) -> _Traits:
     weights = sum(path.stat().st_size for path in files.values() if path.suffix in (".bin", ".gguf"))
     config = _json(files.get("config.json"))
     text = config.get("text_config", config)
-    window = text.get("max_position_embeddings") or text.get("n_positions") if isinstance(text, dict) else None
-    return _Traits(frozenset(good_at), weights, window if isinstance(window, int) else None)
+    said = [text.get("max_position_embeddings"), text.get("n_positions")] if isinstance(text, dict) else []
+    said.append(_json(files.get("sentence_bert_config.json")).get("max_seq_length"))
+    windows = [window for window in said if isinstance(window, int) and window > 0]
+    return _Traits(frozenset(good_at), weights, min(windows, default=None))
 
 
 def _template(jinja: Path | None, tokenizer: Path | None) -> str:

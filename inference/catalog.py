@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from inference.capabilities import Capabilities, capabilities_of
 from inference.chat.adapters import read_adapter
 from inference.chat.folder import POCKET
 from inference.chat.options import ChatOptions
-from inference.folders import Task, candidates, locate, recognise
+from inference.folders import BUILT_IN, Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.naming import unknown
 from inference.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
@@ -37,9 +38,9 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a list of models says about one. device, window (tokens) and dimensions are None until it is loaded.
+    """What a list of models says about one. device and dimensions are None until it is loaded.
 
-    pocket: it is loaded, and a tiny one that ships for trying things out.
+    window: tokens; once it is loaded, what its engine takes. pocket: it is a tiny one that ships for trying things out.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Card:
     window: int | None = None
     dimensions: int | None = None
     pocket: bool = False
+    capabilities: Capabilities = field(default_factory=Capabilities)
 
 
 class Catalog:
@@ -122,7 +124,21 @@ class Catalog:
 
     def cards(self) -> list[Card]:
         """Describe every model for a list of models, as if none were loaded."""
-        return [_card(model) for model in self.placed()]
+        return [self._card(model) for model in self.placed()]
+
+    def _card(self, model: Placed) -> Card:
+        found = capabilities(model)
+        others = (alias for alias, target in self.aliases.items() if target in (model.name, *model.spec.aliases))
+        return Card(
+            name=model.name,
+            task=model.task,
+            state="available" if model.folder else "missing",
+            aliases=(*model.spec.aliases, *others),
+            folder=model.folder,
+            window=found.window,
+            pocket=is_pocket(model.spec),
+            capabilities=found,
+        )
 
     def _place(self, name: str) -> Placed:
         spec = self._specs.get(name) or _spec_of(name)
@@ -190,14 +206,16 @@ class Catalog:
         return unknown(name, task, [model.name for model in self.placed(task)], (*self._aliases, *others))
 
 
-def _card(model: Placed) -> Card:
-    return Card(
-        name=model.name,
-        task=model.task,
-        state="available" if model.folder else "missing",
-        aliases=model.spec.aliases,
-        folder=model.folder,
-    )
+def capabilities(model: Placed) -> Capabilities:
+    """Return what a model can do and needs: what its declaration says, else what its files and its name tell."""
+    spec = model.spec
+    found = capabilities_of(model.name, spec.origin, model.task, model.folder, declared=spec.good_at)
+    return replace(found, size=spec.size or found.size, window=spec.window or found.window)
+
+
+def is_pocket(spec: ModelSpec) -> bool:
+    """Whether a model is one of the tiny ones that ship for trying things out."""
+    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith("-pocket")
 
 
 def _spec_of(name: str) -> ModelSpec:

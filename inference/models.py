@@ -199,5 +199,5 @@ class Models:
             device=loaded.device,
             window=loaded.window,
             dimensions=getattr(loaded, "dimensions", None),
-            pocket=getattr(loaded, "pocket", False),
+            pocket=card.pocket or getattr(loaded, "pocket", False),
         )

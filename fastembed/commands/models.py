@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
 from inference.catalog import Card, Catalog
-from inference.folders import BUILT_IN, recognise
+from inference.folders import recognise
 from inference.hub.checks import amount
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.hub.shelf import Shelved, shelved, size_of
 from inference.models import Models
 from server.endpoints.models import describe
-
-_SHIPPED: Final = {"all-MiniLM-L6-v2": "Apache-2.0", "chat-pocket": "Apache-2.0"}
-"""The licences of what ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +71,12 @@ def all_rows(models: Catalog) -> list[Row]:
 
 
 def _of_card(card: Card, devices: tuple[str, ...], origin: str) -> Row:
-    known = find_known(origin) or find_known(card.name)
-    licence = known.licence if known else _SHIPPED.get(card.name) if origin.startswith(BUILT_IN) else None
     return Row(
         name=card.name,
         task=card.task,
         state="ready" if card.folder else "not here",
         device=card.device or ",".join(devices),
-        licence=licence,
+        licence=card.capabilities.licence,
         size=size_of(card.folder) if card.folder else None,
         note=str(card.folder) if card.folder else command_for(card.name, origin),
         folder=card.folder,

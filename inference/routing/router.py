@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from inference.capabilities import capabilities_of
-from inference.catalog import Placed
+from inference.catalog import Placed, capabilities, is_pocket
 from inference.chat.folder import fixed_lengths
 from inference.devices import family
-from inference.folders import BUILT_IN
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.models import Models
 from inference.routing.analysis import (
@@ -101,7 +100,7 @@ class Router:
     def _of_placed(self, model: Placed) -> Offer:
         spec = model.spec
         known = find_known(spec.origin) or find_known(model.name)
-        found = capabilities_of(model.name, spec.origin, model.task, model.folder, declared=spec.good_at)
+        found = capabilities(model)
         command = command_for(model.name, spec.origin)
         missing = "" if model.folder else f"found no files of {model.name}, expected a model folder: {command}"
         return Offer(
@@ -109,9 +108,9 @@ class Router:
             task=model.task or (known.task if known else None),
             standing=self._standing(model),
             good_at=frozenset(found.good_at),
-            size=spec.size or found.size,
+            size=found.size,
             memory=found.memory,
-            window=spec.window or found.window,
+            window=found.window,
             devices=self._devices(model),
             aliases=spec.aliases,
             fallback=spec.fallback,
@@ -120,7 +119,7 @@ class Router:
         )
 
     def _standing(self, model: Placed) -> Standing:
-        if model.spec.origin.startswith(BUILT_IN) and model.spec.origin.endswith("-pocket"):
+        if is_pocket(model.spec):
             return "pocket"
         return "declared" if self._models.catalog.declares(model.name) else "known"
 

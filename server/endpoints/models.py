@@ -5,6 +5,7 @@ The list stands under `data`, where OpenAI clients look, and under `models`, as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import Card
+from inference.catalog import AUTO, Card
 from inference.models import Models
 from pipeline.errors import ModelNotFound
 from server.endpoints.answers import json_answer
@@ -26,12 +27,17 @@ def routes(site: Site) -> list[BaseRoute]:
     def cards() -> list[Card]:
         return site.resources.get(Models).cards()
 
+    def aliases() -> Mapping[str, str]:
+        return site.resources.get(Models).catalog.aliases
+
     async def list_models(_: Request) -> Response:
         found = [describe(card) for card in cards()]
-        return json_answer({"object": "list", "data": found, "models": found})
+        return json_answer({"object": "list", "data": found, "models": found, "aliases": dict(aliases())})
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
+        if aliases().get(name) == AUTO:
+            return json_answer({"id": name, "object": "model", "created": 0, "owned_by": "local", "stands_for": AUTO})
         for card in cards():
             if name in (card.name, *card.aliases):
                 return json_answer(describe(card))
@@ -55,26 +61,32 @@ def describe(card: Card) -> dict[str, Any]:
         "dimensions": card.dimensions,
         "capabilities": _capabilities(card),
         "context_length": card.window,
+        "parameters": round(card.capabilities.size * 1e9) or None,
+        "licence": card.capabilities.licence,
         "pricing": {"input_tokens": 0.0, "output_tokens": 0.0},
         "hardware_requirements": {
-            "min_vram": amount(_weights_bytes(card.folder)),
-            "optimal_vram": None,
-            "npu_compatible": None,
+            "min_vram": amount(card.capabilities.least),
+            "optimal_vram": amount(card.capabilities.optimal),
+            "npu_compatible": card.capabilities.npu,
         },
     }
 
 
 def _capabilities(card: Card) -> dict[str, bool]:
     generates = card.task in ("chat", "code")
+    good_at = card.capabilities.good_at
     return {
         "embeddings": card.task == "embedding",
+        "reranking": card.task == "rerank",
         "text_generation": generates,
+        "code": "code" in good_at,
         "transcription": card.task == "transcription",
-        "vision": card.task == "document",
-        "audio": card.task == "transcription",
-        "video": False,
+        "documents": "document" in good_at,
+        "vision": "vision" in good_at or card.task == "document",
+        "audio": "audio" in good_at or card.task == "transcription",
+        "video": "video" in good_at,
         "streaming": generates or card.task == "transcription",
-        "function_calling": generates,
+        "function_calling": generates and "tools" in good_at,
     }
 
 
@@ -87,8 +99,3 @@ def _owner(card: Card) -> str:
 def _created(folder: Path | None) -> int:
     """Return when the files came to this machine, 0 if they have not."""
     return int(folder.stat().st_mtime) if folder else 0
-
-
-def _weights_bytes(folder: Path | None) -> int | None:
-    """Return the weights' size: no device with less memory can hold them."""
-    return sum(file.stat().st_size for file in folder.glob("*.bin")) or None if folder else None
