@@ -1,0 +1,122 @@
+"""A circuit breaker: what fails again and again is left alone for a while, then tried by one call.
+
+Theory of operation. CLOSED, calls pass, and failures are counted: `failures` of them within `window`, each success
+taking one back, open it. OPEN, nothing passes for `recovery` seconds. Then it is HALF_OPEN: one call at a time passes,
+the probe; if it succeeds the breaker closes, if it fails it is open again. A call that ends without saying anything
+about the engine (its caller left, or sent what cannot be right) gives its place back.
+
+A call enters with a `Pass` and leaves with the same one. What calls say that entered before the last change of state is
+old news, and does not count. (M. Nygard, Release It!, chapter 5.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.units import Duration
+
+
+class BreakerPolicy(BaseModel):
+    """The section `breaker:`, the same for every model on every device."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    failures: int = Field(default=5, ge=1, description="So many failures, each success taking one back, open it.")
+    window: Duration = Field(default=60.0, description="Failures that are older count no more.")
+    recovery: Duration = Field(default=30.0, description="How long it stays open before one request may try.")
+
+
+class State(StrEnum):
+    """What a breaker does with the next call."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The right to make one call. epoch: the breaker's changes of state before it."""
+
+    epoch: int
+
+
+class Breaker:
+    """One breaker. Times are seconds of any clock that never goes back; nothing here waits or reads one."""
+
+    __slots__ = ("_epoch", "_failed_s", "_open", "_opened_s", "_policy", "_probing", "opened")
+
+    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        """Begin closed. opened: how often it has opened."""
+        self._policy = policy or BreakerPolicy()
+        self._failed_s: deque[float] = deque(maxlen=self._policy.failures)
+        self._open = False
+        self._opened_s = 0.0
+        self._probing = False
+        self._epoch = 0
+        self.opened = 0
+
+    def state(self, now_s: float) -> State:
+        """Return what it is now."""
+        if not self._open:
+            return State.CLOSED
+        return State.OPEN if now_s < self._opened_s + self._policy.recovery else State.HALF_OPEN
+
+    def failures(self, now_s: float) -> int:
+        """Return how many failures count now."""
+        self._forget(now_s)
+        return len(self._failed_s)
+
+    def retry_after_s(self, now_s: float) -> float:
+        """Return after how many seconds a call may pass; 0: now. While another call probes, one second."""
+        left_s = self._opened_s + self._policy.recovery - now_s
+        if not self._open or (left_s <= 0 and not self._probing):
+            return 0.0
+        return max(1.0, left_s)
+
+    def enter(self, now_s: float) -> Pass | None:
+        """Let a call pass, or not (None). What it comes to must be told: succeeded, failed or abandoned."""
+        if self._open:
+            if self._probing or self.state(now_s) is State.OPEN:
+                return None
+            self._probing = True
+        return Pass(self._epoch)
+
+    def succeeded(self, entered: Pass) -> None:
+        """Note that the engine did its work."""
+        if entered.epoch != self._epoch:
+            return
+        if self._open:
+            self._change(is_open=False)
+        elif self._failed_s:
+            self._failed_s.popleft()
+
+    def failed(self, entered: Pass, now_s: float) -> None:
+        """Note that the engine did not."""
+        if entered.epoch != self._epoch:
+            return
+        self._forget(now_s)
+        self._failed_s.append(now_s)
+        if self._open or len(self._failed_s) == self._policy.failures:
+            self._change(is_open=True)
+            self._opened_s = now_s
+            self.opened += 1
+
+    def abandoned(self, entered: Pass) -> None:
+        """Note that the call ended and says nothing about the engine."""
+        if entered.epoch == self._epoch:
+            self._probing = False
+
+    def _change(self, *, is_open: bool) -> None:
+        self._open = is_open
+        self._epoch += 1
+        self._probing = False
+        self._failed_s.clear()
+
+    def _forget(self, now_s: float) -> None:
+        while self._failed_s and self._failed_s[0] < now_s - self._policy.window:
+            self._failed_s.popleft()

@@ -1,0 +1,88 @@
+"""The breakers of this process: one a model and device. A resource of its components."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from pydantic import TypeAdapter, ValidationError
+
+from inference.resilience.breaker import Breaker, BreakerPolicy, State
+from pipeline.errors import ConfigError
+
+_LEVEL: Final = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+_POLICY: Final = TypeAdapter(BreakerPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """A breaker as it is now. failures: those that count. retry_after_s: when a call may pass, 0: now."""
+
+    model: str
+    device: str
+    state: State
+    failures: int
+    opened: int
+    retry_after_s: float
+
+
+class Breakers(Collector):
+    """Finds each model's breaker on each device; Prometheus may collect it."""
+
+    def __init__(self, policy: BreakerPolicy | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Use one policy for all. clock: seconds."""
+        self._policy = policy or BreakerPolicy()
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self.clock = clock
+
+    @classmethod
+    def from_sections(cls, sections: Mapping[str, Any]) -> Breakers:
+        """Make the resource from a configuration's section `breaker`. ConfigError lists every problem."""
+        section = sections.get("breaker")
+        if section is None or isinstance(section, BreakerPolicy):
+            return cls(section)
+        try:
+            return cls(_POLICY.validate_python(section))
+        except ValidationError as error:
+            places = [".".join(("breaker", *map(str, found["loc"]))) for found in error.errors()]
+            raise ConfigError(
+                [
+                    f"{place}: found {found['input']!r}, {found['msg']}"
+                    for place, found in zip(places, error.errors(), strict=True)
+                ]
+            ) from error
+
+    def of(self, model: str, device: str) -> Breaker:
+        """Return the breaker of a model on a device (OpenVINO's name); it is made by the first who asks."""
+        breaker = self._breakers.get((model, device))
+        if breaker is None:
+            breaker = self._breakers[model, device] = Breaker(self._policy)
+        return breaker
+
+    def views(self) -> list[BreakerView]:
+        """Describe those that were asked for, in that order."""
+        now_s = self.clock()
+        return [
+            BreakerView(
+                model, device, one.state(now_s), one.failures(now_s), one.opened, round(one.retry_after_s(now_s), 3)
+            )
+            for (model, device), one in self._breakers.items()
+        ]
+
+    def degraded(self) -> list[BreakerView]:
+        """Describe those that let not everything pass."""
+        return [view for view in self.views() if view.state is not State.CLOSED]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families."""
+        labels = ["model", "device"]
+        state = GaugeMetricFamily("fastembed_breaker_state", "0 closed, 1 half open, 2 open", labels=labels)
+        opened = CounterMetricFamily("fastembed_breaker_opened", "How often a breaker opened", labels=labels)
+        for view in self.views():
+            state.add_metric([view.model, view.device], _LEVEL[view.state])
+            opened.add_metric([view.model, view.device], view.opened)
+        yield from (state, opened)
