@@ -10,6 +10,7 @@ from typing import Final
 
 from inference.folders import own_home
 from inference.models import Models
+from inference.resilience.breakers import Breakers
 from inference.routing.router import Router
 from inference.specs import SECTIONS, wrong_names
 from inference.speech.engines import SpeechEngines
@@ -91,11 +92,12 @@ def double_routes(configuration: Configuration) -> list[str]:
 
 
 def make_resources(configuration: Configuration) -> Resources:
-    """Return what the pipelines share: the models, and the routes that they serve."""
+    """Return what the pipelines share: the models, their breakers, and the routes that they serve."""
     base = configuration.path.parent if configuration.path else Path()
     cache = own_home() / "compiled"
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
-    return Resources(models, Router(models), SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
+    breakers = Breakers.from_sections(configuration.sections)
+    return Resources(models, Router(models), SpeechEngines(models), breakers, HttpRoutes(), WebsocketRoutes())
 
 
 async def close_resources(resources: Resources) -> None:

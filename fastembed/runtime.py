@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
+from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee
@@ -71,7 +72,7 @@ class RunningPipelines:
         found = await asyncio.to_thread(read_configuration, self._source)
         notes = []
         if found.sections != self._configuration.sections:
-            notes.append("models and devices are read at the start only: restart to use the changed sections")
+            notes.append("models, devices and breaker are read at the start only: restart to use the changed sections")
         changes = await self._engine.reload(found)
         self._configuration = found
         _log.info("reloaded: %s", changes)
@@ -115,7 +116,7 @@ class Process:
         self.life = Life()
         self.stats = HttpStats()
         self.metrics = CollectorRegistry()
-        for collector in (PipelineCollector(self.engine.stats), self.stats):
+        for collector in (PipelineCollector(self.engine.stats), self.stats, self.resources.get(Breakers)):
             self.metrics.register(collector)
         ProcessCollector(registry=self.metrics)
         PlatformCollector(registry=self.metrics)

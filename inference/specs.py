@@ -1,4 +1,4 @@
-"""What the sections `models:`, `devices:` and `aliases:` may say, and the models that need no declaration."""
+"""What the sections beside `pipelines:` may say, and the models that need no declaration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from inference.chat.folder import POCKET
 from inference.devices import DeviceName, DevicesSection
 from inference.folders import BUILT_IN, Task
 from inference.hub.known import KNOWN
+from inference.resilience.breaker import BreakerPolicy
 from pipeline.errors import ConfigError
 
 
@@ -69,6 +70,7 @@ SECTIONS: Final[Mapping[str, Any]] = {
     "models": ModelsSection,
     "devices": DevicesSection,
     "aliases": AliasesSection,
+    "breaker": BreakerPolicy,
 }
 _ADAPTERS: Final[Mapping[str, TypeAdapter[Any]]] = {key: TypeAdapter(kind) for key, kind in SECTIONS.items()}
 Problem = tuple[tuple[str | int, ...], str]
@@ -96,12 +98,12 @@ def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSe
     problems = section_problems(sections)
     if problems:
         raise ConfigError([f"{'.'.join(map(str, path))}: {text}" for path, text in problems])
-    models, devices, _ = (kind.validate_python(sections.get(key) or {}) for key, kind in _ADAPTERS.items())
-    return models, devices
+    found = {key: kind.validate_python(sections.get(key) or {}) for key, kind in _ADAPTERS.items()}
+    return found["models"], found["devices"]
 
 
 def section_problems(sections: Mapping[str, Any]) -> list[Problem]:
-    """Return everything wrong in `models:`, `devices:` and `aliases:`."""
+    """Return everything wrong in the sections."""
     problems: list[Problem] = []
     for key, kind in _ADAPTERS.items():
         try:

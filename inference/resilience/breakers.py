@@ -77,6 +77,11 @@ class Breakers(Collector):
         """Describe those that let not everything pass."""
         return [view for view in self.views() if view.state is not State.CLOSED]
 
+    def down(self) -> set[str]:
+        """Return the models that nothing passes to, on any device that they were tried on."""
+        views = self.views()
+        return {view.model for view in views} - {view.model for view in views if view.state is not State.OPEN}
+
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families."""
         labels = ["model", "device"]

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from inference.models import Models
+from inference.resilience.breakers import Breakers
 from server.endpoints.answers import json_answer
 from server.errors import retry_headers
 from server.site import Site
@@ -23,9 +25,12 @@ def routes(site: Site) -> list[BaseRoute]:
 
     async def readyz(_: Request) -> Response:
         waiting = list(site.running.waiting_for())
-        ready = site.life.phase == "serving" and not waiting
-        state = "ready" if ready else "starting" if site.life.phase == "serving" else site.life.phase
-        response = json_answer({"status": state, "waiting_for": waiting}, 200 if ready else 503)
+        degraded = site.resources.get(Breakers).degraded()
+        state: str = "starting" if waiting and site.life.phase == "serving" else site.life.phase
+        if state == "serving":
+            state = "degraded" if degraded else "ready"
+        ready = state == "ready" or (state == "degraded" and _can_answer(site))
+        response = json_answer({"status": state, "waiting_for": waiting, "degraded": degraded}, 200 if ready else 503)
         if not ready:
             response.raw_headers.extend(retry_headers(1.0))
         return response
@@ -42,6 +47,12 @@ def routes(site: Site) -> list[BaseRoute]:
         Route("/readyz", readyz),
         Route("/metrics", metrics),
     ]
+
+
+def _can_answer(site: Site) -> bool:
+    """Whether a model that is loaded has a device on which it does not fail again and again."""
+    down = site.resources.get(Breakers).down()
+    return any(card.name not in down for card in site.resources.get(Models).cards() if card.state == "ready")
 
 
 # Everything that the page needs is in it; it speaks to its own server only, and no other page may frame it.

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from inference.catalog import AUTO, Card
 from inference.devices import Devices, family
 from inference.models import Models
+from inference.resilience.breakers import Breakers
 from server.endpoints.answers import json_answer
 from server.site import Site
 from server.text import amount
@@ -41,6 +42,7 @@ def routes(site: Site) -> list[BaseRoute]:
                 **devices,
                 "process": {"memory": amount(_resident_bytes())},
                 "loaded_models": [_loaded(models, card) for card in models.cards() if card.state == "ready"],
+                "breakers": site.resources.get(Breakers).views(),
                 "pipelines": site.running.views(),
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",

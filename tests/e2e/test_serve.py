@@ -190,7 +190,7 @@ def test_several_results_are_a_list_or_a_stream(server: Serving) -> None:
 
 
 def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
-    assert httpx2.get(f"{server.url}/readyz").json() == {"status": "ready", "waiting_for": []}
+    assert httpx2.get(f"{server.url}/readyz").json() == {"status": "ready", "waiting_for": [], "degraded": []}
     status = httpx2.get(f"{server.url}/v1/system/status").json()
     assert status["npu"].keys() >= {"available", "total_memory", "used_memory", "free_memory", "utilization"}
     assert status["loaded_models"][0]["model_id"] == "all-MiniLM-L6-v2"
