@@ -24,19 +24,19 @@ class Decoder:
         """Decode with genai's Tokenizer; `stop_ids` end an answer and are no part of it."""
         self.tokenizer = tokenizer
         self.keeps_marks = False
-        self._stop_ids = stop_ids
+        self.stop_ids = stop_ids
         self._ragged = _decodes_ragged(tokenizer)
         self._bytes = _bytes_of_tokens(tokenizer)
 
     def pieces(self, news: Sequence[News]) -> list[tuple[Generation, Piece]]:
         """Return each answer's piece; what was produced is noted in it."""
-        shown = [[id_ for id_, _ in fresh if id_ not in self._stop_ids] for _, fresh, _ in news]
+        shown = [[id_ for id_, _ in fresh if id_ not in self.stop_ids] for _, fresh, _ in news]
         by_bytes = self._bytes is not None and not self.keeps_marks
         added = self._by_bytes(news, shown) if by_bytes else self._by_windows(news, shown)
         pieces: list[tuple[Generation, Piece]] = []
         for (generation, fresh, end), texts in zip(news, added, strict=True):
             generation.produced += [id_ for id_, _ in fresh]
-            pieces.append((generation, _piece(generation.index, fresh, self._stop_ids, texts, end)))
+            pieces.append((generation, _piece(generation.index, fresh, self.stop_ids, texts, end)))
         return pieces
 
     def _by_bytes(self, news: Sequence[News], shown: Sequence[Sequence[int]]) -> list[list[str]]:

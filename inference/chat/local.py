@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from inference.chat.folder import BLOCK_TOKENS, POCKET, blocks, open_batched, re
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.reasoning import OPEN, thinks
+from inference.chat.resume import NOTHING, BrokenOff, go_on
 from inference.chat.sampling import check_sampling, configure, room_for_answer
 from inference.chat.stateful import StatefulEngine
 from inference.chat.structure import Form, SchemaGuard, form_of
@@ -57,9 +58,17 @@ class LocalModel:
         """The engine that generates."""
         return self._engine
 
-    async def generate(self, request: ChatRequest, *, route: str = "") -> AsyncGenerator[ChatEvent]:
+    async def generate(
+        self,
+        request: ChatRequest,
+        *,
+        route: str = "",
+        so_far: BrokenOff = NOTHING,
+        produced: Callable[[int, list[int]], None] = lambda _, __: None,
+    ) -> AsyncGenerator[ChatEvent]:
         """Yield ChatStarted, then the deltas of all choices, interleaved, and one ChatFinished a choice.
 
+        so_far: go on behind it. produced: is told the token ids of a choice just before the events that they bring.
         Closing the iterator cancels what has not ended. Raises InvalidInput (also with the code
         context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
         """
@@ -81,13 +90,20 @@ class LocalModel:
             )
             for choice in range(request.count)
         ]
-        self._engine.submit(generations)
+        answers = [self._answer(request, form, text, choice) for choice in range(request.count)]
+        pairs = zip(generations, answers, strict=True)
+        ended = [go_on(self._engine, *pair, so_far.produced.get(place, ())) for place, pair in enumerate(pairs)]
+        running = [place for place in range(request.count) if place not in so_far.finished and not ended[place]]
+        self._engine.submit([generations[place] for place in running])
         try:
             yield ChatStarted(self.name, self.device, "pocket" if self.pocket else "", route)
-            if request.prompt is not None and request.echo:
+            if request.prompt is not None and request.echo and not so_far:
                 for choice in range(request.count):
                     yield ChatDelta(choice, text=request.prompt)
-            async with aclosing(self._events(request, form, text, generations, len(prompt))) as events:
+            for place in set(range(request.count)) - so_far.finished - set(running):
+                for event in _last_events(answers[place], Piece(place, ended=ended[place]), len(prompt), answers):
+                    yield event
+            async with aclosing(self._events(generations, answers, set(running), len(prompt), produced)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -104,10 +120,15 @@ class LocalModel:
         return text, self._template.encode(text, whole=request.prompt is not None)
 
     async def _events(
-        self, request: ChatRequest, form: Form, text: str, generations: list[Generation], prompt_tokens: int
+        self,
+        generations: list[Generation],
+        answers: list[Answer],
+        running: set[int],
+        prompt_tokens: int,
+        produced: Callable[[int, list[int]], None],
     ) -> AsyncGenerator[ChatEvent]:
-        answers = [self._answer(request, form, text, choice) for choice in range(request.count)]
-        running = set(range(request.count))
+        if not running:
+            return
         async with aclosing(generations[0].mailbox.pieces()) as pieces:
             async for piece in pieces:
                 if piece.index not in running:
@@ -115,6 +136,8 @@ class LocalModel:
                 if piece.error is not None:
                     raise piece.error
                 answer = answers[piece.index]
+                if piece.tokens:
+                    produced(piece.index, [token.id for token in piece.tokens])
                 for delta in answer.feed(piece.tokens, piece.tail):
                     yield delta
                 if not (piece.ended or answer.stopped):

@@ -4,8 +4,9 @@ Why a process. genai's `step()` holds Python's GIL for a whole forward pass, so 
 loop; its `generate()` does not, but adding requests to it from another thread is a race that ends in a crash now and
 then. In a process of its own one thread does both in turn, and whatever native code does there, the server lives on.
 
-Requests that have shown nothing when their process dies are asked again, once, of the next one; the others fail with
-Unavailable. A process that gives no sign of life for `stall_s` while it has work is killed.
+Requests under way when their process dies are asked again, twice at most, of the next one, which goes on where an
+answer broke off (`resume.py`); what cannot go on fails with Unavailable. A process that gives no sign of life for
+`stall_s` while it has work is killed.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from inference.chat.resume import BrokenOff, Produced
 from inference.chat.wire import Ask, Leave, Loading, News, Over, framed, read, receive
 from pipeline.errors import Unavailable
-from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from pipeline.payload.chat import ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 log = logging.getLogger("fastembed.chat")
 
 _BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from inference.chat.worker import main; main()"
-_RUNS: Final = 2
+_RUNS: Final = 3
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 10.0
 _LIVED_S: Final = 60.0
@@ -79,22 +81,31 @@ class _Asked:
 
     def __init__(self, request: ChatRequest, route: str) -> None:
         self.id = next(_ids)
-        self.frame = framed(Ask(self.id, request, route))
         self.runs = 0
-        self.started = False
-        self.shown = False
         self.left = False
+        self._request = request
+        self._route = route
+        self._started = False
+        self._produced: dict[int, list[int]] = {}
+        self._finished: set[int] = set()
         self._events: deque[ChatEvent | Over] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, event: ChatEvent | Over) -> None:
+    def frame(self) -> bytes:
+        """Return the message that asks for what is missing yet."""
+        return framed(Ask(self.id, self._request, self._route, BrokenOff(self._produced, frozenset(self._finished))))
+
+    def put(self, event: ChatEvent | Produced | Over) -> None:
         """Note what came; what a second run says of its start has been said."""
+        if isinstance(event, Produced):
+            self._produced.setdefault(event.choice, []).extend(event.ids)
+            return
         if isinstance(event, ChatStarted):
-            if self.started:
+            if self._started:
                 return
-            self.started = True
-        elif not isinstance(event, Over):
-            self.shown = True
+            self._started = True
+        elif isinstance(event, ChatFinished):
+            self._finished.add(event.index)
         self._events.append(event)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -184,7 +195,7 @@ class ChatProcess:
         """Send a request, if there is somebody to send it to; otherwise it is sent as soon as there is."""
         if self._writer is not None:
             asked.runs += 1
-            self._writer.write(asked.frame)
+            self._writer.write(asked.frame())
 
     def _leave(self, asked: _Asked) -> None:
         if asked.runs and self._writer is not None:
@@ -233,7 +244,7 @@ class ChatProcess:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _note(self, id_: int, event: ChatEvent | Over) -> None:
+    def _note(self, id_: int, event: ChatEvent | Produced | Over) -> None:
         asked = self._asked.get(id_)
         if asked is not None:
             asked.put(event)
@@ -253,7 +264,7 @@ class ChatProcess:
         """Fail what cannot be asked again of the next process."""
         for asked in [asked for asked in self._asked.values() if asked.left]:
             del self._asked[asked.id]
-        lost = [asked for asked in self._asked.values() if asked.shown or asked.runs >= _RUNS]
+        lost = [asked for asked in self._asked.values() if asked.runs >= _RUNS]
         self._fail(lost, f"the chat process {ended} in this answer, expected to finish first; it is started again")
 
     async def _start_again(self, pause_s: float) -> float:

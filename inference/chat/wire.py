@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.chat.options import PLAIN, ChatOptions
+from inference.chat.resume import NOTHING, BrokenOff, Produced
 from pipeline.errors import ItemError
 from pipeline.payload.chat import ChatEvent, ChatRequest
 
@@ -49,11 +50,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Answer a request; ids are never used twice."""
+    """Answer a request; ids are never used twice. so_far: what another process said of the answer before it died."""
 
     id: int
     request: ChatRequest
     route: str
+    so_far: BrokenOff = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Over:
     error: Exception | None = None
 
 
-News = Sequence[tuple[int, ChatEvent | Over]]
+News = Sequence[tuple[int, ChatEvent | Produced | Over]]
 """What came of requests since the last message, in order; empty: a sign of life."""
 
 

@@ -22,6 +22,7 @@ from contextlib import aclosing
 from typing import Final
 
 from inference.chat.local import LocalModel
+from inference.chat.resume import Produced
 from inference.chat.wire import Ask, Leave, Loaded, Loading, Over, framed, portable, read, receive
 from pipeline.errors import ItemError
 from pipeline.payload.chat import ChatEvent
@@ -72,7 +73,7 @@ class Desk:
         self._model = model
         self._write = write
         self._loading = loading
-        self._news: list[tuple[int, ChatEvent | Over]] = []
+        self._news: list[tuple[int, ChatEvent | Produced | Over]] = []
         self._answers: dict[int, asyncio.Task[Over]] = {}
         self._loop = asyncio.get_running_loop()
         self._beat: asyncio.TimerHandle | None = None
@@ -115,8 +116,12 @@ class Desk:
             self._live()
 
     async def _answer(self, ask: Ask) -> Over:
+        def produced(index: int, ids: list[int]) -> None:
+            self._tell(ask.id, Produced(index, ids))
+
         try:
-            async with aclosing(self._model.generate(ask.request, route=ask.route)) as events:
+            answer = self._model.generate(ask.request, route=ask.route, so_far=ask.so_far, produced=produced)
+            async with aclosing(answer) as events:
                 async for event in events:
                     self._tell(ask.id, event)
         except ItemError as error:
@@ -126,7 +131,7 @@ class Desk:
             return Over(portable(error))
         return Over()
 
-    def _tell(self, id_: int, event: ChatEvent | Over) -> None:
+    def _tell(self, id_: int, event: ChatEvent | Produced | Over) -> None:
         if not self._news:
             self._loop.call_soon(self.flush)  # where no step comes first
         self._news.append((id_, event))

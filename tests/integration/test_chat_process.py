@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -33,6 +34,8 @@ def asked(text, **sampling):
 
 
 LONG = asked("count to 30", temperature=2.0, max_tokens=900)
+LONG_AND_SURE = ChatRequest(prompt="the weather is", sampling=Sampling(temperature=0, max_tokens=900))
+FORMED = replace(LONG, json={"type": "array", "items": {"type": "integer"}, "minItems": 300})
 
 
 async def answer(model, request):
@@ -44,10 +47,13 @@ def text_of(events):
 
 
 async def shown(events):
-    """Read until the answer shows something."""
+    """Read until the answer shows something; return what was read."""
+    read = []
     async for event in events:
+        read.append(event)
         if isinstance(event, ChatDelta):
-            return
+            break
+    return read
 
 
 async def until(condition):
@@ -59,28 +65,38 @@ async def until(condition):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
-async def test_who_was_shown_something_is_told_and_who_was_not_is_answered_by_the_next_process(model, how):
-    seen = model.generate(LONG)
-    await shown(seen)
+async def test_when_it_dies_every_answer_goes_on_where_it_broke_off(model, how):
+    whole = await answer(model, LONG_AND_SURE)
+    seen = model.generate(LONG_AND_SURE)
+    events = await shown(seen)
     killed = model.process.pid
     os.kill(killed, how)
     unseen = [asyncio.create_task(answer(model, asked(f"what is {n} + 2?"))) for n in range(5)]
-    with pytest.raises(Unavailable, match=f"the chat process was ended by {how.name} in this answer") as told:
-        async for _ in seen:
-            pass
-    assert told.value.retry_after_s
+    events += [event async for event in seen]
+    assert text_of(events) == text_of(whole)
+    assert events[-1] == whole[-1] == ChatFinished(0, "length", whole[-1].prompt_tokens, 900)
     answers = await asyncio.gather(*unseen)
     assert [text_of(events) for events in answers] == [f"{n} + 2 = {n + 2}" for n in range(5)]
-    assert all(sum(isinstance(event, ChatStarted) for event in events) == 1 for events in answers)
+    assert all(sum(isinstance(event, ChatStarted) for event in events) == 1 for events in (events, *answers))
     assert model.process.restarts == 1
     assert model.process.pid != killed
 
 
-async def test_a_request_that_saw_two_processes_die_is_not_given_to_a_third(model):
+async def test_an_answer_that_is_held_to_a_form_cannot_go_on_and_says_so(model):
+    formed = model.generate(FORMED)
+    await shown(formed)
+    os.kill(model.process.pid, signal.SIGKILL)
+    with pytest.raises(Unavailable, match="held to a form and broke off") as told:
+        async for _ in formed:
+            pass
+    assert told.value.retry_after_s
+
+
+async def test_a_request_that_saw_three_processes_die_is_not_given_to_a_fourth(model):
     waiting = asyncio.create_task(answer(model, LONG))
     await until(lambda: model.process.busy)
     (asked_,) = model.process._asked.values()
-    for run in (1, 2):
+    for run in (1, 2, 3):
         await until(lambda run=run: asked_.runs == run)
         os.kill(model.process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable, match="the chat process was ended by SIGKILL in this answer"):
@@ -102,13 +118,12 @@ async def test_a_process_that_dies_while_it_starts_is_told_and_started_again(mod
 
 async def test_a_process_that_hangs_is_ended_and_started_again():
     model = await asyncio.to_thread(ChatModel, "chat-pocket", FOLDER, stall_s=1.0)
-    seen = model.generate(LONG)
-    await shown(seen)
+    seen = model.generate(LONG_AND_SURE)
+    events = await shown(seen)
     os.kill(model.process.pid, signal.SIGSTOP)
-    with pytest.raises(Unavailable, match="gave no sign of life for 1 s"):
-        async for _ in seen:
-            pass
-    assert text_of(await answer(model, asked("hello"))) == "Hello! How can I help you?"
+    events += [event async for event in seen]
+    assert events[-1].completion_tokens == 900
+    assert model.process.restarts == 1
     await model.close()
 
 
