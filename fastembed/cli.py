@@ -74,6 +74,10 @@ def serve(
     ] = None,
     allow_origin: Annotated[list[str] | None, typer.Option(help="Let web pages of this origin use the server.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name that the server goes by.")] = None,
+    allow_url: Annotated[
+        list[str] | None,
+        typer.Option(help="Fetch URLs in requests from this HOST[:PORT], *.HOST or network; * is any public one."),
+    ] = None,
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
     access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
@@ -92,6 +96,7 @@ def serve(
             api_keys=tuple(key for key in keys if key.strip()),
             allow_origins=tuple(allow_origin or ()),
             allow_hosts=tuple(allow_host or ()),
+            allow_urls=tuple(allow_url or ()),
             insecure=insecure,
             watch=watch,
             access_log=access_log,

@@ -26,7 +26,8 @@ _START_S: Final = 600.0
 class FastEmbedServer:
     """The built-in pipelines, or those of `config`, served on `host` and `port` (0: any free one).
 
-    api_key: one or several that clients must send. Raises ConfigError for a configuration that cannot run.
+    api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
+    takes it. Raises ConfigError for a configuration that cannot run.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class FastEmbedServer:
         host: str = "127.0.0.1",
         port: int = 8000,
         api_key: str | Sequence[str] = (),
+        allow_urls: Sequence[str] = (),
         insecure: bool = False,
     ) -> None:
         check_installation()
         named = None if config is None else Path(config)
         keys = (api_key,) if isinstance(api_key, str) else tuple(api_key)
-        self._settings = Settings(host=host, port=port, api_keys=keys, insecure=insecure, access_log=False)
+        self._settings = Settings(
+            host=host, port=port, api_keys=keys, allow_urls=tuple(allow_urls), insecure=insecure, access_log=False
+        )
         self._source = chosen_file(named)
         self._configuration = read_configuration(named)
         self._thread: threading.Thread | None = None

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from pipeline.errors import NotFound, Unavailable
 from server.dispatch import PipelineRoute
 from server.errors import MethodNotAllowed
+from server.fetch import Fetcher
 from server.gateway import Gateway
 from server.life import Life
 from server.metrics import HttpStats
@@ -41,7 +42,7 @@ def create_app(
     """Return the application. endpoints: what the server answers itself, after the pipelines' routes."""
     gateway = Middleware(
         Gateway,
-        pipelines=PipelineRoute(routes),
+        pipelines=PipelineRoute(routes, Fetcher(settings.urls)),
         keys=settings.keys,
         guard=settings.guard,
         life=life,

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.item import Outcome
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
+from server.fetch import NOWHERE, Fetcher
 from server.openai import embeddings
 from server.openai.chat import answer_chat
 from server.openai.completions import answer_completions
@@ -76,8 +77,9 @@ CODECS: Final[Mapping[str, Codec]] = {
 class PipelineRoute:
     """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
 
-    def __init__(self, routes: HttpRoutes) -> None:
+    def __init__(self, routes: HttpRoutes, fetcher: Fetcher = NOWHERE) -> None:
         self._routes = routes
+        self._fetcher = fetcher
 
     def serves(self, path: str) -> bool:
         """Whether a pipeline serves this path, by any method; a wrong method is answered with 405."""
@@ -91,6 +93,6 @@ class PipelineRoute:
         source = methods.get(method)
         if source is None:
             raise MethodNotAllowed(method, path, ", ".join(sorted(methods)))
-        exchange = Exchange(scope, receive, send, routes=self._routes, source=source)
+        exchange = Exchange(scope, receive, send, routes=self._routes, source=source, fetcher=self._fetcher)
         scope["limits"] = exchange.limits
         await CODECS.get(f"{method} {path}", answer_json)(exchange)

@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from pipeline.errors import ItemError
 from server.body import ClientGone, header, read_json
 from server.errors import answer
+from server.fetch import NOWHERE, Fetcher
 from sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
@@ -57,15 +58,25 @@ class ClientWatch:
 
 
 class Exchange:
-    """A request on its way through a pipeline, as the codecs see it."""
+    """A request on its way through a pipeline, as the codecs see it. fetcher: gets what it names by URL."""
 
-    __slots__ = ("_routes", "method", "path", "receive", "request_id", "scope", "send", "source")
+    __slots__ = ("_routes", "fetcher", "method", "path", "receive", "request_id", "scope", "send", "source")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, routes: HttpRoutes, source: Http) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        routes: HttpRoutes,
+        source: Http,
+        fetcher: Fetcher = NOWHERE,
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.source = source
+        self.fetcher = fetcher
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.request_id: str = scope["request_id"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 from server.auth import BrowserGuard, Keys, is_loopback
+from server.urls import UrlPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,9 @@ class Settings:
     """host, port: where it listens; port 0: any free one. api_keys: none means no key is asked for.
 
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
-    addresses and the machine's own name. insecure: serve other machines without a key all the same. drain_s: how long
-    running requests may take once it stops.
+    addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
+    `server.urls.Rule` reads them; none: it fetches nothing. insecure: serve other machines without a key all the same.
+    drain_s: how long running requests may take once it stops.
     """
 
     host: str = "127.0.0.1"
@@ -22,12 +24,14 @@ class Settings:
     api_keys: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
+    allow_urls: tuple[str, ...] = ()
     insecure: bool = False
     access_log: bool = False
     drain_s: float = 20.0
 
     def __post_init__(self) -> None:
-        """Refuse to serve other machines without a key by accident."""
+        """Refuse to serve other machines without a key by accident, and rules that cannot be read."""
+        UrlPolicy.of(self.allow_urls)
         if not self.keys and not self.insecure and not is_loopback(self.host):
             found = f"found the address {self.host} and no API key"
             expected = "expected a key (--api-key or FASTEMBED_API_KEY): other machines reach this address"
@@ -37,6 +41,11 @@ class Settings:
     def keys(self) -> Keys:
         """The keys, hashed."""
         return Keys.of(self.api_keys)
+
+    @property
+    def urls(self) -> UrlPolicy:
+        """Where it may fetch from."""
+        return UrlPolicy.of(self.allow_urls)
 
     @property
     def guard(self) -> BrowserGuard:

@@ -23,6 +23,7 @@ def serve(
     api_keys: tuple[str, ...],
     allow_origins: tuple[str, ...],
     allow_hosts: tuple[str, ...],
+    allow_urls: tuple[str, ...],
     insecure: bool,
     watch: bool,
     access_log: bool,
@@ -36,6 +37,7 @@ def serve(
         api_keys=api_keys,
         allow_origins=allow_origins,
         allow_hosts=allow_hosts,
+        allow_urls=allow_urls,
         insecure=insecure,
         access_log=access_log,
     )

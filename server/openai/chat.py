@@ -12,6 +12,7 @@ from typing import Final
 
 from pipeline.payload.chat import ChatRequest
 from server.exchange import Exchange
+from server.fetch import NOWHERE, Fetcher
 from server.openai.chat_answer import ChatAnswer
 from server.openai.chat_chunks import ChatChunks
 from server.openai.chat_fields import Fields, refuse
@@ -56,12 +57,12 @@ async def answer_chat(exchange: Exchange) -> None:
     """POST /v1/chat/completions."""
     body = await exchange.body()
     async with exchange.watched():
-        request, delivery = await decode(body)
+        request, delivery = await decode(body, exchange.fetcher)
         shape = ChatChunks if delivery.stream else ChatAnswer
         await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
 
 
-async def decode(body: object) -> tuple[ChatRequest, Delivery]:
+async def decode(body: object, fetcher: Fetcher = NOWHERE) -> tuple[ChatRequest, Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields = Fields(body)
     fields.known(_KNOWN)
@@ -83,7 +84,7 @@ async def decode(body: object) -> tuple[ChatRequest, Delivery]:
         parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
         json=read_format(fields),
         reasoning_effort=fields.choice("reasoning_effort", _EFFORTS),
-        messages=await read_messages(fields),
+        messages=await read_messages(fields, fetcher),
         **read_preferences(fields),
     )
     return request, delivery

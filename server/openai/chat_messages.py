@@ -1,7 +1,7 @@
 """The messages of a chat request: roles, content parts, and which tool message answers which call.
 
 What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as
-the real API does. Pictures and sound are decoded one after the other, by `server.openai.media`.
+the real API does. Pictures and sound are fetched and decoded one after the other, by `server.openai.media`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
 from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
+from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
 from server.openai.media import MAX_MEDIA, audio_part, image_part, sound_part
 
@@ -23,17 +24,17 @@ _ADVICE: Final = {
     "video_url": "send frames of it as image_url parts",
     "file": "send its text as a text part; a file that is dropped into the folder pipeline becomes searchable",
 }
-_MEDIA: Final[Mapping[str, Callable[[Fields], Awaitable[Part]]]] = {
+_MEDIA: Final[Mapping[str, Callable[[Fields, Fetcher], Awaitable[Part]]]] = {
     "image_url": image_part,
     "input_audio": sound_part,
     "audio": audio_part,
 }
 
 
-async def read_messages(body: Fields) -> tuple[Message, ...]:
+async def read_messages(body: Fields, fetcher: Fetcher) -> tuple[Message, ...]:
     """Return the conversation. InvalidInput names the message, and the part, at fault."""
     places = body.entries("messages", "a list of messages", most=MAX_MESSAGES)
-    reader = _Reader()
+    reader = _Reader(fetcher)
     messages = [await reader.message(Fields(entry, place)) for place, entry in places]
     _check_calls(messages)
     return tuple(messages)
@@ -42,9 +43,10 @@ async def read_messages(body: Fields) -> tuple[Message, ...]:
 class _Reader:
     """Reads messages one after the other and counts what is costly in them."""
 
-    __slots__ = ("_media",)
+    __slots__ = ("_fetcher", "_media")
 
-    def __init__(self) -> None:
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
         self._media = 0
 
     async def message(self, fields: Fields) -> Message:
@@ -89,7 +91,7 @@ class _Reader:
         self._media += 1
         if self._media > MAX_MEDIA:
             refuse(f"found more than {MAX_MEDIA} pictures and sounds in one request, expected fewer", fields.place)
-        return await _MEDIA[name](fields)
+        return await _MEDIA[name](fields, self._fetcher)
 
 
 def _string(fields: Fields, name: str) -> str:

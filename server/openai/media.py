@@ -2,8 +2,8 @@
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
 the size that the header states has been checked. Sound is decoded by a process of its own (`inference.speech.media`).
-At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. `http(s)` URLs are refused:
-this server fetches nothing on behalf of a caller.
+At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. What stands at an `http(s)`
+URL is fetched where whoever runs the server allows that (`server.fetch`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from PIL import Image, ImageOps
 from inference.speech.media import decode_media, recognise
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import AudioPart, ImagePart
+from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
 
 MAX_MEDIA: Final = 32
 """Pictures and sounds of one request."""
 MAX_IMAGE_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 32_000_000
+MAX_AUDIO_BYTES: Final = 64 * 2**20
 MAX_AUDIO_S: Final = 1_800.0
 RATE_HZ: Final = 16_000
 TURNS: Final = 2
@@ -41,17 +43,17 @@ _NOT_BASE64: Final = b"\t\n\r "
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-async def image_part(fields: Fields) -> ImagePart:
+async def image_part(fields: Fields, fetcher: Fetcher) -> ImagePart:
     """Read `{"type": "image_url", "image_url": {"url", "detail"}}`."""
     image = fields.required("image_url", 'an object {"url": "data:image/png;base64,..."}')
     detail = image.choice("detail", ("auto", "low", "high")) or "auto"
-    encoded = _payload(image, "image")
+    content = await _content(image, "image", fetcher, most_bytes=MAX_IMAGE_BYTES)
     async with _turn():
-        pixels = await asyncio.to_thread(_pixels, encoded, image.at("url"))
+        pixels = await asyncio.to_thread(_pixels, content, image.at("url"))
     return ImagePart(pixels, cast('Literal["auto", "low", "high"]', detail))
 
 
-async def sound_part(fields: Fields) -> AudioPart:
+async def sound_part(fields: Fields, _: Fetcher) -> AudioPart:
     """Read `{"type": "input_audio", "input_audio": {"data", "format"}}`."""
     sound = fields.required("input_audio", "an object with data and format")
     name = sound.choice("format", ("wav", "mp3")) or sound.refuse("format", "wav or mp3")
@@ -59,32 +61,32 @@ async def sound_part(fields: Fields) -> AudioPart:
     return await _sound(data, sound.at("data"), expected=name)
 
 
-async def audio_part(fields: Fields) -> AudioPart:
-    """Read our own `{"type": "audio", "audio": {"url"}}`: a data URL of any sound file that is recognised."""
+async def audio_part(fields: Fields, fetcher: Fetcher) -> AudioPart:
+    """Read our own `{"type": "audio", "audio": {"url"}}`: the URL of any sound file that is recognised."""
     audio = fields.required("audio", 'an object {"url": "data:audio/wav;base64,..."}')
-    return await _sound(_payload(audio, "audio"), audio.at("url"))
+    content = await _content(audio, "audio", fetcher, most_bytes=MAX_AUDIO_BYTES)
+    return await _sound(content, audio.at("url"))
 
 
-def _payload(fields: Fields, kind: str) -> str:
-    """Return the base64 text of a data URL in the field `url`."""
+async def _content(fields: Fields, kind: str, fetcher: Fetcher, *, most_bytes: int) -> str | bytes:
+    """Return the base64 text of a data URL in the field `url`, or the bytes that stand at another URL."""
     url = fields.needed("url", f"data:{kind}/...;base64,...")
+    code = f"invalid_{kind}_url"
+    if url[:8].lower().startswith(("http:", "https:")):
+        return (await fetcher.get(url, most_bytes=most_bytes, place=fields.at("url"), code=code)).data
     match = _DATA.match(url)
     if match is None:
-        scheme = url.partition(":")[0][:20]
-        why = ": this server fetches nothing from other places, send the bytes themselves"
-        fields.refuse(
-            "url",
-            f"data:{kind}/...;base64,...{why if scheme.lower() in ('http', 'https') else ''}",
-            f"invalid_{kind}_url",
-        )
+        fields.refuse("url", f"data:{kind}/...;base64,... or an http(s) URL", code)
     media = match["media"].lower()
     if media and not media.startswith((f"{kind}/", "application/octet-stream")):
         refuse(f"found a data URL of {media}, expected {kind}/...", fields.at("url"), f"invalid_{kind}_format")
     return url[match.end() :]
 
 
-def _bytes(encoded: str, place: str) -> bytes:
-    """Decode base64; blanks and missing padding are forgiven, as the real API does."""
+def _bytes(encoded: str | bytes, place: str) -> bytes:
+    """Decode base64; blanks and missing padding are forgiven, as the real API does. Bytes are what they are."""
+    if isinstance(encoded, bytes):
+        return encoded
     try:
         plain = encoded.encode("ascii").translate(None, _NOT_BASE64).rstrip(b"=")
         return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
@@ -92,7 +94,7 @@ def _bytes(encoded: str, place: str) -> bytes:
         refuse(f"found what is no base64: {error}", place, "invalid_base64")
 
 
-def _pixels(encoded: str, place: str) -> NDArray[np.uint8]:
+def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     """Decode a picture to RGB, upright, on white where it is transparent."""
     most = MAX_IMAGE_BYTES
     if len(encoded) > most * 4 // 3 + 4:
@@ -130,7 +132,7 @@ def _upright(image: Any) -> Any:
     return image.convert("RGB")
 
 
-async def _sound(encoded: str, place: str, *, expected: str = "") -> AudioPart:
+async def _sound(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
     async with _turn():
         data = await asyncio.to_thread(_bytes, encoded, place)
         try:

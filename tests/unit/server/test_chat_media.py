@@ -103,7 +103,7 @@ async def test_a_data_url_is_read_leniently_where_no_doubt_is_left():
     ("given", "code", "message"),
     [
         ("https://example.com/a.png", "invalid_image_url", "this server fetches nothing from other places"),
-        ("file:///etc/passwd", "invalid_image_url", "expected data:image/...;base64,..."),
+        ("file:///etc/passwd", "invalid_image_url", "expected data:image/...;base64,... or an http(s) URL"),
         ("data:image/png,abc", "invalid_image_url", "expected data:image/...;base64,..."),
         ("data:text/html;base64,aGk=", "invalid_image_format", "found a data URL of text/html"),
         ("data:image/png;base64,a*b=", "invalid_base64", "found what is no base64"),
