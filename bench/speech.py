@@ -18,8 +18,8 @@ from statistics import median
 import numpy as np
 
 from inference.speech.engines import SpeechEngines
+from inference.speech.resample import Resampler
 from operators.decode import Decode
-from operators.listening.resample import Resampler
 from operators.transcribe import Transcribe
 from operators.vad import Vad
 from pipeline.component import Context, Resources

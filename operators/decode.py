@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.speech.resample import Resampler
 from operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
 from operators.listening.g711 import decode_alaw, decode_ulaw
-from operators.listening.resample import Resampler
 from pipeline.component import operator
 from pipeline.errors import InvalidInput
 from pipeline.item import Item

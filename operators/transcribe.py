@@ -10,7 +10,7 @@ from typing import Final
 
 from inference.models import Models
 from inference.speech.agreement import Agreement
-from inference.speech.engine import Heard, SpeechEngine, SpeechRequest
+from inference.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Context, operator
 from pipeline.errors import ItemError
@@ -105,9 +105,11 @@ class Transcribe:
             return settings
         try:
             engine = self._engine(settings.model)
-            engine.check(settings.language)
+            engine.check(settings.language, translate=settings.translate)
         except ItemError as error:
-            return SpeechProblem(error.message, error.code or "invalid_value", error.param, settings.ref)
+            return SpeechProblem(
+                error.message, error.code or "invalid_value", error.param, settings.ref, status=error.status
+            )
         return replace(settings, model=engine.label)
 
     async def _in_turn(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
@@ -138,6 +140,7 @@ class Transcribe:
                     partial=not utterance.final,
                     stream_id=utterance.utterance_id,
                     speaker_id=session,
+                    translate=settings.translate,
                 )
             )
         except ItemError as error:
@@ -171,10 +174,6 @@ class Transcribe:
 
 def _transcript(utterance: Utterance, text: str, heard: Heard, model: str) -> Transcript:
     start_ms = utterance.start_ms
-    words = tuple(
-        Word(word.text, start_ms + round(word.start_s * 1000), start_ms + round(word.end_s * 1000))
-        for word in heard.words
-    )
     return Transcript(
         utterance.utterance_id,
         text,
@@ -182,7 +181,14 @@ def _transcript(utterance: Utterance, text: str, heard: Heard, model: str) -> Tr
         language=heard.language,
         start_ms=start_ms,
         end_ms=utterance.end_ms,
-        words=words,
+        words=_placed(heard.words, start_ms),
+        segments=_placed(heard.segments, start_ms),
+    )
+
+
+def _placed(spoken: tuple[SpokenWord, ...], start_ms: int) -> tuple[Word, ...]:
+    return tuple(
+        Word(part.text, start_ms + round(part.start_s * 1000), start_ms + round(part.end_s * 1000)) for part in spoken
     )
 
 

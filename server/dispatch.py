@@ -12,6 +12,7 @@ from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
 from server.fetch import NOWHERE, Fetcher
 from server.openai import embeddings
+from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
 from server.openai.completions import answer_completions
 from sources.http import HttpRoutes, Results
@@ -68,6 +69,8 @@ async def _events(results: Results[Any]) -> AsyncIterator[bytes]:
 
 
 CODECS: Final[Mapping[str, Codec]] = {
+    "POST /v1/audio/transcriptions": answer_transcriptions,
+    "POST /v1/audio/translations": answer_translations,
     "POST /v1/chat/completions": answer_chat,
     "POST /v1/completions": answer_completions,
     "POST /v1/embeddings": answer_embeddings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,6 +18,7 @@ from pipeline.errors import ItemError
 from server.body import ClientGone, header, read_json
 from server.errors import answer
 from server.fetch import NOWHERE, Fetcher
+from server.form import Form, read_form
 from sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
@@ -86,6 +87,10 @@ class Exchange:
         """Return the JSON body."""
         return await read_json(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 
+    async def form(self) -> Form:
+        """Return the body as multipart/form-data."""
+        return await read_form(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+
     def query(self) -> dict[str, str]:
         """Return the query's parameters; of a repeated one the last."""
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
@@ -104,14 +109,19 @@ class Exchange:
         self.source = (methods or {}).get(self.method, self.source)
         return await self.source.submit(value, trace=self.request_id)
 
-    async def respond(self, body: bytes, *, status: int = 200, media: bytes = b"application/json") -> None:
+    async def respond(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        media: bytes = b"application/json",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         """Send a finished response."""
-        headers = [
-            (b"content-type", media),
-            (b"content-length", b"%d" % len(body)),
-            *self.limits(),
-        ]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        fixed = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.limits()]}
+        )
         await self.send({"type": "http.response.body", "body": body})
 
     async def stream(self, results: AsyncIterator[bytes]) -> None:

@@ -9,6 +9,7 @@ words stay, and the final's words follow from where the two align best: deltas a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _UNIT: Final = re.compile(
@@ -20,6 +21,15 @@ _BARE: Final = re.compile(r"[\W_]+")
 def split_units(text: str) -> list[str]:
     """Return words with the space before them; scripts without spaces by the character. They concatenate to `text`."""
     return _UNIT.findall(text.strip())
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Join transcripts that follow each other, with a space where their script has one."""
+    whole = ""
+    for text in filter(None, texts):
+        spaced = whole and _spaced(_UNIT.findall(text)[0])
+        whole += f" {text}" if spaced else text
+    return whole
 
 
 class Agreement:

@@ -16,7 +16,7 @@ _SILENCE_PEAK: Final = 1e-3  # -60 dB: engines make words up when they hear noth
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
-    """A word and when it was said, in seconds from the first sample."""
+    """A word, or a segment of several, and when it was said, in seconds from the first sample."""
 
     text: str
     start_s: float
@@ -30,7 +30,7 @@ class SpeechRequest:
     stream_id: the utterance that these samples are a prefix of (partial) or all of; an engine that remembers
     how far it got in the same utterance goes on from there. speaker_id: who speaks (a session), for engines
     that get used to a voice. partial: more of it will follow. language: ISO 639-1, None: detect. prompt: text
-    that the speech continues, or words to expect, where the engine can use it.
+    that the speech continues, or words to expect, where the engine can use it. translate: into English.
     """
 
     samples: NDArray[np.float32]
@@ -39,11 +39,12 @@ class SpeechRequest:
     partial: bool = False
     stream_id: str | None = None
     speaker_id: str | None = None
+    translate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was said. words: with times where the engine knows them, else empty.
+    """What was said. words, segments: with times where the engine knows them, else empty.
 
     unsettled: of a partial request, how many of the last words the engine may well revise yet.
     """
@@ -52,6 +53,7 @@ class Heard:
     words: tuple[SpokenWord, ...] = ()
     language: str | None = None
     unsettled: int = 1
+    segments: tuple[SpokenWord, ...] = ()
 
 
 class SpeechEngine(Protocol):
@@ -61,8 +63,8 @@ class SpeechEngine(Protocol):
     def label(self) -> str:
         """The model's name as users see it."""
 
-    def check(self, language: str | None) -> None:
-        """Raise InvalidInput where the engine does not know the language."""
+    def check(self, language: str | None, *, translate: bool = False) -> None:
+        """Raise InvalidInput where the engine does not know the language, or cannot translate."""
 
     async def warm(self) -> None:
         """Load what is needed, so that the first request does not wait."""

@@ -32,6 +32,12 @@ OPENAI_NAMES: Final = frozenset(
 """What OpenAI's clients ask for; here they mean "auto", unless a model is declared under the name."""
 
 
+def label_parts(label: str) -> tuple[str, str]:
+    """Return a label's model and what there is to know about it: `low accuracy`, `pocket` or nothing."""
+    name, _, state = label.removesuffix(")").partition(" (")
+    return name, "pocket" if name == POCKET else state
+
+
 class SpeechEngines:
     """The speech engines of this process, a resource of its components.
 

@@ -57,6 +57,7 @@ class SphinxEngine:
         self._turnstile: Turnstile[_Worker] = Turnstile()
         for worker in reversed(self._workers):
             self._turnstile.give(worker)
+        self._warming = asyncio.Lock()
         self._means: OrderedDict[str, str] = OrderedDict()
 
     @property
@@ -64,8 +65,14 @@ class SphinxEngine:
         """The model's name as users see it."""
         return LABEL
 
-    def check(self, language: str | None) -> None:
+    def check(self, language: str | None, *, translate: bool = False) -> None:
         """Refuse what is not English."""
+        if translate:
+            raise InvalidInput(
+                f"found a translation, expected a transcription: {LABEL} does not translate; configure a whisper model",
+                param="model",
+                code="unsupported_model",
+            )
         if language is not None and language.partition("-")[0].lower() != "en":
             raise InvalidInput(
                 f"found language {language!r}, expected 'en': {LABEL} knows English only; configure a whisper model",
@@ -74,16 +81,19 @@ class SphinxEngine:
             )
 
     async def warm(self) -> None:
-        """Start one decoder."""
-        worker = await self._turnstile.wait()
-        try:
-            await worker.start()
-        finally:
-            self._turnstile.give(worker)
+        """Start one decoder, if none has been started yet."""
+        async with self._warming:
+            if any(worker.started for worker in self._workers):
+                return
+            worker = await self._turnstile.wait()
+            try:
+                await worker.start()
+            finally:
+                self._turnstile.give(worker)
 
     async def transcribe(self, request: SpeechRequest) -> Heard | None:
         """Return what was said; None if the request is partial and every decoder is busy."""
-        self.check(request.language)
+        self.check(request.language, translate=request.translate)
         samples = audible(request.samples)
         if samples is None:
             return Heard(language="en")
@@ -158,6 +168,11 @@ class _Worker:
         self.used_at_s = 0.0  # loop time
         self._sent = 0
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
 
     def follows(self, stream_id: str | None) -> bool:
         """Whether this decoder has heard the beginning of that utterance."""

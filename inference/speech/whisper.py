@@ -43,6 +43,8 @@ class WhisperEngine:
         self._properties = dict(properties or {})
         generation = _read(folder / "generation_config.json")
         self._languages = {token.strip("<|>") for token in generation.get("lang_to_id", {})}
+        self._translates = "translate" in generation.get("task_to_id", {})
+        self._longest_prompt = int(generation.get("max_length", 448)) // 2 - 1  # tokens: OpenAI's whisper keeps as many
         self._times_words = bool(generation.get("alignment_heads"))
         self._window = int(_read(folder / "preprocessor_config.json").get("chunk_length", 30)) * RATE_HZ
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"whisper-{self._name}")
@@ -55,8 +57,14 @@ class WhisperEngine:
         """The model's name as users see it."""
         return self._name
 
-    def check(self, language: str | None) -> None:
-        """Refuse a language that the model was not trained on."""
+    def check(self, language: str | None, *, translate: bool = False) -> None:
+        """Refuse a language that the model was not trained on, and translating where it cannot."""
+        if translate and not self._translates:
+            raise InvalidInput(
+                f"found a translation, expected a transcription: {self._name} knows one language only",
+                param="model",
+                code="unsupported_model",
+            )
         if language is not None and self._languages and _base(language) not in self._languages:
             known = ", ".join(sorted(self._languages)[:12])
             raise InvalidInput(
@@ -72,7 +80,7 @@ class WhisperEngine:
 
     async def transcribe(self, request: SpeechRequest) -> Heard | None:
         """Return what was said; None if the request is partial and another runs."""
-        self.check(request.language)
+        self.check(request.language, translate=request.translate)
         samples = audible(request.samples)
         if samples is None:
             return Heard(language=request.language)
@@ -125,8 +133,10 @@ class WhisperEngine:
         language = request.language or ("en" if self._device.startswith("NPU") else None)  # the NPU cannot detect it
         if language is not None and self._languages:
             options["language"] = f"<|{_base(language)}|>"
+        if request.translate:
+            options["task"] = "translate"
         if request.prompt:
-            options["initial_prompt"] = request.prompt
+            options["initial_prompt"] = self._prompt(pipeline, request.prompt)
         if not request.partial or len(samples) > self._window:
             options["return_timestamps"] = True  # also what carries whisper over windows longer than its own
         try:
@@ -136,7 +146,30 @@ class WhisperEngine:
             raise Unavailable(f"{self._name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
         words = tuple(SpokenWord(w.word.strip(), w.start_ts, w.end_ts) for w in result.words or ())
         detected = getattr(result, "language", None) or language
-        return Heard(result.texts[0].strip(), words, detected.strip("<|>") if detected else None)
+        return Heard(
+            result.texts[0].strip(),
+            words,
+            detected.strip("<|>") if detected else None,
+            segments=_segments(result.chunks or (), len(samples) / RATE_HZ),
+        )
+
+    def _prompt(self, pipeline: Any, text: str) -> str:
+        """Return the end of a prompt that is too long, as OpenAI's whisper does; genai would refuse it."""
+        tokenizer = pipeline.get_tokenizer()
+        tokens = tokenizer.encode(text, add_special_tokens=False).input_ids.data[0]
+        if len(tokens) <= self._longest_prompt:
+            return text
+        ending: str = tokenizer.decode(tokens[-self._longest_prompt :].tolist())
+        return ending
+
+
+def _segments(chunks: Sequence[Any], end_s: float) -> tuple[SpokenWord, ...]:
+    """Return the segments with words in them; the end of the last may be unknown (-1)."""
+    return tuple(
+        SpokenWord(text, chunk.start_ts, chunk.end_ts if chunk.end_ts > chunk.start_ts else end_s)
+        for chunk in chunks
+        if (text := chunk.text.strip())
+    )
 
 
 def _base(language: str) -> str:

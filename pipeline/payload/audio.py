@@ -2,8 +2,9 @@
 
 Downwards go the client's wishes and audio: `SpeechSettings`, `AudioBytes` (decoded to `AudioFrame`), `Commit`, `Clear`.
 Upwards come what was heard: `SpeechSettings` (as in force, once every step has taken them), `SpeechStarted`,
-`SpeechStopped`, `Committed`, `TranscriptDelta`, `Transcript`, and what went wrong. `ref` is the client's own id of the
-event that asked, so that an answer can name it.
+`SpeechStopped`, `Committed`, `TranscriptDelta`, `Transcript`, and what went wrong. `SpeechFile` is a recording in one
+piece, whose events end with `SpeechEnded`. `ref` is the client's own id of the event that asked, so that an answer can
+name it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class SpeechSettings(Lasting):
     """A session's settings from now on.
 
     rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
-    commits by itself.
+    commits by itself. translate: write down in English what was said in another language.
     """
 
     format: AudioFormat = "pcm16"
@@ -53,6 +54,7 @@ class SpeechSettings(Lasting):
     prompt: str | None = None
     turn_detection: TurnDetection | None = TurnDetection()
     ref: str | None = None
+    translate: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +78,14 @@ class AudioFrame:
 
     samples: NDArray[np.float32]
     rate_hz: int = 16_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechFile:
+    """A whole recording: a media file's bytes. settings.turn_detection None: it is cut where that serves best."""
+
+    data: bytes
+    settings: SpeechSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word and its times within the session."""
+    """One word, or a segment of several, and its times within the session."""
 
     text: str
     start_ms: int
@@ -166,7 +176,7 @@ class TranscriptDelta(Lasting):
 
 @dataclass(frozen=True, slots=True)
 class Transcript(Lasting):
-    """An utterance's final words."""
+    """An utterance's final words. words, segments: with their times, where the engine knows them."""
 
     utterance_id: str
     text: str
@@ -175,6 +185,14 @@ class Transcript(Lasting):
     start_ms: int = 0
     end_ms: int = 0
     words: tuple[Word, ...] = ()
+    segments: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded(Lasting):
+    """A recording is over; every utterance of it came before."""
+
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +207,13 @@ class TranscriptFailed(Lasting):
 
 @dataclass(frozen=True, slots=True)
 class SpeechProblem(Lasting):
-    """The client asked for something that cannot be; nothing else changes and the session goes on."""
+    """The client asked for something that cannot be; nothing else changes, the session goes on. status: as HTTP's."""
 
     message: str
     code: str
     param: str | None = None
     ref: str | None = None
+    status: int = 400
 
 
 SpeechInput = SpeechSettings | AudioBytes | AudioFrame | Commit | Clear
@@ -213,6 +232,7 @@ SpeechEvent = (
     | Utterance
     | TranscriptDelta
     | Transcript
+    | SpeechEnded
     | TranscriptFailed
     | SpeechProblem
 )

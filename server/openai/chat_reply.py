@@ -57,7 +57,7 @@ async def _whole(exchange: Exchange, running: Sequence[Results[Any]], shape: Sha
         async for event in results:
             shape.take(event, prompt)
     body = shape.end()
-    await _send_whole(exchange, body, _headers(shape.started))
+    await exchange.respond(body, headers=_headers(shape.started))
 
 
 async def _stream(exchange: Exchange, running: Sequence[Results[Any]], shape: Shape) -> None:
@@ -129,18 +129,13 @@ class EventStream:
                 await self.send(b": keep-alive\n\n")
 
 
-async def _send_whole(exchange: Exchange, body: bytes, headers: Headers) -> None:
-    fixed = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await exchange.send(
-        {"type": "http.response.start", "status": 200, "headers": [*fixed, *headers, *exchange.limits()]}
-    )
-    await exchange.send({"type": "http.response.body", "body": body})
-
-
 def _headers(started: ChatStarted | None) -> Headers:
-    if started is None:
-        return []
-    found = ((_MODEL, started.model), (_STATE, started.state), (_ROUTE, started.route))
+    return [] if started is None else model_headers(started.model, started.state, started.route)
+
+
+def model_headers(model: str, state: str = "", route: str = "") -> Headers:
+    """Return the headers that say which model answers, what there is to know about it, and why it is this one."""
+    found = ((_MODEL, model), (_STATE, state), (_ROUTE, route))
     return [(name, _plain(value)) for name, value in found if value]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastembed.assembly import read_configuration
 from inference.specs import read_sections
-from operators.listening.resample import Resampler
+from inference.speech.resample import Resampler
 from server.realtime import outbox, protocol
 from sources.websocket import Websocket
 from tests.integration.realtime_server import serving

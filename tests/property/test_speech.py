@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.speech.agreement import Agreement, split_units
+from inference.speech.resample import Resampler
 from operators.decode import SessionDecoder
-from operators.listening.resample import Resampler
 from operators.listening.segmenter import Limits, Segmenter
 from pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
 from server.realtime.protocol import Protocol

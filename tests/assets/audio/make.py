@@ -3,6 +3,7 @@
 two-sentences.wav   flite's voice rms, 16 kHz: what pocketsphinx understands
 two-sentences.webm  the same as a browser's MediaRecorder sends it: live webm, opus, clusters of 100 ms
 red-light.wav       espeak-ng's en-us, 16 kHz: what models/whisper-pocket was trained on
+drei-vier-fuenf.wav the same in German: "drei vier fünf"
 """
 
 import io
@@ -63,12 +64,13 @@ def write_webm(path: Path, samples: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Make all three."""
+    """Make them all."""
     pause = np.zeros(RATE_HZ, np.int16)
     both = np.concatenate([pause[:8000], flite(SENTENCES[0]), pause, flite(SENTENCES[1]), pause])
     write_wav(HERE / "two-sentences.wav", both)
     write_webm(HERE / "two-sentences.webm", both)
     write_wav(HERE / "red-light.wav", spoken(["espeak-ng", "-v", "en-us", "--stdout", "turn on the red light please"]))
+    write_wav(HERE / "drei-vier-fuenf.wav", spoken(["espeak-ng", "-v", "de", "--stdout", "drei vier fünf"]))
 
 
 if __name__ == "__main__":

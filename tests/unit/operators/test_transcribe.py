@@ -31,8 +31,8 @@ class Dictation:
     label: str = "dictation"
     asked: list[SpeechRequest] = field(default_factory=list)
 
-    def check(self, language: str | None) -> None:
-        if language == "xx":
+    def check(self, language: str | None, *, translate: bool = False) -> None:
+        if language == "xx" or translate:
             raise InvalidInput("found language 'xx'", param="language", code="unsupported_language")
 
     async def warm(self) -> None:

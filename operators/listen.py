@@ -1,0 +1,93 @@
+"""Find the utterances in a recording."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.speech.media import decode_media
+from inference.vad import VoiceModel
+from operators.listening.packing import Packing
+from operators.listening.segmenter import RATE_HZ
+from operators.vad import new_utterance_id
+from pipeline.component import Context, operator
+from pipeline.errors import Unprocessable
+from pipeline.item import Item
+from pipeline.payload.audio import SpeechEnded, SpeechEvent, SpeechFile, SpeechSettings, TurnDetection, Utterance
+from pipeline.units import Duration
+
+_AHEAD: Final = 3
+"""Events of one file on their way: the next utterance is cut while the engine hears the one before."""
+_DEFAULTS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200)
+"""The transcription API's."""
+
+
+@operator
+class Listen:
+    """Turn a recording into utterances, decoded in a process of its own and no faster than they are written down.
+
+    In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
+    then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
+    of up to `longest` is one utterance. A longer one is cut in pauses (Silero VAD), into pieces of up to `longest` that
+    leave out what nobody spoke in; with turn detection in its settings, every stretch of speech is a piece of its own.
+
+    Args:
+        longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time.
+        limit: the longest recording.
+
+    Raises:
+        UnsupportedMedia: no media file that is read here.
+        Unprocessable: a broken file, or one without a sound.
+        TooLarge: longer than `limit`.
+
+    """
+
+    workers = 16
+    """Recordings at a time, most of them waiting for the engine; each is decoded in a process of its own."""
+
+    def __init__(self, *, longest: Duration = 30.0, limit: Duration = 4 * 3_600.0) -> None:
+        self._longest_s = longest
+        self._limit_s = limit
+        self._model: VoiceModel | None = None
+        self.new_id: Callable[[], str] = new_utterance_id
+
+    async def open(self, context: Context) -> None:
+        """Compile the voice model."""
+        del context
+        self._model = await asyncio.to_thread(VoiceModel)
+
+    async def __call__(self, item: Item[SpeechFile]) -> AsyncIterator[SpeechEvent]:
+        """Listen to one recording."""
+        yield item.value.settings
+        heard = 0
+        cut = self._cut(item.value.settings)
+        async with aclosing(decode_media(item.value.data, rate_hz=RATE_HZ, longest_s=self._limit_s)) as frames:
+            async for frame in frames:
+                heard += len(frame.samples)
+                for utterance in await asyncio.to_thread(cut, frame.samples):
+                    yield utterance
+                    await _room(item)
+        for utterance in await asyncio.to_thread(cut, None):
+            yield utterance
+            await _room(item)
+        if not heard:
+            raise Unprocessable("found a recording without a sample, expected at least one")
+        yield SpeechEnded(heard * 1000 // RATE_HZ)
+
+    def _cut(self, settings: SpeechSettings) -> Callable[[NDArray[np.float32] | None], list[Utterance]]:
+        """Return what takes the next samples, None at the end, and gives the utterances that they complete."""
+        model = self._model or VoiceModel()
+        packing = Packing(model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s)
+        return lambda samples: list(packing.finish() if samples is None else packing.push(samples))
+
+
+async def _room(item: Item[SpeechFile]) -> None:
+    """Wait until most of what came of the recording has been written down: one recording does not crowd out others."""
+    room = asyncio.Event()
+    item.ack.when_pending_below(_AHEAD, room.set)
+    await room.wait()

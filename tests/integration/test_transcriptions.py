@@ -1,0 +1,316 @@
+"""Recordings over HTTP: the official client, the shipped pipelines, a Whisper of 36 words, no socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import wave
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import av
+import httpx2
+import numpy as np
+import openai
+import pytest
+from starlette.types import ASGIApp
+
+from inference.models import Models
+from inference.speech.engines import SpeechEngines
+from pipeline.component import Resources
+from pipeline.config.load import parse
+from pipeline.engine import Engine
+from server.app import create_app
+from server.life import Life
+from server.metrics import HttpStats
+from server.settings import Settings
+from sources.http import HttpRoutes
+from tests.integration.realtime_server import REGISTRY
+from tests.integration.recordings import AUDIO, FIRST, SECOND, samples, wrong_words
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "server"))
+from asgi import call
+
+sys.path.pop(0)
+
+T = TypeVar("T")
+
+SAID = "turn on the red light please"
+RED = (AUDIO / "red-light.wav").read_bytes()
+GERMAN = (AUDIO / "drei-vier-fuenf.wav").read_bytes()
+PIPELINES = (Path(__file__).parents[2] / "pipelines.yaml").read_text()
+
+
+@dataclass
+class Speech:
+    run: Callable[[Awaitable[T]], T]
+    app: ASGIApp
+    client: openai.AsyncOpenAI
+    engine: Engine
+
+    def transcribe(self, data: bytes = RED, **fields: Any) -> Any:
+        fields = {"model": "whisper-pocket", **fields}
+        return self.run(self.client.audio.transcriptions.create(file=("speech.wav", data), **fields))
+
+    def translate(self, data: bytes = GERMAN, **fields: Any) -> Any:
+        fields = {"model": "whisper-pocket", **fields}
+        with pytest.warns(DeprecationWarning, match="deprecated"):  # the client's own, about the whole endpoint
+            return self.run(self.client.audio.translations.create(file=("speech.wav", data), **fields))
+
+    def events(self, data: bytes = RED, **fields: Any) -> list[Any]:
+        async def listen() -> list[Any]:
+            made = {"model": "whisper-pocket", "stream": True, **fields}
+            stream = await self.client.audio.transcriptions.create(file=("speech.wav", data), **made)
+            return [event async for event in stream]
+
+        return self.run(listen())
+
+    def refused(self, data: bytes = RED, **fields: Any) -> Any:
+        with pytest.raises(openai.APIStatusError) as caught:
+            self.transcribe(data, **fields)
+        return caught.value
+
+
+@pytest.fixture(scope="module")
+def speech() -> Iterator[Speech]:
+    with asyncio.Runner() as runner:
+        engines, routes, life = SpeechEngines(Models(), workers=1), HttpRoutes(), Life()
+        engine = Engine(Resources(engines, routes))
+        configuration = parse(PIPELINES, registry=REGISTRY, file="pipelines.yaml")
+        kept = {
+            name: plan for name, plan in configuration.pipelines.items() if name in ("transcriptions", "translations")
+        }
+        life.serve()
+
+        async def start() -> ASGIApp:
+            await engine.start(configuration.__class__(configuration.path, kept))
+            return create_app(Settings(), routes=routes, life=life, stats=HttpStats())
+
+        app = runner.run(start())
+        client = openai.AsyncOpenAI(
+            base_url="http://127.0.0.1:8000/v1",
+            api_key="-",
+            max_retries=0,
+            http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app)),
+        )
+        yield Speech(runner.run, app, client, engine)
+        runner.run(client.close())
+        runner.run(engine.stop())
+        runner.run(engines.close())
+
+
+def wav(heard: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((heard * 32_767).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def encoded(container: str, codec: str) -> bytes:
+    """Return the red light in another container and codec."""
+    out = io.BytesIO()
+    frame = av.AudioFrame.from_ndarray((samples("red-light.wav") * 32_767).astype(np.int16)[None], "s16", "mono")
+    frame.sample_rate = 16_000
+    with av.open(out, "w", format=container) as media:
+        stream = media.add_stream(codec, rate=48_000, layout="mono")
+        wanted = stream.codec_context
+        resampler = av.AudioResampler(wanted.format or "s16", "mono", 48_000, frame_size=1_152)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            media.mux(stream.encode(piece))
+        media.mux(stream.encode(None))
+    return out.getvalue()
+
+
+LONG = wav(np.concatenate([*[np.concatenate([samples("red-light.wav"), np.zeros(16_000, np.float32)])] * 14]))
+"""38 s: more than one piece."""
+
+
+def test_a_recording_becomes_text(speech) -> None:
+    found = speech.transcribe()
+    assert found.text == SAID
+    assert (found.usage.type, found.usage.seconds) == ("duration", 1.738)
+
+
+def test_the_answer_says_who_wrote_it_down(speech) -> None:
+    async def ask(model: str) -> Any:
+        return await speech.client.audio.transcriptions.with_raw_response.create(file=("a", RED), model=model)
+
+    headers = speech.run(ask("whisper-pocket")).headers
+    assert (headers["x-fastembed-model"], headers["x-fastembed-model-state"]) == ("whisper-pocket", "pocket")
+    headers = speech.run(ask("whisper-1")).headers
+    assert (headers["x-fastembed-model"], headers["x-fastembed-model-state"]) == ("pocketsphinx", "low accuracy")
+
+
+def test_without_a_whisper_pocketsphinx_writes_english_down(speech) -> None:
+    found = speech.transcribe((AUDIO / "two-sentences.wav").read_bytes(), model="auto")
+    assert wrong_words(f"{FIRST} {SECOND}", found.text) <= 3
+
+
+def test_text_and_subtitles(speech) -> None:
+    assert speech.transcribe(response_format="text") == SAID + "\n"
+    assert speech.transcribe(response_format="srt") == f"1\n00:00:00,040 --> 00:00:01,580\n{SAID}\n\n"
+    assert speech.transcribe(response_format="vtt") == f"WEBVTT\n\n00:00:00.040 --> 00:00:01.580\n{SAID}\n\n"
+
+
+def test_a_verbose_answer_has_segments_or_words_with_their_times(speech) -> None:
+    found = speech.transcribe(response_format="verbose_json")
+    assert (found.task, found.language, found.duration, found.text) == ("transcribe", "english", 1.738, SAID)
+    assert [(part.id, part.text, part.start, part.end) for part in found.segments] == [(0, SAID, 0.04, 1.58)]
+    assert found.words is None
+    found = speech.transcribe(response_format="verbose_json", timestamp_granularities=["word"])
+    assert [word.word for word in found.words] == SAID.split()
+    assert all(a.end <= b.start for a, b in zip(found.words, found.words[1:], strict=False))
+    assert found.segments is None
+    both = speech.transcribe(response_format="verbose_json", timestamp_granularities=["word", "segment"])
+    assert both.words
+    assert both.segments
+
+
+def test_german_is_written_down_and_translated(speech) -> None:
+    assert speech.transcribe(GERMAN, language="de").text == "drei vier fünf"
+    found = speech.transcribe(GERMAN, response_format="verbose_json")
+    assert (found.text, found.language) == ("drei vier fünf", "german")
+    assert speech.translate().text == "three four five"
+    found = speech.translate(response_format="verbose_json")
+    assert (found.task, found.language, found.text) == ("translate", "english", "three four five")
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("flac", "flac"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("webm", "libopus"), ("ogg", "libopus")],
+)
+def test_every_format_of_the_api_is_heard(speech, container: str, codec: str) -> None:
+    assert wrong_words(SAID, speech.transcribe(encoded(container, codec)).text) <= 1
+
+
+def test_a_long_recording_is_cut_in_pauses_and_its_times_are_the_recordings(speech) -> None:
+    found = speech.transcribe(LONG, response_format="verbose_json", timestamp_granularities=["word", "segment"])
+    assert found.duration == pytest.approx(38.34, abs=0.05)
+    assert wrong_words(" ".join([SAID] * 14), found.text) < 25
+    assert 33 < [word for word in found.words if word.word == "turn"][-1].start < 37
+    starts = [part.start for part in found.segments]
+    assert starts == sorted(starts)
+
+
+def test_turn_detection_makes_an_utterance_of_every_sentence(speech) -> None:
+    turns = {"type": "server_vad", "silence_duration_ms": 400}
+    three = wav(np.concatenate([np.concatenate([samples("red-light.wav"), np.zeros(16_000, np.float32)])] * 3))
+    found = speech.transcribe(
+        three,
+        response_format="verbose_json",
+        chunking_strategy=turns,
+        timestamp_granularities=["word", "segment"],
+    )
+    assert [part.text for part in found.segments] == [SAID] * 3
+    assert [part.start for part in found.segments] == pytest.approx([0, 2.74, 5.48], abs=0.2)
+    assert [word.start for word in found.words if word.word == "turn"] == pytest.approx([0, 2.74, 5.48], abs=0.3)
+
+
+def test_a_stream_sends_the_words_piece_by_piece(speech) -> None:
+    *deltas, done = speech.events(LONG)
+    assert len(deltas) == 2
+    assert {event.type for event in deltas} == {"transcript.text.delta"}
+    assert "".join(event.delta for event in deltas) == done.text
+    assert done.type == "transcript.text.done"
+    assert done.usage.seconds == pytest.approx(38.34, abs=0.05)
+
+
+def test_a_verbose_stream_has_segments_too(speech) -> None:
+    found = list(speech.events(response_format="verbose_json"))
+    assert [event.type for event in found] == [f"transcript.text.{kind}" for kind in ("delta", "segment", "done")]
+    assert (found[1].text, found[1].start, found[1].end) == (SAID, 0.04, 1.58)
+
+
+def test_silence_is_no_text(speech) -> None:
+    assert speech.transcribe(wav(np.zeros(16_000, np.float32))).text == ""
+    assert [event.type for event in speech.events(wav(np.zeros(16_000, np.float32)))] == ["transcript.text.done"]
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "expected", "message"),
+    [
+        (RED, {"model": "nope"}, (404, "model"), "found model 'nope', expected one of auto"),
+        (RED, {"model": "whisper-tiny"}, (404, "model"), "fastembed pull whisper-tiny"),
+        (RED, {"language": "fr"}, (400, "language"), "expected one that whisper-pocket knows: de, en"),
+        (RED, {"language": "de", "model": "pocketsphinx"}, (400, "language"), "knows English only"),
+        (RED, {"response_format": "diarized_json"}, (400, "response_format"), "no model here tells speakers apart"),
+        (
+            RED,
+            {"response_format": "xml"},
+            (400, "response_format"),
+            "expected one of json, text, srt, verbose_json, vtt",
+        ),
+        (RED, {"include": ["logprobs"]}, (400, "include[0]"), "the engines tell no probabilities"),
+        (RED, {"timestamp_granularities": ["word"]}, (400, "timestamp_granularities"), "expected verbose_json"),
+        (RED, {"temperature": 2}, (400, "temperature"), "found 2, expected at most 1"),
+        (RED, {"stream": True, "response_format": "srt"}, (400, "stream"), "events have no other"),
+        (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "tells speakers apart"),
+        (RED, {"keywords": ["x"]}, (400, "keywords"), "expected prompt"),
+        (RED, {"extra_body": {"colour": "red"}}, (400, "colour"), "unknown field"),
+        (RED, {"chunking_strategy": {"type": "server_vad", "threshold": 7}}, (400, "chunking_strategy.threshold"), "7"),
+        (b"", {}, (400, "file"), "found an empty file"),
+        (b"hello hello hello", {}, (400, "file"), "expected one of wav, flac, mp3"),
+        (RED[:44], {}, (400, "file"), "found a recording without a sample"),
+    ],
+)
+def test_what_cannot_be_is_refused(speech, data, fields, expected, message) -> None:
+    error = speech.refused(data, **fields)
+    assert (error.status_code, error.param) == expected
+    assert message in error.message
+
+
+def test_pocketsphinx_does_not_translate(speech) -> None:
+    with pytest.raises(openai.BadRequestError, match="does not translate"):
+        speech.translate(model="pocketsphinx")
+
+
+def test_a_form_without_a_file_is_refused(speech) -> None:
+    media = {"content-type": "multipart/form-data; boundary=x"}
+    body = b'--x\r\ncontent-disposition: form-data; name="model"\r\n\r\nauto\r\n--x--\r\n'
+    found = speech.run(call(speech.app, "POST", "/v1/audio/transcriptions", body=body, headers=media))
+    assert (found.status, found.error["param"]) == (400, "file")
+
+
+def test_a_file_beyond_the_limit_is_too_large(speech) -> None:
+    assert speech.refused(bytes(26 * 2**20)).status_code == 413
+
+
+def test_a_prompt_that_is_too_long_is_cut_as_whisper_does(speech) -> None:
+    assert speech.transcribe(prompt="hello " * 2_000).usage.seconds == 1.738
+
+
+def test_a_client_that_leaves_ends_the_work(speech) -> None:
+    async def leave() -> None:
+        gone = asyncio.Event()
+        request = httpx2.Request(
+            "POST", "http://x/", data={"model": "whisper-pocket", "stream": "true"}, files={"file": LONG}
+        )
+        media = {"content-type": request.headers["content-type"]}
+        asked = asyncio.create_task(
+            call(speech.app, "POST", "/v1/audio/transcriptions", body=request.read(), headers=media, leave=gone)
+        )
+        stats = speech.engine.pipelines["transcriptions"].stats
+        async with asyncio.timeout(20):
+            while not stats.in_flight:  # noqa: ASYNC110 - no event says it
+                await asyncio.sleep(0)
+            gone.set()
+            await asked
+            while stats.in_flight:  # noqa: ASYNC110 - no event says it
+                await asyncio.sleep(0)
+
+    speech.run(leave())
+
+
+def test_recordings_are_heard_side_by_side(speech) -> None:
+    async def all_of_them() -> list[Any]:
+        create = speech.client.audio.transcriptions.create
+        files = [LONG, RED, GERMAN, RED]
+        return await asyncio.gather(*[create(file=("a", data), model="whisper-pocket") for data in files])
+
+    long, *short = speech.run(all_of_them())
+    assert [found.text for found in short] == [SAID, "drei vier fünf", SAID]
+    assert len(long.text) > 200
