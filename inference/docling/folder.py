@@ -1,0 +1,83 @@
+"""What the files of an Idefics3 model say of it: granite-docling and SmolDocling, exported to OpenVINO."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import ModelNotFound
+
+POCKET: Final = "docling-pocket"
+"""The model that ships."""
+EYES: Final = "openvino_vision_embeddings_model.xml"
+WORDS: Final = "openvino_text_embeddings_model.xml"
+WRITER: Final = "openvino_language_model.xml"
+_FILES: Final = (
+    "config.json",
+    "preprocessor_config.json",
+    EYES,
+    WORDS,
+    WRITER,
+    "openvino_tokenizer.xml",
+    "openvino_detokenizer.xml",
+)
+_LANCZOS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How pictures are cut up. tile: pixels of a square tile's side. longest: pixels that a picture's longer side gets.
+
+    patch: pixels of a patch's side, side: patches along a tile's side as they were learnt. tokens: that stand for a
+    tile. scale, mean, std: how a byte becomes the number that the model sees, the last two by colour.
+    """
+
+    tile: int
+    longest: int
+    patch: int
+    side: int
+    tokens: int
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    resample: int = _LANCZOS
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """sight: of its eyes. picture_token: the id that stands for a piece of picture. window: tokens of its context."""
+
+    sight: Sight
+    picture_token: int
+    window: int
+
+
+def read_traits(folder: Path) -> Traits:
+    """Read a folder's configuration. ModelNotFound names what it lacks, or says that it is another kind of model."""
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected an Idefics3 model as OpenVINO IR")
+    config, pictures = _read(folder / "config.json"), _read(folder / "preprocessor_config.json")
+    if config.get("model_type") != "idefics3":
+        raise ModelNotFound(f"found a model of type {config.get('model_type')!r} in {folder}, expected idefics3")
+    eyes = config["vision_config"]
+    side = eyes["image_size"] // eyes["patch_size"]
+    sight = Sight(
+        tile=pictures["max_image_size"]["longest_edge"],
+        longest=pictures["size"]["longest_edge"],
+        patch=eyes["patch_size"],
+        side=side,
+        tokens=side**2 // config["scale_factor"] ** 2,
+        scale=pictures.get("rescale_factor", 1 / 255),
+        mean=tuple(pictures["image_mean"]),
+        std=tuple(pictures["image_std"]),
+        resample=pictures.get("resample", _LANCZOS),
+    )
+    return Traits(sight, config["image_token_id"], config["text_config"]["max_position_embeddings"])
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
