@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from inference.catalog import AUTO
 from inference.folders import Task
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
@@ -12,6 +14,8 @@ from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
 from pipeline.errors import ItemError
 from pipeline.plan import PipelinePlan, StepPlan
+
+_TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document"}
 
 
 def line_of(plan: PipelinePlan, resources: Resources) -> str:
@@ -43,10 +47,12 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
     name = step.options.get("model", parameter.default)
     if not isinstance(name, str):
         return None
+    if step.component.name == "parse" and name == AUTO:
+        return None  # by rules
     try:
         if step.component.name == "transcribe":
             return resources.get(SpeechEngines).resolve(name).label
-        task: Task = "chat" if step.component.name == "generate" else "embedding"
+        task = _TASKS.get(step.component.name, "embedding")
         return resources.get(Models).catalog.place(name, task).name
     except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
         return name

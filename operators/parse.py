@@ -1,4 +1,4 @@
-"""Read a file into a document: PDF, DOCX, PPTX, XLSX, HTML, MD, CSV, PNG, JPG.
+"""Read a file into a document: PDF, DOCX, PPTX, XLSX, HTML, MD, CSV, PNG, JPG; by rules, or by a document model.
 
 The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
 process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
@@ -25,7 +25,8 @@ Why a file is refused (each error says what was found and what was expected; `co
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -33,22 +34,31 @@ from operators.parsing.pool import WorkerPool
 from operators.parsing.wire import from_path, printable
 from operators.parsing.worker import WorkerSettings
 from pipeline.component import Context, operator
-from pipeline.payload.document import Block, Document, File
+from pipeline.errors import ModelNotFound
+from pipeline.payload.document import Block, Document, DocumentRequest, File
 from pipeline.units import Duration, Size
 
+if TYPE_CHECKING:
+    from inference.models import Models
+
+AUTO: Final = "auto"
 _CONVERTER: Final = "operators.parsing.convert:open_converter"
 _GIB: Final = 1 << 30
 _START_AFTER_S: Final = 2.0
 _MIB: Final = 1 << 20
+_ROOM_FOR_MODEL: Final = 3
+"""Address space for a model, in times of its files: they are mapped, rearranged for the device, and computed with."""
 
 
 @operator
 class Parse:
     """Read a file into a document: Markdown, structure and blocks, in reading order; scanned pages by OCR on OpenVINO.
 
-    In: `File`. Out: `Document`, one a file.
+    In: `File`, or a `DocumentRequest` that may name another model. Out: `Document`, one a file.
 
     Args:
+        model: a document model of `models:` (granite-docling-258m) that reads PDFs and images, page by page as
+            pictures; a page on which it fails is read by rules, and the document says so. "auto": none, rules only.
         ocr: `auto` reads pages that have no text of their own, `always` reads every page from its pixels, `never` none.
         memory: address space of the parser process, 0: unlimited; a file that needs more is refused.
         recycle: files until the parser process is replaced by a fresh one.
@@ -56,9 +66,10 @@ class Parse:
         max_size: of a file.
         max_cells: of a workbook or a CSV file.
         limit: for one file, from when its parser is ready; the step's `timeout` counts the waiting, too.
-        threads: that OCR may use.
+        threads: that OCR and a document model may use.
+        ahead: start a parser process (3 to 5 s, 180 MB) before the first file comes.
 
-    Raises: ItemError, see the table of this module.
+    Raises: ItemError, see the table of this module; ModelNotFound: no such model, or its files are missing.
     """
 
     workers = 2
@@ -67,6 +78,7 @@ class Parse:
     def __init__(
         self,
         *,
+        model: str = AUTO,
         ocr: Literal["auto", "never", "always"] = "auto",
         memory: Size = 3 * _GIB,
         recycle: Annotated[int, Field(gt=0)] = 50,
@@ -75,22 +87,18 @@ class Parse:
         max_cells: Annotated[int, Field(gt=0)] = 300_000,
         limit: Duration = 600.0,
         threads: Annotated[int, Field(gt=0)] = 2,
+        ahead: bool = True,
     ) -> None:
+        self._model = model
+        self._choice: dict[str, Any] | None = None
+        self._models: Models | None = None
         self._limit_s = limit or None
+        self._threads = threads
+        self._ahead = ahead
         self._starting: asyncio.TimerHandle | None = None
+        options = {"ocr": ocr, "max_pages": max_pages, "threads": threads, "file_bytes": max_size, "cells": max_cells}
         self._pool = WorkerPool(
-            WorkerSettings(
-                target=_CONVERTER,
-                options={
-                    "ocr": ocr,
-                    "max_pages": max_pages,
-                    "threads": threads,
-                    "file_bytes": max_size,
-                    "cells": max_cells,
-                },
-                memory_bytes=memory,
-                recycle=recycle,
-            )
+            WorkerSettings(target=_CONVERTER, options=options, memory_bytes=memory, recycle=recycle)
         )
 
     @property
@@ -102,16 +110,29 @@ class Parse:
         """Start a parser process, which imports its parsers in the background.
 
         A server has better to do with its cores until it is ready: the process starts a little later there, or with
-        the first document.
+        the first document. ModelNotFound: there is no such model, or its files are missing.
         """
+        self._models = _models(context)
+        if self._model != AUTO:
+            self._choice = self._chosen(self._model)
+            self._pool.make_room(_ROOM_FOR_MODEL * _weight(self._choice))
+        if not self._ahead:
+            return
         if context.once:
             self._pool.start()
         else:
             self._starting = asyncio.get_running_loop().call_later(_START_AFTER_S, self._pool.start)
 
-    async def __call__(self, file: File) -> Document:
-        """Return the document that `file` holds."""
-        request = {"path": from_path(file.path), "name": printable(file.name)}
+    async def __call__(self, asked: File | DocumentRequest) -> Document:
+        """Return the document that a file holds."""
+        wanted = asked if isinstance(asked, DocumentRequest) else DocumentRequest(asked)
+        file = wanted.file
+        request = {
+            "path": from_path(file.path),
+            "name": printable(file.name),
+            "model": self._choice if wanted.model == AUTO else self._chosen(wanted.model),
+            "html": wanted.html,
+        }
         answer = await self._pool.run(request, limit_s=self._limit_s)
         return to_document(file, answer)
 
@@ -120,6 +141,37 @@ class Parse:
         if self._starting is not None:
             self._starting.cancel()
         await self._pool.close()
+
+    def _chosen(self, name: str) -> dict[str, Any]:
+        """Return the fields of the parser process's `ModelChoice`. ModelNotFound says what gets the files."""
+        from inference.devices import family
+
+        if self._models is None:
+            raise ModelNotFound(f"found the model {name!r:.80} and no models in this process, expected none")
+        placed = self._models.catalog.place(name, "document")
+        devices = self._models.devices
+        tried = [(device, devices.generation_properties(device)) for device in devices.choices(placed.spec.on)]
+        threads = {"INFERENCE_NUM_THREADS": self._threads}
+        return {
+            "name": placed.name,
+            "folder": str(placed.folder),
+            "devices": [(device, (threads if family(device) == "cpu" else {}) | said) for device, said in tried],
+        }
+
+
+def _models(context: Context) -> Models | None:
+    """Return the process's models; without any, documents are read by rules."""
+    from inference.models import Models
+
+    try:
+        return context.resources.get(Models)
+    except LookupError:
+        return None
+
+
+def _weight(choice: dict[str, Any]) -> int:
+    """Return the bytes of a model's weights."""
+    return sum(file.stat().st_size for file in Path(choice["folder"]).glob("*.bin"))
 
 
 def to_document(file: File, answer: dict[str, Any]) -> Document:
@@ -135,4 +187,7 @@ def to_document(file: File, answer: dict[str, Any]) -> Document:
         ocr_pages=answer["ocr_pages"],
         parse_seconds=answer["parse_seconds"],
         warnings=tuple(answer["warnings"]),
+        model=answer["model"],
+        unread=tuple(answer["unread"]),
+        html=answer["html"],
     )

@@ -102,7 +102,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="Apache-2.0",
         source="ibm-granite/granite-docling-258M",
         good_at=("vision",),
-        lacks="no engine of this version writes DocTags; `parse` reads documents without a model",
+        window=8192,
     ),
     KnownModel(
         name="bge-small-en-v1.5",

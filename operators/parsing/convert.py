@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,13 +19,14 @@ from operators.parsing import limits as checks
 from operators.parsing.blocks import Piece, markdown, pieces_of, title_of
 from operators.parsing.cleaning import clean_document
 from operators.parsing.formats import IMAGES, OFFICE, Format, detect
-from operators.parsing.images import page_of
+from operators.parsing.images import opened, page_of
 from operators.parsing.limits import Limits
 from operators.parsing.ocr import PageReader
 from operators.parsing.office import read_office
 from operators.parsing.pdf.document import read_pdf
 from operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
-from operators.parsing.raster import page_count, pixels_only
+from operators.parsing.raster import Sheet, page_count, pixels_only, sheets, single_page
+from operators.parsing.sight import ModelChoice, Onlooker, Seen
 from operators.parsing.wire import to_path
 from pipeline.errors import NotFound, Unprocessable
 
@@ -69,16 +70,20 @@ class Converter:
         """Load nothing yet."""
         self._settings = settings
         self._reader = PageReader(settings.threads)
+        self._onlooker = Onlooker()
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a request of the server."""
-        return self.convert(to_path(request["path"]), request["name"])
+        model = request.get("model")
+        choice = ModelChoice(**model) if model else None
+        return self.convert(to_path(request["path"]), request["name"], model=choice, html=request.get("html", False))
 
     def rest(self) -> None:
-        """Free what the next scanned page can load again in a second."""
+        """Free what the next page can load again in a second or two."""
         self._reader.rest()
+        self._onlooker.rest()
 
-    def convert(self, path: Path, name: str) -> dict[str, Any]:
+    def convert(self, path: Path, name: str, *, model: ModelChoice | None = None, html: bool = False) -> dict[str, Any]:
         """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
 
         Raises an ItemError for every reason in the table of `operators.parse`.
@@ -90,7 +95,8 @@ class Converter:
             checks.check_file(path, name, self._settings.limits)
             format_ = detect(path, name)
             with _remarks(remarks):
-                document = self._read(path, name, format_, remarks)
+                seen = self._look(path, name, format_, remarks, model)
+                document = seen.document if seen else self._read(path, name, format_, remarks)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: found no file at its path any more, expected one", code="missing_file") from error
         except OSError as error:
@@ -107,14 +113,46 @@ class Converter:
         if not pieces:
             remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
+        used = model.name if model and seen and len(seen.unread) < seen.page_count else None
         return {
             **_content(document, pieces),
+            "html": document.export_to_html() if html else "",
             "title": title,
-            "parser": f"{format_}+ocr" if ocr_pages else str(format_),
+            "parser": "+".join(filter(None, (format_, used, "ocr" if ocr_pages else None))),
+            "model": used,
+            "unread": list(seen.unread) if seen else [],
             "ocr_pages": ocr_pages,
             "parse_seconds": time.perf_counter() - began,
             "warnings": remarks,
         }
+
+    def _look(
+        self, path: Path, name: str, format_: Format, remarks: list[str], choice: ModelChoice | None
+    ) -> Seen | None:
+        """Return a PDF or an image as the model sees it; None without a model, or for a format that has no pages."""
+        if choice is None or not (format_ is Format.PDF or format_ in IMAGES):
+            return None
+
+        def otherwise(number: int) -> DoclingDocument:
+            if format_ in IMAGES:
+                return self._read_image(path, name, remarks)
+            with _page_file() as page:
+                page.write_bytes(single_page(path, number))
+                return self._read_pdf(page, name, remarks)
+
+        with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
+            seen = self._onlooker.read(pages, choice, name, otherwise)
+        remarks += [f"page {number}: read without {choice.name}: {why}" for number, why in seen.unread.items()]
+        return seen
+
+    def _sheets(self, path: Path, name: str, format_: Format, remarks: list[str]) -> Generator[Sheet]:
+        if format_ is Format.PDF:
+            self._pdf(path, name, ocr=None, max_pages=1)  # says what is wrong with the file, if anything
+            self._note_rest(path, remarks)
+            yield from sheets(path, self._settings.max_pages)
+        else:
+            image, dpi = opened(path, name, self._settings.limits)
+            yield Sheet(image, image.width * 72 / dpi, image.height * 72 / dpi)
 
     def _read(self, path: Path, name: str, format_: Format, remarks: list[str]) -> DoclingDocument:
         limits = self._settings.limits
@@ -138,9 +176,14 @@ class Converter:
                 document = self._pdf(page, name, ocr=self._reader)
         else:
             document = self._pdf(path, name, ocr=None if self._settings.ocr == "never" else self._reader)
+        self._note_rest(path, remarks)
+        return document
+
+    def _note_rest(self, path: Path, remarks: list[str]) -> None:
+        """Say so if pages are left out."""
+        max_pages = self._settings.max_pages
         if max_pages is not None and (pages := page_count(path)) > max_pages:
             remarks.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
-        return document
 
     def _read_image(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
         if self._settings.ocr == "never":

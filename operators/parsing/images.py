@@ -25,6 +25,14 @@ def page_of(path: Path, name: str, limits: Limits) -> bytes:
 
     Raises: TooLarge by its pixels; Unprocessable if it is damaged.
     """
+    image, dpi = opened(path, name, limits)
+    out = io.BytesIO()
+    image.save(out, "PDF", resolution=dpi, quality=_QUALITY)
+    return out.getvalue()
+
+
+def opened(path: Path, name: str, limits: Limits) -> tuple[Image.Image, float]:
+    """Return the image, upright and on white, grey or RGB, and its dots per inch. Raises as `page_of` does."""
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and says what was expected
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
@@ -32,13 +40,12 @@ def page_of(path: Path, name: str, limits: Limits) -> bytes:
             check_pixels(*image.size, name, limits)
             dpi = _resolution(image)
             page = _on_white(ImageOps.exif_transpose(image))
-            out = io.BytesIO()
-            page.save(out, "PDF", resolution=dpi, quality=_QUALITY)
+            page.load()
+            return page, dpi
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow raises each for damaged files
         raise Unprocessable(
             f"{name}: found a damaged image ({error}), expected a complete one", code="corrupt"
         ) from error
-    return out.getvalue()
 
 
 def _resolution(image: Image.Image) -> float:

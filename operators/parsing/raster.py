@@ -1,17 +1,55 @@
-"""A PDF's pages as pixels, for `ocr: always`: what the file says about its text is not believed."""
+"""A PDF's pages as pixels: for models that look, and for `ocr: always`, which does not believe a file's own text."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pypdfium2
+from PIL import Image
 
 _DPI: Final = 200
+_LOOKED_AT_DPI: Final = 144
+"""What docling renders pages at for document models."""
 _MAX_PIXELS: Final = 40_000_000
 _QUALITY: Final = 90
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """A page as a picture (RGB), and its width and height in points."""
+
+    image: Image.Image
+    width: float
+    height: float
+
+
+def sheets(path: Path, max_pages: int | None = None) -> Iterator[Sheet]:
+    """Yield the pages of the PDF at `path`, rendered one after the other as they are asked for."""
+    document = pypdfium2.PdfDocument(path)
+    try:
+        for index in range(min(len(document), max_pages or len(document))):
+            page = document[index]
+            yield Sheet(_image(page, _LOOKED_AT_DPI), page.get_width(), page.get_height())
+            page.close()
+    finally:
+        document.close()
+
+
+def single_page(path: Path, number: int) -> bytes:
+    """Return a PDF of one page of the PDF at `path`, by its number from 1."""
+    document, made = pypdfium2.PdfDocument(path), pypdfium2.PdfDocument.new()
+    try:
+        made.import_pages(document, [number - 1])
+        out = io.BytesIO()
+        made.save(out)
+        return out.getvalue()
+    finally:
+        made.close()
+        document.close()
 
 
 def pixels_only(path: Path, max_pages: int | None = None) -> bytes:
@@ -38,10 +76,13 @@ def page_count(path: Path) -> int:
 
 
 def _rendered(document: Any, count: int) -> Iterator[Any]:
-    """Yield the pages as images, at 200 dpi (a page too large for that in memory at fewer pixels)."""
     for index in range(count):
         page = document[index]
-        scale = _DPI / 72
-        largest = (_MAX_PIXELS / max(1.0, page.get_width() * page.get_height())) ** 0.5
-        yield page.render(scale=min(scale, largest)).to_pil().convert("RGB")
+        yield _image(page, _DPI)
         page.close()
+
+
+def _image(page: Any, dpi: float) -> Any:
+    """Return a page as an image, with fewer dots per inch if it would be too large for memory."""
+    largest = (_MAX_PIXELS / max(1.0, page.get_width() * page.get_height())) ** 0.5
+    return page.render(scale=min(dpi / 72, largest)).to_pil().convert("RGB")

@@ -29,6 +29,18 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentRequest:
+    """A file that somebody wants to be read now.
+
+    model: a document model of `models:`, or "auto": as the pipeline's `parse` says. html: the document as HTML, too.
+    """
+
+    file: File
+    model: str = "auto"
+    html: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One piece of a document in reading order: markdown text, its page (1-based, None where pages do not exist).
 
@@ -46,7 +58,9 @@ class Document:
     """A parsed document.
 
     structure: the `DoclingDocument` as JSON text. page_count: 0 where the format has no pages.
-    parser: what read it, for example "pdf", "pdf+ocr", "docx". ocr_pages: how many pages were read by OCR.
+    parser: what read it, for example "pdf", "pdf+ocr", "pdf+granite-docling-258m", "docx". ocr_pages: how many pages
+    were read by OCR. model: the document model that read it, None: none did. unread: the pages (from 1) on which that
+    model failed, which were read without it; `warnings` say why. html: the document as HTML, "" unless asked for.
     """
 
     file: File
@@ -59,6 +73,9 @@ class Document:
     ocr_pages: int = 0
     parse_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    model: str | None = None
+    unread: tuple[int, ...] = ()
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,17 +1,34 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from inference.models import Models
 from operators.parse import Parse
-from pipeline.component import Kind, describe
-from pipeline.payload.document import Document, File
+from pipeline.component import Context, Kind, Resources, describe
+from pipeline.errors import ModelNotFound
+from pipeline.payload.document import Document, DocumentRequest, File
 
 
 def test_it_is_an_operator_from_files_to_documents():
     spec = describe(Parse, "parse")
     assert spec.kind is Kind.ASYNC_MAP
-    assert spec.in_type is File
+    assert spec.in_type == File | DocumentRequest
     assert spec.out_type is Document
+
+
+async def test_a_model_without_files_is_refused_with_the_command_that_gets_them():
+    parse = Parse(model="granite-docling-258m")
+    with pytest.raises(ModelNotFound, match="fastembed export granite-docling-258m"):
+        await parse.open(Context("papers", "parse", "d", Path(), resources=Resources(Models())))
+
+
+async def test_a_model_of_another_kind_is_refused():
+    parse = Parse(model="all-MiniLM-L6-v2")
+    with pytest.raises(ModelNotFound, match="a model for embedding, expected one for document"):
+        await parse.open(Context("papers", "parse", "d", Path(), resources=Resources(Models())))
 
 
 def test_importing_the_operators_imports_no_parser():
