@@ -15,6 +15,7 @@ from server.openai import embeddings
 from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
 from server.openai.completions import answer_completions
+from server.processing import answer_document
 from sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
@@ -73,6 +74,7 @@ CODECS: Final[Mapping[str, Codec]] = {
     "POST /v1/audio/translations": answer_translations,
     "POST /v1/chat/completions": answer_chat,
     "POST /v1/completions": answer_completions,
+    "POST /v1/documents/process": answer_document,
     "POST /v1/embeddings": answer_embeddings,
 }
 

@@ -1,0 +1,188 @@
+"""The wire of POST /v1/documents/process: a file inside the request, what can be read in it inside the answer.
+
+    {"document": {"type": "pdf", "source": "base64", "content": "..."},
+     "processing_options": {"extract_text": true, "extract_tables": true, "extract_images": true,
+                            "extract_formulas": true, "output_format": "markdown"},
+     "model": "auto"}
+
+`type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
+data URL. Sources other than base64 are refused. `model` is a document model, or "auto": as the pipeline's `parse` says;
+the answer names the one that read the document, or "model-free". `content` is the whole document, as Markdown, HTML or
+docling's own JSON (a `DoclingDocument`); `extract_*: false` leaves the field of that name out of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import hashlib
+import tempfile
+import time
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import orjson
+
+from pipeline.payload.document import Document, DocumentRequest, File
+from server.exchange import Exchange
+from server.openai.chat_fields import Fields, refuse
+
+Output = Literal["markdown", "html", "json"]
+
+MODEL_FREE: Final = "model-free"
+_TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
+_SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
+_OUTPUTS: Final = ("markdown", "html", "json")
+_PARTS: Final = ("text", "tables", "images", "formulas")
+_BLANKS: Final = b"\t\n\r "
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A checked request. parts: what the answer shall hold, out of `_PARTS`."""
+
+    kind: str
+    content: str
+    model: str
+    output: Output
+    parts: frozenset[str]
+
+
+async def answer_document(exchange: Exchange) -> None:
+    """POST /v1/documents/process."""
+    began = time.perf_counter()
+    asked = decode(await exchange.body())
+    async with exchange.watched():
+        with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+            file = await asyncio.to_thread(_stored, asked, Path(folder))
+            results = await exchange.submit(DocumentRequest(file, asked.model, html=asked.output == "html"))
+            try:
+                document = (await results.all())[0]
+            except BaseException:
+                results.cancel()
+                raise
+    await exchange.respond(await asyncio.to_thread(encode, document, asked, exchange.request_id, began))
+
+
+def decode(body: object) -> Asked:
+    """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
+    fields = Fields(body)
+    fields.known(("document", "processing_options", "model"))
+    document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
+    document.known(("type", "source", "content"))
+    kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
+    _check_source(document)
+    options = fields.object("processing_options") or Fields({}, "processing_options")
+    options.known(("output_format", *(f"extract_{part}" for part in _PARTS)))
+    return Asked(
+        kind=kind,
+        content=document.needed("content", "base64 of a file"),
+        model=fields.text("model", most=256) or "auto",
+        output=cast("Output", options.choice("output_format", _OUTPUTS) or "markdown"),
+        parts=frozenset(part for part in _PARTS if options.flag(f"extract_{part}", default=True)),
+    )
+
+
+def encode(document: Document, asked: Asked, request_id: str, began: float) -> bytes:
+    """Return the response's JSON. began: `time.perf_counter()` when the request came."""
+    structure = orjson.loads(document.structure)
+    contents = {"markdown": document.markdown, "html": document.html, "json": structure}
+    parts = {
+        "content": contents[asked.output] if "text" in asked.parts else None,
+        "tables": tables_of(structure) if "tables" in asked.parts else None,
+        "images": images_of(structure) if "images" in asked.parts else None,
+        "formulas": formulas_of(structure) if "formulas" in asked.parts else None,
+    }
+    return orjson.dumps(
+        {
+            "id": f"doc-{request_id}",
+            "object": "document",
+            "created": int(time.time()),
+            "model": document.model or MODEL_FREE,
+            "parser": document.parser,
+            "title": document.title,
+            "page_count": document.page_count,
+            "ocr_pages": document.ocr_pages,
+            "pages_without_model": document.unread,
+            "output_format": asked.output,
+            **{name: part for name, part in parts.items() if part is not None},
+            "warnings": document.warnings,
+            "timings": {"parse_seconds": document.parse_seconds, "total_seconds": time.perf_counter() - began},
+        }
+    )
+
+
+def tables_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each table's page, and its rows of cells; one that spans several places is in each of them."""
+    return [{"page": _page(table), "rows": _rows(table["data"])} for table in structure.get("tables", ())]
+
+
+def images_of(structure: dict[str, Any]) -> dict[str, Any]:
+    """Return how many pictures there are, and the page and caption of each."""
+    pictures = structure.get("pictures", ())
+    items = [{"page": _page(picture), "caption": _caption(picture, structure)} for picture in pictures]
+    return {"count": len(items), "items": items}
+
+
+def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each formula that stands by itself: its page, and its LaTeX where the reader knows it, else its words."""
+    texts = structure.get("texts", ())
+    return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
+
+
+def _check_source(document: Fields) -> None:
+    source = document.choice("source", ("base64", "url", "upload_id")) or document.refuse("source", "base64")
+    if source == "url":
+        refuse(
+            "found source url, expected base64: this server fetches nothing from other places, send the bytes",
+            document.at("source"),
+            "unsupported_value",
+        )
+    if source == "upload_id":
+        refuse(
+            "found source upload_id, expected base64: no upload is kept here, send the bytes",
+            document.at("source"),
+            "unsupported_value",
+        )
+
+
+def _stored(asked: Asked, folder: Path) -> File:
+    """Write the file that a request holds."""
+    content = _bytes(asked.content)
+    name = f"document.{_SUFFIXES.get(asked.kind, asked.kind)}"
+    path = folder / name
+    path.write_bytes(content)
+    return File(path, name, hashlib.sha256(content).hexdigest(), len(content), 0)
+
+
+def _bytes(encoded: str) -> bytes:
+    """Decode base64, blanks and missing padding forgiven; a data URL is taken for what is behind its comma."""
+    if encoded.startswith("data:"):
+        encoded = encoded.partition(",")[2]
+    try:
+        plain = encoded.encode("ascii").translate(None, _BLANKS).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        refuse(f"found what is no base64: {error}", "document.content", "invalid_base64")
+
+
+def _rows(data: dict[str, Any]) -> list[list[str]]:
+    rows = [[""] * data["num_cols"] for _ in range(data["num_rows"])]
+    for cell in data["table_cells"]:
+        for row in range(cell["start_row_offset_idx"], cell["end_row_offset_idx"]):
+            for column in range(cell["start_col_offset_idx"], cell["end_col_offset_idx"]):
+                rows[row][column] = cell["text"]
+    return rows
+
+
+def _page(item: dict[str, Any]) -> int | None:
+    places = item.get("prov")
+    return places[0]["page_no"] if places else None
+
+
+def _caption(picture: dict[str, Any], structure: dict[str, Any]) -> str:
+    """Return a picture's captions, each a reference such as `#/texts/3`."""
+    indexes = [int(caption["$ref"].rpartition("/")[2]) for caption in picture.get("captions", ())]
+    return " ".join(structure["texts"][index]["text"] for index in indexes)
