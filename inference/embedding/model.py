@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.tokenize import load_tokenizer
 from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
+from inference.encoder.tokenize import load_tokenizer
 from inference.scheduling.batcher import Limits
 from inference.scheduling.scheduler import Scheduler
 from pipeline.errors import InvalidInput
@@ -50,12 +50,14 @@ class EmbeddingModel:
         """Seconds until what waits now has been served, at the measured rate."""
         return self._scheduler.batcher.eta_s()
 
+    @property
+    def padding(self) -> float:
+        """The part of all computed tokens that were padding, 0 to 1."""
+        return self._engine.padding
+
     def warm(self) -> None:
         """Run a few shapes through the model, so that the first request finds everything compiled and paged in."""
-        ids = self._tokenizer.complete([])
-        shapes = ((1, self.window),) if self._engine.static else ((1, 8), (8, 16), (8, 32), (1, self.window))
-        for rows, length in shapes:
-            self._engine.infer([(ids * length)[:length]] * rows)
+        self._engine.warm(self._tokenizer.complete([]))
 
     async def embed(
         self,
@@ -73,7 +75,8 @@ class EmbeddingModel:
         """
         tokens = await self.tokenize(inputs)
         counts = [len(row) for row in tokens]
-        rows = await self._scheduler.run(tokens, counts, priority=priority, deadline=deadline, max_batch=batch_size)
+        costs = [self._engine.cost(row) for row in tokens]
+        rows = await self._scheduler.run(tokens, costs, priority=priority, deadline=deadline, max_batch=batch_size)
         return np.stack(rows), counts
 
     async def tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool = False) -> list[Tokens]:
@@ -129,7 +132,7 @@ class EmbeddingModel:
 
 
 def _limits_of(engine: EmbeddingEngine) -> Limits:
-    return Limits(in_flight=engine.slots, batch_items=1) if engine.static else Limits(in_flight=engine.slots)
+    return Limits(in_flight=engine.slots, batch_items=1) if engine.lengths else Limits(in_flight=engine.slots)
 
 
 def _is_short(inputs: Sequence[EmbeddingInput]) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.devices import Devices
+from inference.devices import DeviceLimits, Devices
 from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
+from inference.embedding.model import EmbeddingModel
+from inference.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
 from inference.models import Models
 from pipeline.errors import Overloaded, Unavailable
 
@@ -57,13 +58,30 @@ async def test_rows_padded_to_the_longest_of_all_equal_the_reference(model):
     assert cosines(vectors, places).min() >= 0.995
 
 
-def test_a_static_shape_as_npus_need_it_equals_the_reference():
-    rows = load_tokenizer(MINILM).encode(TEXTS)
-    places = [0, 5, 30, int(REFERENCE["counts"].argmax())]
-    engine = EmbeddingEngine(MINILM, Devices(), static=True)
-    vectors = np.concatenate([engine.infer([rows[place]]) for place in places])
-    engine.close()
+def test_static_shapes_give_what_the_dynamic_one_gives():
+    """In float32: int8 and bfloat16, the defaults, round differently for every shape."""
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    rows = [row for row in load_tokenizer(MINILM).encode(TEXTS) if len(row) <= 64]
+    engines = [EmbeddingEngine(MINILM, Devices(), lengths=lengths, **exact) for lengths in ((), (32, 64))]
+    dynamic, static = (np.concatenate([engine.infer([row]) for row in rows[::3]]) for engine in engines)
+    assert engines[0].padding == 0
+    assert 0 < engines[1].padding < 0.5
+    for engine in engines:
+        engine.close()
+    assert (dynamic * static).sum(1).min() >= 0.9999
+
+
+async def test_an_npu_embeds_in_static_shapes():
+    """The NPU's own code path (NPUW), which here computes on the CPU."""
+    limits = DeviceLimits(properties={"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE"})
+    model = await asyncio.to_thread(EmbeddingModel, "minilm", MINILM, Devices({"npu": limits}), "NPU")
+    assert model._engine.lengths == (32, 64, 128, 256)
+    places = [0, 5, 30, int(REFERENCE["counts"].argmax()), 7]
+    vectors, counts = await model.embed([TEXTS[place] for place in places])
+    assert counts == REFERENCE["counts"][places].tolist()
     assert cosines(vectors, places).min() >= 0.995
+    assert 0 < model.padding < 0.5
+    await model.close()
 
 
 async def test_many_callers_share_batches_and_get_their_own_vectors(model):

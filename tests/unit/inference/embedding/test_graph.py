@@ -9,7 +9,8 @@ from openvino import opset13 as ops
 
 from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.graph import read_traits, tame_masks
+from inference.embedding.graph import read_pooling
+from inference.encoder.graph import tame_masks
 from pipeline.errors import ModelNotFound
 
 TABLE = np.arange(16, dtype=np.float32).reshape(8, 2) + 1
@@ -114,28 +115,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         EmbeddingEngine(tmp_path, Devices())
 
 
-def write(folder, **files):
-    for name, content in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-
-
-def test_the_window_is_what_the_model_was_trained_for(tmp_path):
-    write(tmp_path, config={"max_position_embeddings": 512}, sentence_bert_config={"max_seq_length": 256})
-    assert read_traits(tmp_path).window == 256
-
-
-def test_the_window_without_more_is_the_number_of_positions(tmp_path):
-    write(tmp_path, config={"max_position_embeddings": 512})
-    assert read_traits(tmp_path).window == 512
-
-
-def test_roberta_loses_the_positions_before_its_padding_id(tmp_path):
-    write(tmp_path, config={"max_position_embeddings": 514, "model_type": "xlm-roberta", "pad_token_id": 1})
-    assert read_traits(tmp_path).window == 512
-
-
 def test_pooling_that_this_engine_does_not_do_is_named(tmp_path):
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
     with pytest.raises(ModelNotFound, match=r"found pooling \['max_tokens'\].*expected mean_tokens or cls_token"):
-        read_traits(tmp_path)
+        read_pooling(tmp_path)
