@@ -42,6 +42,7 @@ class BatchedEngine:
         device: str,
         room: int,
         adjust: Callable[[Any], Any] = unchanged,
+        sees: bool = False,
         most: int = 256,
         stall_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
@@ -49,11 +50,12 @@ class BatchedEngine:
         """Load now: takes seconds.
 
         load: makes the pipeline, also again. room: tokens of the context. adjust: sets what every GenerationConfig of
-        this pipeline must say.
+        this pipeline must say. sees: prompts are texts with pictures.
         most: answers at once, waiting ones included. stall_s: no token for so long while answers run is a hang.
         """
         self._load = load
         self._adjust = adjust
+        self._sees = sees
         self._pipeline = self._opened()
         self.device = device
         self.room = room
@@ -81,7 +83,9 @@ class BatchedEngine:
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
-        return self._adjust(self._defaults.fresh())
+        config = self._adjust(self._defaults.fresh())
+        config.apply_chat_template = False  # prompts have been through it
+        return config
 
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
@@ -171,11 +175,18 @@ class BatchedEngine:
     def _add(self, generation: Generation) -> None:
         """Queue one request; one that genai refuses fails alone."""
         try:
-            generation.handle = self._pipeline.add_request(generation.id, tensor(generation.prompt), generation.config)
+            generation.handle = self._pipeline.add_request(generation.id, *self._prompt(generation), generation.config)
         except RuntimeError as error:
             self._fail([generation], error)
             return
         self._live[generation.id] = generation
+
+    def _prompt(self, generation: Generation) -> tuple[Any, ...]:
+        """Return how genai is asked: by token ids, or by the text and its pictures, which are read at once."""
+        if generation.seen is None:
+            return (tensor(generation.prompt),)
+        going_on = self.decoder.tokenizer.decode(generation.carried) if generation.carried else ""
+        return generation.seen.text + going_on, generation.seen.tensors()
 
     def _read(self) -> None:
         """Read every live answer's new tokens and deliver them as text."""
@@ -236,7 +247,9 @@ class BatchedEngine:
 
     def _opened(self) -> Any:
         pipeline = self._load()
-        return warmed(pipeline, self._adjust(pipeline.get_config()))
+        config = self._adjust(pipeline.get_config())
+        config.apply_chat_template = False
+        return warmed(pipeline, config, sees=self._sees)
 
     def _revive(self, boarding: Sequence[Generation]) -> bool:
         self._reload()

@@ -20,32 +20,46 @@ _ANSWERS_CACHED: Final = 64
 _NPU_PROMPT: Final = 1024
 _NPU_ANSWER: Final = 512
 _FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
+_SEEING: Final = ("openvino_language_model.xml", "openvino_text_embeddings_model.xml", *_FILES[1:])
+"""Beside them lies what makes numbers of pictures, under a name of the architecture's."""
+_PICTURE_TOKENS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTraits:
-    """window: tokens of the context. size: bytes of the weights. token_bytes: cache that a token takes, at 16 bits."""
+    """window: tokens of the context. size: bytes of the weights. token_bytes: cache that a token takes, at 16 bits.
+
+    picture_tokens: what a picture takes of the context, by the folder's configuration; 0: the model does not see.
+    """
 
     window: int
     size: int
     token_bytes: int
+    picture_tokens: int = 0
+
+    @property
+    def sees(self) -> bool:
+        """Whether pictures can be shown to it."""
+        return self.picture_tokens > 0
 
 
 def read_traits(folder: Path) -> ChatTraits:
     """Read a folder's configuration, or its GGUF file's. ModelNotFound names what it lacks."""
     if (file := find_gguf(folder)) is not None:
         return _gguf_traits(file)
-    missing = [name for name in _FILES if not (folder / name).is_file()]
+    sees = (folder / _SEEING[0]).is_file()
+    missing = [name for name in (_SEEING if sees else _FILES) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR or GGUF")
-    config = _read(folder / "config.json")
-    config = config.get("text_config", config)
+    whole = _read(folder / "config.json")
+    config = whole.get("text_config", whole)
     heads = config.get("num_attention_heads") or 1
     head_size = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
     per_layer = 2 * (config.get("num_key_value_heads") or heads) * head_size * 2
     window = config.get("max_position_embeddings") or config.get("n_positions") or _DEFAULT_WINDOW
     size = sum(file.stat().st_size for file in folder.glob("*.bin"))
-    return ChatTraits(int(window), size, max(1, per_layer * (config.get("num_hidden_layers") or 1)))
+    token_bytes = max(1, per_layer * (config.get("num_hidden_layers") or 1))
+    return ChatTraits(int(window), size, token_bytes, _picture_tokens(whole, folder) if sees else 0)
 
 
 def blocks(traits: ChatTraits, memory: int | None) -> int:
@@ -82,6 +96,18 @@ def _gguf_traits(file: Path) -> ChatTraits:
     found = read_gguf(file)
     size = sum(part.stat().st_size for part in file.parent.glob("*.gguf"))
     return ChatTraits(found.window, size, 2 * found.layers * found.kv_heads * found.head_size * 2)
+
+
+def _picture_tokens(config: Mapping[str, Any], folder: Path) -> int:
+    """Return what a picture takes, with the marks around it, as Gemma 3, 3n and 4 say it; elsewhere 256 is a guess."""
+    processor = _read(folder / "preprocessor_config.json")
+    said = (
+        config.get("mm_tokens_per_image"),
+        config.get("vision_soft_tokens_per_image"),
+        processor.get("max_soft_tokens"),
+        processor.get("image_seq_length"),
+    )
+    return int(next((number for number in said if number), _PICTURE_TOKENS)) + 2
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from inference.chat.detokenize import BytesDetokenizer, Detokenizer
 from inference.chat.native import reason
+from inference.chat.pictures import SeenPrompt
 from pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -67,13 +68,20 @@ class Mailbox:
 class Generation:
     """One answer that an engine was asked for. `cancel` may come from anywhere."""
 
-    def __init__(self, prompt: Sequence[int], config: Any, mailbox: Mailbox, index: int = 0) -> None:
-        """Ask for one answer to `prompt` (token ids) with a genai GenerationConfig."""
+    def __init__(
+        self, prompt: Sequence[int], config: Any, mailbox: Mailbox, index: int = 0, seen: SeenPrompt | None = None
+    ) -> None:
+        """Ask for one answer to `prompt` (token ids) with a genai GenerationConfig.
+
+        seen: the prompt as models that see take it.
+        """
         self.id = next(_ids)  # fresh for ever: a repeated id breaks genai's scheduler
         self.prompt = prompt
         self.config = config
         self.mailbox = mailbox
         self.index = index
+        self.seen = seen
+        self.carried: list[int] = []  # produced, and part of the prompt since
         self.window = Detokenizer()
         self.bytes = BytesDetokenizer()
         self.handle: Any = None
@@ -92,6 +100,7 @@ class Generation:
         self.id = next(_ids)
         self.handle = None
         self.prompt = [*self.prompt, *self.produced]
+        self.carried += self.produced
         self.config.max_new_tokens -= len(self.produced)
         self.produced = []
 

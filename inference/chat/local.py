@@ -13,6 +13,7 @@ from inference.chat.calling import style_of
 from inference.chat.folder import BLOCK_TOKENS, POCKET, blocks, open_batched, read_traits
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.options import PLAIN, ChatOptions
+from inference.chat.pictures import SeenPrompt, pictures_of, untagged
 from inference.chat.reasoning import OPEN, thinks
 from inference.chat.resume import NOTHING, BrokenOff, go_on
 from inference.chat.sampling import check_sampling, configure, room_for_answer
@@ -46,7 +47,8 @@ class LocalModel:
         traits = read_traits(folder)
         self._engine = _engine(folder, device, properties or {}, memory, options)
         self.window = traits.window
-        self._template = ChatTemplate(self._engine.decoder.tokenizer, name)
+        self._picture_tokens = traits.picture_tokens
+        self._template = ChatTemplate(self._engine.decoder.tokenizer, name, sees=traits.sees)
         self._style = style_of(self._template.text)
         self._engine.decoder.keeps_marks = self._style.special
         self._thinks = thinks(self._template.text)
@@ -76,7 +78,7 @@ class LocalModel:
             raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
         check_sampling(request.sampling, request.count, tells_logprobs=self._engine.tells_logprobs)
         form = await form_of(request, self._style, self._guard)
-        text, prompt = self._prompt(request)
+        text, prompt, seen = self._prompt(request)
         if not prompt:
             raise InvalidInput("found an empty prompt, expected at least one token", param="prompt")
         room = room_for_answer(prompt, request, self._engine.room, self._engine.longest_prompt, self.name)
@@ -87,6 +89,7 @@ class LocalModel:
                 configure(self._engine.config(), request.sampling, room, choice, form.structure),
                 mailbox,
                 choice,
+                seen,
             )
             for choice in range(request.count)
         ]
@@ -114,10 +117,15 @@ class LocalModel:
         self._closed = True
         await self._engine.close()
 
-    def _prompt(self, request: ChatRequest) -> tuple[str, list[int]]:
-        """Return the prompt's text and token ids."""
+    def _prompt(self, request: ChatRequest) -> tuple[str, list[int], SeenPrompt | None]:
+        """Return the prompt's text and token ids (zeros for pictures), and how a model that sees takes it."""
         text = self._template.render(request) if request.prompt is None else request.prompt
-        return text, self._template.encode(text, whole=request.prompt is not None)
+        ids = self._template.encode(untagged(text), whole=request.prompt is not None)
+        if not self._picture_tokens:
+            return text, ids, None
+        pictures = pictures_of(request)
+        bare = self._template.bare(text) if request.prompt is None else text
+        return text, ids + [0] * (self._picture_tokens * len(pictures)), SeenPrompt(bare, pictures)
 
     async def _events(
         self,
@@ -186,13 +194,14 @@ def _engine(
             raise RuntimeError(
                 f"found draft, prompt_lookup or lora on {device}, expected none: on: [gpu, cpu] takes them"
             )
-        return StatefulEngine(folder, device, properties, traits.window)
+        return StatefulEngine(folder, device, properties, traits.window, sees=traits.sees)
     kv_blocks = blocks(traits, memory)
     return BatchedEngine(
         lambda: open_batched(folder, device, options.properties(device, properties), kv_blocks),
         device=device,
         room=min(traits.window, (kv_blocks - 1) * BLOCK_TOKENS),
         adjust=options.adjust,
+        sees=traits.sees,
     )
 
 

@@ -11,11 +11,14 @@ import numpy as np
 _PLACE: Final = re.compile(r"^.*\.(?:cc|cpp|hpp):\d+: (?:Check failed: .* is false: )?")
 
 
-def warmed(pipeline: Any, config: Any) -> Any:
+def warmed(pipeline: Any, config: Any, *, sees: bool = False) -> Any:
     """Generate one token, so that the first request finds everything compiled and paged in."""
     config.max_new_tokens = 1
     config.do_sample = False
-    pipeline.generate([tensor([0])], [config])
+    if sees:
+        pipeline.generate(["a"], [[]], [config])
+    else:
+        pipeline.generate([tensor([0])], [config])
     return pipeline
 
 

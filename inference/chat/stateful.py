@@ -26,18 +26,29 @@ log = logging.getLogger("fastembed.chat")
 
 
 class StatefulEngine:
-    """Owns one LLMPipeline; loads it anew when two answers in a row fail."""
+    """Owns one LLMPipeline, of a model that sees one VLMPipeline; loads it anew when two answers in a row fail."""
 
     def __init__(
-        self, folder: Path, device: str, properties: Mapping[str, Any], window: int, *, most: int = 64
+        self,
+        folder: Path,
+        device: str,
+        properties: Mapping[str, Any],
+        window: int,
+        *,
+        sees: bool = False,
+        most: int = 64,
     ) -> None:
-        """Load now: takes seconds, on an NPU maybe minutes. most: answers that run and wait."""
+        """Load now: takes seconds, on an NPU maybe minutes. sees: prompts are texts with pictures.
+
+        most: answers that run and wait.
+        """
         self.longest_prompt, answer = fixed_lengths(properties, window)
         self.room = min(window, self.longest_prompt + answer)
         self.device = device
         self.tells_logprobs = False
         self.before_step: Callable[[], None] = nothing  # its steps block nothing
         self._folder = folder
+        self._sees = sees
         self._properties = {**properties, "MAX_PROMPT_LEN": self.longest_prompt, "MIN_RESPONSE_LEN": answer}
         self._pipeline = self._load()
         self._defaults = Defaults(self._pipeline.get_generation_config())
@@ -58,7 +69,9 @@ class StatefulEngine:
 
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
-        return self._defaults.fresh()
+        config = self._defaults.fresh()
+        config.apply_chat_template = False  # prompts have been through it
+        return config
 
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
@@ -113,7 +126,7 @@ class StatefulEngine:
             if self._pipeline is None:
                 self._pipeline = self._load()
             carrier = _streamer(generation, self.decoder)
-            result = self._pipeline.generate(tensor(generation.prompt), generation.config, carrier)
+            result = self._generate(generation, carrier)
         except Exception as error:  # this thread's boundary: whatever genai raises ends the request, not the engine
             log.exception("an answer failed on %s", self.device)
             deliver([failed(generation, error)])
@@ -126,9 +139,19 @@ class StatefulEngine:
             ended: Ended = "length" if result.finish_reasons[0].name == "LENGTH" else "stop"
             deliver(self.decoder.pieces([(generation, [], ended)]))
 
+    def _generate(self, generation: Generation, carrier: Any) -> Any:
+        if generation.seen is None:
+            return self._pipeline.generate(tensor(generation.prompt), generation.config, carrier)
+        seen = generation.seen
+        return self._pipeline.generate(
+            seen.text, images=seen.tensors(), generation_config=generation.config, streamer=carrier
+        )
+
     def _load(self) -> Any:
         import openvino_genai as genai
 
+        if self._sees:  # its parts are compiled apart, and only the language model's for fixed lengths
+            return genai.VLMPipeline(str(self._folder), self.device, DEVICE_PROPERTIES={self.device: self._properties})
         return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from inference.chat.decoding import MARKED, texts_of
+from inference.chat.pictures import with_places, with_tags, without_tags
 from pipeline.errors import InvalidInput, Unprocessable
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, VideoPart
 
@@ -26,8 +27,10 @@ class ChatTemplate:
     would be lost silently), all of them are joined into the first one.
     """
 
-    def __init__(self, tokenizer: Any, model: str) -> None:
-        """Read the template and find the control tokens."""
+    def __init__(self, tokenizer: Any, model: str, *, sees: bool = False) -> None:
+        """Read the template and find the control tokens. sees: pictures keep their places, as genai's tags."""
+        self._sees = sees
+        self._taken = (TextPart, ImagePart, VideoPart) if sees else (TextPart,)
         self._tokenizer = tokenizer
         self._model = model
         self.text: str = tokenizer.chat_template or ""
@@ -49,7 +52,7 @@ class ChatTemplate:
         tools = [_tool(tool) for tool in request.tools] if request.tool_choice != "none" else []
         context = _context(request)
         try:
-            return str(
+            text = str(
                 self._tokenizer.apply_chat_template(
                     self._plain(messages), True, tools=self._plain(tools) or None, extra_context=context or None
                 )
@@ -58,14 +61,23 @@ class ChatTemplate:
             raise Unprocessable(
                 f"found messages that the chat template of {self._model} refuses: {_complaint(error)}", param="messages"
             ) from error
+        return with_tags(text) if self._sees else text
 
     def encode(self, text: str, *, whole: bool = False) -> list[int]:
         """Return token ids. whole: plain text, to which the tokenizer adds what texts start with."""
         ids = self._tokenizer.encode(text, add_special_tokens=whole).input_ids.data[0].tolist()
         return [int(one) for one in ids]
 
+    def bare(self, text: str) -> str:
+        """Return a rendered prompt without the token that the tokenizer itself puts in front of every text."""
+        first = self._tokenizer.get_bos_token()
+        adds = first and len(self.encode("a", whole=True)) > len(self.encode("a"))
+        return text.removeprefix(first) if adds else text
+
     def neutral(self, text: str) -> str:
         """Return the text with a blank inside everything that the tokenizer would read as a control token."""
+        if self._sees:
+            text = without_tags(text)
         if self._control is None:
             return text
         while self._control.search(text):
@@ -74,16 +86,17 @@ class ChatTemplate:
 
     def _message(self, message: Message, place: int) -> dict[str, Any]:
         for part in message.parts:
-            if not isinstance(part, TextPart):
+            if not isinstance(part, self._taken):
                 kind, advice = _ADVICE[type(part)]
+                taken, reads = ("text and pictures", "no more") if self._sees else ("text", "text only")
                 raise InvalidInput(
-                    f"found {kind} in messages[{place}], expected text: {self._model} reads text only; ask {advice}",
+                    f"found {kind} in messages[{place}], expected {taken}: {self._model} reads {reads}; ask {advice}",
                     param=f"messages[{place}].content",
                     code="unsupported_content",
                 )
         entry: dict[str, Any] = {
             "role": "system" if message.role == "developer" else message.role,
-            "content": message.text,
+            "content": with_places(message.parts) if self._sees else message.text,
         }
         if message.name is not None:
             entry["name"] = message.name
