@@ -25,7 +25,7 @@ from pipeline.observe import PipelineCollector
 from pipeline.plan import Configuration, PipelinePlan
 from pipeline.tracing import export_spans
 from server.app import create_app
-from server.endpoints import documents, health, models, pipelines, system
+from server.endpoints import documents, health, models, pipelines, route, system
 from server.life import Life
 from server.metrics import HttpStats
 from server.realtime.session import RealtimeRoute
@@ -176,7 +176,7 @@ class Process:
             metrics=lambda: generate_latest(self.metrics),
             version=distribution_version(),
         )
-        parts = (health, models, documents, pipelines, system)
+        parts = (health, models, route, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check, draining=self.life.draining)

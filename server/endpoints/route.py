@@ -1,0 +1,156 @@
+"""POST /v1/route: who would answer a request, and why. Nothing is loaded and nothing is generated.
+
+The body is that of a chat request, or `{"endpoint": ..., "request": {...}}` with the body that the endpoint takes. Of
+what is no JSON there, the measures are told: `{"model", "seconds"}` of a recording, `{"model", "bytes", "pages"}` of a
+document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from inference.routing.analysis import (
+    ContentProfile,
+    Preferences,
+    of_document,
+    of_speech,
+    of_texts,
+    preferences,
+    profile,
+)
+from inference.routing.decision import Decision
+from inference.routing.router import Explanation, Router
+from inference.specs import AUTO
+from pipeline.errors import ItemError
+from server.body import read_json
+from server.endpoints.answers import json_answer
+from server.openai import chat, completions, embeddings
+from server.openai.chat_fields import Fields
+from server.site import Site
+from sources.http import MAX_BODY_BYTES
+
+CHAT: Final = "/v1/chat/completions"
+_WRAPPER: Final = ("endpoint", "request")
+_MAX_TEXTS: Final = 4096
+_MAX_SECONDS: Final = 86_400
+_MAX_PAGES: Final = 100_000
+
+Understood = tuple[ContentProfile, Preferences]
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the route."""
+
+    async def route(request: Request) -> Response:
+        body = await read_json(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
+        endpoint, asked = _unwrapped(body)
+        found, wishes = await _READERS[endpoint](asked)
+        return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes)))
+
+    return [Route("/v1/route", route, methods=["POST"])]
+
+
+def _unwrapped(body: object) -> tuple[str, object]:
+    """Return the endpoint and the request's own body."""
+    if not isinstance(body, dict) or not body.keys() & set(_WRAPPER):
+        return CHAT, body
+    fields = Fields(body)
+    fields.known(_WRAPPER)
+    return fields.choice("endpoint", tuple(_READERS)) or CHAT, fields.mapping("request") or {}
+
+
+async def _chat(body: object) -> Understood:
+    request, _ = await chat.decode(body)
+    return profile(request), preferences(request)
+
+
+async def _completion(body: object) -> Understood:
+    """Read the first of several prompts: they differ in nothing else."""
+    requests, _ = completions.decode(body)
+    return profile(requests[0]), preferences(requests[0])
+
+
+async def _embedding(body: object) -> Understood:
+    request, _ = embeddings.decode(body)
+    return profile(request), preferences(request)
+
+
+async def _rerank(body: object) -> Understood:
+    fields = Fields(body)
+    query = fields.needed("query", "a question")
+    documents = [
+        entry if isinstance(entry, str) else Fields(entry, place).needed("text", "a text")
+        for place, entry in fields.entries("documents", "a list of texts", most=_MAX_TEXTS)
+    ]
+    return of_texts("rerank", [f"{query} {document}" for document in documents]), _model(fields)
+
+
+async def _speech(body: object) -> Understood:
+    fields = Fields(body)
+    return of_speech(fields.number("seconds", 0, _MAX_SECONDS, default=0.0)), _model(fields)
+
+
+async def _document(body: object) -> Understood:
+    fields = Fields(body)
+    size = fields.whole("bytes", 0, MAX_BODY_BYTES) or 0
+    return of_document(size, fields.whole("pages", 1, _MAX_PAGES) or 0), _model(fields)
+
+
+def _model(fields: Fields) -> Preferences:
+    return Preferences(
+        fields.text("model", most=512) or AUTO,
+        model_fallback=fields.flag("model_fallback") if fields.has("model_fallback") else None,
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[object], Awaitable[Understood]]]] = {
+    CHAT: _chat,
+    "/v1/completions": _completion,
+    "/v1/embeddings": _embedding,
+    "/v1/rerank": _rerank,
+    "/v1/audio/transcriptions": _speech,
+    "/v1/documents/process": _document,
+}
+
+
+def _shown(endpoint: str, found: Explanation) -> dict[str, Any]:
+    return {
+        "object": "route",
+        "endpoint": endpoint,
+        "profile": found.profile,
+        "requirements": found.requirements,
+        "preferences": found.preferences,
+        "decision": _decision(found.decision),
+    }
+
+
+def _decision(found: Decision) -> dict[str, Any]:
+    return {
+        "summary": found.summary,
+        "candidates": found.candidates,
+        "reasons": found.reasons,
+        "rejected": found.rejected,
+        "wanted": found.wanted,
+        "substitute": found.substitute,
+        "transcriber": found.transcriber,
+        "left_out": found.left_out,
+        "refusal": _refusal(found.refusal),
+    }
+
+
+def _refusal(error: ItemError | None) -> dict[str, Any] | None:
+    """Return what the request itself would be answered with."""
+    if error is None:
+        return None
+    return {
+        "status": error.status,
+        "type": error.type,
+        "code": error.code,
+        "message": error.message,
+        "retry_after_s": error.retry_after_s,
+    }
