@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from inference.capabilities import capabilities_of
 from inference.catalog import Placed, capabilities, is_pocket
@@ -13,6 +13,7 @@ from inference.chat.folder import fixed_lengths
 from inference.devices import family
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.models import Models
+from inference.resilience.breakers import Breakers, BreakerView
 from inference.routing.analysis import (
     ContentProfile,
     ModelRequirements,
@@ -23,19 +24,14 @@ from inference.routing.analysis import (
     requirements,
 )
 from inference.routing.decision import Decision, decide
-from inference.routing.offers import Breaker, Engine, Load, Memory, Offer, Standing
+from inference.routing.offers import Engine, Load, Memory, Offer, Standing
 from inference.specs import SPEECH
 from pipeline.errors import Unavailable
 
+ANSWER_S: Final = 1.0
+"""What an answer is taken to last where one goes after the other, on an NPU; the others run together."""
 FRESH_S: Final = 1.0
 """How long a look at the disk holds: which files are there is no question of milliseconds."""
-
-
-class BreakerStates(Protocol):
-    """What the router asks of the breakers."""
-
-    def state_of(self, model: str, device: str) -> tuple[Breaker, float | None]:
-        """Return a breaker's state, and after how many seconds an open one lets a request try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Router:
     """Chooses model and device for requests, a resource of the process's components. Call it on one event loop."""
 
     def __init__(
-        self, models: Models, *, breakers: BreakerStates | None = None, clock: Callable[[], float] = time.monotonic
+        self, models: Models, *, breakers: Breakers | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Choose among these models. clock: seconds."""
         self._models = models
@@ -148,8 +144,10 @@ class Router:
         )
 
     def _load(self, offers: list[Offer]) -> Load:
+        views = self._breakers.views() if self._breakers else []
+        health = {(view.model, view.device): view for view in views}
         engines = {
-            (offer.name, device): self._engine(offer, device)
+            (offer.name, device): self._engine(offer, device, health.get((offer.name, device)))
             for offer in offers
             if not offer.missing
             for device in offer.devices
@@ -157,14 +155,15 @@ class Router:
         devices = {device for _, device in engines}
         return Load(engines, {device: self._memory(device) for device in devices})
 
-    def _engine(self, offer: Offer, device: str) -> Engine:
+    def _engine(self, offer: Offer, device: str, health: BreakerView | None) -> Engine:
         model: Any = self._models.at(offer.name, device)
-        state, retry_after_s = self._breakers.state_of(offer.name, device) if self._breakers else ("closed", None)
+        waiting: int = getattr(getattr(model, "process", None), "busy", 0)
         return Engine(
             loaded=model is not None,
-            waiting=getattr(getattr(model, "process", None), "busy", 0),
-            breaker=state,
-            retry_after_s=retry_after_s,
+            waiting=waiting,
+            eta_s=waiting * ANSWER_S if family(device) == "npu" else 0.0,
+            breaker=health.state.value if health else "closed",
+            retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from inference.models import Models
+from inference.resilience.breakers import Breakers
 from inference.routing.decision import Candidate
 from inference.routing.router import Router
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
@@ -116,16 +117,16 @@ def test_a_look_at_the_disk_holds_for_a_second(routing, tmp_path):
     assert router.decide(ask("hello")).candidates[0].model == "late"
 
 
-def test_breakers_are_asked(routing):
-    class Broken:
-        def state_of(self, model, _device):
-            return ("open", 7.0) if model == "mine" else ("closed", None)
-
-    router = routing({"mine": {"from": str(POCKET)}}, breakers=Broken())
+def test_an_open_breaker_is_heeded(routing):
+    breakers = Breakers(clock=lambda: 0.0)
+    breaker = breakers.of("mine", "CPU")
+    for _ in range(5):
+        breaker.failed(breaker.enter(0.0), 0.0)
+    router = routing({"mine": {"from": str(POCKET)}}, breakers=breakers)
     assert router.decide(ask("hello")).candidates[0].model == "chat-pocket"
     with pytest.raises(Unavailable) as caught:
         router.decide(ask("hello", model="mine"))
-    assert caught.value.retry_after_s == 7.0
+    assert caught.value.retry_after_s == 30.0
 
 
 async def test_a_loaded_model_is_known_to_be_loaded(tmp_path):
