@@ -102,11 +102,13 @@ def decide(
     transcriber = _transcriber(offers) if wanted.audio and wanted.task == "chat" else None
     found: list[Place] = []
     rejected: list[Rejected] = []
+    ideal: Place | None = None
     for group in _groups(named, preferences, offers, wanted):
         can, cannot = places(group, wanted, preferences, load, transcribes=transcriber is not None)
         found += _ranked(can, group, wanted, preferences)
+        ideal = ideal or next(iter(_ranked(can, group, wanted, preferences, idle=True)), None)
         rejected += cannot
-    case = Case(preferences, wanted, named, offers, found, rejected, transcriber, left_out)
+    case = Case(preferences, wanted, named, offers, found, ideal, rejected, transcriber, left_out)
     if not found:
         return Decision(preferences.model, rejected=tuple(rejected), refusal=refusal_of(case))
     return Decision(
@@ -204,15 +206,20 @@ def _automatic(pool: Sequence[Offer], wanted: ModelRequirements) -> list[list[Of
 
 
 def _ranked(
-    found: list[Place], group: Sequence[Offer], wanted: ModelRequirements, preferences: Preferences
+    found: list[Place],
+    group: Sequence[Offer],
+    wanted: ModelRequirements,
+    preferences: Preferences,
+    *,
+    idle: bool = False,
 ) -> list[Place]:
-    """Return the places, best first; the order of keys is that of this file's docstring."""
+    """Return the places, best first; the order of keys is that of this file's docstring. idle: as if nothing waited."""
     order = {offer.name: index for index, offer in enumerate(group)}
     loaded = {place.offer.name for place in found if place.engine.loaded}
 
     def key(place: Place) -> tuple[float, ...]:
         offer = place.offer
-        stays = preferences.npu_priority == "high" and family(place.device) == "npu"
+        stays = idle or (preferences.npu_priority == "high" and family(place.device) == "npu")
         return (
             place.tight,
             wanted.code and not (offer.task == "code" or "code" in offer.good_at),

@@ -16,13 +16,17 @@ _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything that a decision was made from. found: the places that can answer, best first."""
+    """Everything that a decision was made from.
+
+    found: the places that can answer, best first. ideal: the first of them if nothing waited and all memory were free.
+    """
 
     preferences: Preferences
     wanted: ModelRequirements
     named: Offer | None
     offers: Sequence[Offer]
     found: Sequence[Place]
+    ideal: Place | None
     rejected: Sequence[Rejected]
     transcriber: str | None
     left_out: tuple[Modality, ...]
@@ -39,6 +43,8 @@ def _of_model(case: Case) -> Iterator[str]:
         yield f"{case.preferences.model} stands for auto in aliases"
     if named is None:
         yield _of_choice(case)
+        if case.ideal is not None and case.ideal.offer is not best:
+            yield f"not {case.ideal.offer.name}: {_put_off(case.ideal)}"
     elif best is named:
         stands = case.preferences.model not in (named.name, *named.aliases)
         yield f"{case.preferences.model} stands for it in aliases" if stands else "asked for by name"
@@ -69,7 +75,8 @@ def _by_difficulty(case: Case, sizes: Sequence[float]) -> str:
         return "it is loaded"
     if best.size and word == "simple" and best.size == min(filter(None, sizes)):
         return f"the smallest of {len(sizes)} models"
-    return f"the best place of {len(sizes)} models"
+    first = next(offer for offer in case.offers if any(place.offer is offer for place in case.found))
+    return f"{'the first' if best is first else 'the best place'} of {len(sizes)} models"
 
 
 def _of_content(case: Case) -> Iterator[str]:
@@ -99,12 +106,12 @@ def _of_device(case: Case) -> Iterator[str]:
         why = next(
             (entry.why for entry in case.rejected if (entry.model, entry.device) == (best.offer.name, device)), None
         )
-        yield f"not on {device}: {why or _put_off(case, best.offer, device)}"
+        later = next((place for place in case.found if (place.offer, place.device) == (best.offer, device)), None)
+        yield f"not on {device}: {why or (_put_off(later) if later else '')}"
 
 
-def _put_off(case: Case, offer: Offer, device: str) -> str:
-    """Say why a place that could answer too goes behind."""
-    place = next(place for place in case.found if (place.offer, place.device) == (offer, device))
+def _put_off(place: Place) -> str:
+    """Say why a place that could answer goes behind."""
     return "its memory is full" if place.full else f"a queue of {place.engine.eta_s:.0f} s"
 
 

@@ -25,7 +25,9 @@ def refusal_of(case: Case) -> ItemError:
             f"{what}, expected a shorter prompt{_hint(case)}", param="messages", code="context_length_exceeded"
         )
     missing = [entry.why for entry in case.rejected if entry.cause == "missing"]
-    message = missing[0] if missing else f"found no model for {case.wanted.task}{_hint(case)}"
+    message = (
+        missing[0] if missing else f"found no model for {case.wanted.task}, expected one in `models:`{_hint(case)}"
+    )
     if "expected" not in message:
         here = [offer.name for offer in case.offers if offer.task == case.wanted.task and not offer.missing]
         message += f"; expected {', '.join(here) or f'a model for {case.wanted.task}'}"
