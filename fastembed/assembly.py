@@ -97,7 +97,8 @@ def make_resources(configuration: Configuration) -> Resources:
     cache = own_home() / "compiled"
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
     breakers = Breakers.from_sections(configuration.sections)
-    return Resources(models, Router(models), SpeechEngines(models), breakers, HttpRoutes(), WebsocketRoutes())
+    router = Router(models, breakers=breakers)
+    return Resources(models, breakers, router, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
 
 
 async def close_resources(resources: Resources) -> None:

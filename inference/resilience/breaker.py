@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.units import Duration
+
+State = Literal["closed", "open", "half_open"]
+"""What a breaker does with the next call."""
 
 
 class BreakerPolicy(BaseModel):
@@ -28,14 +31,6 @@ class BreakerPolicy(BaseModel):
     failures: int = Field(default=5, ge=1, description="So many failures, each success taking one back, open it.")
     window: Duration = Field(default=60.0, description="Failures that are older count no more.")
     recovery: Duration = Field(default=30.0, description="How long it stays open before one request may try.")
-
-
-class State(StrEnum):
-    """What a breaker does with the next call."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +58,8 @@ class Breaker:
     def state(self, now_s: float) -> State:
         """Return what it is now."""
         if not self._open:
-            return State.CLOSED
-        return State.OPEN if now_s < self._opened_s + self._policy.recovery else State.HALF_OPEN
+            return "closed"
+        return "open" if now_s < self._opened_s + self._policy.recovery else "half_open"
 
     def failures(self, now_s: float) -> int:
         """Return how many failures count now."""
@@ -81,7 +76,7 @@ class Breaker:
     def enter(self, now_s: float) -> Pass | None:
         """Let a call pass, or not (None). What it comes to must be told: succeeded, failed or abandoned."""
         if self._open:
-            if self._probing or self.state(now_s) is State.OPEN:
+            if self._probing or self.state(now_s) == "open":
                 return None
             self._probing = True
         return Pass(self._epoch)

@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from pydantic import TypeAdapter, ValidationError
 
 from inference.resilience.breaker import Breaker, BreakerPolicy, State
-from pipeline.errors import ConfigError
 
-_LEVEL: Final = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
-_POLICY: Final = TypeAdapter(BreakerPolicy)
+_LEVEL: Final[Mapping[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +38,8 @@ class Breakers(Collector):
 
     @classmethod
     def from_sections(cls, sections: Mapping[str, Any]) -> Breakers:
-        """Make the resource from a configuration's section `breaker`. ConfigError lists every problem."""
-        section = sections.get("breaker")
-        if section is None or isinstance(section, BreakerPolicy):
-            return cls(section)
-        try:
-            return cls(_POLICY.validate_python(section))
-        except ValidationError as error:
-            places = [".".join(("breaker", *map(str, found["loc"]))) for found in error.errors()]
-            raise ConfigError(
-                [
-                    f"{place}: found {found['input']!r}, {found['msg']}"
-                    for place, found in zip(places, error.errors(), strict=True)
-                ]
-            ) from error
+        """Make the resource from a configuration's section `breaker`, which is checked with the others (`specs`)."""
+        return cls(BreakerPolicy.model_validate(sections.get("breaker") or {}))
 
     def of(self, model: str, device: str) -> Breaker:
         """Return the breaker of a model on a device (OpenVINO's name); it is made by the first who asks."""
@@ -62,6 +47,14 @@ class Breakers(Collector):
         if breaker is None:
             breaker = self._breakers[model, device] = Breaker(self._policy)
         return breaker
+
+    def state_of(self, model: str, device: str) -> tuple[State, float | None]:
+        """Return a breaker's state, and after how many seconds it lets a request try, if not at once."""
+        breaker = self._breakers.get((model, device))
+        if breaker is None:
+            return "closed", None
+        now_s = self.clock()
+        return breaker.state(now_s), breaker.retry_after_s(now_s) or None
 
     def views(self) -> list[BreakerView]:
         """Describe those that were asked for, in that order."""
@@ -75,12 +68,12 @@ class Breakers(Collector):
 
     def degraded(self) -> list[BreakerView]:
         """Describe those that let not everything pass."""
-        return [view for view in self.views() if view.state is not State.CLOSED]
+        return [view for view in self.views() if view.state != "closed"]
 
     def down(self) -> set[str]:
         """Return the models that nothing passes to, on any device that they were tried on."""
         views = self.views()
-        return {view.model for view in views} - {view.model for view in views if view.state is not State.OPEN}
+        return {view.model for view in views} - {view.model for view in views if view.state != "open"}
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families."""
