@@ -34,6 +34,7 @@ class Breakers(Collector):
         """Use one policy for all. clock: seconds."""
         self._policy = policy or BreakerPolicy()
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
         self.clock = clock
 
     @classmethod
@@ -55,6 +56,11 @@ class Breakers(Collector):
             return "closed", None
         now_s = self.clock()
         return breaker.state(now_s), breaker.retry_after_s(now_s) or None
+
+    def count(self, model: str, device: str, outcome: str) -> None:
+        """Count how one attempt of a request ended."""
+        key = (model, device, outcome)
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def views(self) -> list[BreakerView]:
         """Describe those that were asked for, in that order."""
@@ -83,4 +89,9 @@ class Breakers(Collector):
         for view in self.views():
             state.add_metric([view.model, view.device], _LEVEL[view.state])
             opened.add_metric([view.model, view.device], view.opened)
-        yield from (state, opened)
+        attempts = CounterMetricFamily(
+            "fastembed_attempts", "Attempts of requests, by how they ended", labels=[*labels, "outcome"]
+        )
+        for key, count in self._counts.items():
+            attempts.add_metric(list(key), count)
+        yield from (state, opened, attempts)

@@ -106,6 +106,7 @@ class ChatRequest:
     "required", or the name of a tool. prompt: instead of messages, text to be completed as it is (/v1/completions).
     model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
     answer.
+    whole: nobody sees the answer before it is complete.
     """
 
     messages: tuple[Message, ...] = ()
@@ -119,6 +120,7 @@ class ChatRequest:
     json: Literal["object"] | Mapping[str, Any] | None = None
     prompt: str | None = None
     echo: bool = False
+    whole: bool = False
     reasoning_effort: str | None = None
     model_fallback: bool | None = None
     modality_routing: Literal["auto", "force_multimodal", "force_text"] = "auto"
@@ -160,7 +162,10 @@ class ChatStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChatFinished:
-    """Ends one choice. Token counts are of the whole request so far; cached_tokens came from the prefix cache."""
+    """Ends one choice. Token counts are of the whole request so far; cached_tokens came from the prefix cache.
+
+    cut: why it was ended before its time, if it was.
+    """
 
     index: int
     reason: FinishReason
@@ -168,6 +173,7 @@ class ChatFinished:
     completion_tokens: int
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cut: str = ""
 
 
 ChatEvent = ChatStarted | ChatDelta | ChatFinished

@@ -1,0 +1,193 @@
+"""What breaks before anything was shown is not seen; what breaks later is told."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from inference.resilience.attempts import Attempts, Choice
+from inference.resilience.breakers import Breakers
+from inference.resilience.chatting import answer
+from pipeline.errors import InvalidInput, Unavailable
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling
+from pipeline.testing import run_virtual
+
+NPU, CPU, SMALL = Choice("gemma", "NPU"), Choice("gemma", "CPU"), Choice("gemma-small", "CPU")
+REQUEST = ChatRequest()
+GREEDY = ChatRequest(sampling=Sampling(temperature=0))
+END = ChatFinished(0, "stop", 3, 2)
+CRASH = Unavailable("the chat process was ended by SIGKILL", retry_after_s=1)
+GOOD = (ChatDelta(text="It is"), ChatDelta(text=" so."), END)
+
+
+class Engines:
+    """Candidates that do as their scripts say: events, exceptions, pauses in seconds. A script an attempt."""
+
+    def __init__(self, scripts):
+        self.scripts = {candidate: list(runs) for candidate, runs in scripts.items()}
+        self.asked = []
+        self.seeds = []
+        self.breakers = Breakers(clock=lambda: 0.0)
+
+    async def ask(self, candidate, request, story):
+        self.asked.append(candidate)
+        self.seeds.append(request.sampling.seed)
+        yield ChatStarted(candidate.model, candidate.device, route=story)
+        for step in self.scripts[candidate].pop(0):
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, int):
+                await asyncio.sleep(step)
+            else:
+                yield step
+
+    def answer(self, request=REQUEST, **options):
+        return answer(request, Attempts(tuple(self.scripts), self.breakers), self.ask, seed=lambda: 7, **options)
+
+    def events(self, request=REQUEST, **options):
+        async def read():
+            return [event async for event in self.answer(request, **options)]
+
+        return run_virtual(read())
+
+
+def text_of(events):
+    return "".join(event.text for event in events if isinstance(event, ChatDelta))
+
+
+def test_a_good_answer_passes_as_it_comes():
+    engines = Engines({NPU: [GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), *GOOD]
+
+
+def test_an_engine_that_breaks_before_it_says_anything_is_not_seen():
+    engines = Engines({NPU: [[CRASH]], CPU: [[RuntimeError("lost")]], SMALL: [GOOD]})
+    events = engines.events()
+    route = "gemma on NPU: the chat process was ended by SIGKILL; gemma on CPU: it failed (RuntimeError)"
+    assert events == [ChatStarted("gemma-small", "CPU", route=route), *GOOD]
+
+
+def test_an_engine_that_breaks_in_the_middle_is_an_error_in_the_stream():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]})
+    events = []
+
+    async def read():
+        async for event in engines.answer():
+            events.append(event)  # noqa: PERF401 - what came before the error is looked at
+
+    with pytest.raises(Unavailable, match="ended by SIGKILL"):
+        run_virtual(read())
+    assert text_of(events) == "It is"
+    assert engines.asked == [NPU]
+
+
+def test_what_an_engine_says_of_its_machine_is_not_told():
+    engines = Engines({NPU: [[GOOD[0], RuntimeError("/home/me")]]})
+    with pytest.raises(Unavailable, match="gemma on NPU broke off in this answer, expected it to finish"):
+        engines.events()
+
+
+def test_an_answer_in_one_piece_may_break_anywhere():
+    engines = Engines({NPU: [[*GOOD[:2], CRASH]], CPU: [GOOD]})
+    events = engines.events(replace(REQUEST, whole=True))
+    assert (events[0].device, text_of(events), events[-1]) == ("CPU", "It is so.", END)
+
+
+def test_what_the_caller_did_wrong_is_raised_and_nobody_else_asked():
+    engines = Engines({NPU: [[InvalidInput("found temperature 9")]], CPU: [GOOD]})
+    with pytest.raises(InvalidInput, match="found temperature 9"):
+        engines.events()
+    assert engines.asked == [NPU]
+
+
+def test_when_nobody_answers_the_error_says_what_else_would_help():
+    engines = Engines({NPU: [[CRASH]]})
+    with pytest.raises(Unavailable, match=r"expected one; gemma-small on CPU can answer: allow model_fallback$"):
+        engines.events(alternatives=lambda: ("gemma-small on CPU can answer: allow model_fallback",))
+
+
+def test_an_empty_answer_is_asked_of_the_next_one():
+    engines = Engines({NPU: [[END]], CPU: [GOOD]})
+    events = engines.events()
+    assert events == [ChatStarted("gemma", "CPU"), *GOOD]
+    assert engines.breakers.views()[0].failures == 0
+
+
+def test_with_nobody_else_an_empty_answer_is_asked_for_once_more_with_another_seed():
+    engines = Engines({NPU: [[END], GOOD]})
+    assert text_of(engines.events()) == "It is so."
+    assert engines.seeds == [None, 7]
+
+
+def test_what_is_empty_twice_is_empty():
+    engines = Engines({NPU: [[END], [END], GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), END]
+    assert len(engines.asked) == 2
+
+
+def test_what_would_be_empty_again_is_not_asked_for_again():
+    engines = Engines({NPU: [[END], GOOD]})
+    assert engines.events(GREEDY) == [ChatStarted("gemma", "NPU"), END]
+
+
+def test_an_empty_answer_is_better_than_an_error():
+    engines = Engines({NPU: [[END]], CPU: [[CRASH]]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), END]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [replace(REQUEST, prompt="x"), replace(REQUEST, sampling=Sampling(stop=("x",)))],
+    ids=["a text that is complete", "a stop string"],
+)
+def test_an_answer_may_be_empty_for_a_reason(request_):
+    engines = Engines({NPU: [[END]], CPU: [GOOD]})
+    assert engines.events(request_) == [ChatStarted("gemma", "NPU"), END]
+
+
+def test_a_tool_call_is_not_empty():
+    call = ChatDelta(tool_index=0, tool_id="call_1", tool_name="get_time")
+    engines = Engines({NPU: [[call, END]]})
+    assert engines.events()[1] == call
+
+
+def test_an_answer_in_one_piece_that_would_not_end_is_asked_of_the_next_one():
+    cut = replace(END, reason="length", cut="the same text over and over")
+    engines = Engines({NPU: [[ChatDelta(text="ha" * 9000), cut]], CPU: [GOOD]})
+    assert text_of(engines.events(replace(REQUEST, whole=True))) == "It is so."
+
+
+def test_who_answers_is_told_in_time_though_it_thinks_for_long():
+    engines = Engines({NPU: [[60, *GOOD]]})
+
+    async def read():
+        loop = asyncio.get_running_loop()
+        return [(loop.time(), event) async for event in engines.answer()]
+
+    times = [(round(at_s), type(event)) for at_s, event in run_virtual(read())]
+    assert times == [(10, ChatStarted), (60, ChatDelta), (60, ChatDelta), (60, ChatFinished)]
+
+
+def test_a_model_that_was_told_stays_when_it_breaks_and_its_device_may_change():
+    engines = Engines({NPU: [[60, CRASH]], SMALL: [GOOD], CPU: [GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), *GOOD]
+    assert engines.asked == [NPU, CPU]
+
+
+def test_a_caller_who_leaves_is_let_go_and_no_engine_is_blamed():
+    engines = Engines({NPU: [[GOOD[0], 60]]})
+
+    async def leave():
+        async with aclosing(engines.answer()) as events:
+            await anext(events)
+        waiting = Engines({NPU: [[60]]})
+        task = asyncio.ensure_future(anext(waiting.answer()))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        return waiting
+
+    waiting = run_virtual(leave())
+    for one in (engines, waiting):
+        assert one.breakers.views()[0].failures == 0
