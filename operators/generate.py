@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from inference.catalog import AUTO, Placed
 from inference.models import Models
+from inference.resilience.attempts import Attempts, Candidate, call
+from inference.resilience.breakers import Breakers
+from inference.resilience.chatting import answer
+from inference.routing.decision import Decision
+from inference.routing.router import Router
+from inference.specs import AUTO
 from pipeline.component import Context, operator
-from pipeline.errors import ModelNotFound
 from pipeline.item import Item
 from pipeline.payload.chat import ChatEvent, ChatRequest
 
@@ -22,16 +26,17 @@ class Generate:
     came), and one `ChatFinished` a choice. A caller who leaves frees the place.
 
     Args:
-        model: name from `models:`, or "auto", the first chat model whose files are there; else the small one that
-            ships, which says so. A request that names a model gets that one.
+        model: name from `models:`, or "auto", for requests that name none: the router chooses among the chat models
+            whose files are there; else the small one that ships answers, and says so. A request that names a model gets
+            that one, on the next of its devices where one fails, then what it falls back to, if the request allows it.
         max_tokens: most tokens of an answer, also when the request allows more; by default what the context holds.
 
     Raises:
         InvalidInput: options out of range, a prompt longer than the context (context_length_exceeded), a schema that
             answers cannot be held to, images or sound for a model that reads text.
         ModelNotFound: no such model, or its files are missing.
-        Overloaded: too many answers under way.
-        Unavailable: the engine failed and is loaded again.
+        Overloaded: too many answers under way, on every model and device that may answer.
+        Unavailable: nobody that may answer can now, or an answer broke off after its beginning was shown.
 
     """
 
@@ -42,20 +47,35 @@ class Generate:
         self._max_tokens = max_tokens
 
     async def open(self, context: Context) -> None:
-        """Load the model."""
+        """Load the model that answers first."""
         self._models = context.resources.get(Models)
-        await self._models.warm(self._model, "chat")
+        self._breakers = context.resources.find(Breakers) or Breakers()
+        self._router = context.resources.find(Router) or Router(self._models, breakers=self._breakers)
+        first = self._router.decide(ChatRequest(), default=self._model)
+
+        async def load(candidate: Candidate) -> None:
+            async with self._models.lend(candidate.model, "chat", device=candidate.device):
+                pass
+
+        await call(Attempts(first.candidates, self._breakers), load)
 
     async def __call__(self, item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
         """Answer one request."""
         request = self._limited(item.value)
-        name = self._model if request.model == AUTO else request.model
-        placed = self._models.catalog.place(name, "chat")
-        route = self._route(name, placed, request)
-        async with (
-            self._models.lend(name, "chat", priority=item.priority) as model,
-            aclosing(model.generate(request, route=route)) as events,
-        ):
+        decision = self._router.decide(request, default=self._model)
+
+        async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
+            route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
+            async with (
+                self._models.lend(candidate.model, "chat", device=candidate.device, priority=item.priority) as model,
+                aclosing(model.generate(request, route=route)) as events,
+            ):
+                async for event in events:
+                    yield event
+
+        attempts = Attempts(decision.candidates, self._breakers)
+        events = answer(request, attempts, ask, alternatives=lambda: self._alternatives(request, decision))
+        async with aclosing(events):
             async for event in events:
                 yield event
 
@@ -65,14 +85,12 @@ class Generate:
             return request
         return replace(request, sampling=replace(request.sampling, max_tokens=most))
 
-    @staticmethod
-    def _route(name: str, placed: Placed, request: ChatRequest) -> str:
-        """Say why another model answers than was asked for. ModelNotFound if the request forbids that."""
-        if name in (AUTO, placed.name, *placed.spec.aliases):
-            return ""
-        if request.model_fallback is False:
-            raise ModelNotFound(
-                f"found no files of {name} and model_fallback false, expected a model folder: fastembed pull {name}",
-                param="model",
-            )
-        return f"{name} is not there: its fallback {placed.name}"
+    def _alternatives(self, request: ChatRequest, asked: Decision) -> Sequence[str]:
+        """Say what else would answer: a model that the request does not allow, or the command that gets one."""
+        names = {candidate.model for candidate in asked.candidates}
+        any_model = replace(request, model_fallback=True)
+        others = self._router.explain(any_model, default=self._model).decision.candidates
+        if other := next((other for other in others if other.model not in names), None):
+            return (f"{other.model} on {other.device} can answer: allow it with model_fallback true",)
+        command = next((offer.command for offer in self._router.offers() if offer.task == "chat" and offer.command), "")
+        return (f"another model comes with: {command}",) if command else ()

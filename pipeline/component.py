@@ -78,6 +78,10 @@ class Resources:
             msg = f"no {cls.__name__} in this process; it offers: {offered}"
             raise LookupError(msg) from None
 
+    def find(self, cls: type[T]) -> T | None:
+        """Return the instance of `cls`, None: there is none."""
+        return cast("T | None", self._by_type.get(cls))
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

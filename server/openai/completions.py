@@ -71,6 +71,7 @@ def decode(body: object) -> tuple[list[ChatRequest], Delivery]:
         "sampling": sampling,
         "count": count,
         "echo": fields.flag("echo"),
+        "whole": not delivery.stream,
         **read_preferences(fields),
     }
     return [ChatRequest(prompt=prompt, **shared) for prompt in prompts], delivery

@@ -213,7 +213,7 @@ def picture() -> str:
         ({"temperature": 3}, "temperature", "found 3, expected at most 2"),
         ({"n": 0}, "n", "found 0, expected at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "expected tools"),
-        ({"messages": [turn("x" * 20_000)]}, "messages", "tokens in the prompt, expected at most"),
+        ({"messages": [turn("x" * 20_000)]}, "messages", "expected a shorter prompt"),
         (
             {
                 "messages": [
@@ -225,8 +225,8 @@ def picture() -> str:
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture()}}]}]},
-            "messages[0].content",
-            "reads text only",
+            "messages",
+            "it sees no pictures",
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "nonsense"}}}},
@@ -243,7 +243,9 @@ def test_a_bad_request_gets_the_error_object(client: openai.OpenAI, options: dic
 
 
 def test_an_unknown_model_is_404(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError, match="found no model 'gpt-9'") as caught:
+    with pytest.raises(
+        openai.NotFoundError, match=r"found 'gpt-9', a model of a service, expected one that is here: chat-pocket"
+    ) as caught:
         say(client, "hello", model="gpt-9")
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
@@ -279,12 +281,12 @@ def engine_of(server: Serving) -> int:
     return engine
 
 
-def test_the_server_outlives_its_engine(server: Serving, client: openai.OpenAI) -> None:
+def test_clients_do_not_see_that_the_engine_died(server: Serving, client: openai.OpenAI) -> None:
     stream = say(client, "hello", temperature=2, n=8, stream=True)
     assert any(chunk.choices[0].delta.content for chunk in stream)
     os.kill(engine_of(server), signal.SIGKILL)
-    with pytest.raises(openai.APIError, match="the chat process was ended by SIGKILL in this answer"):
-        list(stream)
+    ends = [choice.finish_reason for chunk in stream for choice in chunk.choices if choice.finish_reason]
+    assert len(ends) == 8
     assert said(client, "what is 3 + 4?") == "3 + 4 = 7"
 
 

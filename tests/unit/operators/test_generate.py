@@ -52,13 +52,17 @@ def test_the_operator_is_what_the_kernel_takes_it_for():
 
 async def test_with_nothing_configured_the_shipped_model_answers_and_says_so(opened):
     events = await events_of(await opened(), HELLO)
-    assert events[0] == ChatStarted("chat-pocket", "CPU", "pocket")
+    assert replace(events[0], route="") == ChatStarted("chat-pocket", "CPU", "pocket")
+    assert events[0].route.startswith(
+        "chat-pocket on CPU: simple request, the only model that can answer; a pocket model"
+    )
     assert text_of(events) == "Hello! How can I help you?"
     assert isinstance(events[-1], ChatFinished)
 
 
 @pytest.mark.parametrize(
-    ("name", "what_helps"), [("gpt-4o", r"aliases: \{gpt-4o: auto\}"), ("phi-4-mini", "fastembed pull phi-4-mini")]
+    ("name", "what_helps"),
+    [("gpt-4o", r"aliases: \{gpt-4o: chat-pocket\}"), ("phi-4-mini", "fastembed pull phi-4-mini")],
 )
 async def test_a_model_that_was_named_is_never_replaced_silently(opened, name, what_helps):
     operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing"}})
@@ -70,12 +74,12 @@ async def test_a_declared_fallback_answers_and_says_why(opened):
     operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing", "fallback": "chat-pocket"}})
     events = await events_of(operator, replace(HELLO, model="phi-4-mini"))
     assert events[0].model == "chat-pocket"
-    assert events[0].route == "phi-4-mini is not there: its fallback chat-pocket"
+    assert events[0].route.startswith("chat-pocket on CPU: the fallback of phi-4-mini: found no files of phi-4-mini")
 
 
 async def test_a_request_can_forbid_the_fallback(opened):
     operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing", "fallback": "chat-pocket"}})
-    with pytest.raises(ModelNotFound, match="model_fallback false"):
+    with pytest.raises(ModelNotFound, match="found no files of phi-4-mini"):
         await events_of(operator, replace(HELLO, model="phi-4-mini", model_fallback=False))
 
 
@@ -83,13 +87,13 @@ async def test_a_folder_is_a_model_under_its_name_and_aliases(opened):
     operator = await opened({"mine": {"from": str(POCKET), "aliases": ["gpt-4o-mini"]}})
     for name in ("mine", "gpt-4o-mini", "auto"):
         events = await events_of(operator, replace(HELLO, model=name))
-        assert (events[0].model, events[0].route) == ("mine", "")
+        assert (events[0].model, events[0].device) == ("mine", "CPU")
 
 
-async def test_a_model_for_code_answers_chats_when_it_is_named(opened):
+async def test_a_model_for_code_answers_chats(opened):
     operator = await opened({"coder": {"task": "code", "from": str(POCKET)}})
-    assert (await events_of(operator, replace(HELLO, model="coder")))[0].model == "coder"
-    assert (await events_of(operator, HELLO))[0].model == "chat-pocket"
+    for name in ("coder", "auto"):
+        assert (await events_of(operator, replace(HELLO, model=name)))[0].model == "coder"
 
 
 async def test_a_model_of_another_task_is_refused(opened):

@@ -34,7 +34,7 @@ def text_of(role: str, text: str, **fields) -> Message:
 
 async def test_the_smallest_request_has_openais_defaults():
     found, delivery = await decode({"model": "m", "messages": [USER]})
-    assert found == ChatRequest(messages=(text_of("user", "hi"),), model="m", sampling=Sampling())
+    assert found == ChatRequest(messages=(text_of("user", "hi"),), model="m", sampling=Sampling(), whole=True)
     assert delivery == Delivery(stream=False, usage=False, padded=False, logprobs=False)
 
 

@@ -15,7 +15,7 @@ def read(**fields):
 
 
 def test_the_smallest_request_has_openais_defaults():
-    assert read() == ([ChatRequest(prompt="Once", model="m", sampling=Sampling(max_tokens=16))], Delivery())
+    assert read() == ([ChatRequest(prompt="Once", model="m", sampling=Sampling(max_tokens=16), whole=True)], Delivery())
 
 
 def test_every_field_is_read():
