@@ -54,6 +54,7 @@ class ChatModel:
         Closing the iterator cancels what has not ended. Raises InvalidInput (also with the code
         context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
         """
+        route = "; ".join(filter(None, (*request.notes, route)))
         async with aclosing(self._process.generate(request, route)) as events:
             async for event in events:
                 yield event

@@ -30,7 +30,7 @@ version: 1
 pipelines:
   chat:
     source: {http: POST /v1/chat/completions, queue: 64, overflow: reject}
-    operators: [generate]
+    operators: [hear: {model: whisper-pocket}, generate]
     sink: reply
   completions:
     source: {http: POST /v1/completions, queue: 64, overflow: reject}
@@ -205,6 +205,25 @@ def picture() -> str:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), (255, 0, 0)).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def test_sound_is_heard_for_a_model_that_only_reads_and_the_answer_says_so(client: openai.OpenAI) -> None:
+    sound = (Path(__file__).parents[1] / "assets" / "audio" / "red-light.wav").read_bytes()
+    parts = [
+        {"type": "text", "text": "what is said here?"},
+        {"type": "input_audio", "input_audio": {"data": base64.b64encode(sound).decode(), "format": "wav"}},
+    ]
+    answer = client.chat.completions.with_raw_response.create(
+        model="auto", messages=[{"role": "user", "content": parts}], max_tokens=8
+    )
+    assert answer.headers["x-fastembed-route"] == "audio transcribed by whisper-pocket"
+    assert answer.parse().usage.prompt_tokens > 20
+    with pytest.raises(openai.BadRequestError, match="reads text only; ask a model that hears"):
+        client.chat.completions.create(
+            model="auto",
+            messages=[{"role": "user", "content": parts}],
+            extra_body={"modality_routing": "force_multimodal"},
+        )
 
 
 @pytest.mark.parametrize(

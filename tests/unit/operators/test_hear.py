@@ -1,0 +1,75 @@
+"""Sound in a conversation: who hears it, what becomes of it, what is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.models import Models
+from inference.speech.engines import SpeechEngines
+from operators.hear import Hear
+from pipeline.component import Context, Kind, Resources, describe
+from pipeline.errors import ModelNotFound
+from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
+from tests.integration.recordings import samples
+
+RED = AudioPart(samples("red-light.wav"))
+SAID = 'Transcript of the attached audio: "turn on the red light please"'
+
+
+@pytest.fixture
+async def hear():
+    engines = SpeechEngines(Models())
+    operator = Hear(model="whisper-pocket")
+    await operator.open(Context("chat", "hear", "hash", Path(), Resources(engines)))
+    yield operator
+    await engines.close()
+
+
+def asked(*parts, **fields) -> ChatRequest:
+    return ChatRequest((Message("system", (TextPart("be brief"),)), Message("user", parts)), **fields)
+
+
+def test_the_operator_is_what_the_kernel_takes_it_for():
+    spec = describe(Hear, "hear")
+    assert (spec.kind, spec.in_type, spec.out_type) == (Kind.ASYNC_MAP, ChatRequest, ChatRequest)
+
+
+async def test_sound_becomes_its_transcript_in_its_place(hear):
+    picture = ImagePart(np.zeros((2, 2, 3), np.uint8))
+    found = await hear(asked(TextPart("do what I say:"), RED, picture))
+    before, heard, after = found.messages[1].parts
+    assert (before, heard, after) == (TextPart("do what I say:"), TextPart(f"\n{SAID}\n"), picture)
+    assert found.notes == ("audio transcribed by whisper-pocket",)
+    assert found.messages[0].text == "be brief"
+
+
+async def test_a_conversation_without_sound_is_not_touched(hear):
+    request = asked(TextPart("hello"))
+    assert await hear(request) is request
+
+
+async def test_force_multimodal_leaves_the_sound_to_a_model_that_hears(hear):
+    request = asked(RED, modality_routing="force_multimodal")
+    assert await hear(request) is request
+
+
+async def test_silence_is_said_to_be_silence(hear):
+    found = await hear(asked(AudioPart(np.zeros(16_000, np.float32))))
+    assert found.messages[1].text == "The attached audio has no words."
+
+
+async def test_other_rates_and_long_sounds_are_heard(hear):
+    slow = AudioPart(np.repeat(RED.samples, 3), 48_000)
+    assert (await hear(asked(slow))).messages[1].text == SAID
+    pause = np.zeros(16_000 * 15, np.float32)
+    long = AudioPart(np.concatenate([RED.samples, pause, RED.samples, pause, RED.samples]))
+    assert (await hear(asked(long))).messages[1].text.count("turn") == 3
+
+
+async def test_a_model_that_is_not_there_is_said_at_the_start():
+    engines = SpeechEngines(Models())
+    with pytest.raises(ModelNotFound, match="found model 'nope'"):
+        await Hear(model="nope").open(Context("chat", "hear", "hash", Path(), Resources(engines)))
