@@ -25,7 +25,6 @@ Why a file is refused (each error says what was found and what was expected; `co
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -46,8 +45,6 @@ _CONVERTER: Final = "operators.parsing.convert:open_converter"
 _GIB: Final = 1 << 30
 _START_AFTER_S: Final = 2.0
 _MIB: Final = 1 << 20
-_ROOM_FOR_MODEL: Final = 3
-"""Address space for a model, in times of its files: they are mapped, rearranged for the device, and computed with."""
 
 
 @operator
@@ -60,7 +57,8 @@ class Parse:
         model: a document model of `models:` (granite-docling-258m) that reads PDFs and images, page by page as
             pictures; a page on which it fails is read by rules, and the document says so. "auto": none, rules only.
         ocr: `auto` reads pages that have no text of their own, `always` reads every page from its pixels, `never` none.
-        memory: address space of the parser process, 0: unlimited; a file that needs more is refused.
+        memory: address space of the parser process, a model's not counted, 0: unlimited; a file that needs more is
+            refused.
         recycle: files until the parser process is replaced by a fresh one.
         max_pages: of a PDF; the rest is left out and the document says so in its warnings. Default: all.
         max_size: of a file.
@@ -115,7 +113,6 @@ class Parse:
         self._models = _models(context)
         if self._model != AUTO:
             self._choice = self._chosen(self._model)
-            self._pool.make_room(_ROOM_FOR_MODEL * _weight(self._choice))
         if not self._ahead:
             return
         if context.once:
@@ -167,11 +164,6 @@ def _models(context: Context) -> Models | None:
         return context.resources.get(Models)
     except LookupError:
         return None
-
-
-def _weight(choice: dict[str, Any]) -> int:
-    """Return the bytes of a model's weights."""
-    return sum(file.stat().st_size for file in Path(choice["folder"]).glob("*.bin"))
 
 
 def to_document(file: File, answer: dict[str, Any]) -> Document:

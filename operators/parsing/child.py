@@ -47,7 +47,8 @@ def main(argument: str) -> None:
     with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
         os.nice(settings["nice"])
     if settings["memory_bytes"]:
-        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], settings["memory_bytes"]))
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]  # untouched: a model is given room of its own
+        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], most))
     target = load(settings["target"])(settings["options"])
     pipe.sendall(encode({"ready": True, "rss": resident_bytes()}))
     serve(pipe, target)

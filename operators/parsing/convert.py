@@ -140,8 +140,13 @@ class Converter:
                 page.write_bytes(single_page(path, number))
                 return self._read_pdf(page, name, remarks)
 
-        with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
-            seen = self._onlooker.read(pages, choice, name, otherwise)
+        try:
+            with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
+                seen = self._onlooker.read(pages, choice, name, otherwise)
+        except RuntimeError as error:  # OpenVINO's: the model does not load or run
+            self._onlooker.rest()
+            remarks.append(f"read without {choice.name}, which failed: {str(error)[:_LONGEST_REMARK]}")
+            return None
         remarks += [f"page {number}: read without {choice.name}: {why}" for number, why in seen.unread.items()]
         return seen
 

@@ -11,7 +11,6 @@ more when one is about to be retired, so that a fresh process has imported its p
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any, Final
 
 from operators.parsing.worker import Worker, WorkerSettings
@@ -39,11 +38,6 @@ class WorkerPool:
     def pids(self) -> list[int]:
         """The ids of the live processes, idle ones first."""
         return [worker.pid for worker in (*self._idle, *self._busy) if worker.alive]
-
-    def make_room(self, more_bytes: int) -> None:
-        """Give processes that start from now on so much more address space, unless it is unlimited."""
-        if self._settings.memory_bytes:
-            self._settings = replace(self._settings, memory_bytes=self._settings.memory_bytes + more_bytes)
 
     def start(self) -> None:
         """Have one process warm up in the background; needs a running event loop, returns in milliseconds."""

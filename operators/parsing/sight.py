@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +22,8 @@ from operators.parsing.raster import Sheet
 log = logging.getLogger("fastembed.parse")
 
 PAGES_AT_ONCE: Final = 4
+_ROOM: Final = 3
+"""Address space for a model, in times of its files: they are mapped, rearranged for the device, and computed with."""
 _BLANK: Final = 24
 """Levels of grey between a blank page's lightest and darkest pixel, at most."""
 
@@ -50,11 +53,13 @@ class Onlooker:
         """Load nothing yet."""
         self._choice: ModelChoice | None = None
         self._engine: DoclingEngine | None = None
+        self._room_bytes = 0
 
     def rest(self) -> None:
         """Free the model."""
         self._choice = self._engine = None
         gc.collect()
+        self._take_room(0)
 
     def read(
         self,
@@ -82,6 +87,7 @@ class Onlooker:
         if self._engine is not None and self._choice == choice:
             return self._engine
         self.rest()
+        self._take_room(_ROOM * sum(file.stat().st_size for file in Path(choice.folder).glob("*.bin")))
         *first, last = choice.devices
         for device, properties in first:
             try:
@@ -93,6 +99,13 @@ class Onlooker:
             self._engine = DoclingEngine(Path(choice.folder), device=last[0], properties=last[1])
         self._choice = choice
         return self._engine
+
+    def _take_room(self, size_bytes: int) -> None:
+        """Allow the process so much address space besides what its documents may have."""
+        now, most = resource.getrlimit(resource.RLIMIT_AS)
+        if now != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_AS, (now - self._room_bytes + size_bytes, most))
+        self._room_bytes = size_bytes
 
 
 def _written(engine: DoclingEngine, sheets: list[Sheet]) -> list[Written | None]:
