@@ -6,9 +6,10 @@
      "model": "auto"}
 
 `type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
-data URL. Sources other than base64 are refused. `model` is a document model, or "auto": as the pipeline's `parse` says;
-the answer names the one that read the document, or "model-free". `content` is the whole document, as Markdown, HTML or
-docling's own JSON (a `DoclingDocument`); `extract_*: false` leaves the field of that name out of the answer.
+data URL; with the source `url` it is an http(s) URL, which is fetched where whoever runs the server allows that
+(`server.fetch`). `upload_id` is refused: no upload is kept. `model` is a document model, or "auto": as the pipeline's
+`parse` says; the answer names the one that read the document, or "model-free". `content` is the whole document, as
+Markdown, HTML or docling's own JSON (a `DoclingDocument`); `extract_*: false` leaves the field of that name out.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ _BLANKS: Final = b"\t\n\r "
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A checked request. parts: what the answer shall hold, out of `_PARTS`."""
+    """A checked request. content: base64, or a URL to `fetch`. parts: what the answer shall hold, out of `_PARTS`."""
 
     kind: str
     content: str
+    fetch: bool
     model: str
     output: Output
     parts: frozenset[str]
@@ -55,8 +57,9 @@ async def answer_document(exchange: Exchange) -> None:
     began = time.perf_counter()
     asked = decode(await exchange.body())
     async with exchange.watched():
+        content = await _content(asked, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
-            file = await asyncio.to_thread(_stored, asked, Path(folder))
+            file = await asyncio.to_thread(_stored, asked, content, Path(folder))
             results = await exchange.submit(DocumentRequest(file, asked.model, html=asked.output == "html"))
             try:
                 document = (await results.all())[0]
@@ -73,12 +76,13 @@ def decode(body: object) -> Asked:
     document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
     document.known(("type", "source", "content"))
     kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
-    _check_source(document)
+    fetch = _is_url(document)
     options = fields.object("processing_options") or Fields({}, "processing_options")
     options.known(("output_format", *(f"extract_{part}" for part in _PARTS)))
     return Asked(
         kind=kind,
-        content=document.needed("content", "base64 of a file"),
+        content=document.needed("content", "an http(s) URL" if fetch else "base64 of a file"),
+        fetch=fetch,
         model=fields.text("model", most=256) or "auto",
         output=cast("Output", options.choice("output_format", _OUTPUTS) or "markdown"),
         parts=frozenset(part for part in _PARTS if options.flag(f"extract_{part}", default=True)),
@@ -132,25 +136,30 @@ def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
 
 
-def _check_source(document: Fields) -> None:
-    source = document.choice("source", ("base64", "url", "upload_id")) or document.refuse("source", "base64")
-    if source == "url":
-        refuse(
-            "found source url, expected base64: this server fetches nothing from other places, send the bytes",
-            document.at("source"),
-            "unsupported_value",
-        )
+def _is_url(document: Fields) -> bool:
+    sources = ("base64", "url", "upload_id")
+    source = document.choice("source", sources) or document.refuse("source", "base64 or url")
     if source == "upload_id":
         refuse(
-            "found source upload_id, expected base64: no upload is kept here, send the bytes",
+            "found source upload_id, expected base64 or url: no upload is kept here",
             document.at("source"),
             "unsupported_value",
         )
+    return source == "url"
 
 
-def _stored(asked: Asked, folder: Path) -> File:
-    """Write the file that a request holds."""
-    content = _bytes(asked.content)
+async def _content(asked: Asked, exchange: Exchange) -> str | bytes:
+    """Return the base64 text that a request holds, or the bytes that stand at its URL."""
+    if not asked.fetch:
+        return asked.content
+    most = exchange.source.max_body_bytes
+    return (await exchange.fetcher.get(asked.content, most_bytes=most, place="document.content")).data
+
+
+def _stored(asked: Asked, content: str | bytes, folder: Path) -> File:
+    """Write the file that a request means."""
+    if isinstance(content, str):
+        content = _bytes(content)
     name = f"document.{_SUFFIXES.get(asked.kind, asked.kind)}"
     path = folder / name
     path.write_bytes(content)

@@ -47,8 +47,13 @@ def answered(asked, **fields):
 
 def test_all_parts_as_markdown_by_no_model_are_the_default():
     assert decode(body()) == Asked(
-        "pdf", "JVBERi0xLjc=", "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
+        "pdf", "JVBERi0xLjc=", False, "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
     )
+
+
+def test_a_url_is_taken_for_what_is_fetched():
+    asked = decode(body(document={"source": "url", "content": "https://example.org/a.pdf"}))
+    assert (asked.fetch, asked.content) == (True, "https://example.org/a.pdf")
 
 
 def test_parts_can_be_left_out():
@@ -63,11 +68,11 @@ def test_parts_can_be_left_out():
     [
         ({"document": {"type": "odt"}}, "document.type", "found 'odt', expected one of pdf, image, docx"),
         ({"document": {"type": None}}, "document.type", "found no type, expected one of pdf"),
-        ({"document": {"source": "url"}}, "document.source", "found source url, expected base64: this server fetches"),
+        ({"document": {"source": "url", "content": None}}, "document.content", "found no content, expected an http"),
         (
             {"document": {"source": "upload_id"}},
             "document.source",
-            "found source upload_id, expected base64: no upload",
+            "found source upload_id, expected base64 or url",
         ),
         ({"document": {"source": "disk"}}, "document.source", "found 'disk', expected one of base64, url, upload_id"),
         ({"document": {"content": ""}}, "document.content", "found an empty string, expected base64 of a file"),
