@@ -10,6 +10,7 @@ from typing import Final
 
 from inference.folders import own_home
 from inference.models import Models
+from inference.residency.footprints import Footprints
 from inference.resilience.breakers import Breakers
 from inference.routing.router import Router
 from inference.specs import SECTIONS, wrong_names
@@ -94,8 +95,8 @@ def double_routes(configuration: Configuration) -> list[str]:
 def make_resources(configuration: Configuration) -> Resources:
     """Return what the pipelines share: the models, their breakers, and the routes that they serve."""
     base = configuration.path.parent if configuration.path else Path()
-    cache = own_home() / "compiled"
-    models = Models.from_sections(configuration.sections, base.absolute(), cache=cache)
+    cache, footprints = own_home() / "compiled", Footprints(own_home() / "footprints.json")
+    models = Models.from_sections(configuration.sections, base.absolute(), cache=cache, footprints=footprints)
     breakers = Breakers.from_sections(configuration.sections)
     router = Router(models, breakers=breakers)
     return Resources(models, breakers, router, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
+from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
@@ -28,6 +29,7 @@ from server.app import create_app
 from server.endpoints import documents, health, models, pipelines, route, system
 from server.life import Life
 from server.metrics import HttpStats
+from server.model_metrics import ModelStats
 from server.realtime.session import RealtimeRoute
 from server.serving import Server, address_of, listen
 from server.settings import Settings
@@ -116,7 +118,8 @@ class Process:
         self.life = Life()
         self.stats = HttpStats()
         self.metrics = CollectorRegistry()
-        for collector in (PipelineCollector(self.engine.stats), self.stats, self.resources.get(Breakers)):
+        models, breakers = self.resources.get(Models), self.resources.get(Breakers)
+        for collector in (PipelineCollector(self.engine.stats), self.stats, ModelStats(models), breakers):
             self.metrics.register(collector)
         ProcessCollector(registry=self.metrics)
         PlatformCollector(registry=self.metrics)

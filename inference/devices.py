@@ -11,7 +11,7 @@ import openvino
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import Unavailable
-from pipeline.units import Size
+from pipeline.units import Duration, Size
 
 DeviceName = Literal["npu", "gpu", "cpu"]
 
@@ -23,6 +23,9 @@ class DeviceLimits(BaseModel):
 
     memory: Size | None = Field(default=None, description="Most memory that models may take on this device.")
     inflight: int | None = Field(default=None, ge=1, description="Model calls at once; by default the engine's choice.")
+    keep_alive: Duration | None = Field(
+        default=None, description="Models without one of their own leave this device after so long without use."
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads for inference; by default all cores.")
     properties: dict[str, str | int | float | bool] = Field(
         default_factory=dict,
@@ -39,7 +42,7 @@ class Devices:
     def __init__(self, limits: Mapping[DeviceName, DeviceLimits] | None = None, *, cache: Path | None = None) -> None:
         """Hold the limits; `cache` is the folder for compiled models (None: compile at every start)."""
         self._limits = dict(limits or {})
-        self._cache = cache
+        self.cache = cache
 
     @cached_property
     def core(self) -> Any:
@@ -84,8 +87,8 @@ class Devices:
             properties["NUM_STREAMS"] = self.streams(device)
             if limits.threads:
                 properties["INFERENCE_NUM_THREADS"] = limits.threads
-        if self._cache is not None:
-            properties["CACHE_DIR"] = str(self._cache)
+        if self.cache is not None:
+            properties["CACHE_DIR"] = str(self.cache)
         return properties | limits.properties
 
     def generation_properties(self, device: str) -> dict[str, Any]:
@@ -94,8 +97,8 @@ class Devices:
         properties: dict[str, Any] = {}
         if family(device) == "cpu" and limits.threads:
             properties["INFERENCE_NUM_THREADS"] = limits.threads
-        if self._cache is not None:
-            properties["CACHE_DIR"] = str(self._cache)
+        if self.cache is not None:
+            properties["CACHE_DIR"] = str(self.cache)
         return properties | limits.properties
 
     def streams(self, device: str) -> int:

@@ -30,6 +30,7 @@ class Loading:
     """One model to load on one device."""
 
     name: str
+    task: Task
     folder: Path
     device: str
     devices: Devices
@@ -54,3 +55,8 @@ LOADERS: Final[Mapping[Task, Callable[[Loading], LoadedModel]]] = {
     "code": _chat,
 }
 """Each blocks, for seconds, off the event loop. RuntimeError, as OpenVINO raises it: not on this device."""
+
+
+def process_of(model: LoadedModel) -> int | None:
+    """Return the id of the process that holds a model; None: this one."""
+    return model.process.pid if isinstance(model, ChatModel) else None

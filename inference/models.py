@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from inference.catalog import AUTO, Card, Catalog, Placed
 from inference.chat.model import ChatModel
@@ -19,48 +19,44 @@ from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
 from inference.loaders import LOADERS, LoadedModel, Loading
+from inference.residency.footprints import Footprints
+from inference.residency.residents import Resident, Residents
 from inference.specs import ModelSpec, read_sections
 from pipeline.errors import ModelNotFound, Unavailable
 
 log = logging.getLogger("fastembed.models")
 ChatTask = Literal["chat", "code"]
 M_co = TypeVar("M_co", covariant=True)
-Key: TypeAlias = tuple[str, str]
-"""A model's name and OpenVINO's name of the device that it is on."""
+_STEPS: Final = 4
+"""Each step of priority makes a use count twice, up to so many; fewer below zero."""
 Asked: TypeAlias = tuple[Task, str, str | None]
-
-
-class Resident:
-    """A loaded model, and how many use it now."""
-
-    __slots__ = ("model", "users")
-
-    def __init__(self, model: LoadedModel) -> None:
-        self.model = model
-        self.users = 0
 
 
 class Lease(Generic[M_co]):
     """A model for the time of an `async with`: it is loaded when that begins, and kept until it ends."""
 
-    __slots__ = ("_asked", "_models", "_resident")
+    __slots__ = ("_asked", "_models", "_priority", "_resident")
 
-    def __init__(self, models: Models, asked: Asked) -> None:
+    def __init__(self, models: Models, asked: Asked, priority: int) -> None:
         self._models = models
         self._asked = asked
+        self._priority = priority
 
     async def __aenter__(self) -> M_co:
         """Return the model; without waiting if it is loaded."""
-        resident = self._models.resident(self._asked) or await self._models.load(*self._asked)
-        resident.users += 1
+        resident = self._models.take(self._asked)
+        if resident is None:
+            resident = await self._models.borrow(*self._asked, priority=self._priority)
         self._resident = resident
+        priority = self._priority
+        resident.entry.use.pending += 2.0 ** max(-_STEPS, min(_STEPS, priority)) if priority else 1.0
         return cast("M_co", resident.model)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the model back."""
-        self._resident.users -= 1
+        self._models.give_back(self._resident)
 
 
 class Models:
@@ -76,21 +72,32 @@ class Models:
         aliases: Mapping[str, str] | None = None,
         devices: Devices | None = None,
         base: Path | None = None,
+        footprints: Footprints | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Declare models; `base` is the folder that relative paths in `from:` start from."""
         self.catalog = Catalog(declared, aliases=aliases, base=base)
         self.devices = devices or Devices()
-        self._loading: dict[Key, asyncio.Task[Resident]] = {}
-        self._residents: dict[Key, Resident] = {}
+        self.residents = Residents(self.devices, footprints or Footprints(), self._forget, clock=clock)
+        self.give_back = self.residents.give_back
         self._found: dict[Asked, Resident] = {}
         self._closed = False
 
     @classmethod
-    def from_sections(cls, sections: Mapping[str, Any], base: Path, *, cache: Path | None = None) -> Models:
+    def from_sections(
+        cls,
+        sections: Mapping[str, Any],
+        base: Path,
+        *,
+        cache: Path | None = None,
+        footprints: Footprints | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> Models:
         """Make the resource from a configuration's sections. ConfigError lists every problem."""
         declared, limits = read_sections(sections)
         aliases = sections.get("aliases")
-        return cls(declared, aliases=aliases, devices=Devices(limits, cache=cache), base=base)
+        found = Devices(limits, cache=cache)
+        return cls(declared, aliases=aliases, devices=found, base=base, footprints=footprints, clock=clock)
 
     @overload
     def lend(
@@ -100,14 +107,14 @@ class Models:
     def lend(self, name: str, task: ChatTask, *, device: str | None = None, priority: int = 0) -> Lease[ChatModel]: ...
     @overload
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]: ...
-    def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]:  # noqa: ARG002
+    def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]:
         """Lend a model to an `async with`; the first who asks loads it, the others wait for the same load.
 
         name: a name, an alias, or "auto". device: OpenVINO's name (GPU.1); by default the first of the model's `on:`
         that is there and takes it. priority: whose load goes first, the higher ones. Entering raises ModelNotFound, or
         Unavailable: after `close`, or when no such device is there.
         """
-        return Lease(self, (task, name, device))
+        return Lease(self, (task, name, device), priority)
 
     async def get(self, name: str = AUTO, task: Task = "embedding") -> Any:
         """Return a model, loaded. Nothing keeps it from being unloaded: `lend` does."""
@@ -120,26 +127,46 @@ class Models:
         return cast("EmbeddingModel", resident.model) if resident else None
 
     async def warm(self, name: str = AUTO, task: Task = "embedding") -> None:
-        """Load a model, so that the first request does not wait for it."""
-        async with self.lend(name, task):
-            pass
+        """Load a model, so that the first request does not wait for it; not if others would have to leave for it.
+
+        Raises what entering a loan raises.
+        """
+        if not self._would_displace(name, task):
+            async with self.lend(name, task):
+                pass
 
     def at(self, name: str, device: str) -> LoadedModel | None:
         """Return the model that is loaded on a device (OpenVINO's name), or None. name: as it is declared."""
-        resident = self._residents.get((name, device))
-        return resident.model if resident else None
+        resident = self.residents.known.get((name, device))
+        return resident.model if resident and resident.ready else None
 
-    def resident(self, asked: Asked) -> Resident | None:
-        """Return what was found for the same question before, if it is still loaded."""
-        return self._found.get(asked)
+    def _would_displace(self, name: str, task: Task) -> bool:
+        placed = self.catalog.place(name, task)
+        loadings = [self._loading(placed, device) for device in self.devices.choices(placed.spec.on)]
+        outlooks = {self.residents.outlook(self._resident(placed, loading)) for loading in loadings}
+        if outlooks & {"free", "never"} == set():
+            log.info("%s is not loaded yet: other models have its room until it is asked for", placed.name)
+            return True
+        return False
 
-    async def load(self, task: Task, name: str, device: str | None) -> Resident:
-        """Return a model, loaded. Raises what entering a loan raises."""
+    def take(self, asked: Asked) -> Resident | None:
+        """Return what was found for the same question before, with one more user, if it is still loaded."""
+        resident = self._found.get(asked)
+        if resident is not None:
+            resident.entry.users += 1
+        return resident
+
+    async def borrow(self, task: Task, name: str, device: str | None, *, priority: int = 0) -> Resident:
+        """Return a model, loaded, with one more user. Raises what entering a loan raises."""
+        if self._closed:
+            raise Unavailable("the models are being closed: found a new request, expected none")
         if task not in LOADERS:
             known = ", ".join(LOADERS)
             raise ModelNotFound(f"found the task {task}, expected one of {known}: its engine loads its models itself")
         placed = self.catalog.place(name, task)
-        resident = self._found[task, name, device] = await self._on_some_device(placed, device)
+        resident = await self._on_some_device(placed, device, priority)
+        if resident.ready:
+            self._found[task, name, device] = resident
         return resident
 
     def cards(self) -> list[Card]:
@@ -150,48 +177,52 @@ class Models:
         """Load nothing more, serve what was admitted, free the models."""
         self._closed = True
         self._found.clear()
-        await asyncio.gather(*self._loading.values(), return_exceptions=True)
-        for resident in list(self._residents.values()):
-            await resident.model.close()
-        self._residents.clear()
+        await self.residents.close()
 
-    async def _on_some_device(self, model: Placed, device: str | None) -> Resident:
-        """Return the model on the device, or on the first of `on:` that has it or takes it."""
+    async def _on_some_device(self, model: Placed, device: str | None, priority: int) -> Resident:
+        """Borrow the model where it is loaded, else on the first device of `on:` that has room for it and takes it."""
         wanted = [self.devices.named(device)] if device else self.devices.choices(model.spec.on)
-        for choice in wanted:
-            if resident := self._residents.get((model.name, choice)):
-                return resident
-        for choice in wanted[:-1]:
+        choices = [self._loading(model, choice) for choice in wanted]
+        residents = [self._resident(model, loading) for loading in choices]
+        if len(wanted) > 1:
+            order = sorted(range(len(wanted)), key=lambda place: self._preference(residents[place]))
+            choices, residents = [choices[place] for place in order], [residents[place] for place in order]
+        for loading, resident in list(zip(choices, residents, strict=True))[:-1]:
             try:
-                return await self._on(model, choice)
+                await self.residents.borrow(resident, loading, priority=priority)
             except RuntimeError as error:  # OpenVINO's: this device cannot compile or run the model
-                log.warning("%s does not run on %s, trying the next device: %s", model.name, choice, error)
-        return await self._on(model, wanted[-1])
+                log.warning("%s does not run on %s, trying the next device: %s", model.name, loading.device, error)
+            else:
+                return resident
+        await self.residents.borrow(residents[-1], choices[-1], priority=priority)
+        return residents[-1]
 
-    async def _on(self, model: Placed, device: str) -> Resident:
-        """Return the model on this device: loaded by the first who comes, awaited by the others."""
-        if self._closed:
-            raise Unavailable("the models are being closed: found a new request, expected none")
-        key = (model.name, device)
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = self._loading[key] = asyncio.create_task(
-                self._load(model, device), name=f"load {model.name} on {device}"
-            )
-            loading.add_done_callback(lambda _: self._loading.pop(key))
-        return await asyncio.shield(loading)
-
-    async def _load(self, model: Placed, device: str) -> Resident:
+    def _loading(self, model: Placed, device: str) -> Loading:
         task, folder = cast("Task", model.task), cast("Path", model.folder)
-        loading = Loading(model.name, folder, device, self.devices, self.catalog.options(model))
-        loaded = await asyncio.to_thread(LOADERS[task], loading)
-        resident = self._residents[model.name, device] = Resident(loaded)
-        return resident
+        return Loading(model.name, task, folder, device, self.devices, self.catalog.options(model))
+
+    def _resident(self, model: Placed, loading: Loading) -> Resident:
+        keep_alive_s = model.spec.keep_alive
+        if keep_alive_s is None:
+            keep_alive_s = self.devices.limits(loading.device).keep_alive
+        return self.residents.of(loading, pinned=model.spec.pin, keep_alive_s=keep_alive_s)
+
+    def _preference(self, resident: Resident) -> int:
+        """Order devices: loaded there, room at once, a wait for room, never any."""
+        if resident.ready:
+            return 0
+        return {"free": 1, "swap": 1, "wait": 2, "never": 3}[self.residents.outlook(resident)]
+
+    def _forget(self, resident: Resident) -> None:
+        """Have nobody take the short way to a model that leaves."""
+        for asked in [asked for asked, found in self._found.items() if found is resident]:
+            del self._found[asked]
 
     def _card(self, card: Card) -> Card:
-        loaded: Any = next((held.model for held in self._residents.values() if held.model.name == card.name), None)
+        held = [resident for resident in self.residents.known.values() if resident.entry.key[0] == card.name]
+        loaded: Any = next((resident.model for resident in held if resident.model), None)
         if loaded is None:
-            loading = any(name == card.name for name, _ in self._loading)
+            loading = any(resident.bringing for resident in held)
             return replace(card, state="loading") if loading and card.folder else card
         return replace(
             card,

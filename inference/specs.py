@@ -14,6 +14,7 @@ from inference.folders import BUILT_IN, Task
 from inference.hub.known import KNOWN
 from inference.resilience.breaker import BreakerPolicy
 from pipeline.errors import ConfigError
+from pipeline.units import Duration
 
 
 def _as_tuple(value: object) -> object:
@@ -55,6 +56,11 @@ class ModelSpec(BaseModel):
     )
     window: int | None = Field(default=None, ge=1, description="Tokens of its context, where its files do not say.")
     size: float | None = Field(default=None, gt=0, description="Billions of parameters; by default told by its files.")
+
+    pin: bool = Field(default=False, description="Once loaded, it stays: it never makes room for another model.")
+    keep_alive: Duration | None = Field(
+        default=None, description="It is unloaded after so long without use; by default what its device says, or never."
+    )
 
     @model_validator(mode="after")
     def _one_guesser(self) -> ModelSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,18 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import AUTO, Card
 from inference.devices import Devices, family
 from inference.models import Models
+from inference.residency.memory import Memory, memory_of
+from inference.residency.residents import Resident
 from inference.resilience.breakers import Breakers
 from server.endpoints.answers import json_answer
 from server.site import Site
 from server.text import amount
-
-_MEMORY_PROPERTIES = {
-    "npu": ("NPU_DEVICE_TOTAL_MEM_SIZE", "NPU_DEVICE_ALLOC_MEM_SIZE"),
-    "gpu": ("GPU_DEVICE_TOTAL_MEM_SIZE", None),
-}
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -33,6 +30,8 @@ def routes(site: Site) -> list[BaseRoute]:
         models = site.resources.get(Models)
         devices = await asyncio.to_thread(_devices, models.devices)
         per_minute, mean_s = site.stats.last_minute()
+        now = datetime.now(UTC)
+        held = [resident for resident in models.residents.known.values() if resident.model or resident.entry.users]
         return json_answer(
             {
                 "version": site.version,
@@ -41,8 +40,8 @@ def routes(site: Site) -> list[BaseRoute]:
                 "requests_in_flight": site.life.in_flight,
                 **devices,
                 "process": {"memory": amount(_resident_bytes())},
-                "loaded_models": [_loaded(models, card) for card in models.cards() if card.state == "ready"],
                 "breakers": site.resources.get(Breakers).views(),
+                "loaded_models": [_loaded(models, resident, now) for resident in held],
                 "pipelines": site.running.views(),
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",
@@ -55,21 +54,21 @@ def routes(site: Site) -> list[BaseRoute]:
     return [Route("/v1/system/status", status)]
 
 
-def _loaded(models: Models, card: Card) -> dict[str, Any]:
-    found = (models.loaded(name) for name in (card.name, *card.aliases, *_auto(models, card)))
-    model = next((model for model in found if model is not None), None)
+def _loaded(models: Models, resident: Resident, now: datetime) -> dict[str, Any]:
+    """Describe a model that is loaded, or that requests wait for."""
+    model, entry = resident.model, resident.entry
+    queued = getattr(model, "waiting", (None,))[0] if model else entry.users
+    used = now - timedelta(seconds=models.residents.idle_s(resident))
     return {
-        "model_id": card.name,
-        "device": card.device,
-        "memory_usage": None,
-        "last_used": None,
-        "requests_queued": model.waiting[0] if model else None,
+        "model_id": entry.key[0],
+        "device": entry.key[1],
+        "state": "ready" if model else entry.state.value,
+        "memory_usage": amount(entry.bytes) if model else None,
+        "last_used": used.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "requests_queued": queued,
+        "requests_running": entry.users if model else 0,
+        "pinned": entry.pinned,
     }
-
-
-def _auto(models: Models, card: Card) -> tuple[str, ...]:
-    """Return the name "auto" if it means this model."""
-    return (AUTO,) if card.task == "embedding" and models.catalog.place(AUTO, "embedding").name == card.name else ()
 
 
 def _devices(devices: Devices) -> dict[str, Any]:
@@ -79,44 +78,19 @@ def _devices(devices: Devices) -> dict[str, Any]:
 
 
 def _device(devices: Devices, kind: str, name: str | None) -> dict[str, Any]:
-    total_bytes: int | None = None
-    used_bytes: int | None = None
-    if kind == "cpu":
-        total_bytes, used_bytes = _machine_memory()
-    elif name is not None:
-        total_bytes, used_bytes = (_property(devices, name, key) for key in _MEMORY_PROPERTIES[kind])
-    free_bytes = None if total_bytes is None or used_bytes is None else total_bytes - used_bytes
+    memory = memory_of(devices, name) if name else Memory()
     return {
         "available": name is not None,
         "name": _text(devices, name) if name else None,
-        "total_memory": amount(total_bytes),
-        "used_memory": amount(used_bytes),
-        "free_memory": amount(free_bytes),
+        "total_memory": amount(memory.total),
+        "used_memory": amount(memory.used),
+        "free_memory": amount(memory.free),
         "utilization": _load_percent() if kind == "cpu" else None,
     }
 
 
-def _property(devices: Devices, device: str, key: str | None) -> int | None:
-    if key is None:
-        return None
-    try:
-        return int(devices.core.get_property(device, key))
-    except RuntimeError:  # this driver does not know the property: then nobody does
-        return None
-
-
 def _text(devices: Devices, device: str) -> str:
     return str(devices.core.get_property(device, "FULL_DEVICE_NAME"))
-
-
-def _machine_memory() -> tuple[int | None, int | None]:
-    """Return (total, used) bytes of main memory, where the system tells (Linux)."""
-    file = Path("/proc/meminfo")
-    if not file.is_file():
-        return None, None
-    fields = dict(line.split(":", 1) for line in file.read_text(encoding="ascii").splitlines())
-    total, free = (int(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    return total, total - free
 
 
 def _resident_bytes() -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -193,7 +194,10 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
     assert httpx2.get(f"{server.url}/readyz").json() == {"status": "ready", "waiting_for": [], "degraded": []}
     status = httpx2.get(f"{server.url}/v1/system/status").json()
     assert status["npu"].keys() >= {"available", "total_memory", "used_memory", "free_memory", "utilization"}
-    assert status["loaded_models"][0]["model_id"] == "all-MiniLM-L6-v2"
+    (loaded,) = [model for model in status["loaded_models"] if model["model_id"] == "all-MiniLM-L6-v2"]
+    assert loaded["memory_usage"].endswith("MB")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", loaded["last_used"])
+    assert (loaded["state"], loaded["requests_queued"]) == ("ready", 0)
     assert {view["name"] for view in httpx2.get(f"{server.url}/v1/pipelines").json()["data"]} == {
         "embeddings",
         "shout",
@@ -202,6 +206,7 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
     metrics = httpx2.get(f"{server.url}/metrics").text
     assert 'fastembed_items_ended_total{outcome="delivered",pipeline="embeddings"}' in metrics
     assert 'fastembed_http_requests_total{method="POST",route="/v1/embeddings",status="200"}' in metrics
+    assert 'fastembed_model_loads_total{device="CPU",model="all-MiniLM-L6-v2"} 1.0' in metrics
 
 
 async def test_the_sdk_embeds_and_raises_the_servers_errors(server: Serving) -> None:

@@ -1,0 +1,96 @@
+"""What models take: guessed from their files before the first load, measured at each, remembered between starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+log = logging.getLogger("fastembed.models")
+
+_WEIGHTS: Final = frozenset({".bin", ".onnx", ".gguf"})
+_GROWS: Final = 1.3
+_WITHOUT_WEIGHTS: Final = 64 * 2**20  # graphs, tokenizers and buffers: what the small models that ship take
+_BYTES_A_SECOND: Final = 200e6
+_LEAST_S: Final = 0.5
+_MOST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """bytes in memory, seconds to load; measured or guessed."""
+
+    bytes: int
+    load_s: float
+    measured: bool = False
+
+
+class Footprints:
+    """A small file of footprints, by a folder's content and the device. Without a file it forgets at the end."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Read nothing yet; a file that cannot be read is as good as none."""
+        self._file = file
+        self._known: dict[str, Footprint] | None = None
+        self._writing = Lock()
+
+    def of(self, folder: Path, device: str) -> Footprint:
+        """Return what is known of a model on a device, or what to expect. Blocks for a look at the disk."""
+        found = self._read().get(_identity(folder, device))
+        if found is not None:
+            return found
+        weights = weights_of(folder)
+        return Footprint(int(weights * _GROWS) + _WITHOUT_WEIGHTS, _LEAST_S + weights / _BYTES_A_SECOND)
+
+    def remember(self, folder: Path, device: str, size: int, load_s: float) -> None:
+        """Keep what was measured; the oldest of more than 200 are dropped. Blocks for a look at the disk."""
+        identity = _identity(folder, device)
+        with self._writing:
+            others = [(key, value) for key, value in self._read().items() if key != identity]
+            self._known = dict([*others, (identity, Footprint(size, round(load_s, 3), measured=True))][-_MOST:])
+            self._write(self._known)
+
+    def _read(self) -> dict[str, Footprint]:
+        if self._known is None:
+            self._known = {}
+            if self._file is not None and self._file.is_file():
+                try:
+                    found = json.loads(self._file.read_text(encoding="utf-8"))
+                    self._known = {key: Footprint(**value) for key, value in found.items()}
+                except (OSError, ValueError, TypeError, AttributeError) as error:
+                    log.warning(
+                        "found %s unreadable (%s), expected footprints: they are measured anew", self._file, error
+                    )
+        return self._known
+
+    def _write(self, known: dict[str, Footprint]) -> None:
+        if self._file is None:
+            return
+        fresh = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(
+                json.dumps({key: asdict(value) for key, value in known.items()}, indent=1), encoding="utf-8"
+            )
+            fresh.replace(self._file)
+        except OSError as error:  # a full or read-only disk costs the memory of the next start, nothing else
+            log.warning("footprints are not remembered in %s: %s", self._file, error)
+
+
+def weights_of(folder: Path) -> int:
+    """Return the bytes of a model's weights on the disk."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in _WEIGHTS and file.is_file())
+
+
+def _identity(folder: Path, device: str) -> str:
+    """Name a folder's content: its place, and the names, sizes and times of its files."""
+    stats = sorted(
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file()
+    )
+    digest = sha256(json.dumps([str(folder.absolute()), stats]).encode()).hexdigest()[:16]
+    return f"{folder.name} {digest} {device}"
