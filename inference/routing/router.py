@@ -162,7 +162,7 @@ class Router:
             loaded=model is not None,
             waiting=waiting,
             eta_s=waiting * ANSWER_S if family(device) == "npu" else 0.0,
-            breaker=health.state.value if health else "closed",
+            breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),
         )
