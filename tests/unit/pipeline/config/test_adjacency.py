@@ -82,7 +82,8 @@ Problems = Callable[..., list[str]]
             [
                 (
                     "p.yaml:4:38: found 'pages' in `pages`, expected a field of Document: blocks, file, "
-                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, unread, warnings; "
+                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
+                    "unread, warnings; "
                     "did you mean 'ocr_pages'?"
                 ),
                 "p.yaml:4:57: found parse before embed, which gives Document (at p.yaml:4:17), expected Chunk",
@@ -97,7 +98,8 @@ Problems = Callable[..., list[str]]
             [
                 (
                     "p.yaml:4:38: found 'titel' in `titel == 'x'`, expected a field of Document: blocks, file, "
-                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, unread, warnings; "
+                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
+                    "unread, warnings; "
                     "did you mean 'title'?"
                 )
             ],
