@@ -42,7 +42,7 @@ _WEIGHTS: Final[Mapping[str, float]] = {
     "media": 0.10,
     "effort": 0.50,
 }
-_EFFORTS: Final[Mapping[str | None, float]] = {
+_EFFORTS: Final[Mapping[str, float]] = {
     "none": -0.5, "minimal": -0.5, "low": -0.5, "medium": 0.2, "high": 1.0, "xhigh": 1.0, "max": 1.0
 }  # fmt: skip
 _HALF: Final = 4_000
@@ -71,13 +71,13 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A question as the signals look at it. size: characters of the whole. words: in lower case, as they come."""
+    """A question as the signals look at it. text: of a long one its ends. words: in lower case, as they come."""
 
     text: str
-    size: int
     lower: str
     words: tuple[str, ...]
     chinese: bool
+    code: bool
 
 
 def read(question: str) -> Reading:
@@ -85,32 +85,36 @@ def read(question: str) -> Reading:
     text = question if len(question) <= 2 * _HALF else f"{question[:_HALF]}\n{question[-_HALF:]}"
     lower = text.lower()
     chinese = not text.isascii() and _HAN.search(text) is not None
-    return Reading(text, len(question), lower, tuple(_WORD.findall(lower)), chinese)
+    code = "```" in text or _CODE_LINE.search(text) is not None
+    return Reading(text, lower, tuple(_WORD.findall(lower)), chinese, code)
 
 
 def complexity_of(request: ChatRequest, question: Reading, *, tokens: int, media: int) -> tuple[Signal, ...]:
     """Return the signals that are there. tokens: of the question. media: pictures, videos and sounds of the request."""
+    marks = question.lower.count("?") + question.lower.count("？")
+    turns = sum(message.role == "user" for message in request.messages)
+    tools = len(request.tools) if request.tool_choice != "none" else 0
     found = (
         _length(tokens),
-        _counted("questions", question.lower.count("?") + question.lower.count("？"), 1, 4, "questions"),
+        _counted("questions", marks, 1, 4, "questions"),
         _reasoning(question),
         _maths(question),
         _steps(question),
-        _signal("code", 1.0 if has_code(question) else 0.0, "code in the question"),
-        _counted("turns", sum(message.role == "user" for message in request.messages), 1, 8, "turns"),
-        _counted("tools", len(request.tools) if request.tool_choice != "none" else 0, 0, 4, "tools"),
-        _signal("schema", 1.0 if isinstance(request.json, Mapping) else 0.0, "a JSON Schema"),
+        _signal("code", 1.0, "code in the question") if question.code else None,
+        _counted("turns", turns, 1, 8, "turns"),
+        _counted("tools", tools, 0, 4, "tools"),
+        _signal("schema", 1.0, "a JSON Schema") if isinstance(request.json, Mapping) else None,
         _counted("media", media, 1, 4, "pictures and sounds"),
-        _signal("effort", _EFFORTS.get(request.reasoning_effort, 0.0), f"reasoning_effort {request.reasoning_effort}"),
+        _effort(request.reasoning_effort) if request.reasoning_effort else None,
     )
-    return tuple(signal for signal in found if signal.value)
+    return tuple(signal for signal in found if signal is not None)
 
 
 def is_about_code(request: ChatRequest, question: Reading) -> bool:
     """Whether the request wants code: by its words, by code in it, or by code in what was said before."""
-    if has_code(question):
+    if question.code:
         return True
-    points = sum(known.CODE.get(word, 0) for word in set(question.words))
+    points = sum([known.CODE[word] for word in set(question.words) if word in known.CODE])
     if "c++" in question.lower or "c#" in question.lower:
         points += 3
     if question.chinese:
@@ -120,55 +124,58 @@ def is_about_code(request: ChatRequest, question: Reading) -> bool:
     return points >= known.CODE_FROM
 
 
-def has_code(question: Reading) -> bool:
-    """Whether there is code in a question."""
-    return "```" in question.text or _CODE_LINE.search(question.text) is not None
+def _length(tokens: int) -> Signal | None:
+    if tokens <= _SHORT_TOKENS:
+        return None
+    return _signal("length", math.log2(tokens / _SHORT_TOKENS) / _DOUBLINGS, f"{tokens} tokens")
 
 
-def _length(tokens: int) -> Signal:
-    doublings = math.log2(max(1.0, tokens / _SHORT_TOKENS))
-    return _signal("length", min(1.0, doublings / _DOUBLINGS), f"{tokens} tokens")
-
-
-def _reasoning(question: Reading) -> Signal:
+def _reasoning(question: Reading) -> Signal | None:
     found = _known(question.words, known.REASONING)
     phrases = [phrase for phrase in known.PHRASES if phrase in question.lower]
-    points = sum(known.REASONING[word] for word in found) + len(phrases)
+    points = sum([known.REASONING[word] for word in found]) + len(phrases)
     if question.chinese:
         points += _chinese_points(question.text, known.CHINESE_REASONING)
         found += [word for word in known.CHINESE_REASONING if word in question.text]
-    return _signal("reasoning", min(1.0, points / 3), ", ".join([*found, *phrases][:6]))
+    return _signal("reasoning", points / 3, ", ".join([*found, *phrases][:6])) if points else None
 
 
-def _maths(question: Reading) -> Signal:
+def _maths(question: Reading) -> Signal | None:
     found = _known(question.words, known.MATHS)
     if question.chinese:
         found += [word for word in known.CHINESE_MATHS if word in question.text]
     formulas = len(_FORMULA.findall(question.lower))
-    shown = [*found[:5], *([f"{formulas} formulas"] if formulas else [])]
-    return _signal("maths", min(1.0, (len(found) + formulas) / 3), ", ".join(shown))
+    if not found and not formulas:
+        return None
+    shown = [*found[:5], *([f"{formulas} formula{'s' if formulas > 1 else ''}"] if formulas else [])]
+    return _signal("maths", (len(found) + formulas) / 3, ", ".join(shown))
 
 
-def _steps(question: Reading) -> Signal:
-    count = sum(word in known.STEPS for word in question.words) + len(_LIST_LINE.findall(question.text))
+def _steps(question: Reading) -> Signal | None:
+    count = sum([word in known.STEPS for word in question.words]) + len(_LIST_LINE.findall(question.text))
     if question.chinese:
-        count += sum(word in question.text for word in known.CHINESE_STEPS)
+        count += sum([word in question.text for word in known.CHINESE_STEPS])
     return _counted("steps", count, 1, 5, "steps")
+
+
+def _effort(effort: str) -> Signal | None:
+    level = _EFFORTS.get(effort, 0.0)
+    return Signal("effort", round(_WEIGHTS["effort"] * level, 3), f"reasoning_effort {effort}") if level else None
 
 
 def _known(found: Iterable[str], vocabulary: Container[str]) -> list[str]:
     """Return the words of the vocabulary, each once, in their order."""
-    return list(dict.fromkeys(word for word in found if word in vocabulary))
+    return list(dict.fromkeys([word for word in found if word in vocabulary]))
 
 
 def _chinese_points(text: str, vocabulary: Mapping[str, int]) -> int:
-    return sum(points for word, points in vocabulary.items() if word in text)
+    return sum([points for word, points in vocabulary.items() if word in text])
 
 
-def _counted(name: str, count: int, least: int, most: int, what: str) -> Signal:
+def _counted(name: str, count: int, least: int, most: int, what: str) -> Signal | None:
     """Return a signal that grows from 0 at `least` to its weight at `most`."""
-    return _signal(name, min(1.0, max(0.0, (count - least) / (most - least))), f"{count} {what}")
+    return _signal(name, (count - least) / (most - least), f"{count} {what}") if count > least else None
 
 
 def _signal(name: str, level: float, found: str) -> Signal:
-    return Signal(name, round(_WEIGHTS[name] * level, 3), found)
+    return Signal(name, round(_WEIGHTS[name] * min(1.0, level), 3), found)
