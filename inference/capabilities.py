@@ -30,13 +30,12 @@ _SHIPPED: Final = "Apache-2.0"
 class Capabilities:
     """What a model can do and needs. size: billions of parameters, from the files' bytes where nobody says; 0: unknown.
 
-    memory: bytes of its weights, or what they are known to need; 0: unknown. least, optimal: memory that it is known to
-    need. window: tokens, as the files or the publisher say. npu: whether an NPU takes it. None: unknown.
+    least, optimal: bytes of memory that it is known to need, or at least the bytes of its weights. window: tokens, as
+    the files or the publisher say. npu: whether an NPU takes it. None: unknown.
     """
 
     good_at: frozenset[Ability] = frozenset()
     size: float = 0.0
-    memory: int = 0
     window: int | None = None
     least: int | None = None
     optimal: int | None = None
@@ -62,7 +61,6 @@ def capabilities_of(
     return Capabilities(
         good_at=frozenset(good_at if declared is None else declared),
         size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
-        memory=traits.weights or (hardware.least if hardware else 0),
         window=traits.window or (known.window if known else None),
         least=hardware.least if hardware else traits.weights or None,
         optimal=hardware.optimal if hardware else None,

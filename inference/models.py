@@ -20,6 +20,7 @@ from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
 from inference.loaders import LOADERS, LoadedModel, Loading
 from inference.residency.footprints import Footprints
+from inference.residency.plan import Outlook
 from inference.residency.residents import Resident, Residents
 from inference.specs import ModelSpec, read_sections
 from pipeline.errors import ModelNotFound, Unavailable
@@ -139,6 +140,13 @@ class Models:
         """Return the model that is loaded on a device (OpenVINO's name), or None. name: as it is declared."""
         resident = self.residents.known.get((name, device))
         return resident.model if resident and resident.ready else None
+
+    def outlook(self, model: Placed, device: str) -> Outlook:
+        """Tell what would come of lending a model on a device (OpenVINO's name) where it is not loaded.
+
+        Blocks for a look at the disk. ModelNotFound: a part of it (an adapter, a draft model) is not there.
+        """
+        return self.residents.outlook(self._resident(model, self._loading(model, device)))
 
     def _would_displace(self, name: str, task: Task) -> bool:
         placed = self.catalog.place(name, task)

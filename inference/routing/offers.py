@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from inference.folders import Task
+from inference.residency.plan import Outlook
 
 Standing = Literal["declared", "known", "pocket"]
 Breaker = Literal["closed", "open", "half_open"]
@@ -18,10 +19,10 @@ class Offer:
 
     task: None, nobody says and its files are missing. standing: `models:` names it, or it goes by a known name, or it
     is a tiny one that ships. good_at: vision, audio, video, document, code, tools. size: billions of parameters, or a
-    guess at them from the files; 0: unknown. memory: bytes that it takes, 0: unknown. window: tokens of its context,
-    None: unknown. devices: OpenVINO's names of those that `on:` names and that are there, the preferred one first.
-    fallback: the model to use in its place. missing: why it cannot be used, as an error says it, with the command that
-    gets it; "": it can. command: what gets it; "": nothing to get.
+    guess at them from the files; 0: unknown. window: tokens of its context, None: unknown. devices: OpenVINO's names of
+    those that `on:` names and that are there, the preferred one first. fallback: the model to use in its place.
+    missing: why it cannot be used, as an error says it, with the command that gets it; "": it can. command: what gets
+    it; "": nothing to get.
     """
 
     name: str
@@ -29,7 +30,6 @@ class Offer:
     standing: Standing = "declared"
     good_at: frozenset[str] = frozenset()
     size: float = 0.0
-    memory: int = 0
     window: int | None = None
     devices: tuple[str, ...] = ("CPU",)
     aliases: tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class Offer:
 class Engine:
     """One model on one device.
 
+    room: what would come of loading it, as the planner of memory says; without weight where it is loaded.
     waiting: requests before a new one. eta_s: seconds until a new one begins. retry_after_s: when an open breaker lets
     a request try. longest_prompt: tokens, where the device fixes them (an NPU), else None.
     """
@@ -52,31 +53,18 @@ class Engine:
     breaker: Breaker = "closed"
     retry_after_s: float | None = None
     longest_prompt: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """A device's memory for models, in bytes; None: nobody knows. free: what nobody uses, idle models' included."""
-
-    free: int | None = None
-    total: int | None = None
+    room: Outlook = "free"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The machine at this moment: engines by (model, device), memory by device. What is not named is idle and empty."""
+    """The machine at this moment: engines by (model, device). What is not named is idle, and has room."""
 
     engines: Mapping[tuple[str, str], Engine] = field(default_factory=dict)
-    memory: Mapping[str, Memory] = field(default_factory=dict)
 
     def engine(self, model: str, device: str) -> Engine:
         """Return the state of a model on a device."""
         return self.engines.get((model, device), _IDLE)
 
-    def room(self, device: str) -> Memory:
-        """Return what is known of a device's memory."""
-        return self.memory.get(device, _UNKNOWN)
-
 
 _IDLE = Engine()
-_UNKNOWN = Memory()

@@ -61,7 +61,7 @@ def places(
             continue
         for rank, device in enumerate(ordered(offer.devices, preferences)):
             engine = load.engine(offer.name, device)
-            unusable = next(_unusable(offer, device, engine, wanted, load), None)
+            unusable = next(_unusable(offer, device, engine, wanted), None)
             if unusable is None:
                 found.append(
                     Place(
@@ -70,7 +70,7 @@ def places(
                         engine,
                         rank,
                         tight=_beyond(offer.window, wanted),
-                        full=_full(offer, device, engine, load),
+                        full=engine.room == "wait" and not engine.loaded,
                     )
                 )
             else:
@@ -82,11 +82,6 @@ def ordered(devices: Sequence[str], preferences: Preferences) -> list[str]:
     """Return the devices as `on:` orders them; `npu_priority` moves the NPU to the front or to the end."""
     move = {"high": -1, "normal": 0, "low": 1}[preferences.npu_priority]
     return sorted(devices, key=lambda device: move if family(device) == "npu" else 0)
-
-
-def amount(size: float) -> str:
-    """Write bytes for people."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"  # noqa: PLR2004 - a tenth of a GB
 
 
 def _beyond(window: int | None, wanted: ModelRequirements) -> bool:
@@ -118,7 +113,7 @@ def _unfit(
         yield Rejected(offer.name, None, "device", "none of the devices of its `on:` is there")
 
 
-def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequirements, load: Load) -> Iterator[Rejected]:
+def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequirements) -> Iterator[Rejected]:
     """Give the reasons against a model on this device."""
     if engine.breaker == "open":
         yield Rejected(
@@ -134,11 +129,5 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
         )
     if wanted.logprobs and family(device) == "npu":
         yield Rejected(offer.name, device, "device", "an NPU's engine tells no logprobs")
-    total = load.room(device).total
-    if total is not None and offer.memory > total:
-        yield Rejected(offer.name, device, "memory", f"it needs {amount(offer.memory)}, the device has {amount(total)}")
-
-
-def _full(offer: Offer, device: str, engine: Engine, load: Load) -> bool:
-    free = load.room(device).free
-    return not engine.loaded and free is not None and offer.memory > free
+    if engine.room == "never" and not engine.loaded:
+        yield Rejected(offer.name, device, "memory", "the device has too little memory for it")

@@ -12,7 +12,9 @@ from inference.catalog import Placed, capabilities, is_pocket
 from inference.chat.folder import fixed_lengths
 from inference.devices import family
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from inference.loaders import LOADERS
 from inference.models import Models
+from inference.residency.plan import Outlook
 from inference.resilience.breakers import Breakers, BreakerView
 from inference.routing.analysis import (
     ContentProfile,
@@ -24,14 +26,14 @@ from inference.routing.analysis import (
     requirements,
 )
 from inference.routing.decision import Decision, decide
-from inference.routing.offers import Engine, Load, Memory, Offer, Standing
+from inference.routing.offers import Engine, Load, Offer, Standing
 from inference.specs import SPEECH
-from pipeline.errors import Unavailable
+from pipeline.errors import ModelNotFound, Unavailable
 
 ANSWER_S: Final = 1.0
 """What an answer is taken to last where one goes after the other, on an NPU; the others run together."""
 FRESH_S: Final = 1.0
-"""How long a look at the disk holds: which files are there is no question of milliseconds."""
+"""How long a look at disk and memory holds: which files are there, and who has room, is no question of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Router:
         self._breakers = breakers
         self._clock = clock
         self._offers: list[Offer] = []
+        self._rooms: dict[tuple[str, str], Outlook] = {}
         self._looked_s = float("-inf")
 
     def decide(self, request: Request, *, default: str = "auto") -> Decision:
@@ -88,6 +91,12 @@ class Router:
     def _look(self) -> list[Offer]:
         placed = self._models.catalog.placed()
         names = {model.name for model in placed}
+        self._rooms = {
+            (model.name, device): self._room(model, device)
+            for model in placed
+            if model.folder and model.task in LOADERS
+            for device in self._devices(model)
+        }
         offers = [self._of_placed(model) for model in placed]
         offers += [self._of_known(known) for known in KNOWN if known.name not in names]
         offers += [Offer(name, "transcription", "pocket") for name in SPEECH if name not in names]
@@ -105,7 +114,6 @@ class Router:
             standing=self._standing(model),
             good_at=frozenset(found.good_at),
             size=found.size,
-            memory=found.memory,
             window=found.window,
             devices=self._devices(model),
             aliases=spec.aliases,
@@ -125,6 +133,12 @@ class Router:
         except Unavailable:
             return ()
 
+    def _room(self, model: Placed, device: str) -> Outlook:
+        try:
+            return self._models.outlook(model, device)
+        except ModelNotFound:  # an adapter or a draft model is missing: who lends the model says so
+            return "free"
+
     def _of_known(self, known: KnownModel) -> Offer:
         """Describe a known model whose files are not here, or that nothing here runs."""
         found = capabilities_of(known.name, known.name, known.task, None)
@@ -135,7 +149,6 @@ class Router:
             standing="known",
             good_at=frozenset(found.good_at),
             size=found.size,
-            memory=found.memory,
             window=found.window,
             aliases=tuple(name for name in (known.source, known.repository) if name),
             fallback=known.fallback,
@@ -152,8 +165,7 @@ class Router:
             if not offer.missing
             for device in offer.devices
         }
-        devices = {device for _, device in engines}
-        return Load(engines, {device: self._memory(device) for device in devices})
+        return Load(engines)
 
     def _engine(self, offer: Offer, device: str, health: BreakerView | None) -> Engine:
         model: Any = self._models.at(offer.name, device)
@@ -165,6 +177,7 @@ class Router:
             breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),
+            room=self._rooms.get((offer.name, device), "free"),
         )
 
     def _longest_prompt(self, offer: Offer, device: str) -> int | None:
@@ -173,6 +186,3 @@ class Router:
             return None
         properties = self._models.devices.generation_properties(device)
         return fixed_lengths(properties, offer.window)[0]
-
-    def _memory(self, device: str) -> Memory:
-        return Memory(total=self._models.devices.limits(device).memory)

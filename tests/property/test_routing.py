@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from inference.routing.analysis import ModelRequirements, Preferences
 from inference.routing.decision import decide
-from inference.routing.offers import Engine, Load, Memory, Offer
+from inference.routing.offers import Engine, Load, Offer
 
 NAMES = ["a", "b", "c", "d"]
 DEVICES = ["NPU", "GPU", "CPU"]
@@ -17,7 +17,6 @@ OFFER = st.builds(
     standing=st.sampled_from(["declared", "known", "pocket"]),
     good_at=st.frozensets(st.sampled_from(ABILITIES)),
     size=st.sampled_from([0, 0.5, 4, 8]),
-    memory=st.sampled_from([0, 10, 100]),
     window=st.sampled_from([None, 100, 10_000]),
     devices=st.lists(st.sampled_from(DEVICES), unique=True).map(tuple),
     fallback=st.sampled_from([None, *NAMES]),
@@ -30,11 +29,11 @@ ENGINE = st.builds(
     breaker=st.sampled_from(["closed", "open", "half_open"]),
     retry_after_s=st.sampled_from([None, 5.0]),
     longest_prompt=st.sampled_from([None, 50]),
+    room=st.sampled_from(["free", "swap", "wait", "never"]),
 )
 LOAD = st.builds(
     Load,
     engines=st.dictionaries(st.tuples(st.sampled_from(NAMES), st.sampled_from(DEVICES)), ENGINE),
-    memory=st.dictionaries(st.sampled_from(DEVICES), st.builds(Memory, st.sampled_from([None, 50]), st.just(50))),
 )
 WANTED = st.builds(
     ModelRequirements,

@@ -65,7 +65,7 @@ def test_the_context_is_what_the_files_say(folder, files, window):
 @pytest.mark.parametrize(("origin", "size"), [("x-int4-ov", 5.0), ("x-fp16-ov", 1.5), ("x", 3.0)])
 def test_a_size_is_guessed_from_the_bytes_and_the_precision_in_the_name(folder, origin, size, monkeypatch):
     made = folder(openvino_model__bin="0" * 3000)
-    assert capabilities_of("m", origin, "chat", made).memory == 3000
+    assert capabilities_of("m", origin, "chat", made).least == 3000
     monkeypatch.setattr("inference.capabilities.BILLION", 1e3)
     assert capabilities_of("m", origin, "chat", made).size == size
 
@@ -93,4 +93,4 @@ def test_every_known_model_has_its_figures():
 
 def test_what_is_not_known_is_none():
     found = capabilities_of("x", "y", None, None)
-    assert (found.size, found.memory, found.window, found.npu, found.licence) == (0, 0, None, None, None)
+    assert (found.size, found.least, found.window, found.npu, found.licence) == (0, None, None, None, None)

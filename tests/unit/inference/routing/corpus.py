@@ -26,7 +26,7 @@ from inference.routing.analysis import (
     requirements,
 )
 from inference.routing.decision import Decision, decide
-from inference.routing.offers import Engine, Load, Memory, Offer
+from inference.routing.offers import Engine, Load, Offer
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, Part, Sampling, TextPart, Tool, VideoPart
 from pipeline.payload.embedding import EmbeddingRequest
 
@@ -34,7 +34,6 @@ ROOT = Path(__file__).parents[4]
 ASSETS = ROOT / "tests" / "assets" / "routing"
 PAGE = ROOT / "docs" / "routing.md"
 BEGIN, END = "<!-- the examples begin -->\n", "<!-- the examples end -->\n"
-_GB = 10**9
 _NPU_PROMPT = 1024
 
 
@@ -76,11 +75,10 @@ def _machine(models: Mapping[str, Any], when: Mapping[str, Any]) -> tuple[list[O
                 eta_s=eta_s,
                 breaker="open" if isinstance(broken, int) else broken or "closed",
                 retry_after_s=broken if isinstance(broken, int) else None,
+                room="wait" if place in when.get("full", ()) else "never" if place in when.get("small", ()) else "free",
                 longest_prompt=_NPU_PROMPT if device == "NPU" and offer.task == "chat" else None,
             )
-    memory = {device: Memory(free=int(gigabytes * _GB)) for device, gigabytes in when.get("free", {}).items()}
-    memory |= {device: Memory(total=int(gigabytes * _GB)) for device, gigabytes in when.get("memory", {}).items()}
-    return offers, Load(engines, memory)
+    return offers, Load(engines)
 
 
 def _offer(name: str, spec: dict[str, Any]) -> Offer:
@@ -92,7 +90,6 @@ def _offer(name: str, spec: dict[str, Any]) -> Offer:
         standing="pocket" if spec.get("pocket") else "known" if spec.get("known") else "declared",
         good_at=frozenset(spec.get("good_at", ())),
         size=spec.get("size", 0),
-        memory=int(spec.get("memory", 0) * _GB),
         window=spec.get("window"),
         devices=tuple(spec.get("devices", ("CPU",))),
         aliases=tuple(spec.get("aliases", ())),

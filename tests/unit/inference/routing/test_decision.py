@@ -4,14 +4,14 @@ import pytest
 
 from inference.routing.analysis import ModelRequirements, Preferences, profile, requirements
 from inference.routing.decision import Candidate, decide
-from inference.routing.offers import Engine, Load, Memory, Offer
+from inference.routing.offers import Engine, Load, Offer
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.unit.inference.routing.asking import ask
 
-LARGE = Offer("large", "chat", size=8, memory=5_000_000_000, window=32_768, devices=("GPU", "CPU"), fallback="small")
-SMALL = Offer("small", "chat", size=1, memory=1_000_000_000, window=8_192, devices=("NPU", "CPU"))
-CODER = Offer("coder", "code", size=4, memory=2_500_000_000, window=16_384, good_at=frozenset({"code", "tools"}))
-POCKET = Offer("chat-pocket", "chat", standing="pocket", size=0.001, memory=1_000_000, window=512)
+LARGE = Offer("large", "chat", size=8, window=32_768, devices=("GPU", "CPU"), fallback="small")
+SMALL = Offer("small", "chat", size=1, window=8_192, devices=("NPU", "CPU"))
+CODER = Offer("coder", "code", size=4, window=16_384, good_at=frozenset({"code", "tools"}))
+POCKET = Offer("chat-pocket", "chat", standing="pocket", size=0.001, window=512)
 GONE = Offer(
     "gone",
     "chat",
@@ -100,9 +100,9 @@ def test_a_prompt_beyond_every_window_is_the_callers_to_shorten():
 
 
 def test_a_model_larger_than_the_devices_memory_is_no_candidate():
-    memory = {"GPU": Memory(total=4_000_000_000), "CPU": Memory(total=4_000_000_000)}
-    decision = decide(CHAT, Preferences("large", model_fallback=False), OFFERS, Load(memory=memory))
-    with pytest.raises(Unavailable, match=r"large on GPU: it needs 5\.0 GB, the device has 4\.0 GB"):
+    engines = {("large", device): Engine(room="never") for device in ("GPU", "CPU")}
+    decision = decide(CHAT, Preferences("large", model_fallback=False), OFFERS, Load(engines))
+    with pytest.raises(Unavailable, match="large on GPU: the device has too little memory for it"):
         decision.checked()
 
 
