@@ -12,6 +12,7 @@ from inference.chat.options import PLAIN, ChatOptions
 from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
+from inference.speech.whisper import WhisperEngine
 
 
 class LoadedModel(Protocol):
@@ -49,12 +50,19 @@ def _chat(of: Loading) -> LoadedModel:
     return ChatModel(of.name, of.folder, device=of.device, properties=properties, memory=memory, options=of.options)
 
 
+def _transcription(of: Loading) -> LoadedModel:
+    loaded = WhisperEngine(of.folder, name=of.name, devices=[of.device])
+    loaded.load()
+    return loaded
+
+
 LOADERS: Final[Mapping[Task, Callable[[Loading], LoadedModel]]] = {
     "embedding": _embedding,
     "chat": _chat,
     "code": _chat,
+    "transcription": _transcription,
 }
-"""Each blocks, for seconds, off the event loop. RuntimeError, as OpenVINO raises it: not on this device."""
+"""Each blocks, for seconds, off the event loop. RuntimeError, as OpenVINO raises it, or Unavailable: not here."""
 
 
 def process_of(model: LoadedModel) -> int | None:

@@ -23,6 +23,7 @@ from inference.residency.footprints import Footprints
 from inference.residency.plan import Outlook
 from inference.residency.residents import Resident, Residents
 from inference.specs import ModelSpec, read_sections
+from inference.speech.whisper import WhisperEngine
 from pipeline.errors import ModelNotFound, Unavailable
 
 log = logging.getLogger("fastembed.models")
@@ -106,6 +107,10 @@ class Models:
     ) -> Lease[EmbeddingModel]: ...
     @overload
     def lend(self, name: str, task: ChatTask, *, device: str | None = None, priority: int = 0) -> Lease[ChatModel]: ...
+    @overload
+    def lend(
+        self, name: str, task: Literal["transcription"], *, device: str | None = None, priority: int = 0
+    ) -> Lease[WhisperEngine]: ...
     @overload
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]: ...
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]:
@@ -198,7 +203,7 @@ class Models:
         for loading, resident in list(zip(choices, residents, strict=True))[:-1]:
             try:
                 await self.residents.borrow(resident, loading, priority=priority)
-            except RuntimeError as error:  # OpenVINO's: this device cannot compile or run the model
+            except (RuntimeError, Unavailable) as error:  # OpenVINO's: it cannot compile the model; or no room
                 log.warning("%s does not run on %s, trying the next device: %s", model.name, loading.device, error)
             else:
                 return resident
@@ -236,7 +241,7 @@ class Models:
             card,
             state="ready",
             device=loaded.device,
-            window=loaded.window,
+            window=getattr(loaded, "window", None),
             dimensions=getattr(loaded, "dimensions", None),
             pocket=card.pocket or getattr(loaded, "pocket", False),
         )

@@ -10,6 +10,7 @@ from inference.folders import BUILT_IN, locate
 from inference.hub.known import find_known
 from inference.models import Models
 from inference.speech.engine import SpeechEngine
+from inference.speech.lent import LentWhisper
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from inference.speech.whisper import WhisperEngine
 from pipeline.errors import ModelNotFound, Unavailable
@@ -106,8 +107,7 @@ class SpeechEngines:
             return self._open[model.name]
         if model.folder is None:  # pragma: no cover - place raises
             raise AssertionError
-        devices = self._models.devices.choices(model.spec.on)
-        return self._opened(model.name, WhisperEngine(model.folder, name=model.name, devices=devices))
+        return self._opened(model.name, LentWhisper(self._models, model.name, model.folder))
 
     def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:
         self._open[key] = engine

@@ -21,7 +21,8 @@ _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "op
 class WhisperEngine:
     """One Whisper on the first of its devices that takes it. One request at a time: a pipeline is not safe for more.
 
-    A request runs in the engine's own thread; a partial request is refused while another runs.
+    A request runs in the engine's own thread; a partial request is refused while another runs. device: where it was
+    loaded, "" before.
     """
 
     def __init__(
@@ -37,9 +38,9 @@ class WhisperEngine:
         if missing:
             raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a Whisper model as OpenVINO IR")
         self.folder = folder
-        self._name = name or folder.name
+        self.name = name or folder.name
+        self.device = ""
         self._devices = list(devices)
-        self._device = ""  # where it was loaded
         self._properties = dict(properties or {})
         generation = _read(folder / "generation_config.json")
         self._languages = {token.strip("<|>") for token in generation.get("lang_to_id", {})}
@@ -47,7 +48,7 @@ class WhisperEngine:
         self._longest_prompt = int(generation.get("max_length", 448)) // 2 - 1  # tokens: OpenAI's whisper keeps as many
         self._times_words = bool(generation.get("alignment_heads"))
         self._window = int(_read(folder / "preprocessor_config.json").get("chunk_length", 30)) * RATE_HZ
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"whisper-{self._name}")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"whisper-{self.name}")
         self._turnstile: Turnstile[bool] = Turnstile()
         self._turnstile.give(True)
         self._pipeline: Any = None  # genai ships no types
@@ -55,20 +56,20 @@ class WhisperEngine:
     @property
     def label(self) -> str:
         """The model's name as users see it."""
-        return self._name
+        return self.name
 
     def check(self, language: str | None, *, translate: bool = False) -> None:
         """Refuse a language that the model was not trained on, and translating where it cannot."""
         if translate and not self._translates:
             raise InvalidInput(
-                f"found a translation, expected a transcription: {self._name} knows one language only",
+                f"found a translation, expected a transcription: {self.name} knows one language only",
                 param="model",
                 code="unsupported_model",
             )
         if language is not None and self._languages and _base(language) not in self._languages:
             known = ", ".join(sorted(self._languages)[:12])
             raise InvalidInput(
-                f"found language {language!r}, expected one that {self._name} knows: {known}",
+                f"found language {language!r}, expected one that {self.name} knows: {known}",
                 param="language",
                 code="unsupported_language",
             )
@@ -76,7 +77,7 @@ class WhisperEngine:
     async def warm(self) -> None:
         """Load and compile."""
         await self._turnstile.wait()
-        await self._run(self._load)
+        await self._run(self.load)
 
     async def transcribe(self, request: SpeechRequest) -> Heard | None:
         """Return what was said; None if the request is partial and another runs."""
@@ -108,7 +109,8 @@ class WhisperEngine:
         future.add_done_callback(ended)
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
+        """Load and compile here and now: blocks for seconds. Unavailable: none of its devices takes it."""
         if self._pipeline is not None:
             return self._pipeline
         import openvino_genai as genai
@@ -121,16 +123,16 @@ class WhisperEngine:
                 self._pipeline = genai.WhisperPipeline(str(self.folder), device, **self._properties)
             except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
                 refusals.append(f"{device}: {str(error).strip().splitlines()[-1]}")
-                _log.warning("%s does not load on %s", self._name, refusals[-1])
+                _log.warning("%s does not load on %s", self.name, refusals[-1])
                 continue
-            self._device = device
+            self.device = device
             return self._pipeline
-        raise Unavailable(f"{self._name} loads on none of its devices ({'; '.join(refusals)})")
+        raise Unavailable(f"{self.name} loads on none of its devices ({'; '.join(refusals)})")
 
     def _generate(self, samples: list[float], request: SpeechRequest) -> Heard:
         options: dict[str, Any] = {}
-        pipeline = self._load()
-        language = request.language or ("en" if self._device.startswith("NPU") else None)  # the NPU cannot detect it
+        pipeline = self.load()
+        language = request.language or ("en" if self.device.startswith("NPU") else None)  # the NPU cannot detect it
         if language is not None and self._languages:
             options["language"] = f"<|{_base(language)}|>"
         if request.translate:
@@ -142,8 +144,8 @@ class WhisperEngine:
         try:
             result = pipeline.generate(samples, **options)
         except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
-            _log.exception("%s failed on %.1f s of sound", self._name, len(samples) / RATE_HZ)
-            raise Unavailable(f"{self._name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
+            _log.exception("%s failed on %.1f s of sound", self.name, len(samples) / RATE_HZ)
+            raise Unavailable(f"{self.name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
         words = tuple(SpokenWord(w.word.strip(), w.start_ts, w.end_ts) for w in result.words or ())
         detected = getattr(result, "language", None) or language
         return Heard(

@@ -9,8 +9,11 @@ import pytest
 from inference.models import Models
 from inference.residency.footprints import Footprints
 from inference.residency.memory import process_memory
+from inference.speech.engine import SpeechRequest
+from inference.speech.engines import SpeechEngines
 from pipeline.errors import ModelNotFound, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
+from tests.integration.recordings import samples
 
 POCKET = Path(__file__).parent.parent.parent / "models"
 CHAT = str(POCKET / "chat-pocket")
@@ -158,6 +161,19 @@ async def test_keep_alive_ends_without_anybody_doing_anything(made):
     async with asyncio.timeout(10):
         while models.residents.known["mini", "CPU"].model is not None:  # noqa: ASYNC110 - its own task unloads it
             await asyncio.sleep(0.01)
+
+
+async def test_a_declared_whisper_makes_room_like_any_other_model_and_comes_back(made):
+    models = made(memory="100MiB", ears={"from": str(POCKET / "whisper-pocket")}, voice={"from": CHAT})
+    engine = SpeechEngines(models).resolve("ears")
+    heard = await engine.transcribe(SpeechRequest(samples("red-light.wav")))
+    assert heard.text == "turn on the red light please"
+    assert ready(models) == {"ears"}
+    models.residents.known["ears", "CPU"].entry.bytes = 80 * MIB  # as large as a real one beside a small device
+    await chat(models, "voice")
+    assert ready(models) == {"voice"}
+    assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text == heard.text
+    await engine.close()
 
 
 async def test_a_load_that_fails_is_told_and_tried_again_by_the_next(made, tmp_path):

@@ -1,0 +1,41 @@
+"""A Whisper that the process's models lend for each request, so that it shares their memory with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inference.models import Models
+from inference.speech.engine import Heard, SpeechRequest
+from inference.speech.whisper import WhisperEngine
+
+
+class LentWhisper:
+    """What `WhisperEngine` does, loaded when it is needed and unloaded when its room is."""
+
+    def __init__(self, models: Models, name: str, folder: Path) -> None:
+        """Take a model's name as it is declared. ModelNotFound names what the folder lacks."""
+        self._models = models
+        self._unloaded = WhisperEngine(folder, name=name)  # knows its languages, and is never loaded
+
+    @property
+    def label(self) -> str:
+        """The model's name as users see it."""
+        return self._unloaded.label
+
+    def check(self, language: str | None, *, translate: bool = False) -> None:
+        """Refuse a language that the model was not trained on, and a translation that it was not trained for."""
+        self._unloaded.check(language, translate=translate)
+
+    async def warm(self) -> None:
+        """Load and compile, if there is room."""
+        await self._models.warm(self.label, "transcription")
+
+    async def transcribe(self, request: SpeechRequest) -> Heard | None:
+        """Return what was said; None if the request is partial and another runs."""
+        self.check(request.language, translate=request.translate)
+        async with self._models.lend(self.label, "transcription") as whisper:
+            return await whisper.transcribe(request)
+
+    async def close(self) -> None:
+        """Leave the model to those who lend it."""
+        await self._unloaded.close()
