@@ -1,6 +1,6 @@
 """From one answer's tokens to what is shown of it: text, reasoning, tool calls.
 
-tokens -> stop strings -> reasoning | answer -> tool calls | text
+tokens -> stop strings -> reasoning | answer -> tool calls | text -> is it an answer at all?
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from inference.chat.calls import CallArguments, CallBegun, CallParser, Found
 from inference.chat.generation import Ended, Token
 from inference.chat.reasoning import ReasoningSplitter
 from inference.chat.stops import StopStrings
+from inference.resilience.sanity import Fault, TextCheck
 from pipeline.payload.chat import ChatDelta, FinishReason, TokenLogprob
 
 
@@ -39,6 +40,8 @@ class Answer:
         self._one_call = one_call
         self._begun = 0
         self._logprobs = logprobs
+        self._check = TextCheck()
+        self._held: list[ChatDelta] = []
         self.stopped = False
         self.tokens = 0
         self.reasoning_tokens = 0
@@ -57,7 +60,7 @@ class Answer:
         if tail and not self.stopped:
             deltas += self._through(self._stops.feed(tail))
             self.stopped = self._stops.found
-        return _merged(deltas)
+        return self._checked(_merged(deltas))
 
     def end(self, ended: Ended) -> tuple[list[ChatDelta], FinishReason]:
         """Return what was held back, and why the answer ends."""
@@ -69,9 +72,31 @@ class Answer:
             deltas += self._answer(text)
         if self._calls:
             deltas += self._shown(self._calls.close())
+        deltas = self._checked(_merged(deltas))
         if self._begun and (self.stopped or ended == "stop"):
-            return _merged(deltas), "tool_calls"
-        return _merged(deltas), "stop" if self.stopped else ended
+            return deltas, "tool_calls"
+        return deltas, "stop" if self.stopped else ended
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why this is no answer and should be ended; None: it may be one."""
+        return self._check.fault
+
+    @property
+    def garbled(self) -> bool:
+        """Whether, with nothing more to come, it is garble."""
+        return self._check.suspect or self._check.fault is Fault.GARBLE
+
+    def _checked(self, deltas: list[ChatDelta]) -> list[ChatDelta]:
+        """Return what may be shown: all, but garble that an answer begins with."""
+        for delta in deltas:
+            self._check.feed(delta.text or delta.reasoning or delta.tool_arguments)
+        if self._check.suspect:
+            self._held += deltas
+            return []
+        if self._held:
+            deltas, self._held = self._held + deltas, []
+        return deltas
 
     def _through(self, text: str) -> list[ChatDelta]:
         reasoning, answer = self._reasoning.feed(text) if text else ("", "")

@@ -22,6 +22,7 @@ from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
 from inference.devices import family
 from inference.folders import BUILT_IN, locate
+from inference.resilience.sanity import Fault
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
@@ -104,7 +105,7 @@ class LocalModel:
                 for choice in range(request.count):
                     yield ChatDelta(choice, text=request.prompt)
             for place in set(range(request.count)) - so_far.finished - set(running):
-                for event in _last_events(answers[place], Piece(place, ended=ended[place]), len(prompt), answers):
+                for event in last_events(answers[place], Piece(place, ended=ended[place]), len(prompt), answers):
                     yield event
             async with aclosing(self._events(generations, answers, set(running), len(prompt), produced)) as events:
                 async for event in events:
@@ -148,12 +149,12 @@ class LocalModel:
                     produced(piece.index, [token.id for token in piece.tokens])
                 for delta in answer.feed(piece.tokens, piece.tail):
                     yield delta
-                if not (piece.ended or answer.stopped):
+                if not (piece.ended or answer.stopped or answer.fault):
                     continue
                 if not piece.ended:
                     self._engine.release([generations[piece.index]])
                 running.discard(piece.index)
-                for event in _last_events(answer, piece, prompt_tokens, answers):
+                for event in last_events(answer, piece, prompt_tokens, answers):
                     yield event
                 if not running:
                     return
@@ -173,14 +174,19 @@ class LocalModel:
         )
 
 
-def _last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[Answer]) -> list[ChatEvent]:
-    deltas, reason = answer.end(piece.ended or "stop")
+def last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[Answer]) -> list[ChatEvent]:
+    """Return what ends a choice. Unavailable: it is garble."""
+    endless = answer.fault is Fault.ENDLESS
+    deltas, reason = answer.end("length" if endless else piece.ended or "stop")
+    if answer.garbled:
+        raise Unavailable("found garble in the model's answer, expected text", retry_after_s=1.0)
     finished = ChatFinished(
         piece.index,
         reason,
         prompt_tokens,
         sum(one.tokens for one in answers),
         reasoning_tokens=sum(one.reasoning_tokens for one in answers),
+        cut=str(answer.fault) if endless else "",
     )
     return [*deltas, finished]
 

@@ -34,7 +34,7 @@ def asked(text, **sampling):
 
 
 LONG = asked("count to 30", temperature=2.0, max_tokens=900)
-LONG_AND_SURE = ChatRequest(prompt="the weather is", sampling=Sampling(temperature=0, max_tokens=900))
+LONG_AND_SURE = ChatRequest(prompt="the weather is", sampling=Sampling(temperature=0, max_tokens=700))
 FORMED = replace(LONG, json={"type": "array", "items": {"type": "integer"}, "minItems": 300})
 
 
@@ -74,7 +74,7 @@ async def test_when_it_dies_every_answer_goes_on_where_it_broke_off(model, how):
     unseen = [asyncio.create_task(answer(model, asked(f"what is {n} + 2?"))) for n in range(5)]
     events += [event async for event in seen]
     assert text_of(events) == text_of(whole)
-    assert events[-1] == whole[-1] == ChatFinished(0, "length", whole[-1].prompt_tokens, 900)
+    assert events[-1] == whole[-1] == ChatFinished(0, "length", whole[-1].prompt_tokens, 700)
     answers = await asyncio.gather(*unseen)
     assert [text_of(events) for events in answers] == [f"{n} + 2 = {n + 2}" for n in range(5)]
     assert all(sum(isinstance(event, ChatStarted) for event in events) == 1 for events in (events, *answers))
@@ -122,7 +122,7 @@ async def test_a_process_that_hangs_is_ended_and_started_again():
     events = await shown(seen)
     os.kill(model.process.pid, signal.SIGSTOP)
     events += [event async for event in seen]
-    assert events[-1].completion_tokens == 900
+    assert events[-1].completion_tokens == 700
     assert model.process.restarts == 1
     await model.close()
 

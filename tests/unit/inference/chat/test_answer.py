@@ -4,8 +4,10 @@ import pytest
 
 from inference.chat.answer import Answer
 from inference.chat.calling import HERMES
-from inference.chat.generation import Token
-from pipeline.payload.chat import ChatDelta, TokenLogprob
+from inference.chat.generation import Piece, Token
+from inference.chat.local import last_events
+from pipeline.errors import Unavailable
+from pipeline.payload.chat import ChatDelta, ChatFinished, TokenLogprob
 
 CALL = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
 
@@ -92,3 +94,29 @@ def test_every_token_has_its_probability_also_one_without_text():
     (delta,) = Answer(0, logprobs=True).feed(tokens("a", "", "b"))
     assert delta.text == "ab"
     assert delta.logprobs == (TokenLogprob("a", -0.5), TokenLogprob("", -0.5), TokenLogprob("b", -0.5))
+
+
+def test_garble_that_an_answer_begins_with_is_held_back_until_it_is_none():
+    answer = Answer(0)
+    assert answer.feed([Token(1, "\ufffd")]) == []
+    assert answer.garbled
+    assert answer.feed([Token(2, "clair")]) == [ChatDelta(0, text="\ufffd"), ChatDelta(0, text="clair")]
+    assert not answer.garbled
+
+
+@pytest.mark.parametrize("thinking", [False, True])
+def test_an_answer_that_would_not_end_is_ended_as_if_it_were_as_long_as_allowed(thinking):
+    answer = Answer(0, thinks=thinking, opened=thinking)
+    while not answer.fault:
+        answer.feed([Token(1, "wait, ")])
+    assert answer.tokens < 1200
+    assert last_events(answer, Piece(0), 3, [answer]) == [
+        ChatFinished(0, "length", 3, answer.tokens, 0, answer.reasoning_tokens, "the same text over and over")
+    ]
+
+
+def test_garble_is_the_engines_failure():
+    answer = Answer(0)
+    answer.feed([Token(1, "\ufffd\ufffd")])
+    with pytest.raises(Unavailable, match="found garble in the model's answer, expected text"):
+        last_events(answer, Piece(0, ended="stop"), 3, [answer])
