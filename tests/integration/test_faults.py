@@ -1,0 +1,125 @@
+"""Engines die while 200 requests are under way: nobody waits for ever, and the answers are right."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from inference.models import Models
+from inference.resilience.breakers import Breakers
+from operators.generate import Generate
+from pipeline.component import Context, Resources
+from pipeline.errors import Unavailable
+from pipeline.item import Item
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart
+
+POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
+REQUESTS = 200
+AT_ONCE = 24
+COUNTED = " ".join(map(str, range(1, 31)))
+
+
+@pytest.fixture
+async def opened(tmp_path):
+    """The operator on a model of its own files and the fallback that it declares; the models; the breakers."""
+    shutil.copytree(POCKET, tmp_path / "big")
+    sections = {
+        "models": {"big": {"from": "big", "fallback": "small"}, "small": {"from": str(POCKET)}},
+        "devices": {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}},
+    }
+    models = Models.from_sections(sections, tmp_path)
+    breakers = Breakers()
+    operator = Generate(model="big")
+    await operator.open(Context("chat", "generate", "hash", tmp_path, Resources(models, breakers)))
+    yield operator, models, breakers
+    await models.close()
+
+
+def asked(n):
+    """Return the n-th request and its right answer: sums, long answers, streamed and in one piece."""
+    text, right = f"what is {n % 10} + {n // 10 % 10}?", f"{n % 10} + {n // 10 % 10} = {n % 10 + n // 10 % 10}"
+    if n % 4 == 0:
+        text, right = "count to 30", COUNTED
+    message = Message("user", (TextPart(text),))
+    return ChatRequest((message,), sampling=Sampling(temperature=0), whole=n % 2 == 1), right
+
+
+class Run:
+    """200 requests, 24 at once, and what became of them."""
+
+    def __init__(self, operator):
+        self.operator = operator
+        self.ended = 0
+        self.wrong = []
+        self.errors = []
+        self.models = Counter()
+        self._place = asyncio.Semaphore(AT_ONCE)
+        self._progress = asyncio.Condition()
+
+    async def all(self):
+        async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
+            for n in range(REQUESTS):
+                tasks.create_task(self._one(n))
+
+    async def until(self, ended):
+        async with self._progress:
+            await self._progress.wait_for(lambda: self.ended >= ended)
+
+    async def _one(self, n):
+        request, right = asked(n)
+        async with self._place:
+            try:
+                events = [event async for event in self.operator(Item(request))]
+            except Unavailable as error:
+                self.errors.append(error)
+            else:
+                self._look(events, right)
+        async with self._progress:
+            self.ended += 1
+            self._progress.notify_all()
+
+    def _look(self, events, right):
+        text = "".join(event.text for event in events if isinstance(event, ChatDelta))
+        kinds = Counter(type(event) for event in events)
+        if text != right or kinds[ChatStarted] != 1 or kinds[ChatFinished] != 1:
+            self.wrong.append((text, right))
+        self.models[events[0].model] += 1
+
+
+async def test_an_engine_that_is_killed_again_and_again_loses_no_answer(opened):
+    operator, models, breakers = opened
+    process = (await models.get("big", "chat")).process
+    run = Run(operator)
+
+    async def kill():
+        for at, how in ((20, signal.SIGKILL), (120, signal.SIGSEGV)):
+            await run.until(at)
+            os.kill(process.pid, how)
+
+    await asyncio.gather(run.all(), kill())
+    assert (run.errors, run.wrong) == ([], [])
+    assert process.restarts == 2
+    assert run.models == {"big": REQUESTS}
+    assert breakers.degraded() == []
+
+
+async def test_when_an_engine_is_gone_for_good_its_fallback_answers(opened, tmp_path):
+    operator, models, breakers = opened
+    process = (await models.get("big", "chat")).process
+    run = Run(operator)
+
+    async def ruin():
+        await run.until(40)
+        shutil.rmtree(tmp_path / "big")
+        os.kill(process.pid, signal.SIGKILL)
+
+    await asyncio.gather(run.all(), ruin())
+    assert run.wrong == []
+    assert len(run.errors) < AT_ONCE  # whose beginning was shown
+    assert all("cannot be loaded again" in error.message for error in run.errors)
+    assert run.models["small"] >= REQUESTS - 40 - 2 * AT_ONCE
+    assert [(view.model, view.state) for view in breakers.degraded()] == [("big", "open")]
