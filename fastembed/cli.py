@@ -78,6 +78,10 @@ def serve(
         list[str] | None,
         typer.Option(help="Fetch URLs in requests from this HOST[:PORT], *.HOST or network; * is any public one."),
     ] = None,
+    cache_size: Annotated[
+        str | None, typer.Option(help="Keep answers that depend on nothing but the request, up to this size: 256MiB.")
+    ] = None,
+    cache_ttl: Annotated[str, typer.Option(help="How long an answer is kept.")] = "1h",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
     access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
@@ -97,6 +101,7 @@ def serve(
             allow_origins=tuple(allow_origin or ()),
             allow_hosts=tuple(allow_host or ()),
             allow_urls=tuple(allow_url or ()),
+            cache=(cache_size, cache_ttl),
             insecure=insecure,
             watch=watch,
             access_log=access_log,

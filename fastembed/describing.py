@@ -50,7 +50,7 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
     if step.component.name == "parse" and name == AUTO:
         return None  # by rules
     try:
-        if step.component.name == "transcribe":
+        if step.component.name in ("transcribe", "hear"):
             return resources.get(SpeechEngines).resolve(name).label
         task = _TASKS.get(step.component.name, "embedding")
         return resources.get(Models).catalog.place(name, task).name

@@ -26,11 +26,13 @@ from pipeline.observe import PipelineCollector
 from pipeline.plan import Configuration, PipelinePlan
 from pipeline.tracing import export_spans
 from server.app import create_app
+from server.cache import ResponseCache
 from server.endpoints import documents, health, models, pipelines, route, system
 from server.life import Life
 from server.metrics import HttpStats
 from server.model_metrics import ModelStats
 from server.realtime.session import RealtimeRoute
+from server.recall import Recall, revisions
 from server.serving import Server, address_of, listen
 from server.settings import Settings
 from server.site import PipelineView, Site
@@ -121,6 +123,9 @@ class Process:
         models, breakers = self.resources.get(Models), self.resources.get(Breakers)
         for collector in (PipelineCollector(self.engine.stats), self.stats, ModelStats(models), breakers):
             self.metrics.register(collector)
+        self.recall = _recall(settings, self.resources)
+        if self.recall is not None:
+            self.metrics.register(self.recall.cache)
         ProcessCollector(registry=self.metrics)
         PlatformCollector(registry=self.metrics)
         GCCollector(registry=self.metrics)
@@ -178,6 +183,7 @@ class Process:
             stats=self.stats,
             metrics=lambda: generate_latest(self.metrics),
             version=distribution_version(),
+            cache=self.recall.cache if self.recall else None,
         )
         parts = (health, models, route, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)
@@ -185,7 +191,21 @@ class Process:
             RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check, draining=self.life.draining)
         ]
         endpoints += [route for part in parts for route in part.routes(site)]
-        return create_app(self.settings, routes=site.routes, life=self.life, stats=self.stats, endpoints=endpoints)
+        return create_app(
+            self.settings,
+            routes=site.routes,
+            life=self.life,
+            stats=self.stats,
+            recall=self.recall,
+            endpoints=endpoints,
+        )
+
+
+def _recall(settings: Settings, resources: Resources) -> Recall | None:
+    """Return what gives answers again, where the settings ask for it."""
+    if settings.cache is None:
+        return None
+    return Recall(ResponseCache(settings.cache), revisions(resources.get(Models).catalog))
 
 
 def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.guards import check_installation
 from fastembed.runtime import Process, new_runner, run_process
+from pipeline.errors import ConfigError
+from server.cache import TTL_S, CacheLimits
 from server.serving import address_of, listen
 from server.settings import Settings
 
@@ -27,7 +29,8 @@ class FastEmbedServer:
     """The built-in pipelines, or those of `config`, served on `host` and `port` (0: any free one).
 
     api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
-    takes it. Raises ConfigError for a configuration that cannot run.
+    takes it. caching: `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
+    that depend on nothing but the request; by default none are kept. Raises ConfigError for what cannot run.
     """
 
     def __init__(
@@ -38,13 +41,20 @@ class FastEmbedServer:
         port: int = 8000,
         api_key: str | Sequence[str] = (),
         allow_urls: Sequence[str] = (),
+        caching: Mapping[str, Any] | None = None,
         insecure: bool = False,
     ) -> None:
         check_installation()
         named = None if config is None else Path(config)
         keys = (api_key,) if isinstance(api_key, str) else tuple(api_key)
         self._settings = Settings(
-            host=host, port=port, api_keys=keys, allow_urls=tuple(allow_urls), insecure=insecure, access_log=False
+            host=host,
+            port=port,
+            api_keys=keys,
+            allow_urls=tuple(allow_urls),
+            cache=_cache(caching or {}),
+            insecure=insecure,
+            access_log=False,
         )
         self._source = chosen_file(named)
         self._configuration = read_configuration(named)
@@ -104,3 +114,13 @@ class FastEmbedServer:
     def _serves(self, address: str) -> None:
         self.url = address
         self._ready.set()
+
+
+def _cache(caching: Mapping[str, Any]) -> CacheLimits | None:
+    """Read the parameter `caching`. ConfigError names a key that it has not, or a value that cannot be read."""
+    known = ("enable_response_cache", "cache_ttl", "cache_size_limit")
+    if unknown := sorted(set(caching) - set(known)):
+        raise ConfigError([f"caching: found {unknown[0]!r}, expected one of {', '.join(known)}"])
+    if not caching.get("enable_response_cache", False):
+        return None
+    return CacheLimits.of(str(caching.get("cache_size_limit", "256MiB")), caching.get("cache_ttl", TTL_S))

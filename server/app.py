@@ -19,6 +19,7 @@ from server.fetch import Fetcher
 from server.gateway import Gateway
 from server.life import Life
 from server.metrics import HttpStats
+from server.recall import Recall
 from server.settings import Settings
 from sources.http import HttpRoutes
 
@@ -33,16 +34,23 @@ _EXPOSED = [
     "x-fastembed-model",
     "x-fastembed-model-state",
     "x-fastembed-route",
+    "x-fastembed-cache",
 ]
 
 
 def create_app(
-    settings: Settings, *, routes: HttpRoutes, life: Life, stats: HttpStats, endpoints: Sequence[BaseRoute] = ()
+    settings: Settings,
+    *,
+    routes: HttpRoutes,
+    life: Life,
+    stats: HttpStats,
+    recall: Recall | None = None,
+    endpoints: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """Return the application. endpoints: what the server answers itself, after the pipelines' routes."""
+    """Return the application. recall: gives answers again. endpoints: what the server answers itself."""
     gateway = Middleware(
         Gateway,
-        pipelines=PipelineRoute(routes, Fetcher(settings.urls)),
+        pipelines=PipelineRoute(routes, Fetcher(settings.urls), recall),
         keys=settings.keys,
         guard=settings.guard,
         life=life,

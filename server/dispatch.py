@@ -16,6 +16,7 @@ from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
 from server.openai.completions import answer_completions
 from server.processing import answer_document
+from server.recall import Recall
 from sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
@@ -26,7 +27,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
     """POST /v1/embeddings."""
     request, form = embeddings.decode(await exchange.body())
     async with exchange.watched():
-        results = await exchange.submit(request)
+        results = await exchange.submit(request, whole=True)
         try:
             vectors = (await results.all())[0]
         except BaseException:
@@ -82,9 +83,10 @@ CODECS: Final[Mapping[str, Codec]] = {
 class PipelineRoute:
     """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
 
-    def __init__(self, routes: HttpRoutes, fetcher: Fetcher = NOWHERE) -> None:
+    def __init__(self, routes: HttpRoutes, fetcher: Fetcher = NOWHERE, recall: Recall | None = None) -> None:
         self._routes = routes
         self._fetcher = fetcher
+        self._recall = recall
 
     def serves(self, path: str) -> bool:
         """Whether a pipeline serves this path, by any method; a wrong method is answered with 405."""
@@ -98,6 +100,14 @@ class PipelineRoute:
         source = methods.get(method)
         if source is None:
             raise MethodNotAllowed(method, path, ", ".join(sorted(methods)))
-        exchange = Exchange(scope, receive, send, routes=self._routes, source=source, fetcher=self._fetcher)
+        exchange = Exchange(
+            scope,
+            receive,
+            send,
+            routes=self._routes,
+            source=source,
+            fetcher=self._fetcher,
+            recall=self._recall,
+        )
         scope["limits"] = exchange.limits
         await CODECS.get(f"{method} {path}", answer_json)(exchange)

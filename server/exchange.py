@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +20,7 @@ from server.body import ClientGone, header, read_json
 from server.errors import answer
 from server.fetch import NOWHERE, Fetcher
 from server.form import Form, read_form
+from server.recall import Recall
 from sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
@@ -59,9 +61,24 @@ class ClientWatch:
 
 
 class Exchange:
-    """A request on its way through a pipeline, as the codecs see it. fetcher: gets what it names by URL."""
+    """A request on its way through a pipeline, as the codecs see it. fetcher: gets what it names by URL.
 
-    __slots__ = ("_routes", "fetcher", "method", "path", "receive", "request_id", "scope", "send", "source")
+    recall: gives answers again, where that is asked for.
+    """
+
+    __slots__ = (
+        "_cached",
+        "_recall",
+        "_routes",
+        "fetcher",
+        "method",
+        "path",
+        "receive",
+        "request_id",
+        "scope",
+        "send",
+        "source",
+    )
 
     def __init__(
         self,
@@ -72,6 +89,7 @@ class Exchange:
         routes: HttpRoutes,
         source: Http,
         fetcher: Fetcher = NOWHERE,
+        recall: Recall | None = None,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -82,6 +100,8 @@ class Exchange:
         self.path: str = scope["path"]
         self.request_id: str = scope["request_id"]
         self._routes = routes
+        self._recall = recall
+        self._cached: bool | None = None
 
     async def body(self) -> Any:
         """Return the JSON body."""
@@ -103,11 +123,29 @@ class Exchange:
         """Watch for the client's leaving while the block runs."""
         return ClientWatch(self.receive)
 
-    async def submit(self, value: object) -> Results[Any]:
-        """Send the value through the pipeline that serves this route now: it may have been reloaded since the start."""
+    async def submit(self, value: object, *, whole: bool = False) -> Results[Any]:
+        """Send the value through the pipeline that serves this route now: it may have been reloaded since the start.
+
+        Where the server keeps answers, a request that was answered before gets them again. whole: all results are read
+        at once, not as slowly as a client takes a stream.
+        """
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
-        return await self.source.submit(value, trace=self.request_id)
+        send = partial(self.source.submit, value, trace=self.request_id)
+        if self._recall is None or b"no-" in (header(self.scope, b"cache-control") or b""):  # no-cache, no-store
+            return await send()
+        key = await self._recall.key(value, self.source)
+        if key is None:
+            return await send()
+        results, hit = await self._recall.results(key, value, lambda reply: send(results=reply), whole=whole)
+        self._cached = hit and self._cached is not False
+        return results
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return what every response says: its limits, and whether it was kept from an earlier one."""
+        if self._cached is None:
+            return self.limits()
+        return [(b"x-fastembed-cache", b"hit" if self._cached else b"miss"), *self.limits()]
 
     async def respond(
         self,
@@ -120,7 +158,7 @@ class Exchange:
         """Send a finished response."""
         fixed = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
         await self.send(
-            {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.limits()]}
+            {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.headers()]}
         )
         await self.send({"type": "http.response.body", "body": body})
 
@@ -159,7 +197,7 @@ class Exchange:
     def _stream_start(self) -> Message:
         self.scope["streaming"] = True
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        return {"type": "http.response.start", "status": 200, "headers": [*headers, *self.limits()]}
+        return {"type": "http.response.start", "status": 200, "headers": [*headers, *self.headers()]}
 
     def limits(self) -> list[tuple[bytes, bytes]]:
         """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""

@@ -9,6 +9,7 @@ from time import monotonic, time
 from typing import Any, Protocol
 
 from pipeline.component import Resources
+from server.cache import ResponseCache
 from server.life import Life
 from server.metrics import HttpStats
 from sources.http import HttpRoutes
@@ -52,7 +53,10 @@ class Running(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything the endpoints need, handed in once. metrics: the Prometheus text."""
+    """Everything the endpoints need, handed in once. metrics: the Prometheus text.
+
+    cache: the answers that are kept, if any are.
+    """
 
     running: Running
     resources: Resources
@@ -61,5 +65,6 @@ class Site:
     stats: HttpStats
     metrics: Callable[[], bytes]
     version: str
+    cache: ResponseCache | None = None
     started_at: float = field(default_factory=time)
     started_s: float = field(default_factory=monotonic)

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from pipeline.channel import Channel
 from pipeline.component import Context, source
@@ -50,6 +50,14 @@ class Results(Generic[T]):
         self._collecting = False
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
+
+    @classmethod
+    def of(cls, values: Iterable[T]) -> Self:
+        """Return results that are there already, all of them."""
+        results = cls()
+        results._buffer.extend(values)
+        results.close(Outcome.DELIVERED, None)
+        return results
 
     def send_nowait(self, value: T) -> bool:
         """Give the caller one result unless the caller of a stream is `MAX_UNREAD` behind."""
@@ -202,11 +210,14 @@ class Http:
         self._routes = HttpRoutes()
         self._runs = False
         self._stopped = False
+        self.definition = ""
+        """The hash of its pipeline's definition."""
 
     async def open(self, context: Context) -> None:
         """Make the queue and take the route; requests wait until `items` runs."""
         self._routes = context.resources.get(HttpRoutes)
         self._channel = context.channel()
+        self.definition = context.definition
         self._routes.offer(self)
 
     async def items(self) -> AsyncIterator[Item[Any]]:
@@ -242,9 +253,13 @@ class Http:
         deadline: float | None = None,
         trace: str | None = None,
         meta: Mapping[str, Any] = NO_META,
+        results: Results[Any] | None = None,
     ) -> Results[Any]:
-        """Send one request through the pipeline. Raises `Overloaded` or `Unavailable` if it is not let in."""
-        results: Results[Any] = Results()
+        """Send one request through the pipeline. Raises `Overloaded` or `Unavailable` if it is not let in.
+
+        results: where its results go, by default to new `Results`.
+        """
+        results = Results() if results is None else results
         item = Item(value, priority=priority, deadline=deadline, trace=trace, meta=meta, reply=results)
         results.item = item
         try:

@@ -10,6 +10,7 @@ from fastembed.assembly import chosen_file, read_configuration
 from fastembed.describing import line_of
 from fastembed.runtime import Process, run_process
 from pipeline.errors import ItemError
+from server.cache import CacheLimits
 from server.logs import Format, Level, configure
 from server.serving import listen
 from server.settings import Settings
@@ -24,6 +25,7 @@ def serve(
     allow_origins: tuple[str, ...],
     allow_hosts: tuple[str, ...],
     allow_urls: tuple[str, ...],
+    cache: tuple[str | None, str],
     insecure: bool,
     watch: bool,
     access_log: bool,
@@ -38,6 +40,7 @@ def serve(
         allow_origins=allow_origins,
         allow_hosts=allow_hosts,
         allow_urls=allow_urls,
+        cache=CacheLimits.of(*cache),
         insecure=insecure,
         access_log=access_log,
     )

@@ -46,12 +46,17 @@ def routes(site: Site) -> list[BaseRoute]:
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",
                     "requests_per_minute": round(per_minute, 1),
-                    "cache_hit_rate": None,
+                    "cache_hit_rate": _hit_rate(site),
                 },
             }
         )
 
     return [Route("/v1/system/status", status)]
+
+
+def _hit_rate(site: Site) -> float | None:
+    rate = site.cache.hit_rate if site.cache is not None else None
+    return None if rate is None else round(rate, 3)
 
 
 def _loaded(models: Models, resident: Resident, now: datetime) -> dict[str, Any]:

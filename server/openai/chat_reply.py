@@ -44,7 +44,7 @@ async def reply(exchange: Exchange, requests: Sequence[ChatRequest], shape: Shap
     running: list[Results[Any]] = []
     try:
         for request in requests:
-            running.append(await exchange.submit(request))  # noqa: PERF401 - those before an error are cancelled below
+            running.append(await exchange.submit(request, whole=not stream))  # noqa: PERF401 - cancelled below on error
         await (_stream if stream else _whole)(exchange, running, shape)
     except BaseException:
         for results in running:
@@ -101,7 +101,7 @@ class EventStream:
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [*fixed, *headers, *self._exchange.limits()],
+                "headers": [*fixed, *headers, *self._exchange.headers()],
             }
         )
         self._alive = asyncio.create_task(self._keep_alive())

@@ -22,6 +22,7 @@ from pipeline.testing import plan_of, step
 from server.app import create_app
 from server.life import Life
 from server.metrics import HttpStats
+from server.recall import Recall
 from server.settings import Settings
 from sinks.reply import Reply as ReplySink
 from sources.http import Http, HttpRoutes
@@ -78,7 +79,9 @@ class Chatting:
 
 
 @asynccontextmanager
-async def chatting(answer: Callable[..., Any] = parrot, path: str = CHAT) -> AsyncIterator[Chatting]:
+async def chatting(
+    answer: Callable[..., Any] = parrot, path: str = CHAT, recall: Recall | None = None
+) -> AsyncIterator[Chatting]:
     """Serve one pipeline whose only operator is `answer`."""
     routes, life, crashes = HttpRoutes(), Life(), []
     life.serve()
@@ -93,7 +96,8 @@ async def chatting(answer: Callable[..., Any] = parrot, path: str = CHAT) -> Asy
     await pipeline.open()
     tasks = Tasks(crashes.append)
     running = tasks.start(pipeline.run(), name="pipeline")
-    served = Chatting(create_app(Settings(), routes=routes, life=life, stats=HttpStats()), pipeline)
+    app = create_app(Settings(), routes=routes, life=life, stats=HttpStats(), recall=recall)
+    served = Chatting(app, pipeline)
     try:
         yield served
     finally:
