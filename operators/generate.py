@@ -12,6 +12,7 @@ from inference.resilience.breakers import Breakers
 from inference.resilience.chatting import answer
 from inference.routing.decision import Decision
 from inference.routing.router import Router
+from inference.routing.showing import shown
 from inference.specs import AUTO
 from pipeline.component import Context, operator
 from pipeline.item import Item
@@ -63,6 +64,7 @@ class Generate:
         """Answer one request."""
         request = self._limited(item.value)
         decision = self._router.decide(request, default=self._model)
+        request = shown(request, decision)
 
         async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary

@@ -99,7 +99,8 @@ def decide(
     if name != AUTO and (named is None or not _serves(named, requirements)):
         return Decision(preferences.model, refusal=_no_such(name, named, requirements, offers))
     wanted, left_out = _shown(requirements, preferences)
-    transcriber = _transcriber(offers) if wanted.audio and wanted.task == "chat" else None
+    reads = wanted.audio and wanted.task == "chat" and preferences.modality_routing != "force_multimodal"
+    transcriber = _transcriber(offers) if reads else None
     found: list[Place] = []
     rejected: list[Rejected] = []
     ideal: Place | None = None

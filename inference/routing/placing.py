@@ -94,8 +94,10 @@ def _unfit(
     """Give the reasons against a model on whatever device."""
     if offer.missing:
         yield Rejected(offer.name, None, "missing", offer.missing)
-    if preferences.modality_routing == "force_multimodal" and wanted.task == "chat" and "vision" not in offer.good_at:
-        yield Rejected(offer.name, None, "preference", "force_multimodal asks for a model that sees, it reads text")
+    if preferences.modality_routing == "force_multimodal" and wanted.task == "chat":
+        needed, verb = ("audio", "hears") if wanted.audio else ("vision", "sees")
+        if needed not in offer.good_at:
+            yield Rejected(offer.name, None, "preference", f"force_multimodal asks for a model that {verb}")
     if wanted.vision and "vision" not in offer.good_at:
         yield Rejected(offer.name, None, "modality", "it sees no pictures")
     if wanted.video and not offer.good_at & {"vision", "video"}:

@@ -85,10 +85,10 @@ def _of_content(case: Case) -> Iterator[str]:
     if case.left_out:
         yield f"{' and '.join(_NOUNS[name] for name in case.left_out)} left out (modality_routing force_text)"
     if wanted.task == "chat" and case.preferences.modality_routing == "force_multimodal":
-        yield "it sees (modality_routing force_multimodal)"
+        yield f"it {'hears' if wanted.audio else 'sees'} (modality_routing force_multimodal)"
     elif wanted.vision or wanted.video:
         yield "it sees the pictures"
-    if wanted.audio and wanted.task == "chat":
+    if wanted.audio and wanted.task == "chat" and case.preferences.modality_routing != "force_multimodal":
         yield "it hears the sound" if "audio" in good_at else f"sound is written down first by {case.transcriber}"
     if wanted.tools and "tools" in good_at:
         yield "it calls tools"
@@ -129,7 +129,7 @@ def wishes(case: Case) -> list[Offer]:
     wanted = case.wanted
     needed = {name for name, needs in (("vision", wanted.vision), ("vision", wanted.video)) if needs}
     if case.preferences.modality_routing == "force_multimodal":
-        needed.add("vision")
+        needed.add("audio" if wanted.audio else "vision")
     return [
         offer
         for offer in sorted(case.offers, key=lambda offer: offer.standing != "declared")

@@ -36,7 +36,7 @@ def refusal_of(case: Case) -> ItemError:
 
 def _content(case: Case) -> str:
     if case.preferences.modality_routing == "force_multimodal":
-        return "modality_routing auto, or a model that sees"
+        return "modality_routing auto, or such a model"
     return "text, or a model that takes the rest"
 
 

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inference.models import Models
@@ -12,7 +13,16 @@ from operators.generate import Generate
 from pipeline.component import Context, Kind, Resources, describe
 from pipeline.errors import ConfigError, InvalidInput, ModelNotFound
 from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart
+from pipeline.payload.chat import (
+    ChatDelta,
+    ChatFinished,
+    ChatRequest,
+    ChatStarted,
+    ImagePart,
+    Message,
+    Sampling,
+    TextPart,
+)
 
 POCKET = Path(__file__).parent.parent.parent.parent / "models" / "chat-pocket"
 EXACT = {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}}
@@ -75,6 +85,15 @@ async def test_a_declared_fallback_answers_and_says_why(opened):
     events = await events_of(operator, replace(HELLO, model="phi-4-mini"))
     assert events[0].model == "chat-pocket"
     assert events[0].route.startswith("chat-pocket on CPU: the fallback of phi-4-mini: found no files of phi-4-mini")
+
+
+async def test_with_force_text_pictures_are_left_out_and_the_route_says_so(opened):
+    picture = ImagePart(np.zeros((2, 2, 3), np.uint8))
+    messages = (Message("user", (TextPart("hello"), picture)),)
+    request = replace(HELLO, messages=messages, model="chat-pocket", modality_routing="force_text")
+    events = await events_of(await opened(), request)
+    assert text_of(events) == "Hello! How can I help you?"
+    assert "pictures left out (modality_routing force_text)" in events[0].route
 
 
 async def test_a_request_can_forbid_the_fallback(opened):
