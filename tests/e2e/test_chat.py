@@ -104,6 +104,14 @@ def test_the_answer_says_that_the_small_model_spoke(server: Serving) -> None:
     assert reply.headers["x-fastembed-model-state"] == "pocket"
 
 
+def test_the_route_of_an_answer_is_the_one_that_was_told_before(server: Serving) -> None:
+    body = {"model": "auto", "messages": [turn("hello")]}
+    told = httpx2.post(f"{server.url}/v1/route", json=body).json()["decision"]
+    answered = httpx2.post(f"{server.url}/v1/chat/completions", json=body).headers
+    assert answered["x-fastembed-model"] == told["candidates"][0]["model"] == "chat-pocket"
+    assert "a pocket model, for want of a real one: fastembed pull" in answered["x-fastembed-route"]
+
+
 def test_a_stream_says_the_same_in_pieces(client: openai.OpenAI) -> None:
     chunks = list(say(client, "what is 3 + 4?", stream=True, stream_options={"include_usage": True}))
     assert chunks[0].choices[0].delta.role == "assistant"
