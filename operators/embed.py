@@ -16,6 +16,8 @@ from inference.catalog import AUTO
 from inference.embedding.model import EmbeddingModel
 from inference.embedding.shape import cut, normalized
 from inference.models import Models
+from inference.resilience.breakers import Breakers
+from inference.resilience.lending import OwnDevices
 from pipeline.component import Context, operator
 from pipeline.item import Item
 from pipeline.payload.document import Chunk, Document
@@ -42,6 +44,8 @@ class Embed:
         InvalidInput: an empty text, too many tokens, unknown token ids, more dimensions than the model has.
         ModelNotFound: no such model, or its files are missing.
         Overloaded: the model's queue is full.
+        Unavailable: no device of the model can compute it now; another model never takes its place, since vectors of
+            two models cannot be compared.
 
     """
 
@@ -53,8 +57,10 @@ class Embed:
 
     async def open(self, context: Context) -> None:
         """Load and warm the model."""
-        self._models = context.resources.get(Models)
-        await self._models.warm(self._model, "embedding")
+        breakers = context.resources.find(Breakers) or Breakers()
+        models = context.resources.get(Models)
+        self._models = OwnDevices(models, breakers, "embedding")
+        await models.warm(self._model, "embedding")
 
     async def __call__(self, item: Item[Embeddable]) -> Embeddings | Chunk | Document:
         """Embed one item's texts."""
@@ -65,12 +71,12 @@ class Embed:
             return await self._embed_chunk(value, item)
         request = EmbeddingRequest([value]) if isinstance(value, str) else value
         name = self._model if request.model == AUTO else request.model
-        async with self._models.lend(name, "embedding", priority=item.priority) as model:
-            return await _embed_request(request, model, item)
+        return await self._models.use(name, lambda model: _embed_request(request, model, item), priority=item.priority)
 
     async def _embed_chunk(self, chunk: Chunk, item: Item[Embeddable]) -> Chunk:
-        async with self._models.lend(self._model, "embedding", priority=item.priority) as model:
-            return await self._embed_text(chunk, model, item)
+        return await self._models.use(
+            self._model, lambda model: self._embed_text(chunk, model, item), priority=item.priority
+        )
 
     async def _embed_text(self, chunk: Chunk, model: EmbeddingModel, item: Item[Embeddable]) -> Chunk:
         tokens = await model.tokenize([chunk.embedding_text], truncate=True)

@@ -10,6 +10,7 @@ from inference.models import Models
 from inference.resilience.attempts import Attempts, Candidate, call
 from inference.resilience.breakers import Breakers
 from inference.resilience.chatting import answer
+from inference.resilience.lending import lent
 from inference.routing.decision import Decision
 from inference.routing.router import Router
 from inference.routing.showing import shown
@@ -55,8 +56,7 @@ class Generate:
         first = self._router.decide(ChatRequest(), default=self._model)
 
         async def load(candidate: Candidate) -> None:
-            async with self._models.lend(candidate.model, "chat", device=candidate.device):
-                pass
+            await self._models.warm(candidate.model, "chat")
 
         await call(Attempts(first.candidates, self._breakers), load)
 
@@ -69,7 +69,7 @@ class Generate:
         async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
             async with (
-                self._models.lend(candidate.model, "chat", device=candidate.device, priority=item.priority) as model,
+                lent(self._models, candidate, "chat", priority=item.priority) as model,
                 aclosing(model.generate(request, route=route)) as events,
             ):
                 async for event in events:

@@ -15,6 +15,7 @@ from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from inference.encoder.tokenize import load_tokenizer
+from inference.resilience.sanity import check_vectors
 from inference.scheduling.batcher import Limits
 from inference.scheduling.scheduler import Scheduler
 from pipeline.errors import InvalidInput
@@ -77,7 +78,9 @@ class EmbeddingModel:
         counts = [len(row) for row in tokens]
         costs = [self._engine.cost(row) for row in tokens]
         rows = await self._scheduler.run(tokens, costs, priority=priority, deadline=deadline, max_batch=batch_size)
-        return np.stack(rows), counts
+        vectors = np.stack(rows)
+        check_vectors(vectors, self.name)
+        return vectors, counts
 
     async def tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool = False) -> list[Tokens]:
         """Check inputs and return them as the model sees them; `truncate` shortens what is too long.

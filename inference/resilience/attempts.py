@@ -26,6 +26,10 @@ _UNFIT: Final = frozenset({"context_length_exceeded", "unsupported_parameter"})
 """Codes of what one engine cannot do, and that of another device may."""
 
 
+class NotLoaded(Unavailable):
+    """A model cannot be loaded on a device: trying again at once would be in vain, and take long."""
+
+
 class Candidate(Protocol):
     """A model on a device (OpenVINO's name)."""
 
@@ -129,13 +133,13 @@ class Attempts:
             self.abandoned(attempt)
             raise error
         if fate == "failed":
-            attempt.breaker.failed(attempt.entered, self._breakers.clock())
+            attempt.breaker.failed(attempt.entered, self._breakers.clock(), surely=isinstance(error, NotLoaded))
             log.warning(
                 "%s failed on %s: %s",
                 attempt.candidate.model,
                 attempt.candidate.device,
                 error,
-                exc_info=None if isinstance(error, ItemError) else error,
+                exc_info=error if error.__cause__ is not None or not isinstance(error, ItemError) else None,
             )
         else:
             attempt.breaker.abandoned(attempt.entered)

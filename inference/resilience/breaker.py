@@ -2,7 +2,8 @@
 
 Theory of operation. CLOSED, calls pass, and failures are counted: `failures` of them within `window`, each success
 taking one back, open it. OPEN, nothing passes for `recovery` seconds. Then it is HALF_OPEN: one call at a time passes,
-the probe; if it succeeds the breaker closes, if it fails it is open again. A call that ends without saying anything
+the probe; if it succeeds the breaker closes, if it fails it is open again, for twice as long each time, eight times
+`recovery` at most. A call that ends without saying anything
 about the engine (its caller left, or sent what cannot be right) gives its place back.
 
 A call enters with a `Pass` and leaves with the same one. What calls say that entered before the last change of state is
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +22,9 @@ from pipeline.units import Duration
 
 State = Literal["closed", "open", "half_open"]
 """What a breaker does with the next call."""
+
+
+_MOST_DOUBLINGS: Final = 3
 
 
 class BreakerPolicy(BaseModel):
@@ -43,7 +47,7 @@ class Pass:
 class Breaker:
     """One breaker. Times are seconds of any clock that never goes back; nothing here waits or reads one."""
 
-    __slots__ = ("_epoch", "_failed_s", "_open", "_opened_s", "_policy", "_probing", "opened")
+    __slots__ = ("_epoch", "_failed_s", "_open", "_opened_s", "_policy", "_probes_lost", "_probing", "opened")
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         """Begin closed. opened: how often it has opened."""
@@ -52,6 +56,7 @@ class Breaker:
         self._open = False
         self._opened_s = 0.0
         self._probing = False
+        self._probes_lost = 0
         self._epoch = 0
         self.opened = 0
 
@@ -59,7 +64,7 @@ class Breaker:
         """Return what it is now."""
         if not self._open:
             return "closed"
-        return "open" if now_s < self._opened_s + self._policy.recovery else "half_open"
+        return "open" if now_s < self._opened_s + self._recovery_s else "half_open"
 
     def failures(self, now_s: float) -> int:
         """Return how many failures count now."""
@@ -68,7 +73,7 @@ class Breaker:
 
     def retry_after_s(self, now_s: float) -> float:
         """Return after how many seconds a call may pass; 0: now. While another call probes, one second."""
-        left_s = self._opened_s + self._policy.recovery - now_s
+        left_s = self._opened_s + self._recovery_s - now_s
         if not self._open or (left_s <= 0 and not self._probing):
             return 0.0
         return max(1.0, left_s)
@@ -90,13 +95,14 @@ class Breaker:
         elif self._failed_s:
             self._failed_s.popleft()
 
-    def failed(self, entered: Pass, now_s: float) -> None:
-        """Note that the engine did not."""
+    def failed(self, entered: Pass, now_s: float, *, surely: bool = False) -> None:
+        """Note that the engine did not. surely: the next call would fail too, so it opens at once."""
         if entered.epoch != self._epoch:
             return
         self._forget(now_s)
         self._failed_s.append(now_s)
-        if self._open or len(self._failed_s) == self._policy.failures:
+        if self._open or surely or len(self._failed_s) == self._policy.failures:
+            self._probes_lost = self._probes_lost + 1 if self._open else 0
             self._change(is_open=True)
             self._opened_s = now_s
             self.opened += 1
@@ -105,6 +111,10 @@ class Breaker:
         """Note that the call ended and says nothing about the engine."""
         if entered.epoch == self._epoch:
             self._probing = False
+
+    @property
+    def _recovery_s(self) -> float:
+        return self._policy.recovery * float(2 ** min(self._probes_lost, _MOST_DOUBLINGS))
 
     def _change(self, *, is_open: bool) -> None:
         self._open = is_open

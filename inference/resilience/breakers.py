@@ -49,14 +49,6 @@ class Breakers(Collector):
             breaker = self._breakers[model, device] = Breaker(self._policy)
         return breaker
 
-    def state_of(self, model: str, device: str) -> tuple[State, float | None]:
-        """Return a breaker's state, and after how many seconds it lets a request try, if not at once."""
-        breaker = self._breakers.get((model, device))
-        if breaker is None:
-            return "closed", None
-        now_s = self.clock()
-        return breaker.state(now_s), breaker.retry_after_s(now_s) or None
-
     def count(self, model: str, device: str, outcome: str) -> None:
         """Count how one attempt of a request ended."""
         key = (model, device, outcome)

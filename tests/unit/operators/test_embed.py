@@ -107,8 +107,8 @@ async def test_token_ids_out_of_the_vocabulary_are_refused(embed):
 
 
 async def test_an_unknown_model_is_not_found(embed):
-    with pytest.raises(ModelNotFound, match="found no model 'nobody'"):
-        await embed(request("hello", model="nobody"))
+    with pytest.raises(ModelNotFound, match="found 'gpt-4', a model of a service"):
+        await embed(request("hello", model="gpt-4"))
 
 
 async def test_a_model_may_be_named_by_its_alias(embed):

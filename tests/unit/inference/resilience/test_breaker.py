@@ -63,11 +63,23 @@ def test_half_open_it_lets_one_probe_pass_at_a_time():
     assert breaker.enter(30)
 
 
-def test_a_probe_that_fails_opens_it_for_as_long_again():
+def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_eight_times():
+    breaker, now_s, waits_s = Breaker(POLICY), 0.0, []
+    fail(breaker, 0, 0)
+    for _ in range(6):
+        fail(breaker, now_s)
+        waits_s.append(breaker.retry_after_s(now_s))
+        now_s += waits_s[-1]
+    assert waits_s == [30, 60, 120, 240, 240, 240]
+    breaker.succeeded(breaker.enter(now_s))
+    fail(breaker, now_s, now_s, now_s)
+    assert (breaker.retry_after_s(now_s), breaker.opened) == (30, 7)
+
+
+def test_what_would_surely_fail_again_opens_it_at_once():
     breaker = Breaker(POLICY)
-    fail(breaker, 0, 0, 0, 40)
-    assert [breaker.state(now_s) for now_s in (40, 69, 70)] == ["open", "open", "half_open"]
-    assert breaker.opened == 2
+    breaker.failed(breaker.enter(0), 0, surely=True)
+    assert breaker.state(29) == "open"
 
 
 def test_a_probe_whose_caller_leaves_gives_its_place_to_the_next():
@@ -109,10 +121,10 @@ def test_whatever_happens_it_lets_at_most_one_probe_pass_and_recovers(steps):
             getattr(breaker, what)(inside.pop(), *now)
     for entered in inside:
         breaker.abandoned(entered)
-    probe = breaker.enter(now_s + 31)
+    probe = breaker.enter(now_s + 241)
     assert probe
     breaker.succeeded(probe)
-    assert breaker.state(now_s + 31) == "closed"
+    assert breaker.state(now_s + 241) == "closed"
 
 
 def test_each_model_on_each_device_has_a_breaker_of_its_own():
