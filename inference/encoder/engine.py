@@ -25,6 +25,7 @@ from pipeline.errors import ModelNotFound
 
 Outputs = NDArray[np.float32]
 Done = Callable[[Any, Exception | None], None]
+_PATIENCE_S: Final = 10.0
 LENGTHS: Final = (32, 64, 128, 256)
 """Static lengths, in tokens, below the window's. Each is compiled when the model is loaded."""
 
@@ -169,7 +170,7 @@ class _Slot:
     def stop(self) -> None:
         """End the thread after the inference that it waits for."""
         self._watched.put(None)
-        self._thread.join()
+        self._thread.join(_PATIENCE_S)  # a call that hangs is left behind
 
     def _wait(self) -> None:
         while watched := self._watched.get():

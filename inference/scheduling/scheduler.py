@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from inference.scheduling.batcher import Batch, Batcher, Entry, Limits
-from pipeline.errors import Expired
+from pipeline.errors import Expired, Unavailable
 
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)
@@ -41,9 +41,11 @@ class Scheduler(Generic[P, R]):
     Everything but the engine runs on the event loop that calls `run`.
     """
 
-    def __init__(self, engine: Engine[P, R], limits: Limits | None = None) -> None:
-        """Serve `engine`."""
+    def __init__(self, engine: Engine[P, R], limits: Limits | None = None, *, stall_s: float = 120.0) -> None:
+        """Serve `engine`. stall_s: a batch that takes longer hangs: it fails, and its place stays taken."""
         self._engine = engine
+        self._stall_s = stall_s
+        self._running: dict[int, asyncio.TimerHandle] = {}
         self.batcher: Batcher[P] = Batcher(limits)
         self._submissions: dict[int, _Submission[P, R]] = {}
         self._pumping: asyncio.Handle | None = None
@@ -122,12 +124,19 @@ class Scheduler(Generic[P, R]):
         def done(results: Sequence[R] | None, error: Exception | None) -> None:
             loop.call_soon_threadsafe(self._ended, batch, results, error)
 
+        hung = Unavailable(f"found no answer of the device for {self._stall_s:g} s, expected one", retry_after_s=1.0)
+        self._running[id(batch)] = loop.call_later(self._stall_s, self._ended, batch, None, hung)
+
         try:
             self._engine.start([entry.payload for entry in batch.entries], done)
         except Exception as error:  # noqa: BLE001 - whatever the engine raises is the batch's failure, not the loop's
             loop.call_soon(self._ended, batch, None, error)
 
     def _ended(self, batch: Batch[P], results: Sequence[R] | None, error: Exception | None) -> None:
+        watch = self._running.pop(id(batch), None)
+        if watch is None:  # it hung, and comes too late
+            return
+        watch.cancel()
         if results is None:
             for entry in self.batcher.fail(batch):
                 self._fail(entry, error or RuntimeError("the engine gave neither results nor an error"))

@@ -7,6 +7,7 @@ import pytest
 from inference.scheduling.batcher import Limits
 from inference.scheduling.scheduler import Scheduler
 from pipeline.errors import Expired, Unavailable
+from pipeline.testing import run_virtual
 
 
 class HandEngine:
@@ -139,3 +140,21 @@ async def test_close_returns_when_the_last_request_is_cancelled():
     engine.finish()
     await closing
     assert await running == ["aa"]
+
+
+def test_a_batch_that_hangs_fails_and_what_comes_of_it_later_is_ignored():
+    async def hang():
+        engine = HandEngine()
+        scheduler = Scheduler(engine, Limits(in_flight=2, batch_items=1), stall_s=60)
+        hung = await start(scheduler, "never")
+        with pytest.raises(Unavailable, match="found no answer of the device for 60 s, expected one"):
+            await hung
+        assert asyncio.get_running_loop().time() == pytest.approx(60)
+        other = await start(scheduler, "soon")
+        engine.finish()
+        await asyncio.sleep(1)
+        engine.finish()
+        assert await other == ["soonsoon"]
+        await scheduler.close()
+
+    run_virtual(hang())
