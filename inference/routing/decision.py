@@ -3,7 +3,7 @@
 A named model answers, or what its `fallback:` names, or nobody: see `Preferences.model_fallback`. With "auto" the
 models that can answer stand in this order; each line counts where those above it are equal:
 
-1. real models before pocket ones;
+1. real models before pocket ones, and of those the ones that were made for the like;
 2. a context that holds the prompt, by estimate;
 3. for code, models that are good at it; for tools, models that call them; for sound, models that hear;
 4. a device that has room for the model, and where nobody waits longer than `PATIENCE_S`;
@@ -223,6 +223,7 @@ def _ranked(
         stays = idle or (preferences.npu_priority == "high" and family(place.device) == "npu")
         return (
             place.tight,
+            offer.standing == "pocket" and _is_for_something_else(offer, wanted),
             wanted.code and not (offer.task == "code" or "code" in offer.good_at),
             wanted.tools and "tools" not in offer.good_at,
             wanted.audio and "audio" not in offer.good_at,
@@ -234,6 +235,13 @@ def _ranked(
         )
 
     return sorted(found, key=key)
+
+
+def _is_for_something_else(offer: Offer, wanted: ModelRequirements) -> bool:
+    """Whether a pocket model's one trick (to see, to write code) is not what is asked for."""
+    sees = "vision" in offer.good_at and not (wanted.vision or wanted.video)
+    codes = (offer.task == "code" or "code" in offer.good_at) and not wanted.code
+    return sees or codes
 
 
 def _by_difficulty(offer: Offer, wanted: ModelRequirements, *, loaded: bool) -> tuple[float, float]:
