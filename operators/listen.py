@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.speech.media import decode_media
+from inference.media.sound import decode_media
 from inference.vad import VoiceModel
 from operators.listening.packing import Packing
 from operators.listening.segmenter import RATE_HZ

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
-from inference.speech.media import decode_media
+from inference.media.sound import decode_media
 from pipeline.engine import Engine
 from pipeline.errors import ConfigError
 from pipeline.item import Outcome

@@ -12,22 +12,22 @@ from typing import Final, cast
 from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
 from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
-from server.openai.media import MAX_MEDIA, audio_part, image_part, sound_part
+from server.openai.media import MAX_MEDIA, audio_part, image_part, sound_part, video_part
 
 MAX_MESSAGES: Final = 2048
 MAX_PARTS: Final = 512
 MAX_CALLS: Final = 128
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
-_TAKEN: Final = "text, image_url, input_audio or audio"
+_TAKEN: Final = "text, image_url, video_url, input_audio or audio"
 _ADVICE: Final = {
-    "video_url": "send frames of it as image_url parts",
     "file": "send its text as a text part; a file that is dropped into the folder pipeline becomes searchable",
 }
 _MEDIA: Final[Mapping[str, Callable[[Fields, Fetcher], Awaitable[Part]]]] = {
     "image_url": image_part,
     "input_audio": sound_part,
     "audio": audio_part,
+    "video_url": video_part,
 }
 
 
@@ -90,7 +90,7 @@ class _Reader:
             fields.refuse("type", _TAKEN)
         self._media += 1
         if self._media > MAX_MEDIA:
-            refuse(f"found more than {MAX_MEDIA} pictures and sounds in one request, expected fewer", fields.place)
+            refuse(f"found more than {MAX_MEDIA} pictures, videos and sounds, expected fewer", fields.place)
         return await _MEDIA[name](fields, self._fetcher)
 
 

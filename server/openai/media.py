@@ -1,7 +1,7 @@
-"""Pictures and sound inside a request, decoded where they cannot hurt.
+"""Pictures, videos and sound inside a request, decoded where they cannot hurt.
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
-the size that the header states has been checked. Sound is decoded by a process of its own (`inference.speech.media`).
+the size that the header states has been checked. A process of its own decodes sound and videos (`inference.media`).
 At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. What stands at an `http(s)`
 URL is fetched where whoever runs the server allows that (`server.fetch`).
 """
@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from inference.speech.media import decode_media, recognise
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import AudioPart, ImagePart
+from inference.media.files import recognise
+from inference.media.frames import decode_frames
+from inference.media.sound import decode_media
+from pipeline.errors import InvalidInput, ItemError
+from pipeline.payload.chat import AudioPart, ImagePart, VideoPart
 from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
 
@@ -32,6 +34,7 @@ MAX_MEDIA: Final = 32
 MAX_IMAGE_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 32_000_000
 MAX_AUDIO_BYTES: Final = 64 * 2**20
+MAX_VIDEO_BYTES: Final = 64 * 2**20
 MAX_AUDIO_S: Final = 1_800.0
 RATE_HZ: Final = 16_000
 TURNS: Final = 2
@@ -66,6 +69,20 @@ async def audio_part(fields: Fields, fetcher: Fetcher) -> AudioPart:
     audio = fields.required("audio", 'an object {"url": "data:audio/wav;base64,..."}')
     content = await _content(audio, "audio", fetcher, most_bytes=MAX_AUDIO_BYTES)
     return await _sound(content, audio.at("url"))
+
+
+async def video_part(fields: Fields, fetcher: Fetcher) -> VideoPart:
+    """Read our own `{"type": "video_url", "video_url": {"url"}}`: a few pictures, spread over the video."""
+    video = fields.required("video_url", 'an object {"url": "data:video/mp4;base64,..."}')
+    content = await _content(video, "video", fetcher, most_bytes=MAX_VIDEO_BYTES)
+    place = video.at("url")
+    async with _turn():
+        data = await asyncio.to_thread(_bytes, content, place)
+        try:
+            frames, times_s = await decode_frames(data)
+        except ItemError as error:
+            refuse(error.message, place, "invalid_video")
+    return VideoPart(frames, times_s)
 
 
 async def _content(fields: Fields, kind: str, fetcher: Fetcher, *, most_bytes: int) -> str | bytes:

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from inference.speech.media import decode_media, recognise
+from inference.media.files import recognise
+from inference.media.sound import decode_media
 from pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
 from tests.integration.recordings import AUDIO, samples
 

@@ -276,13 +276,13 @@ async def test_a_bad_field_is_named_with_what_was_found(fields, param, code, mes
         ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0].text", "found no text"),
         (
             [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "x"}}]}],
-            "messages[0].content[0].type",
-            "video_url parts are not read yet; send frames of it",
+            "messages[0].content[0].video_url.url",
+            r"expected data:video/\.\.\.;base64,\.\.\. or an http\(s\) URL",
         ),
         (
             [{"role": "user", "content": [{"type": "file", "file": {"file_id": "x"}}]}],
             "messages[0].content[0].type",
-            "expected text, image_url, input_audio or audio: file parts are not read yet",
+            "expected text, image_url, video_url, input_audio or audio: file parts are not read yet",
         ),
         (
             [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],

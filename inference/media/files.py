@@ -1,9 +1,8 @@
-"""Audio out of any media file, decoded where it can do no harm.
+"""Media files of anybody's, decoded where they can do no harm.
 
 Files come from anywhere, and decoders of C are only as good as the worst of them: an ffconcat text opened other files,
 a changed WAV header took 25 s and 1.7 GB. So a file is recognised by its first bytes, opened by the one demuxer that
 they name, in a process of its own with little memory and no other files, which is killed when it makes no progress.
-The bytes of a plain WAV need no decoder and are read in place.
 """
 
 from __future__ import annotations
@@ -15,40 +14,25 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import numpy as np
-
-from inference.speech.media_worker import HEADER
-from inference.speech.wav import plain_wav
-from pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
-from pipeline.payload.audio import AudioFrame
+from inference.media.worker import HEADER
+from pipeline.errors import NotFound, Unprocessable, UnsupportedMedia
 
 KINDS: Final = ("wav", "flac", "mp3", "ogg", "webm", "mkv", "mp4", "m4a", "aac", "aiff")
 """What is recognised, for messages."""
 
-_SCRIPT: Final = Path(__file__).with_name("media_worker.py")
+_SCRIPT: Final = Path(__file__).with_name("worker.py")
 _MEMORY_BYTES: Final = 1 << 30
 _STUCK_S: Final = 20.0
 _MAGIC: Final = ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "matroska"), (b"ID3", "mp3"))
 _AAC: Final = frozenset({0xF0, 0xF1, 0xF8, 0xF9})
 
 
-async def decode_media(
-    source: Path | bytes, *, rate_hz: int = 16_000, longest_s: float = 4 * 3_600.0
-) -> AsyncGenerator[AudioFrame, None]:
-    """Yield a file's sound, or that of its bytes, in order: float32 mono at `rate_hz`, a quarter of a second a frame.
+async def decode(source: Path | bytes, wanted: str, *numbers: int) -> AsyncGenerator[bytes, None]:
+    """Yield what a process makes of a file, or of its bytes: see `inference.media.worker` for wanted and numbers.
 
-    The file is decoded as fast as the frames are taken. Close the iterator (`aclosing`) and its process is gone.
-    Raises NotFound, UnsupportedMedia (not a media file that is read here), Unprocessable (broken, without sound, takes
-    too long), TooLarge (more than `longest_s` of sound).
+    Close the iterator (`aclosing`) and the process is gone. Raises NotFound, UnsupportedMedia (not a media file that is
+    read here), Unprocessable (broken, without what is wanted, takes too long).
     """
-    if isinstance(source, bytes) and (pieces := plain_wav(source, rate_hz)) is not None:
-        heard = 0
-        for samples in pieces:
-            heard += len(samples)
-            _check_length(heard, rate_hz, longest_s)
-            yield AudioFrame(samples, rate_hz)
-            await asyncio.sleep(0)  # a piece costs up to 0.3 ms: others get their turn
-        return
     with await asyncio.to_thread(_opened, source) as file:
         demuxer = recognise(file.read(16))
         file.seek(0)
@@ -56,16 +40,17 @@ async def decode_media(
             sys.executable,
             "-I",
             str(_SCRIPT),
+            wanted,
             demuxer,
-            str(rate_hz),
             str(_MEMORY_BYTES),
+            *map(str, numbers),
             stdin=file,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async for frame in _frames(process, rate_hz, longest_s):
-                yield frame
+            async for body in _bodies(process):
+                yield body
         finally:
             if process.returncode is None:
                 process.kill()
@@ -103,13 +88,10 @@ def _opened(source: Path | bytes) -> BinaryIO:
         raise NotFound(f"cannot read {source}: {error.strerror}") from error
 
 
-async def _frames(
-    process: asyncio.subprocess.Process, rate_hz: int, longest_s: float
-) -> AsyncGenerator[AudioFrame, None]:
+async def _bodies(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes, None]:
     pipe = process.stdout
     if pipe is None:  # pragma: no cover - it was opened with one
         raise AssertionError
-    heard = 0
     while True:
         try:
             async with asyncio.timeout(_STUCK_S):
@@ -124,12 +106,4 @@ async def _frames(
             return
         if kind == b"E":
             raise Unprocessable(f"found a media file that cannot be read: {body.decode('utf-8', 'replace')}")
-        samples = np.frombuffer(body, np.float32)
-        heard += len(samples)
-        _check_length(heard, rate_hz, longest_s)
-        yield AudioFrame(samples, rate_hz)
-
-
-def _check_length(heard: int, rate_hz: int, longest_s: float) -> None:
-    if heard > longest_s * rate_hz:
-        raise TooLarge(f"found more than {longest_s:g} s of sound, expected at most that")
+        yield body

@@ -1,0 +1,51 @@
+"""Videos of strangers become a few pictures."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+
+from inference.media.frames import decode_frames
+from pipeline.errors import Unprocessable, UnsupportedMedia
+from tests.integration.recordings import AUDIO
+
+COLOURS = ((200, 30, 30), (30, 160, 60), (40, 60, 210), (230, 220, 40))
+
+
+def video(container: str, codec: str, *, seconds: float = 4, side: int = 64) -> bytes:
+    """Return a video whose colour changes each second."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as media:
+        stream = media.add_stream(codec, rate=10)
+        stream.width = stream.height = side
+        stream.pix_fmt = "yuv420p"
+        for place in range(round(seconds * 10)):
+            shown = np.full((side, side, 3), COLOURS[place // 10 % 4], np.uint8)
+            media.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
+        media.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("webm", "libvpx"), ("matroska", "mpeg4")])
+async def test_frames_are_spread_over_the_video(container, codec):
+    frames, times = await decode_frames(video(container, codec), most=4)
+    assert frames.shape == (4, 64, 64, 3)
+    assert times == pytest.approx([0, 1, 2, 3], abs=0.11)
+    for frame, colour in zip(frames, COLOURS, strict=True):
+        assert np.abs(frame.mean((0, 1)) - colour).max() < 25
+
+
+async def test_a_short_video_has_fewer_frames_and_large_ones_are_scaled_down():
+    frames, _ = await decode_frames(video("mp4", "libx264", seconds=0.3, side=128), longest_side=32)
+    assert 1 <= len(frames) <= 3
+    assert frames.shape[1:] == (32, 32, 3)
+
+
+async def test_what_is_no_video_is_refused():
+    with pytest.raises(Unprocessable, match="found no video stream"):
+        await decode_frames(AUDIO / "two-sentences.wav")
+    with pytest.raises(UnsupportedMedia, match="found a file that begins with"):
+        await decode_frames(b"ffconcat version 1.0\nfile /etc/hosts\n")
+    with pytest.raises(Unprocessable, match="found a media file that"):
+        await decode_frames(video("mp4", "libx264")[:400])
