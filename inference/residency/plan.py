@@ -96,12 +96,19 @@ class Order:
     why: str = ""
 
 
+Choose = Callable[[Sequence[Entry], int, float], Sequence[Entry]]
+"""Takes idle entries, the bytes that are lacking, and the time; returns those who leave, with that many bytes."""
+
+
 class Plan:
     """The state machine. room: what a device's models may take now, or None for no limit; asked at each step."""
 
-    def __init__(self, room: Callable[[str], Room | None], *, patience_s: float = PATIENCE_S) -> None:
-        """Start with nothing loaded."""
+    def __init__(
+        self, room: Callable[[str], Room | None], *, patience_s: float = PATIENCE_S, choose: Choose | None = None
+    ) -> None:
+        """Start with nothing loaded. choose: who leaves, by default `cheapest`."""
         self._room = room
+        self._choose = choose or cheapest
         self._patience_s = patience_s
         self.entries: dict[Key, Entry] = {}
 
@@ -220,14 +227,11 @@ class Plan:
         if lacking <= 0:
             return ()
         found = [
-            (entry.cost(now_s), entry)
+            entry
             for entry in self._on(device, State.LOADED)
             if not entry.pinned and not entry.ending and (busy or not entry.users)
         ]
-        if sum(entry.bytes for _, entry in found) < lacking:
-            return None
-        found.sort(key=lambda pair: (pair[0] / max(1, pair[1].bytes), pair[1].use.last_s or 0.0))
-        return _searched(found, lacking) if len(found) <= _SEARCHED else _filled(found, lacking)
+        return self._choose(found, lacking, now_s) if sum(entry.bytes for entry in found) >= lacking else None
 
     def _need(self, entry: Entry, room: Room) -> int | None:
         """Return the bytes that it needs; None: it will never fit. Where the room is an estimate, it is tried alone."""
@@ -277,6 +281,13 @@ class Plan:
         absent = [entry for entry in self.entries.values() if entry.state is State.ABSENT and not entry.users]
         if len(absent) >= _REMEMBERED:
             del self.entries[min(absent, key=lambda entry: entry.use.last_s or 0.0).key]
+
+
+def cheapest(idle: Sequence[Entry], lacking: int, now_s: float) -> Sequence[Entry]:
+    """Return the set whose absence costs least of those that free enough; there is one."""
+    found = [(entry.cost(now_s), entry) for entry in idle]
+    found.sort(key=lambda pair: (pair[0] / max(1, pair[1].bytes), pair[1].use.last_s or 0.0))
+    return _searched(found, lacking) if len(found) <= _SEARCHED else _filled(found, lacking)
 
 
 def _searched(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
