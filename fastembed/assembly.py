@@ -15,6 +15,8 @@ from inference.resilience.breakers import Breakers
 from inference.routing.router import Router
 from inference.specs import SECTIONS, wrong_names
 from inference.speech.engines import SpeechEngines
+from inference.warmup.history import History
+from inference.warmup.warmup import Warmup
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse
 from pipeline.errors import ConfigError
@@ -99,11 +101,13 @@ def make_resources(configuration: Configuration) -> Resources:
     models = Models.from_sections(configuration.sections, base.absolute(), cache=cache, footprints=footprints)
     breakers = Breakers.from_sections(configuration.sections)
     router = Router(models, breakers=breakers)
-    return Resources(models, breakers, router, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
+    warmup = Warmup.from_sections(configuration.sections, models, History(own_home() / "usage.duckdb"))
+    return Resources(models, breakers, router, warmup, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
 
 
 async def close_resources(resources: Resources) -> None:
     """End the engines; what was admitted is served first."""
+    await resources.get(Warmup).close()
     await resources.get(SpeechEngines).close()
     await resources.get(Models).close()
 

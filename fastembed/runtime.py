@@ -19,6 +19,7 @@ from fastembed.watching import follow
 from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
+from inference.warmup.warmup import Warmup
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee
 from pipeline.engine import Engine
@@ -172,6 +173,7 @@ class Process:
 
     async def _start(self) -> None:
         await self.engine.start(self.configuration)
+        self.resources.get(Warmup).start()
         self.life.serve()
 
     def _app(self) -> Any:  # an ASGI application

@@ -132,14 +132,15 @@ class Models:
         resident = self._found.get(("embedding", name, None))
         return cast("EmbeddingModel", resident.model) if resident else None
 
-    async def warm(self, name: str = AUTO, task: Task = "embedding") -> None:
+    async def warm(self, name: str = AUTO, task: Task = "embedding") -> bool:
         """Load a model, so that the first request does not wait for it; not if others would have to leave for it.
 
-        Raises what entering a loan raises.
+        That is no use of it. Returns whether it is loaded. Raises what entering a loan raises.
         """
-        if not self._would_displace(name, task):
-            async with self.lend(name, task):
-                pass
+        if self._would_displace(name, task):
+            return False
+        self.give_back(await self.borrow(task, name, None))
+        return True
 
     def at(self, name: str, device: str) -> LoadedModel | None:
         """Return the model that is loaded on a device (OpenVINO's name), or None. name: as it is declared."""

@@ -13,6 +13,7 @@ from inference.devices import DeviceName, DevicesSection
 from inference.folders import BUILT_IN, Task
 from inference.hub.known import KNOWN
 from inference.resilience.breaker import BreakerPolicy
+from inference.warmup.policy import WarmupPolicy
 from pipeline.errors import ConfigError
 from pipeline.units import Duration
 
@@ -77,6 +78,7 @@ SECTIONS: Final[Mapping[str, Any]] = {
     "devices": DevicesSection,
     "aliases": AliasesSection,
     "breaker": BreakerPolicy,
+    "warmup": WarmupPolicy,
 }
 _ADAPTERS: Final[Mapping[str, TypeAdapter[Any]]] = {key: TypeAdapter(kind) for key, kind in SECTIONS.items()}
 Problem = tuple[tuple[str | int, ...], str]

@@ -18,6 +18,7 @@ from inference.models import Models
 from inference.residency.memory import Memory, memory_of
 from inference.residency.residents import Resident
 from inference.resilience.breakers import Breakers
+from inference.warmup.warmup import Warmup
 from server.endpoints.answers import json_answer
 from server.site import Site
 from server.text import amount
@@ -42,6 +43,7 @@ def routes(site: Site) -> list[BaseRoute]:
                 "process": {"memory": amount(_resident_bytes())},
                 "breakers": site.resources.get(Breakers).views(),
                 "loaded_models": [_loaded(models, resident, now) for resident in held],
+                "warmup": _warmup(site.resources.get(Warmup)),
                 "pipelines": site.running.views(),
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",
@@ -74,6 +76,12 @@ def _loaded(models: Models, resident: Resident, now: datetime) -> dict[str, Any]
         "requests_running": entry.users if model else 0,
         "pinned": entry.pinned,
     }
+
+
+def _warmup(warmup: Warmup) -> dict[str, Any]:
+    """Say how likely models are used in the coming hour, as of the last forecast."""
+    chances = {model: round(chance, 2) for model, chance in sorted(warmup.chances.items(), key=lambda pair: -pair[1])}
+    return {"enabled": warmup.policy.enabled, "above": warmup.policy.above, "next_hour": chances}
 
 
 def _devices(devices: Devices) -> dict[str, Any]:

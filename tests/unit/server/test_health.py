@@ -8,6 +8,8 @@ from starlette.testclient import TestClient
 
 from inference.models import Models
 from inference.resilience.breakers import Breakers
+from inference.warmup.history import History
+from inference.warmup.warmup import Warmup
 from pipeline.component import Resources
 from server.endpoints import health, system
 from server.life import Life
@@ -35,7 +37,7 @@ async def site(tmp_path: Path):
     await models.warm()
     life = Life()
     life.serve()
-    resources = Resources(models, Breakers(clock=lambda: 0.0))
+    resources = Resources(models, Breakers(clock=lambda: 0.0), Warmup(models, History(None)))
     yield Site(Running(), resources, HttpRoutes(), life, HttpStats(), lambda: b"", "0")
     await models.close()
 
