@@ -102,7 +102,8 @@ def make_resources(configuration: Configuration) -> Resources:
     breakers = Breakers.from_sections(configuration.sections)
     router = Router(models, breakers=breakers)
     warmup = Warmup.from_sections(configuration.sections, models, History(own_home() / "usage.duckdb"))
-    return Resources(models, breakers, router, warmup, SpeechEngines(models), HttpRoutes(), WebsocketRoutes())
+    speech = SpeechEngines(models, breakers=breakers)
+    return Resources(models, breakers, router, warmup, speech, HttpRoutes(), WebsocketRoutes())
 
 
 async def close_resources(resources: Resources) -> None:

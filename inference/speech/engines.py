@@ -9,6 +9,7 @@ from inference.catalog import AUTO
 from inference.folders import BUILT_IN, locate
 from inference.hub.known import find_known
 from inference.models import Models
+from inference.resilience.breakers import Breakers
 from inference.speech.engine import SpeechEngine
 from inference.speech.lent import LentWhisper
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
@@ -46,9 +47,12 @@ class SpeechEngines:
     transcription model whose files are there, else pocketsphinx.
     """
 
-    def __init__(self, models: Models | None = None, *, workers: int | None = None) -> None:
+    def __init__(
+        self, models: Models | None = None, *, workers: int | None = None, breakers: Breakers | None = None
+    ) -> None:
         """Open nothing yet. workers: pocketsphinx processes, by default one a core, 2 to 8."""
         self._models = models or Models()
+        self._breakers = breakers or Breakers()
         self._workers = workers
         self._open: dict[str, SpeechEngine] = {}
         self._closed = False
@@ -107,7 +111,7 @@ class SpeechEngines:
             return self._open[model.name]
         if model.folder is None:  # pragma: no cover - place raises
             raise AssertionError
-        return self._opened(model.name, LentWhisper(self._models, model.name, model.folder))
+        return self._opened(model.name, LentWhisper(self._models, self._breakers, model.name, model.folder))
 
     def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:
         self._open[key] = engine

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from inference.models import Models
+from inference.resilience.breakers import Breakers
+from inference.resilience.lending import OwnDevices
 from inference.speech.engine import Heard, SpeechRequest
 from inference.speech.whisper import WhisperEngine
 
@@ -12,9 +14,10 @@ from inference.speech.whisper import WhisperEngine
 class LentWhisper:
     """What `WhisperEngine` does, loaded when it is needed and unloaded when its room is."""
 
-    def __init__(self, models: Models, name: str, folder: Path) -> None:
+    def __init__(self, models: Models, breakers: Breakers, name: str, folder: Path) -> None:
         """Take a model's name as it is declared. ModelNotFound names what the folder lacks."""
         self._models = models
+        self._devices = OwnDevices(models, breakers, "transcription")
         self._unloaded = WhisperEngine(folder, name=name)  # knows its languages, and is never loaded
 
     @property
@@ -31,11 +34,14 @@ class LentWhisper:
         await self._models.warm(self.label, "transcription")
 
     async def transcribe(self, request: SpeechRequest) -> Heard | None:
-        """Return what was said; None if the request is partial and another runs."""
+        """Return what was said, heard on the first device that can; None if it is partial and another runs."""
         self.check(request.language, translate=request.translate)
-        async with self._models.lend(self.label, "transcription") as whisper:
-            return await whisper.transcribe(request)
+        return await self._devices.use(self.label, lambda whisper: _heard(whisper, request))
 
     async def close(self) -> None:
         """Leave the model to those who lend it."""
         await self._unloaded.close()
+
+
+async def _heard(whisper: WhisperEngine, request: SpeechRequest) -> Heard | None:
+    return await whisper.transcribe(request)

@@ -7,6 +7,8 @@ import pytest
 from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.specs import read_sections
+from inference.speech.engine import SpeechRequest
+from inference.speech.engines import SpeechEngines
 from inference.testing import FakeDevice, FakeDevices
 from operators.embed import Embed
 from operators.generate import Generate
@@ -15,6 +17,7 @@ from pipeline.item import Item
 from pipeline.payload.chat import ChatDelta, ChatRequest, ChatStarted, Message, Sampling, TextPart
 from pipeline.payload.embedding import EmbeddingRequest
 from server.endpoints.system import _devices
+from tests.integration.recordings import samples
 
 SECTIONS = {
     "models": {
@@ -111,3 +114,16 @@ async def test_a_prompt_over_the_npus_length_is_answered_by_the_next_device(open
     assert isinstance(long[0], ChatStarted)
     assert long[0].device == "CPU"
     assert breakers.degraded() == []
+
+
+async def test_speech_that_one_device_cannot_hear_is_heard_by_the_next():
+    ears = {"ears": {"task": "transcription", "from": "built-in:whisper-pocket", "on": ["gpu", "cpu"]}}
+    breakers = Breakers(clock=lambda: 0.0)
+    devices = FakeDevices(FakeDevice("GPU"))  # genai has a core of its own, where it is not
+    engines = SpeechEngines(Models(read_sections({"models": ears})[0], devices=devices), breakers=breakers)
+    for _ in range(2):
+        heard = await engines.resolve("ears").transcribe(SpeechRequest(samples("red-light.wav")))
+        assert heard.text == "turn on the red light please"
+    assert [(view.device, view.state) for view in breakers.views()] == [("GPU", "closed"), ("CPU", "closed")]
+    assert breakers.of("ears", "GPU").failures(0) == 2
+    await engines.close()
