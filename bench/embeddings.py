@@ -3,6 +3,7 @@
     python bench/embeddings.py                      in process only
     python bench/embeddings.py --serve              starts `fastembed serve` on a free port and measures it too
     python bench/embeddings.py --url http://127.0.0.1:8000
+    python bench/embeddings.py --static             fixed shapes as an NPU needs them, here on the CPU
 
 In process: one caller, batch 1, 8 and 32 of 20-token texts and of mixed lengths, and 64 callers of one text each, which
 is the limit that HTTP is held against. HTTP: 1, 8 and 64 keep-alive connections of a client in its own process, one
@@ -178,6 +179,33 @@ async def _address(options: argparse.Namespace) -> AsyncIterator[str | None]:
         yield options.url
 
 
+def static_shapes(rounds: int) -> None:
+    """Embed the mixed corpus one text at a time: with the window's shape alone, with a few shapes, with any shape."""
+    sys.path.insert(0, str(ROOT))
+    from inference.devices import Devices
+    from inference.embedding.engine import EmbeddingEngine
+    from inference.encoder.engine import static_lengths
+    from inference.encoder.tokenize import load_tokenizer
+
+    folder = ROOT / "models" / "minilm"
+    rows = load_tokenizer(folder).encode(json.loads(CORPUS.read_text(encoding="utf-8")))
+    kinds = {"the window alone": (256,), "a few lengths": static_lengths("NPU", 256), "any length": ()}
+    engines = {name: EmbeddingEngine(folder, Devices(), lengths=lengths) for name, lengths in kinds.items()}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
+    for _ in range(rounds + 1):
+        for name, engine in engines.items():
+            started, cpu_s = perf_counter(), process_time()
+            for row in rows:
+                engine.infer([row])
+            found[name].append((perf_counter() - started, process_time() - cpu_s))
+    print(f"{len(rows)} texts of 3 to 256 tokens, one a call   texts/s  CPU ms a text  padding")
+    for name, engine in engines.items():
+        seconds, cpu_s = (statistics.median(column) for column in zip(*found[name][1:], strict=True))
+        rate, each_ms = len(rows) / seconds, cpu_s / len(rows) * 1000
+        print(f"{name:<46} {rate:6.0f}  {each_ms:13.2f}  {engine.padding:6.0%}")
+        engine.close()
+
+
 def report(found: dict[str, list[float]], busy: float) -> None:
     """Print the medians, and HTTP's part of the in-process limit."""
     width = max(map(len, found))
@@ -199,6 +227,11 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--url", help="a running server")
         parser.add_argument("--serve", action="store_true", help="start a server for this run")
+        parser.add_argument("--static", action="store_true", help="compare fixed shapes, and nothing else")
         parser.add_argument("--seconds", type=float, default=2.0)
         parser.add_argument("--rounds", type=int, default=3)
-        asyncio.run(main(parser.parse_args()))
+        chosen = parser.parse_args()
+        if chosen.static:
+            static_shapes(chosen.rounds)
+        else:
+            asyncio.run(main(chosen))

@@ -15,7 +15,7 @@ from pipeline.config.guarantees import guarantee, operators
 from pipeline.errors import ItemError
 from pipeline.plan import PipelinePlan, StepPlan
 
-_TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document"}
+_TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document", "rerank": "rerank"}
 
 
 def line_of(plan: PipelinePlan, resources: Resources) -> str:

@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 from inference.capabilities import Capabilities, capabilities_of
 from inference.chat.adapters import read_adapter
-from inference.chat.folder import POCKET
 from inference.chat.options import ChatOptions
 from inference.folders import BUILT_IN, Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
@@ -81,7 +80,7 @@ class Catalog:
     def placed(self, task: Task | None = None) -> list[Placed]:
         """Return the declared models, or those of one task, in the order of declaration.
 
-        Behind them come the known ones whose files are here, then the chat model that ships.
+        Behind them come the known ones whose files are here, then the tiny ones that ship.
         """
         return [model for model in map(self._place, self._names(task)) if task is None or model.task == task]
 
@@ -153,7 +152,7 @@ class Catalog:
 
     def _names(self, task: Task | None) -> Iterator[str]:
         """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
-        last = [POCKET] if self._specs[POCKET] is DEFAULTS[POCKET] else []
+        last = [name for name, spec in DEFAULTS.items() if name.endswith("-pocket") and self._specs[name] is spec]
         yield from (name for name in self._specs if name not in last)
         yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
         yield from last

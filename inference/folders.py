@@ -48,6 +48,11 @@ def locate(origin: str, base: Path) -> Path | None:
     return next((path for path in candidates(origin, base) if path.is_dir() and any(path.iterdir())), None)
 
 
+def is_pocket(folder: Path) -> bool:
+    """Whether a folder is one of the tiny models that ship for trying things out."""
+    return folder.parent == _MODELS and folder.name.endswith("-pocket")
+
+
 def recognise(folder: Path) -> Task | None:
     """Tell from its files what the model in `folder` does; None when nothing says so."""
     names = {path.name for path in folder.iterdir()}

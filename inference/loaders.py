@@ -12,6 +12,7 @@ from inference.chat.options import PLAIN, ChatOptions
 from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
+from inference.rerank.model import RerankModel
 from inference.speech.whisper import WhisperEngine
 
 
@@ -44,6 +45,12 @@ def _embedding(of: Loading) -> LoadedModel:
     return loaded
 
 
+def _rerank(of: Loading) -> LoadedModel:
+    loaded = RerankModel(of.name, of.folder, of.devices, of.device)
+    loaded.warm()
+    return loaded
+
+
 def _chat(of: Loading) -> LoadedModel:
     properties = of.devices.generation_properties(of.device)
     memory = of.devices.limits(of.device).memory
@@ -58,6 +65,7 @@ def _transcription(of: Loading) -> LoadedModel:
 
 LOADERS: Final[Mapping[Task, Callable[[Loading], LoadedModel]]] = {
     "embedding": _embedding,
+    "rerank": _rerank,
     "chat": _chat,
     "code": _chat,
     "transcription": _transcription,

@@ -19,6 +19,7 @@ from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
 from inference.loaders import LOADERS, LoadedModel, Loading
+from inference.rerank.model import RerankModel
 from inference.residency.footprints import Footprints
 from inference.residency.plan import Outlook
 from inference.residency.residents import Resident, Residents
@@ -105,6 +106,10 @@ class Models:
     def lend(
         self, name: str, task: Literal["embedding"], *, device: str | None = None, priority: int = 0
     ) -> Lease[EmbeddingModel]: ...
+    @overload
+    def lend(
+        self, name: str, task: Literal["rerank"], *, device: str | None = None, priority: int = 0
+    ) -> Lease[RerankModel]: ...
     @overload
     def lend(self, name: str, task: ChatTask, *, device: str | None = None, priority: int = 0) -> Lease[ChatModel]: ...
     @overload

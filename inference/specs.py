@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from inference.capabilities import Ability
-from inference.chat.folder import POCKET
 from inference.devices import DeviceName, DevicesSection
 from inference.folders import BUILT_IN, Task
 from inference.hub.known import KNOWN
@@ -97,7 +96,10 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
             "aliases": ["sentence-transformers/all-MiniLM-L6-v2"],
         }
     ),
-    POCKET: ModelSpec.model_validate({"task": "chat", "from": f"{BUILT_IN}{POCKET}"}),
+    **{
+        name: ModelSpec.model_validate({"task": task, "from": f"{BUILT_IN}{name}"})
+        for name, task in (("chat-pocket", "chat"), ("rerank-pocket", "rerank"))
+    },
 }
 
 

@@ -8,12 +8,14 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from pipeline.item import Outcome
+from server import rerank
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
 from server.fetch import NOWHERE, Fetcher
 from server.openai import embeddings
 from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
+from server.openai.chat_reply import model_headers
 from server.openai.completions import answer_completions
 from server.processing import answer_document
 from server.recall import Recall
@@ -34,6 +36,20 @@ async def answer_embeddings(exchange: Exchange) -> None:
             results.cancel()
             raise
     await exchange.respond(embeddings.encode(vectors, form))
+
+
+async def answer_rerank(exchange: Exchange) -> None:
+    """POST /v1/rerank."""
+    request, return_documents = rerank.decode(await exchange.body())
+    async with exchange.watched():
+        results = await exchange.submit(request)
+        try:
+            ranking = (await results.all())[0]
+        except BaseException:
+            results.cancel()
+            raise
+    body = rerank.encode(ranking, request, request_id=exchange.request_id, return_documents=return_documents)
+    await exchange.respond(body, headers=model_headers(ranking.model, ranking.state))
 
 
 async def answer_json(exchange: Exchange) -> None:
@@ -77,6 +93,7 @@ CODECS: Final[Mapping[str, Codec]] = {
     "POST /v1/completions": answer_completions,
     "POST /v1/documents/process": answer_document,
     "POST /v1/embeddings": answer_embeddings,
+    "POST /v1/rerank": answer_rerank,
 }
 
 

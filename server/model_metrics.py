@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from inference.encoder.model import EncoderModel
 from inference.models import Models
 
 _LABELS = ("model", "device")
 
 
 class ModelStats(Collector):
-    """Loads, failed loads, unloads, seconds of loading and bytes in memory, by model and device."""
+    """Loads, failed loads, unloads, seconds of loading, bytes, an encoder's padding: by model and device."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -25,10 +26,13 @@ class ModelStats(Collector):
         unloads = CounterMetricFamily("fastembed_model_unloads", "For other models, or idle", labels=_LABELS)
         seconds = CounterMetricFamily("fastembed_model_load_seconds", "Time that loads took", labels=_LABELS)
         memory = GaugeMetricFamily("fastembed_model_memory_bytes", "What loaded models take", labels=_LABELS)
+        padding = GaugeMetricFamily("fastembed_model_padding_ratio", "Padding in computed tokens", labels=_LABELS)
         for key, resident in list(self._models.residents.known.items()):
             loads.add_metric(key, resident.loads)
             failures.add_metric(key, resident.failures)
             unloads.add_metric(key, resident.unloads)
             seconds.add_metric(key, resident.load_s)
             memory.add_metric(key, resident.entry.bytes if resident.model else 0)
-        yield from (loads, failures, unloads, seconds, memory)
+            if isinstance(resident.model, EncoderModel):
+                padding.add_metric(key, resident.model.padding)
+        yield from (loads, failures, unloads, seconds, memory, padding)

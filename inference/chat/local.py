@@ -21,7 +21,7 @@ from inference.chat.stateful import StatefulEngine
 from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
 from inference.devices import family
-from inference.folders import BUILT_IN, locate
+from inference.folders import BUILT_IN, is_pocket, locate
 from inference.resilience.sanity import Fault
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
@@ -44,7 +44,7 @@ class LocalModel:
         self.name = name
         self.folder = folder
         self.device = device
-        self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
+        self.pocket = is_pocket(folder)
         traits = read_traits(folder)
         self._engine = _engine(folder, device, properties or {}, memory, options)
         self.window = traits.window

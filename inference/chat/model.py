@@ -7,11 +7,11 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from inference.chat.folder import POCKET, read_traits
+from inference.chat.folder import read_traits
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.process import ChatProcess
 from inference.chat.wire import Loading
-from inference.folders import BUILT_IN, locate
+from inference.folders import is_pocket
 from pipeline.payload.chat import ChatEvent, ChatRequest
 
 
@@ -38,7 +38,7 @@ class ChatModel:
         self.name = name
         self.folder = folder
         self.device = device
-        self.pocket = folder == locate(f"{BUILT_IN}{POCKET}", Path())
+        self.pocket = is_pocket(folder)
         self.window = read_traits(folder).window
         loading = Loading(name, folder, device, dict(properties or {}), memory, stall_s, options)
         self._process = ChatProcess(loading)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,47 +11,23 @@ from numpy.typing import NDArray
 from inference.devices import Devices
 from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
+from inference.encoder.model import INLINE_CHARS, EncoderModel
 from inference.encoder.tokenize import load_tokenizer
 from inference.resilience.sanity import check_vectors
 from inference.scheduling.batcher import Limits
-from inference.scheduling.scheduler import Scheduler
 from pipeline.errors import InvalidInput
 from pipeline.payload.embedding import EmbeddingInput
 
-_INLINE_CHARS: Final = 2_000  # about 0.3 ms of tokenising, three times what a hop to a thread costs
 
-
-class EmbeddingModel:
+class EmbeddingModel(EncoderModel):
     """One model for the whole process; all callers share its batches. Call it on one event loop."""
 
     def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
         """Load and compile: takes a second, call it off the event loop."""
-        self.name = name
-        self.folder = folder
-        self.device = device
         self._tokenizer = load_tokenizer(folder)
-        self._engine = EmbeddingEngine(folder, devices, device)
-        self._scheduler: Scheduler[Tokens, NDArray[np.float32]] = Scheduler(
-            self._engine, limits or _limits_of(self._engine)
-        )
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
-        self.dimensions = self._engine.dimensions
-        self.window = self._engine.window
-
-    @property
-    def waiting(self) -> tuple[int, int]:
-        """Inputs and tokens that wait for a batch."""
-        return self._scheduler.batcher.waiting_items, self._scheduler.batcher.waiting_cost
-
-    @property
-    def eta_s(self) -> float:
-        """Seconds until what waits now has been served, at the measured rate."""
-        return self._scheduler.batcher.eta_s()
-
-    @property
-    def padding(self) -> float:
-        """The part of all computed tokens that were padding, 0 to 1."""
-        return self._engine.padding
+        engine = EmbeddingEngine(folder, devices, device)
+        self.dimensions = engine.dimensions
+        super().__init__(name, folder, device, engine, limits)
 
     def warm(self) -> None:
         """Run a few shapes through the model, so that the first request finds everything compiled and paged in."""
@@ -76,9 +49,7 @@ class EmbeddingModel:
         """
         tokens = await self.tokenize(inputs)
         counts = [len(row) for row in tokens]
-        costs = [self._engine.cost(row) for row in tokens]
-        rows = await self._scheduler.run(tokens, costs, priority=priority, deadline=deadline, max_batch=batch_size)
-        vectors = np.stack(rows)
+        vectors = await self._compute(tokens, priority=priority, deadline=deadline, max_batch=batch_size)
         check_vectors(vectors, self.name)
         return vectors, counts
 
@@ -90,22 +61,13 @@ class EmbeddingModel:
         if isinstance(inputs, Analyzed):
             inputs = inputs.for_model(self.name)
         check_inputs(inputs)
-        if _is_short(inputs):
-            return self._tokenize(inputs, truncate=truncate)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._tokenizing, lambda: self._tokenize(inputs, truncate=truncate))
+        return await self._tokenized(_chars(inputs), lambda: self._tokenize(inputs, truncate=truncate))
 
     def analyze(self, inputs: Sequence[EmbeddingInput]) -> Analyzed:
         """Check and measure at once: short inputs are tokenised, long ones estimated. Raises InvalidInput."""
         check_inputs(inputs)
-        tokens = self._tokenize(inputs, truncate=False) if _is_short(inputs) else None
+        tokens = self._tokenize(inputs, truncate=False) if _chars(inputs) <= INLINE_CHARS else None
         return Analyzed(inputs, tokens, self.name)
-
-    async def close(self) -> None:
-        """Serve what was admitted, then free the model."""
-        await self._scheduler.close()
-        await asyncio.to_thread(self._engine.close)
-        self._tokenizing.shutdown()
 
     def _tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool) -> list[Tokens]:
         texts = [value for value in inputs if isinstance(value, str)]
@@ -134,10 +96,6 @@ class EmbeddingModel:
         )
 
 
-def _limits_of(engine: EmbeddingEngine) -> Limits:
-    return Limits(in_flight=engine.slots, batch_items=1) if engine.lengths else Limits(in_flight=engine.slots)
-
-
-def _is_short(inputs: Sequence[EmbeddingInput]) -> bool:
-    """Whether checking and tokenising is quick enough for the event loop."""
-    return sum(len(value) for value in inputs if not isinstance(value, Tokens)) <= _INLINE_CHARS
+def _chars(inputs: Sequence[EmbeddingInput]) -> int:
+    """Return how many characters have to be tokenised."""
+    return sum(len(value) for value in inputs if not isinstance(value, Tokens))

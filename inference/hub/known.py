@@ -123,7 +123,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="MIT",
         source="BAAI/bge-reranker-base",
         repository="OpenVINO/bge-reranker-base-fp16-ov",
-        lacks="no engine of this version reranks",
+        window=512,
     ),
 )
 _BY_NAME: Final = {

@@ -62,6 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     pipelines = EMBEDDINGS + (
         "  shout: {source: {http: POST /shout}, operators: [shout], sink: reply}\n"
         "  spell: {source: {http: POST /spell}, operators: [spell], sink: reply}\n"
+        "  rerank: {source: {http: POST /v1/rerank}, operators: [rerank], sink: reply}\n"
     )
     (folder / "pipelines.yaml").write_text(SHOUT + pipelines)
     with serving(folder) as running:
@@ -79,6 +80,7 @@ def test_serve_prints_a_line_a_pipeline_then_the_address(server: Serving) -> Non
         "embeddings      http POST /v1/embeddings -> reply  [all-MiniLM-L6-v2]  at most once, unordered",
         "shout           http POST /shout -> reply  [no model]  at most once, unordered",
         "spell           http POST /spell -> reply  [no model]  at most once, unordered",
+        "rerank          http POST /v1/rerank -> reply  [rerank-pocket]  at most once, unordered",
         f"FastEmbed is ready at {server.url}",
     ]
 
@@ -167,6 +169,24 @@ def test_models_are_listed_and_found_by_name_and_alias(client: openai.OpenAI) ->
 def test_a_pipeline_of_plug_ins_answers_json(server: Serving) -> None:
     response = httpx2.post(f"{server.url}/shout", json={"text": "hello"})
     assert response.json() == {"said": "HELLO"}
+
+
+def test_documents_are_put_in_order_and_the_answer_says_that_the_small_model_did_it(server: Serving) -> None:
+    asked = {
+        "query": "when is the rain gauge emptied",
+        "documents": ["The cat sleeps.", {"text": "The rain gauge is emptied at seven."}, "Rain falls."],
+        "top_n": 2,
+        "return_documents": True,
+    }
+    reply = httpx2.post(f"{server.url}/v1/rerank", json=asked)
+    answer = reply.json()
+    assert [found["index"] for found in answer["results"]] == [1, 2]
+    assert answer["results"][0]["document"] == {"text": "The rain gauge is emptied at seven."}
+    assert answer["id"] == reply.headers["x-request-id"]
+    assert answer["model"] == reply.headers["x-fastembed-model"] == "rerank-pocket"
+    assert reply.headers["x-fastembed-model-state"] == "pocket"
+    refused = httpx2.post(f"{server.url}/v1/rerank", json={"query": "q", "documents": []})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "documents")
 
 
 def test_what_a_plug_in_raises_stays_in_the_log(server: Serving) -> None:

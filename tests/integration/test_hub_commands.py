@@ -15,6 +15,7 @@ from huggingface_hub import constants
 
 import models as shipped
 from fastembed.cli import _guarded, app
+from inference.hub.known import KNOWN
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
 
@@ -165,13 +166,11 @@ def test_a_pinned_model_is_used_by_declaring_it(hub, home, fastembed, tmp_path):
 
 
 def test_a_model_that_nothing_runs_yet_is_pulled_with_that_word(hub, fastembed):
-    hub.repositories["OpenVINO/bge-reranker-base-fp16-ov"] = Repository({"openvino_model.xml": b"<net/>"})
-    pulled = fastembed("pull", "bge-reranker-base")
-    assert (pulled.status, pulled.err.splitlines()[-1]) == (
-        0,
-        "it cannot be used yet: no engine of this version reranks",
-    )
-    [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == "bge-reranker-base"]
+    known = next(model for model in KNOWN if model.lacks and model.repository)
+    hub.repositories[known.repository] = Repository({"openvino_model.xml": b"<net/>"})
+    pulled = fastembed("pull", known.name)
+    assert (pulled.status, pulled.err.splitlines()[-1]) == (0, f"it cannot be used yet: {known.lacks}")
+    [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == known.name]
     assert row["state"] == "no_engine"
 
 

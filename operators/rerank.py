@@ -1,0 +1,47 @@
+"""Documents are put in order.
+
+Why this is not a `Batch` operator: pairs are batched where the model is, over all requests, as `embed`'s texts are.
+"""
+
+from __future__ import annotations
+
+from inference.catalog import AUTO
+from inference.models import Models
+from pipeline.component import Context, operator
+from pipeline.item import Item
+from pipeline.payload.rerank import Ranking, RerankRequest
+
+
+@operator
+class Rerank:
+    """Put documents in order by how well they answer a query, with a cross-encoder that reads both together.
+
+    In: `RerankRequest` (up to 1000 documents; what is longer than the model's window is read up to there).
+    Out: `Ranking`: places and scores of 0 to 1, the best first.
+
+    Args:
+        model: name from `models:`, or "auto", the first reranker. A request that names a model gets that one.
+
+    Raises:
+        InvalidInput: no query, no documents or too many, a query of more than half the window.
+        ModelNotFound: no such model, or its files are missing.
+        Overloaded: the model's queue is full.
+
+    """
+
+    workers = 256
+
+    def __init__(self, *, model: str = AUTO) -> None:
+        self._model = model
+
+    async def open(self, context: Context) -> None:
+        """Load and warm the model."""
+        self._models = context.resources.get(Models)
+        await self._models.warm(self._model, "rerank")
+
+    async def __call__(self, item: Item[RerankRequest]) -> Ranking:
+        """Put one request's documents in order."""
+        request = item.value
+        name = self._model if request.model == AUTO else request.model
+        async with self._models.lend(name, "rerank", priority=item.priority) as model:
+            return await model.rank(request, priority=item.priority, deadline=item.deadline)
