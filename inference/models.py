@@ -122,8 +122,9 @@ class Models:
         """Lend a model to an `async with`; the first who asks loads it, the others wait for the same load.
 
         name: a name, an alias, or "auto". device: OpenVINO's name (GPU.1); by default the first of the model's `on:`
-        that is there and takes it. priority: whose load goes first, the higher ones. Entering raises ModelNotFound, or
-        Unavailable: after `close`, or when no such device is there.
+        that is there and takes it. priority: whose load goes first, the higher ones. Borrow one at a time: whoever
+        holds a model and waits for another that does not fit beside it waits for itself. Entering raises ModelNotFound,
+        or Unavailable: after `close`, when no such device is there, or when it does not fit.
         """
         return Lease(self, (task, name, device), priority)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pipeline.errors import Unavailable
 
 log = logging.getLogger("fastembed.models")
 _NOTHING: Final = ProcessMemory(0, 0)
+_MEASURED_EVERY_S: Final = 60.0
 _HOLDS: Final = (State.LOADED, State.LEAVING)
 
 
@@ -149,6 +149,15 @@ class Residents:
         for entry in self.plan.idle(self._clock()):
             self._remove(self.known[entry.key], "was idle")
 
+    async def measure(self) -> None:
+        """Measure models in processes of their own again: what they remember of conversations grows."""
+        for resident in list(self.known.values()):
+            pid = process_of(resident.model) if resident.model else None
+            memory = await asyncio.to_thread(process_memory, pid) if pid else None
+            if memory is not None and resident.ready:
+                resident.entry.bytes = max(resident.entry.bytes, memory.anonymous)
+        self.step()
+
     async def settled(self) -> None:
         """Wait until no model is being unloaded."""
         while self._removing:
@@ -259,9 +268,11 @@ class Residents:
         """Do what becomes due though nobody does anything."""
         while True:
             due_s = self.plan.next_s(self._clock())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due_s):
+            try:
+                async with asyncio.timeout(_MEASURED_EVERY_S if due_s is None else min(due_s, _MEASURED_EVERY_S)):
                     await self._change()
+            except TimeoutError:
+                await self.measure()
             self.remove_idle()
             if self.contended:
                 self.step()
