@@ -76,7 +76,10 @@ def serve(
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name that the server goes by.")] = None,
     allow_url: Annotated[
         list[str] | None,
-        typer.Option(help="Fetch URLs in requests from this HOST[:PORT], *.HOST or network; * is any public one."),
+        typer.Option(
+            envvar="FASTEMBED_ALLOW_URL",
+            help="Fetch URLs in requests from this HOST[:PORT], *.HOST or network; * is any public one.",
+        ),
     ] = None,
     cache_size: Annotated[
         str | None, typer.Option(help="Keep answers that depend on nothing but the request, up to this size: 256MiB.")

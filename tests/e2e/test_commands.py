@@ -135,7 +135,10 @@ async def test_a_server_in_a_thread_serves_until_its_block_ends(tmp_path: Path) 
     config.write_text(
         "version: 1\npipelines:\n  embeddings: {source: {http: POST /v1/embeddings}, operators: [embed], sink: reply}\n"
     )
-    with FastEmbedServer(config=config, port=0) as server:
+    with FastEmbedServer(config=config, port=0, caching={"enable_response_cache": True}) as server:
         async with FastEmbedClient(server.url) as client:
-            found = await client.embeddings.create(input="a", model="auto")
+            found, again = [await client.embeddings.create(input="a", model="auto") for _ in range(2)]
+            status = await client.system.status()
     assert len(found.data[0].embedding) == 384
+    assert again.data[0].embedding == found.data[0].embedding
+    assert status.performance_metrics.cache_hit_rate == 0.5
