@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from inference.catalog import AUTO
 from inference.folders import Task
+from inference.hub.known import KNOWN
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
+from inference.speech.sphinx import LABEL
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
 from pipeline.errors import ItemError
@@ -38,6 +40,19 @@ def models_of(plan: PipelinePlan, resources: Resources) -> list[str]:
     """Return the models that a pipeline's steps use, each once; `auto` as the model that it means now."""
     named = (_model_of(step, resources) for step in operators(plan.steps))
     return list(dict.fromkeys(name for name in named if name))
+
+
+def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
+    """Say which tiny models answer for want of real ones, and the command that gets one."""
+    used = dict.fromkeys(name for plan in plans for name in models_of(plan, resources))
+    tasks: dict[str, Task | None] = {LABEL: "transcription"}
+    tasks |= {card.name: card.task for card in resources.get(Models).catalog.cards() if card.pocket}
+    lines = []
+    for name in used:
+        if (task := tasks.get(name)) is not None:
+            command = next(model.command for model in KNOWN if model.task == task and model.repository)
+            lines.append(f"{name} answers until a real model for {task} is here: {command}")
+    return lines
 
 
 def _model_of(step: StepPlan, resources: Resources) -> str | None:

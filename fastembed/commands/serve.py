@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fastembed.assembly import chosen_file, read_configuration
-from fastembed.describing import line_of
+from fastembed.describing import line_of, stand_ins
 from fastembed.runtime import Process, run_process
 from pipeline.errors import ItemError
 from server.cache import CacheLimits
@@ -52,6 +52,8 @@ def serve(
     def ready(address: str) -> None:
         for plan in configuration.pipelines.values():
             print(line_of(plan, process.resources), file=sys.stdout)  # noqa: T201 - a command's output
+        for line in stand_ins(configuration.pipelines.values(), process.resources):
+            print(line, file=sys.stdout)  # noqa: T201
         print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
 
     try:
