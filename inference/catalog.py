@@ -170,16 +170,13 @@ class Catalog:
 
     def _is_here(self, known: KnownModel) -> bool:
         """Whether a known model can be used though nothing declares it."""
-        return not known.lacks and known.name not in self._specs and locate(known.origin, self._base) is not None
+        return known.name not in self._specs and locate(known.origin, self._base) is not None
 
     def _known(self, name: str, task: Task) -> KnownModel:
-        """Return the known model of an undeclared name. ModelNotFound: there is none, or nothing here runs it."""
+        """Return the known model of an undeclared name. ModelNotFound: there is none."""
         known = find_known(name)
         if known is None:
             raise ModelNotFound(self._unknown(name, task), param="model")
-        if known.lacks:
-            others = ", ".join(model.name for model in self.placed(task)) or f"a model for {task}"
-            raise ModelNotFound(f"found {name!r}, but {known.lacks}; expected {others}", param="model")
         return known
 
     def _present(self, model: Placed) -> Placed:
@@ -201,7 +198,7 @@ class Catalog:
         )
 
     def _unknown(self, name: str, task: Task) -> str:
-        others = (model.name for model in KNOWN if model.task == task and not model.lacks)
+        others = (model.name for model in KNOWN if model.task == task)
         return unknown(name, task, [model.name for model in self.placed(task)], (*self._aliases, *others))
 
 

@@ -130,7 +130,7 @@ def wrong_names(sections: Mapping[str, Any]) -> list[Problem]:
     declared, aliases = sections.get("models") or {}, sections.get("aliases") or {}
     if not isinstance(declared, Mapping) or not isinstance(aliases, Mapping):
         return []
-    names = {*declared, *DEFAULTS, *(model.name for model in KNOWN if not model.lacks)}
+    names = {*declared, *DEFAULTS, *(model.name for model in KNOWN)}
     problems: list[Problem] = []
     for name, spec in declared.items():
         found = spec.get("fallback") if isinstance(spec, dict) else getattr(spec, "fallback", None)

@@ -22,7 +22,7 @@ from server.endpoints.models import describe
 class Row:
     """A line of the list.
 
-    state: ready, undeclared (files that nothing names), partial (a download to go on with), no engine, or not here.
+    state: ready, undeclared (files that nothing names), partial (a download to go on with), or not here.
     note: where it is, or the command that gets it.
     """
 
@@ -64,8 +64,7 @@ def all_rows(models: Catalog) -> list[Row]:
     rows = [_of_card(card, tuple(placed[card.name].spec.on), placed[card.name].spec.origin) for card in cards]
     used = {card.folder for card in cards} | {row.folder for row in rows}
     names = {row.name for row in rows}
-    known = [_of_known(model, used) for model in KNOWN if model.name not in names]
-    used |= {row.folder for row in known}
+    known = [_of_known(model) for model in KNOWN if model.name not in names]
     loose = [_of_shelved(model) for model in shelved() if model.folder not in used]
     return [*rows, *loose, *known]
 
@@ -83,20 +82,16 @@ def _of_card(card: Card, devices: tuple[str, ...], origin: str) -> Row:
     )
 
 
-def _of_known(known: KnownModel, used: set[Path | None]) -> Row:
-    """Describe a known model that cannot be used: its files are missing, or there is no engine for it."""
-    folder = Path(known.origin)
-    here = folder.is_dir() and folder not in used
-    note = f"{known.command} ({known.lacks})" if known.lacks else known.command
+def _of_known(known: KnownModel) -> Row:
+    """Describe a known model whose files are not here."""
     return Row(
         name=known.name,
         task=known.task,
-        state="no engine" if here else "not here",
+        state="not here",
         device=None,
         licence=known.licence,
-        size=size_of(folder) if here else None,
-        note=f"{folder} ({known.lacks})" if here else note,
-        folder=folder if here else None,
+        size=None,
+        note=known.command,
     )
 
 

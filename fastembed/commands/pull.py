@@ -124,8 +124,6 @@ def where(name: str, models: Catalog) -> Path | Reference:
 def _use(reference: Reference, folder: Path, models: Catalog) -> str:
     """Return what is left to do before a model answers; empty if it does already."""
     known = find_known(reference.repository)
-    if known and known.lacks:
-        return f"it cannot be used yet: {known.lacks}"
     if any(model.folder == folder for model in models.placed()):
         return ""
     short = known.name if known else reference.repository.partition("/")[2]

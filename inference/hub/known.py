@@ -12,7 +12,6 @@ from typing import Final
 from inference.folders import Task, locate, models_home
 
 GEMMA: Final = "Gemma terms"
-NO_IMAGES: Final = "no engine of this version reads images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class KnownModel:
 
     source: the original weights' repository. repository: the OpenVINO files' (None: export them). good_at: what else
     than its task. window: tokens of its context, None: its files say. fallback: the smaller one to declare as
-    `fallback:`. lacks: why no engine here runs it yet, "" if one does.
+    `fallback:`.
     """
 
     name: str
@@ -32,7 +31,6 @@ class KnownModel:
     good_at: tuple[str, ...] = ()
     window: int | None = None
     fallback: str | None = None
-    lacks: str = ""
 
     @property
     def command(self) -> str:
@@ -59,6 +57,15 @@ def _whisper(size: str, fallback: str | None = None, licence: str = "Apache-2.0"
 
 KNOWN: Final[tuple[KnownModel, ...]] = (
     KnownModel(
+        name="gemma-4-e4b",
+        task="chat",
+        licence="Apache-2.0",
+        source="google/gemma-4-E4B-it",
+        repository="OpenVINO/gemma-4-E4B-it-int4-ov",
+        good_at=("vision",),
+        fallback="gemma-3n-2b",
+    ),
+    KnownModel(
         name="gemma-3n-4b",
         task="chat",
         licence=GEMMA,
@@ -66,7 +73,6 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         good_at=("vision",),
         window=32768,
         fallback="gemma-3n-2b",
-        lacks=NO_IMAGES,
     ),
     KnownModel(
         name="gemma-3n-2b",
@@ -75,17 +81,6 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         source="google/gemma-3n-E2B-it",
         good_at=("vision",),
         window=32768,
-        lacks=NO_IMAGES,
-    ),
-    KnownModel(
-        name="gemma-4-e4b",
-        task="chat",
-        licence="Apache-2.0",
-        source="google/gemma-4-E4B-it",
-        repository="OpenVINO/gemma-4-E4B-it-int4-ov",
-        good_at=("vision",),
-        fallback="gemma-3n-2b",
-        lacks=NO_IMAGES,
     ),
     KnownModel(
         name="phi-4-mini",

@@ -140,9 +140,8 @@ class Router:
             return "free"
 
     def _of_known(self, known: KnownModel) -> Offer:
-        """Describe a known model whose files are not here, or that nothing here runs."""
+        """Describe a known model whose files are not here."""
         found = capabilities_of(known.name, known.name, known.task, None)
-        why = f"found {known.name!r}, but {known.lacks}" if known.lacks else f"found no files of {known.name}"
         return Offer(
             name=known.name,
             task=known.task,
@@ -152,8 +151,8 @@ class Router:
             window=found.window,
             aliases=tuple(name for name in (known.source, known.repository) if name),
             fallback=known.fallback,
-            missing=why if known.lacks else f"{why}, expected a model folder: {known.command}",
-            command="" if known.lacks else known.command,
+            missing=f"found no files of {known.name}, expected a model folder: {known.command}",
+            command=known.command,
         )
 
     def _load(self, offers: list[Offer]) -> Load:

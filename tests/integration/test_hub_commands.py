@@ -15,7 +15,6 @@ from huggingface_hub import constants
 
 import models as shipped
 from fastembed.cli import _guarded, app
-from inference.hub.known import KNOWN
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
 
@@ -163,15 +162,6 @@ def test_a_pinned_model_is_used_by_declaring_it(hub, home, fastembed, tmp_path):
     (tmp_path / "pipelines.yaml").write_text(f"version: 1\nmodels: {{whisper-tiny: {{from: {pin}}}}}\n{PIPELINE}")
     [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == "whisper-tiny"]
     assert (row["state"], row["folder"]) == ("ready", str(home / pin))
-
-
-def test_a_model_that_nothing_runs_yet_is_pulled_with_that_word(hub, fastembed):
-    known = next(model for model in KNOWN if model.lacks and model.repository)
-    hub.repositories[known.repository] = Repository({"openvino_model.xml": b"<net/>"})
-    pulled = fastembed("pull", known.name)
-    assert (pulled.status, pulled.err.splitlines()[-1]) == (0, f"it cannot be used yet: {known.lacks}")
-    [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == known.name]
-    assert row["state"] == "no_engine"
 
 
 def test_an_update_reaches_a_known_model(hub, fastembed):

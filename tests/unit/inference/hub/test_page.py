@@ -34,13 +34,12 @@ def test_the_table_has_every_known_model_with_its_licence_and_where_it_comes_fro
     table = dict(rows())
     assert table.keys() == {model.name for model in KNOWN}
     for model in KNOWN:
-        task, files, licence, runs = table[model.name][:4]
+        task, files, licence = table[model.name][:3]
         assert task.startswith(model.task)
         assert licence == model.licence
         size = model.name.removeprefix("whisper-")
         source = f"pull: {model.repository}" if model.repository else f"export: {model.source}"
         assert files.replace("SIZE", size).removesuffix(" (gated)") == source
-        assert (runs == "yes") == (not model.lacks)
 
 
 def test_the_commands_and_options_exist():

@@ -38,7 +38,7 @@ def offers(router):
 def test_with_nothing_declared_the_pocket_model_answers_marked_and_with_the_way_to_a_real_one(routing):
     decision = routing().decide(ask("hello"))
     assert decision.candidates[0] == Candidate("chat-pocket", "CPU", pocket=True)
-    assert "a pocket model, for want of a real one: fastembed pull phi-4-mini" in decision.summary
+    assert "a pocket model, for want of a real one: fastembed pull gemma-4-e4b" in decision.summary
 
 
 def test_a_declared_model_goes_before_the_pocket_model(routing):
