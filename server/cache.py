@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from pipeline.errors import ConfigError
 from pipeline.payload.chat import ChatDelta
 from pipeline.payload.embedding import Embeddings
+from pipeline.payload.rerank import Ranking
 from pipeline.units import parse_duration, parse_size
 
 TTL_S: Final = 3_600.0
@@ -114,6 +115,8 @@ def weight(value: object) -> int:
     """Return about how many bytes a result takes in memory."""
     if isinstance(value, Embeddings):
         return int(value.vectors.nbytes) + 64 * len(value.token_counts)
+    if isinstance(value, Ranking):
+        return _EVENT_BYTES + 100 * len(value.results)
     if isinstance(value, ChatDelta):
         text = len(value.text) + len(value.reasoning) + len(value.tool_arguments)
         return _EVENT_BYTES + text + 200 * len(value.logprobs)

@@ -42,7 +42,7 @@ async def answer_rerank(exchange: Exchange) -> None:
     """POST /v1/rerank."""
     request, return_documents = rerank.decode(await exchange.body())
     async with exchange.watched():
-        results = await exchange.submit(request)
+        results = await exchange.submit(request, whole=True)
         try:
             ranking = (await results.all())[0]
         except BaseException:

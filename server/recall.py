@@ -1,11 +1,11 @@
 """Requests answered from the cache, where their answer is determined by what they ask.
 
 Theory of operation. A request's key is the digest of all that its answer depends on: the route and the definition of
-its pipeline, the model's files, every field. Embeddings always have one, chats and completions only with temperature 0
-or a seed. What the pipeline sends to the caller is recorded on its way, kept if the item was delivered whole, and
-replayed event by event, so that a stream is one again. Errors and answers that were cancelled are never kept. Requests
-that want the answer in one piece wait for an equal one that is under way, once; those that stream do not, since the
-one under way goes as slowly as its reader reads.
+its pipeline, the model's files, every field. Embeddings and rankings always have one, chats and completions only with
+temperature 0 or a seed. What the pipeline sends to the caller is recorded on its way, kept if the item was delivered
+whole, and replayed event by event, so that a stream is one again. Errors and answers that were cancelled are never
+kept. Requests that want the answer in one piece wait for an equal one that is under way, once; those that stream do
+not, since the one under way goes as slowly as its reader reads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import orjson
@@ -25,6 +25,7 @@ from pipeline.errors import ModelNotFound
 from pipeline.item import Outcome
 from pipeline.payload.chat import ChatFinished, ChatRequest, TextPart
 from pipeline.payload.embedding import EmbeddingRequest
+from pipeline.payload.rerank import RerankRequest
 from server.cache import ResponseCache
 from sources.http import Http, Results
 
@@ -32,6 +33,8 @@ Revision: TypeAlias = Callable[[str, Task], str]
 """From a model's name and task to what changes when the files behind the name do."""
 Send: TypeAlias = Callable[[Results[Any]], Awaitable[Results[Any]]]
 """Sends the request through its pipeline; its results go to the given reply."""
+
+_MANY: Final = 256  # texts: hashing as many long ones takes about 1 ms
 
 
 def revisions(catalog: Catalog) -> Revision:
@@ -60,6 +63,8 @@ class Recall:
         """Return the digest of what determines the answer; None where chance does, or nothing here knows."""
         if isinstance(value, EmbeddingRequest):
             place = self._place(source, value.model, "embedding")
+        elif isinstance(value, RerankRequest):
+            place = self._place(source, value.model, "rerank")
         elif isinstance(value, ChatRequest) and (value.sampling.temperature == 0 or value.sampling.seed is not None):
             place = self._place(source, value.model, "chat")
             value = replace(value, whole=False)  # how it is sent, not what is in it
@@ -132,10 +137,12 @@ def _plain(value: object) -> object:
     raise TypeError(f"found {type(value).__name__} in a request, expected what JSON can hold, or an array")
 
 
-def _is_large(value: EmbeddingRequest | ChatRequest) -> bool:
+def _is_large(value: EmbeddingRequest | RerankRequest | ChatRequest) -> bool:
     """Whether hashing may take milliseconds: pictures, sound, many texts."""
     if isinstance(value, EmbeddingRequest):
-        return len(value.inputs) > 256  # noqa: PLR2004 - about 1 ms of long texts
+        return len(value.inputs) > _MANY
+    if isinstance(value, RerankRequest):
+        return len(value.documents) > _MANY
     return any(not isinstance(part, TextPart) for message in value.messages for part in message.parts)
 
 

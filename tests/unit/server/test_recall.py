@@ -27,6 +27,7 @@ from pipeline.payload.chat import (
     TextPart,
 )
 from pipeline.payload.embedding import EmbeddingRequest, Embeddings
+from pipeline.payload.rerank import Ranked, Ranking, RerankRequest
 from server.app import create_app
 from server.cache import CacheLimits, ResponseCache
 from server.life import Life
@@ -237,6 +238,25 @@ async def test_embeddings_are_always_kept():
         other = await call(app, "POST", "/v1/embeddings", body={**body, "dimensions": 2})
     assert [found.headers["x-fastembed-cache"] for found in (first, again, other)] == ["miss", "hit", "miss"]
     assert again.json["usage"] == first.json["usage"]
+    assert asked == 2
+
+
+async def test_rankings_are_always_kept():
+    asked, routes, life = 0, HttpRoutes(), Life()
+
+    async def rank(item: Item[RerankRequest]) -> None:
+        nonlocal asked
+        asked += 1
+        await item.reply.send(Ranking((Ranked(1, 0.9), Ranked(0, 0.1)), "m", "CPU", 7))
+
+    life.serve()
+    app = create_app(Settings(), routes=routes, life=life, stats=HttpStats(), recall=recall())
+    async with serving(routes, "POST /v1/rerank", rank):
+        body = {"model": "auto", "query": "q", "documents": ["a", "b"]}
+        first, again = [await call(app, "POST", "/v1/rerank", body=body) for _ in range(2)]
+        other = await call(app, "POST", "/v1/rerank", body={**body, "query": "p"})
+    assert [found.headers["x-fastembed-cache"] for found in (first, again, other)] == ["miss", "hit", "miss"]
+    assert again.json["results"] == first.json["results"]
     assert asked == 2
 
 
