@@ -7,8 +7,8 @@
 
 In process: one caller, batch 1, 8 and 32 of 20-token texts and of mixed lengths, and 64 callers of one text each, which
 is the limit that HTTP is held against. HTTP: 1, 8 and 64 keep-alive connections of a client in its own process, one
-20-token text a request, base64 answers. Every figure is the median of `--rounds` rounds of `--seconds`, taken in turns,
-so that a busy machine slows all of them alike.
+20-token text a request, base64 answers; the client takes its share of the same cores, which is printed. Every figure is
+the median of `--rounds` rounds of `--seconds`, taken in turns, so that a busy machine slows all of them alike.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import cast
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,8 +54,45 @@ async def in_process(model: object, texts: list[str], callers: int, batch: int, 
     return done / (perf_counter() - started)
 
 
+class Asking(asyncio.Protocol):
+    """One keep-alive connection that asks again as soon as it has its answer, with as little work as that takes."""
+
+    def __init__(self, request: bytes, stop: float) -> None:
+        self.count = 0
+        self.ended = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._stop = stop
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the first time."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take an answer, or a part of one."""
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator or len(body) < int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+            return
+        self._received = b""
+        self.count += b" 200 " in head[:16]
+        if b" 200 " not in head[:16]:
+            self.ended.set_exception(RuntimeError(f"found {head[:40]!r} {body[:200]!r}, expected 200"))
+            self._transport.close()
+        elif perf_counter() < self._stop:
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - the count tells
+        """End."""
+        if not self.ended.done():
+            self.ended.set_result(self.count)
+
+
 def client_main(url: str, clients: int, seconds: float) -> None:
-    """Run in a process of its own: print embeddings a second as JSON."""
+    """Run in a process of its own: print embeddings a second, and CPU seconds an embedding, as JSON."""
     import uvloop
 
     address = urlsplit(url)
@@ -64,38 +102,31 @@ def client_main(url: str, clients: int, seconds: float) -> None:
         f"content-length: {len(body)}\r\n\r\n"
     ).encode() + body
 
-    async def connection(stop: float) -> int:
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        count = 0
-        while perf_counter() < stop:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            answer = await reader.readexactly(length)
-            if b" 200 " not in head[:16]:
-                raise RuntimeError(f"found {head.splitlines()[0]!r} {answer[:200]!r}, expected 200")
-            count += 1
-        writer.close()
-        return count
-
-    async def run() -> float:
-        started = perf_counter()
-        counts = await asyncio.gather(*(connection(started + seconds) for _ in range(clients)))
-        return sum(counts) / (perf_counter() - started)
+    async def run() -> tuple[float, float]:
+        cpu_s, started = process_time(), perf_counter()
+        loop = asyncio.get_running_loop()
+        made = [
+            await loop.create_connection(lambda: Asking(request, started + seconds), address.hostname, address.port)
+            for _ in range(clients)
+        ]
+        count = sum(await asyncio.gather(*(asking.ended for _, asking in made)))
+        return count / (perf_counter() - started), (process_time() - cpu_s) / count
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(run())))
 
 
-async def over_http(url: str, clients: int, seconds: float) -> float:
-    """Return embeddings a second through the server, measured by a client process."""
+async def over_http(url: str, clients: int, seconds: float, costs_s: list[float]) -> float:
+    """Return embeddings a second through the server, measured by a client process; notes its CPU time for each."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, "--client", url, str(clients), str(seconds)), stdout=asyncio.subprocess.PIPE
     )
     printed, _ = await asyncio.wait_for(process.communicate(), seconds + 30)
     if process.returncode:
         raise RuntimeError(f"the client process ended with {process.returncode}, expected 0")
-    return float(json.loads(printed))
+    rate, cost_s = json.loads(printed)
+    costs_s.append(cost_s)
+    return float(rate)
 
 
 @asynccontextmanager
@@ -159,15 +190,18 @@ async def main(options: argparse.Namespace) -> None:
         for callers, batch in ((1, 1), (1, 8), (1, 32), (8, 1), (64, 1)):
             name = f"in process, {callers} callers, batch {batch}, {kind}"
             measures[name] = lambda s, t=texts, c=callers, b=batch: in_process(model, t, c, b, s)
+    costs_s: list[float] = []
     async with _address(options) as url:
         if url:
             for clients in CLIENTS:
-                measures[f"HTTP, {clients} clients, 20 tokens"] = lambda s, c=clients: over_http(url, c, s)
+                measures[f"HTTP, {clients} clients, 20 tokens"] = lambda s, c=clients: over_http(url, c, s, costs_s)
         cpu_s, started = process_time(), perf_counter()
         found = await measure(measures, options.rounds, options.seconds)
         busy = (process_time() - cpu_s) / (perf_counter() - started)
     await models.close()
     report(found, busy)
+    if costs_s:
+        print(f"of these cores the client itself took {statistics.median(costs_s) * 1e6:.0f} us an embedding")
 
 
 @asynccontextmanager
