@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -113,32 +114,39 @@ def check(home: Path, files: dict[str, int]) -> None:
 
 @pytest.mark.timeout(600)
 def test_thirty_kills_over_a_hundred_files_lose_nothing_and_repeat_nothing(tmp_path):
-    rng = random.Random(20)
-    (tmp_path / "inbox").mkdir()
-    (tmp_path / "reading.py").write_text(PLUGIN)
-    (tmp_path / "pipelines.yaml").write_text(PIPELINES)
-    files = {f"{index:03}.txt": rng.randint(1, 12) for index in range(100)}
+    homes = [tmp_path / "one", tmp_path / "two"]  # side by side: a start keeps one core busy
+    with ThreadPoolExecutor(len(homes)) as pool:
+        at_work = sum(pool.map(killed_again_and_again, homes, (20, 21), (15, 15), (50, 50)))
+    assert at_work >= 15, "too many kills hit nothing but starts"
+
+
+def killed_again_and_again(home: Path, seed: int, kills: int, count: int) -> int:
+    """Kill a process so often over `count` files, let the last one finish, check; return how many kills hit a write."""
+    rng = random.Random(seed)
+    (home / "inbox").mkdir(parents=True)
+    (home / "reading.py").write_text(PLUGIN)
+    (home / "pipelines.yaml").write_text(PIPELINES)
+    files = {f"{index:03}.txt": rng.randint(1, 12) for index in range(count)}
     waiting = list(files)
-    kills = at_work = 0
-    while kills < 30:
+    at_work = 0
+    for _ in range(kills):
         for name in waiting[:4]:  # files arrive while it runs, stops and starts
-            (tmp_path / "inbox" / name).write_text(f"{name}\n\n{sentences(rng, files[name])}")
+            (home / "inbox" / name).write_text(f"{name}\n\n{sentences(rng, files[name])}")
         waiting = waiting[4:]
-        process = run(tmp_path)
+        process = run(home)
         if rng.random() < 0.8:
-            at_work += wait_for_a_commit(tmp_path, process)
+            at_work += wait_for_a_commit(home, process)
             time.sleep(rng.random() * 0.1)
         else:
             time.sleep(rng.random() * 2)  # while it starts
-        assert process.poll() is None, (tmp_path / "log.txt").read_text()[-2000:]
+        assert process.poll() is None, (home / "log.txt").read_text()[-2000:]
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        kills += 1
     for name in waiting:
-        (tmp_path / "inbox" / name).write_text(f"{name}\n\n{sentences(rng, files[name])}")
-    assert run(tmp_path, "--once").wait(120) == 0, (tmp_path / "log.txt").read_text()[-2000:]
-    check(tmp_path, files)
-    assert at_work >= 15, "too many kills hit nothing but starts"
+        (home / "inbox" / name).write_text(f"{name}\n\n{sentences(rng, files[name])}")
+    assert run(home, "--once").wait(120) == 0, (home / "log.txt").read_text()[-2000:]
+    check(home, files)
+    return at_work
 
 
 @pytest.mark.timeout(180)
