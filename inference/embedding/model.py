@@ -13,7 +13,6 @@ from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from inference.encoder.model import INLINE_CHARS, EncoderModel
 from inference.encoder.tokenize import load_tokenizer
-from inference.resilience.sanity import check_vectors
 from inference.scheduling.batcher import Limits
 from pipeline.errors import InvalidInput
 from pipeline.payload.embedding import EmbeddingInput
@@ -50,7 +49,6 @@ class EmbeddingModel(EncoderModel):
         tokens = await self.tokenize(inputs)
         counts = [len(row) for row in tokens]
         vectors = await self._compute(tokens, priority=priority, deadline=deadline, max_batch=batch_size)
-        check_vectors(vectors, self.name)
         return vectors, counts
 
     async def tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool = False) -> list[Tokens]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.encoder.engine import EncoderEngine
+from inference.resilience.sanity import check_vectors
 from inference.scheduling.batcher import Limits
 from inference.scheduling.scheduler import Scheduler
 
@@ -69,9 +70,11 @@ class EncoderModel:
     ) -> NDArray[np.float32]:
         """Return float32 [n, d]. Raises Overloaded, Expired, Unavailable."""
         costs = [self._engine.cost(row) for row in rows]
-        return np.stack(
+        outputs = np.stack(
             await self._scheduler.run(rows, costs, priority=priority, deadline=deadline, max_batch=max_batch)
         )
+        check_vectors(outputs, self.name)
+        return outputs
 
     async def _tokenized(self, chars: int, work: Callable[[], T]) -> T:
         """Return what `work` tokenises: at once if there are few characters, else in a thread."""
