@@ -81,6 +81,7 @@ def test_serve_prints_a_line_a_pipeline_then_the_address(server: Serving) -> Non
         "shout           http POST /shout -> reply  [no model]  at most once, unordered",
         "spell           http POST /spell -> reply  [no model]  at most once, unordered",
         "rerank          http POST /v1/rerank -> reply  [rerank-pocket]  at most once, unordered",
+        "rerank-pocket answers until a real model for rerank is here: fastembed pull bge-reranker-base",
         f"FastEmbed is ready at {server.url}",
     ]
 
