@@ -221,6 +221,7 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
     assert (loaded["state"], loaded["requests_queued"]) == ("ready", 0)
     assert {view["name"] for view in httpx2.get(f"{server.url}/v1/pipelines").json()["data"]} == {
         "embeddings",
+        "rerank",
         "shout",
         "spell",
     }
