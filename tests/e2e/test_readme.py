@@ -59,8 +59,12 @@ def test_the_embeddings_snippet_prints_two_vectors(server: DemoServer) -> None:
     assert "2 vectors of 384 numbers by all-MiniLM-L6-v2" in run_python(snippets("python")[0], server)
 
 
+def test_the_chat_snippet_prints_the_sum(server: DemoServer) -> None:
+    assert run_python(snippets("python")[1], server) == "3 + 4 = 7 says chat-pocket\n"
+
+
 def test_the_realtime_snippet_prints_what_was_said(server: DemoServer) -> None:
-    printed = run_python(snippets("python")[1], server)
+    printed = run_python(snippets("python")[2], server)
     assert word_recall((ASSETS / "morning-call.txt").read_text(), printed) >= 0.8
 
 

@@ -46,7 +46,7 @@ def test_every_python_snippet_compiles(page: str) -> None:
 
 
 def test_the_readme_has_snippets_to_copy() -> None:
-    assert [len(snippets("README.md", language)) for language in ("bash", "python", "yaml", "sql")] == [5, 2, 1, 1]
+    assert [len(snippets("README.md", language)) for language in ("bash", "python", "yaml", "sql")] == [6, 3, 1, 1]
 
 
 def test_the_operator_in_the_developers_page_is_an_operator() -> None:
