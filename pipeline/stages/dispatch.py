@@ -101,9 +101,9 @@ class _Dispatch:
             self._tickets[item.id] = self.outlet.ticket()
         else:
             self._tickets[item.id] = self._tickets.pop(superseded.id)
-            superseded.ack.off_cancel(superseded)
+            superseded.ack.off_cancel((self, superseded))
             self._step.filtered(superseded)
-        item.ack.on_cancel(item, lambda: self._cancel_waiting(item))
+        item.ack.on_cancel((self, item), lambda: self._cancel_waiting(item))  # the next stage may have it already
         self._start()
 
     def _cancel_waiting(self, item: Item[Any]) -> None:
@@ -127,10 +127,10 @@ class _Dispatch:
                 for span in filter(None, [tracing.start(item, self._step.id) for item in items]):
                     task.add_done_callback(partial(_end, span))
             if len(items) == 1:
-                items[0].ack.on_cancel(items[0], task.cancel)
+                items[0].ack.on_cancel((self, items[0]), task.cancel)
             else:
                 for item in items:
-                    item.ack.off_cancel(item)  # a batch goes on without those who left
+                    item.ack.off_cancel((self, item))  # a batch goes on without those who left
         if self._closing and not self._running and not len(self._waiting):
             self.outlet.finish()
             return
@@ -148,7 +148,7 @@ class _Dispatch:
         self._step.stats.latency.observe(perf_counter() - started)
         self._running -= 1
         for item in items:
-            item.ack.off_cancel(item)
+            item.ack.off_cancel((self, item))
             if task.cancelled() and item.ack.cancelled:
                 self._step.cancelled(item)
             self._leave(item)

@@ -11,6 +11,7 @@ from pipeline.component import Batch, Failure, describe, operator, sink
 from pipeline.errors import Expired, InvalidInput, Overloaded, StepFailed, Unavailable
 from pipeline.item import END_OF_KEY, Item, Outcome
 from pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, SinkPlan
+from pipeline.plan import Step as PlannedStep
 from pipeline.policy import BatchPolicy, QueuePolicy, RetryPolicy, Timeouts
 from pipeline.runner import Pipeline
 from pipeline.testing import Collected, Given, Pushed, plan_of, run_plan, run_values, run_virtual, step
@@ -381,6 +382,39 @@ def test_a_cancelled_item_frees_its_place_at_once():
 
     pipeline = run_virtual(main())
     assert pipeline.stats.outcomes == {Outcome.CANCELLED: 3}
+
+
+@pytest.mark.parametrize("stages", [2, 3, 5])
+def test_an_item_can_be_cancelled_in_every_stage_that_it_comes_to(stages):
+    reached: list[int] = []
+
+    def waiting(place: int) -> PlannedStep:
+        @operator
+        async def wait(value: int) -> int:
+            reached.append(place)
+            await asyncio.sleep(3600 if value == place else 0)
+            return value
+
+        return step(wait, workers=4, id=f"wait-{place}")
+
+    async def main() -> float:
+        steps = [waiting(place) for place in range(stages)]
+        pipeline = Pipeline(plan_of(Pushed, {}, *steps, queue=QueuePolicy(max_items=4)))
+        await pipeline.open()
+        running = asyncio.create_task(pipeline.run())
+        for place in range(stages):
+            item = Item(place)
+            await pipeline.source.channel.put(item)
+            await asyncio.sleep(1)
+            item.ack.cancel()
+        await asyncio.sleep(1)
+        assert pipeline.stats.outcomes == {Outcome.CANCELLED: stages}
+        await pipeline.drain(0)
+        await asyncio.wait([running])
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) < 60
+    assert reached == [place for last in range(stages) for place in range(last + 1)]
 
 
 def test_a_full_queue_rejects_with_the_time_to_come_back():
