@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from pipeline.errors import ModelNotFound
 
-POCKET: Final = "docling-pocket"
-"""The model that ships."""
 EYES: Final = "openvino_vision_embeddings_model.xml"
 WORDS: Final = "openvino_text_embeddings_model.xml"
 WRITER: Final = "openvino_language_model.xml"

@@ -1,0 +1,127 @@
+"""Documents over HTTP, through the real process: by rules, and by the document model that ships."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from models.make.docling_pages import Block, draw
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import Serving, serving
+
+sys.path.pop(0)
+
+PIPELINES = """
+version: 1
+pipelines:
+  documents:
+    source: {http: POST /v1/documents/process, queue: 16, overflow: reject}
+    operators: [{parse: {ahead: false}}]
+    sink: reply
+"""
+MARKDOWN = b"# Wind\n\nMore of it.\n\n| month | price |\n| --- | --- |\n| first | 47 |\n"
+PAGE = [
+    Block("section_header_level_1", (("garden", "summary"),), 1),
+    Block("otsl", (("year", "price"), ("first", "68")), 4),
+]
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """Another server, which has the one document."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", str(len(MARKDOWN)))
+        self.end_headers()
+        self.wfile.write(MARKDOWN)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, shelf: str) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "pipelines.yaml").write_text(PIPELINES)
+    with serving(folder, "--allow-url", shelf) as running:
+        yield running
+
+
+def process(server: Serving, kind: str, content: bytes, **fields: Any) -> httpx2.Response:
+    document = {"type": kind, "source": "base64", "content": base64.b64encode(content).decode()}
+    body = {"document": document | fields.pop("document", {}), **fields}
+    return httpx2.post(f"{server.url}/v1/documents/process", json=body, timeout=60)
+
+
+def test_a_document_is_read_without_a_model_unless_one_is_named(server: Serving) -> None:
+    found = process(server, "md", MARKDOWN).json()
+    assert (found["model"], found["parser"], found["title"]) == ("model-free", "md", "Wind")
+    assert found["content"] == MARKDOWN.decode()
+    assert found["tables"] == [{"page": None, "rows": [["month", "price"], ["first", "47"]]}]
+    assert found["images"] == {"count": 0, "items": []}
+    assert 0 < found["timings"]["parse_seconds"] < found["timings"]["total_seconds"]
+
+
+def test_a_document_is_fetched_from_a_place_that_is_allowed(server: Serving, shelf: str) -> None:
+    found = process(server, "md", b"", document={"source": "url", "content": f"http://{shelf}/wind.md"}).json()
+    assert found["content"] == MARKDOWN.decode()
+
+
+def test_a_picture_of_a_page_is_read_by_the_model_that_is_named(server: Serving) -> None:
+    picture = io.BytesIO()
+    draw(PAGE)[0].save(picture, "PNG")
+    found = process(server, "image", picture.getvalue(), model="docling-pocket").json()
+    assert (found["model"], found["parser"], found["page_count"]) == ("docling-pocket", "png+docling-pocket", 1)
+    assert found["content"].startswith("## garden summary\n\n| year | price |")
+    assert found["tables"] == [{"page": 1, "rows": [["year", "price"], ["first", "68"]]}]
+    assert (found["pages_without_model"], found["warnings"]) == ([], [])
+
+
+def test_html_and_json_are_written_too(server: Serving) -> None:
+    html = process(server, "md", MARKDOWN, processing_options={"output_format": "html"}).json()["content"]
+    assert "<td>first</td><td>47</td>" in html
+    structure = process(server, "md", MARKDOWN, processing_options={"output_format": "json"}).json()["content"]
+    assert structure["schema_name"] == "DoclingDocument"
+
+
+def test_a_model_that_is_not_here_is_a_404_with_the_command_that_gets_it(server: Serving) -> None:
+    refused = process(server, "md", MARKDOWN, model="granite-docling-258m")
+    assert refused.status_code == 404
+    assert refused.json()["error"]["message"].endswith("fastembed export granite-docling-258m")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "document", "message"),
+    [
+        ("pdf", b"no PDF", {}, "found plain text, expected PDF as its name says"),
+        ("md", MARKDOWN, {"source": "upload_id"}, "found source upload_id, expected base64 or url"),
+        ("md", MARKDOWN, {"source": "url", "content": "http://127.0.0.1:1/a"}, "found port 1 of 127.0.0.1"),
+        ("md", MARKDOWN, {"content": "%%%"}, "found what is no base64"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_reason(
+    server: Serving, kind: str, content: bytes, document: dict[str, str], message: str
+) -> None:
+    refused = process(server, kind, content, document=document)
+    assert 400 <= refused.status_code < 500
+    assert message in refused.json()["error"]["message"]
