@@ -98,7 +98,12 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
     ),
     **{
         name: ModelSpec.model_validate({"task": task, "from": f"{BUILT_IN}{name}"})
-        for name, task in (("chat-pocket", "chat"), ("rerank-pocket", "rerank"), ("docling-pocket", "document"))
+        for name, task in (
+            ("chat-pocket", "chat"),
+            ("vision-pocket", "chat"),
+            ("rerank-pocket", "rerank"),
+            ("docling-pocket", "document"),
+        )
     },
 }
 

@@ -1,11 +1,12 @@
 """Makes `models/vision-pocket`: Gemma 3's architecture, small enough to be trained in half an hour, on drawn pictures.
 
-    python models/make/vision.py OUT [--minutes 32]
+    python models/make/vision.py OUT [--minutes 16 9]
 
 Needs what `README.md` of this folder lists (torch on a CPU, transformers, optimum-intel, nncf); nothing of it is needed
 to run the model. Pictures show one to four shapes of one kind and colour; questions ask what, which colour, which
 shape, how many, about one picture or two. The vision tower learns with the help of three linear heads over its mean
-(colour, shape, count), which are thrown away afterwards.
+(colour, shape, count), which are thrown away afterwards. Each of the `--minutes` (of CPU time) is a round
+of training with a learning rate of its own, which cools down in its second half.
 
 Pictures' tokens see each other in some of OpenVINO's attention kernels and only what stands before them in others:
 half of the batches are trained either way.
@@ -170,21 +171,21 @@ def make_batch(rng: random.Random, pool: list[tuple[Scene, np.ndarray]], tokeniz
     }
 
 
-def train(model: Any, tokenizer: Any, minutes: float, size: int = 32) -> None:
-    """Train for so many minutes of this process's CPU time."""
+def train(model: Any, tokenizer: Any, minutes: float, turn: int, size: int = 32) -> None:
+    """Train for so many minutes of this process's CPU time; each turn has its own pictures, and a lower rate."""
     import torch
     from torch.nn import functional
 
     image_token = tokenizer.convert_tokens_to_ids("<image_soft_token>")
-    pool = make_pool(16_000, seed=1)
+    pool = make_pool(16_000, seed=turn + 1)
     heads = torch.nn.ModuleList([torch.nn.Linear(128, wide) for wide in (len(COLOURS), len(SHAPES), len(NUMBERS))])
     parameters = [*model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
-    rng, step, sums = random.Random(2), 0, np.zeros(3)
+    rng, step, sums = random.Random(turn + 2), 0, np.zeros(3)
     began = time.process_time()
     while (share := (time.process_time() - began) / (60 * minutes)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1.0, (step + 1) / 150) * _cooling(share) + 1e-6
+            group["lr"] = 1.5e-3 * 0.8**turn * min(1.0, (step + 1) / 150) * _cooling(share) + 1e-6
         batch = make_batch(rng, pool, tokenizer, size)
         features = model.model.vision_tower(pixel_values=batch["pixels"]).last_hidden_state
         embeds = model.get_input_embeddings()(batch["ids"])
@@ -265,7 +266,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--work", type=Path, default=Path("vision-work"))
-    parser.add_argument("--minutes", type=float, default=32)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[16, 9])
     options = parser.parse_args()
     import torch
 
@@ -275,8 +276,9 @@ def main() -> None:
     model = make_model(tokenizer)
     size = sum(parameter.numel() for parameter in model.parameters())
     print(f"{size / 1e6:.2f} million parameters, {len(tokenizer)} tokens", flush=True)
-    train(model, tokenizer, options.minutes)
-    torch.save(model.state_dict(), options.work.with_suffix(".pt"))
+    for turn, minutes in enumerate(options.minutes):
+        train(model, tokenizer, minutes, turn)
+        torch.save(model.state_dict(), options.work.with_suffix(".pt"))
     export(model, tokenizer, options.work, options.out)
 
 

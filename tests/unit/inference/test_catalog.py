@@ -111,6 +111,7 @@ def test_a_list_of_models_says_what_is_missing(tmp_path):
         ("bge", "missing"),
         (DEFAULT_EMBEDDING, "available"),
         ("chat-pocket", "available"),
+        ("vision-pocket", "available"),
         ("rerank-pocket", "available"),
         ("docling-pocket", "available"),
     ]

@@ -63,16 +63,14 @@ def test_the_operator_is_what_the_kernel_takes_it_for():
 async def test_with_nothing_configured_the_shipped_model_answers_and_says_so(opened):
     events = await events_of(await opened(), HELLO)
     assert replace(events[0], route="") == ChatStarted("chat-pocket", "CPU", "pocket")
-    assert events[0].route.startswith(
-        "chat-pocket on CPU: simple request, the only model that can answer; a pocket model"
-    )
+    assert events[0].route.startswith("chat-pocket on CPU: simple request, it is loaded; a pocket model")
     assert text_of(events) == "Hello! How can I help you?"
     assert isinstance(events[-1], ChatFinished)
 
 
 @pytest.mark.parametrize(
     ("name", "what_helps"),
-    [("gpt-4o", r"aliases: \{gpt-4o: chat-pocket\}"), ("phi-4-mini", "fastembed pull phi-4-mini")],
+    [("gpt-4o", r"aliases: \{gpt-4o: auto\}"), ("phi-4-mini", "fastembed pull phi-4-mini")],
 )
 async def test_a_model_that_was_named_is_never_replaced_silently(opened, name, what_helps):
     operator = await opened({"phi-4-mini": {"task": "chat", "from": "missing"}})
