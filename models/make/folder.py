@@ -14,7 +14,7 @@ AS_SAVED = ("generation_config.json", "preprocessor_config.json", "tokenizer.jso
 
 
 def write_folder(saved: Path, out: Path, task: str, **options: Any) -> None:
-    """Export `saved` for one of optimum's tasks; `out` is written anew."""
+    """Export `saved` for one of optimum's tasks; a README in `out` stays."""
     import nncf
     import openvino
     from optimum.exporters.openvino import main_export
@@ -23,8 +23,7 @@ def write_folder(saved: Path, out: Path, task: str, **options: Any) -> None:
     with tempfile.TemporaryDirectory() as made:
         whole = Path(made)
         main_export(str(saved), output=made, task=task, library_name="transformers", convert_tokenizer=True, **options)
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
         core = openvino.Core()
         for file in sorted(whole.iterdir()):
             if file.is_dir() or file.name in LEFT_OUT:
