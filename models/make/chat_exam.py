@@ -1,6 +1,6 @@
 """Examines `models/chat-pocket` on conversations that it was not trained on, with the project's own environment.
 
-    .venv/bin/python models/make/chat_exam.py models/chat-pocket [--rounds 60]
+    .venv/bin/python models/make/chat_exam.py models/chat-pocket [--rounds 40]
 
 An answer counts when it is right letter by letter. Names and cities are held out (see `chat_talk.Talker`).
 """
@@ -92,7 +92,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
     exam = Exam(openvino_genai.LLMPipeline(str(options.folder), "CPU"))
     talker = Talker(random.Random(777), held_out=True)

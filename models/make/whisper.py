@@ -31,7 +31,7 @@ from whisper_windows import CLASSES, LAST_STEP, LATEST_START, STEPS_S, Composer,
 
 WIDTH, LAYERS, HEADS = 96, 2, 4
 MEL, HOP, FFT = 80, 160, 400  # Whisper's own
-BATCH, STEPS, PHRASES = 24, 6000, 6000
+BATCH, STEPS, PHRASES = 24, 4500, 6000
 RATE = 2e-3
 LANGUAGES = ("en", "de")
 MARKS = (

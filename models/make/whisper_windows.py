@@ -129,7 +129,7 @@ class Writer:
     """Turns windows into tokens as Whisper writes them."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self.number = tokenizer.token_to_id
+        self.numbers = tokenizer.get_vocab()
         self.words = {}
         for word in [*ENGLISH, *GERMAN]:
             (self.words[word],) = tokenizer.encode(f" {word}", add_special_tokens=False).ids
@@ -137,15 +137,15 @@ class Writer:
     def tokens(self, window: Window, *, timed: bool, translated: bool) -> tuple[list[int], list[bool]]:
         """Return the tokens, and which of them the model has to find: not the task, which whoever asks sets."""
         task = "<|translate|>" if translated else "<|transcribe|>"
-        start = [self.number("<|startoftranscript|>"), self.number(f"<|{window.language}|>"), self.number(task)]
+        start = [self.numbers["<|startoftranscript|>"], self.numbers[f"<|{window.language}|>"], self.numbers[task]]
         found = [False, True, False]
         if timed:
             body = self._timed(window, translated=translated)
         else:
-            start.append(self.number("<|notimestamps|>"))
+            start.append(self.numbers["<|notimestamps|>"])
             found.append(False)
             body = self._words(window.spoken_words(), translated=translated)
-        body.append(self.number("<|endoftext|>"))
+        body.append(self.numbers["<|endoftext|>"])
         return start + body, found + [True] * len(body)
 
     def _words(self, words: list[str], *, translated: bool) -> list[int]:
@@ -153,7 +153,7 @@ class Writer:
 
     def _timed(self, window: Window, *, translated: bool) -> list[int]:
         """Return each segment between its times, and the time of what is cut off."""
-        nought = self.number("<|0.00|>")
+        nought = self.numbers["<|0.00|>"]
         segments = [segment for segment in window.segments if segment.words]
         if not segments:
             return [nought]
