@@ -1,0 +1,56 @@
+"""Makes a chat model of 57 million random weights, for `bench/chat.py --model FOLDER`: it says nonsense.
+
+    python models/make/large.py FOLDER
+
+A step of it costs what a step of a real small model costs, so the bench tells what the way around the engine takes. The
+tokenizer is chat-pocket's. Needs what this folder's README lists; a minute.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from folder import write_folder
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+POCKET = Path(__file__).parents[1] / "chat-pocket"
+
+
+def main() -> None:
+    """Write the folder."""
+    torch.manual_seed(0)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(POCKET / "tokenizer.json"),
+        bos_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        model_max_length=2048,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = (POCKET / "chat_template.jinja").read_text()
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=640,
+            intermediate_size=1792,
+            num_hidden_layers=13,
+            num_attention_heads=8,
+            num_key_value_heads=4,
+            max_position_embeddings=2048,
+            bos_token_id=0,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+    )
+    print(f"{sum(weights.numel() for weights in network.parameters()) / 1e6:.0f} million parameters", flush=True)
+    with tempfile.TemporaryDirectory() as saved:
+        network.save_pretrained(saved)
+        tokenizer.save_pretrained(saved)
+        write_folder(Path(saved), Path(sys.argv[1]), "text-generation-with-past")
+
+
+if __name__ == "__main__":
+    main()
