@@ -101,6 +101,7 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
         for name, task in (
             ("chat-pocket", "chat"),
             ("vision-pocket", "chat"),
+            ("code-pocket", "code"),
             ("rerank-pocket", "rerank"),
             ("docling-pocket", "document"),
         )

@@ -109,6 +109,21 @@ def test_it_sees_a_red_circle(client: openai.OpenAI) -> None:
     assert "it sees the picture" in raw.headers["x-fastembed-route"]
 
 
+def test_it_writes_a_function_that_runs(client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(
+        model="auto",
+        messages=[
+            {"role": "user", "content": "Write a Python function is_even(n) that tests whether a number is even"}
+        ],
+        temperature=0,
+    )
+    assert raw.headers["x-fastembed-model"] == "code-pocket"
+    code = (raw.parse().choices[0].message.content or "").removeprefix("```python\n").removesuffix("```")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - two lines of our own model's
+    assert [names["is_even"](number) for number in (2, 3, 10)] == [True, False, True]
+
+
 def test_it_writes_down_a_recording(client: openai.OpenAI) -> None:
     with (ROOT / "tests" / "assets" / "audio" / "red-light.wav").open("rb") as sound:
         heard = client.audio.transcriptions.create(model="whisper-pocket", file=sound)
@@ -132,4 +147,4 @@ def test_it_embeds(client: openai.OpenAI) -> None:
 def test_every_tiny_model_says_that_it_is_one(client: openai.OpenAI) -> None:
     states = {model.id: model.state for model in client.models.list()}  # type: ignore[attr-defined] # ours
     assert {name for name, state in states.items() if name.endswith("-pocket") and state != "pocket"} == set()
-    assert {"chat-pocket", "vision-pocket", "rerank-pocket"} <= states.keys()
+    assert {"chat-pocket", "vision-pocket", "code-pocket", "rerank-pocket", "docling-pocket"} <= states.keys()

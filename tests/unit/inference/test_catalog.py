@@ -112,6 +112,7 @@ def test_a_list_of_models_says_what_is_missing(tmp_path):
         (DEFAULT_EMBEDDING, "available"),
         ("chat-pocket", "available"),
         ("vision-pocket", "available"),
+        ("code-pocket", "available"),
         ("rerank-pocket", "available"),
         ("docling-pocket", "available"),
     ]
