@@ -2,11 +2,12 @@
 #   make demo     see the three uses work on real input        make serve   run the server with ./pipelines.yaml
 #   make test     lint, types, floors, tests                   make bench   measure (bench/README.md)
 # Options: PYTHON=python3.12 names the interpreter; KEEP=1 leaves the demo's server running;
-# ARGS='tests/unit -k ack' goes to pytest, serve and bench.
+# ARGS='tests/unit -k ack' goes to pytest, serve and bench; WORKERS=1 runs the tests in one process after the other.
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+WORKERS := 2
 CHECKS := lint-code lint-format lint-types lint-floors
 export PYTHON
 
@@ -30,7 +31,7 @@ test: $(INSTALLED)
 	done; \
 	if [ -n "$$failed" ]; then echo "== FAILED before the tests:$$failed"; fi; \
 	echo '== pytest'; \
-	$(BIN)/python -m pytest $(ARGS) && [ -z "$$failed" ]
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) && [ -z "$$failed" ]
 
 lint: $(INSTALLED) $(CHECKS)
 

@@ -87,7 +87,7 @@ async def test_an_alias_is_told(asked):
 @pytest.mark.parametrize(
     ("endpoint", "request_body", "task", "model"),
     [
-        ("/v1/completions", {"model": "auto", "prompt": "def f("}, "chat", "chat-pocket"),
+        ("/v1/completions", {"model": "auto", "prompt": "def f("}, "chat", "code-pocket"),
         ("/v1/embeddings", {"model": "auto", "input": ["a", "b"]}, "embedding", "all-MiniLM-L6-v2"),
         ("/v1/audio/transcriptions", {"model": "auto", "seconds": 3}, "transcription", "pocketsphinx"),
     ],
