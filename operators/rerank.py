@@ -5,8 +5,13 @@ Why this is not a `Batch` operator: pairs are batched where the model is, over a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from inference.catalog import AUTO
 from inference.models import Models
+from inference.rerank.model import RerankModel
+from inference.resilience.breakers import Breakers
+from inference.resilience.lending import OwnDevices
 from pipeline.component import Context, operator
 from pipeline.item import Item
 from pipeline.payload.rerank import Ranking, RerankRequest
@@ -26,6 +31,7 @@ class Rerank:
         InvalidInput: no query, no documents or too many, a query of more than half the window.
         ModelNotFound: no such model, or its files are missing.
         Overloaded: the model's queue is full.
+        Unavailable: no device of the model can compute it now.
 
     """
 
@@ -36,12 +42,16 @@ class Rerank:
 
     async def open(self, context: Context) -> None:
         """Load and warm the model."""
-        self._models = context.resources.get(Models)
-        await self._models.warm(self._model, "rerank")
+        models = context.resources.get(Models)
+        self._models = OwnDevices(models, context.resources.find(Breakers) or Breakers(), "rerank")
+        await models.warm(self._model, "rerank")
 
     async def __call__(self, item: Item[RerankRequest]) -> Ranking:
         """Put one request's documents in order."""
         request = item.value
         name = self._model if request.model == AUTO else request.model
-        async with self._models.lend(name, "rerank", priority=item.priority) as model:
-            return await model.rank(request, priority=item.priority, deadline=item.deadline)
+
+        def rank(model: RerankModel) -> Awaitable[Ranking]:
+            return model.rank(request, priority=item.priority, deadline=item.deadline)
+
+        return await self._models.use(name, rank, priority=item.priority)
