@@ -9,6 +9,7 @@ So:
 - Waiting entries stand in two indexes: a heap by *due* time (who is next), a list sorted by cost (who fits together).
 - The entry due first leads the next batch. Its nearest neighbours in length join while the padded size stays within the
   budget and nobody is padded by more than `slack` tokens or a quarter of the batch's length.
+- A batch holds no more than is expected to run for `longest_s`, by what its kind took before: others wait meanwhile.
 - When there is less work than free slots could take, it is shared between them instead of filling one batch.
 - due = min(deadline, submitted + patience) - priority x head start: priority first, then the deadline, then age. Being
   a fixed number, it cannot starve anyone: whoever comes later than patience + (priority difference) x head start is
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
+from inference.scheduling.cost import CostModel
 from pipeline.errors import Overloaded, Unavailable
 
 P = TypeVar("P")
@@ -44,6 +46,7 @@ class Limits:
     batch_cost: padded size of one batch. batch_items: entries of one batch. in_flight: batches at the model at once.
     queue_items, queue_cost: what may wait; a submission to an empty queue is never refused. linger_s: how long an
     underfull batch waits while another one runs. share_cost: work below this is not split between free slots.
+    longest_s: how long a batch may take, as far as its size decides that.
     slack, slack_ratio: how much an entry may be padded, in tokens or as a part of the batch's length.
     patience_s: the implied deadline of entries without one. head_start_s: what one level of priority is worth.
     """
@@ -55,6 +58,7 @@ class Limits:
     queue_cost: int = 262_144
     linger_s: float = 0.0
     share_cost: int = 64
+    longest_s: float = 0.25
     slack: int = 16
     slack_ratio: float = 0.25
     patience_s: float = 1.0
@@ -92,11 +96,13 @@ class Batch(Generic[P]):
 
     entries: list[Entry[P]]
     started: float = 0.0
+    longest: int = field(init=False)
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Work out the padded size."""
-        self.size = len(self.entries) * max(entry.cost for entry in self.entries)
+        self.longest = max(entry.cost for entry in self.entries)
+        self.size = len(self.entries) * self.longest
 
 
 class Batcher(Generic[P]):
@@ -114,6 +120,7 @@ class Batcher(Generic[P]):
         self._again: deque[Batch[P]] = deque()
         self._orders = itertools.count()
         self._seconds_per_cost: float | None = None
+        self._took = CostModel()
         self._closed = False
 
     def submit(
@@ -155,6 +162,7 @@ class Batcher(Generic[P]):
     def complete(self, batch: Batch[P], now: float) -> list[Entry[P]]:
         """Take the batch's results; return the entries that still want theirs."""
         self.in_flight -= 1
+        self._took.learn(batch.size, batch.longest, now - batch.started)
         per_cost = (now - batch.started) / batch.size
         known = self._seconds_per_cost
         self._seconds_per_cost = per_cost if known is None else known + _NEWEST_WEIGHT * (per_cost - known)
@@ -271,7 +279,8 @@ class Batcher(Generic[P]):
         if not self.waiting_items:
             return None
         leader = self._leader()
-        budget = self.limits.batch_cost
+        most = self._took.most(self.limits.longest_s, leader.cost)
+        budget = self.limits.batch_cost if most is None else min(self.limits.batch_cost, most)
         lingers = self.in_flight and self.waiting_cost < budget and now < leader.submitted + self.limits.linger_s
         if lingers:
             return None
