@@ -4,7 +4,8 @@ Theory of operation. genai's pipelines are driven from one thread only: adding r
 race that crashes. So the engine takes turns with everything else on one event loop. A **turn** adds what waits, steps
 once (a forward pass for all answers, which blocks the loop: that is why this lives in a process of its own), reads the
 new tokens from the handles, turns them into text, all answers in one call, and puts itself behind what is ready on the
-loop by then: readers of the new text, requests that came in, cancellations. Idle, it does nothing.
+loop by then: readers of the new text, requests that came in, cancellations (some rounds of the loop, since a message
+takes as many from its bytes to what it does). Idle, it does nothing.
 
 A step that raises leaves the pipeline unusable more often than not. Its requests are tried again, once, each **alone**,
 so that the one at fault fails alone; what an answer had shown becomes part of its prompt, and it goes on from there
@@ -30,6 +31,10 @@ from pipeline.errors import Overloaded, Unavailable
 log = logging.getLogger("fastembed.chat")
 
 _SWEEPS: Final = 4
+_TO_BE_READ: Final = 2
+"""Rounds of the loop until what came during a step has been read: a step that went first would hold it up once more."""
+_TO_BE_DONE: Final = 3
+"""Rounds from a message to what it does: its task, what that awaits, its end."""
 
 
 class BatchedEngine:
@@ -72,6 +77,7 @@ class BatchedEngine:
         self._live: dict[int, Generation] = {}
         self._next: asyncio.Handle | None = None
         self._closing = False
+        self._giving_way = 0
         self._beat_s = self._clock()
         self._pace_s = 0.002
         self.restarts = 0
@@ -120,6 +126,10 @@ class BatchedEngine:
         put([(generation, Piece(generation.index, error=closed)) for generation in running])
         self._pipeline = None
 
+    def give_way(self) -> None:
+        """Let what was just asked for, or given up, go its way over the event loop before the next step blocks it."""
+        self._giving_way = _TO_BE_DONE
+
     def _plan(self) -> None:
         """Take a turn after what is ready on the loop now, if there is anything to do."""
         if self._next is None and not self._closing and (self.busy or self._unswept()):
@@ -132,6 +142,10 @@ class BatchedEngine:
     def _turn(self) -> None:
         """Put requests in, step, read what came."""
         self._next = None
+        if self._giving_way:
+            self._giving_way -= 1
+            self._plan()
+            return
         self.before_step()
         try:
             self._board()
@@ -141,6 +155,7 @@ class BatchedEngine:
             log.exception("the chat engine failed, it is loaded again")
             self._fail(list(self._live.values()), error)
             self._reload()
+        self._giving_way = _TO_BE_READ
         self._plan()
 
     def _step(self) -> None:

@@ -141,6 +141,9 @@ class TextEngine(Protocol):
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded, Unavailable."""
 
+    def give_way(self) -> None:
+        """Let what is ready on the event loop run before the next step."""
+
     def release(self, generations: Iterable[Generation]) -> None:
         """Cancel those that have not ended."""
 

@@ -86,6 +86,9 @@ class StatefulEngine:
             self._waiting.extend(generations)
             self._wake.notify()
 
+    def give_way(self) -> None:
+        """Do nothing: its steps block nothing."""
+
     def release(self, generations: Iterable[Generation]) -> None:
         """Cancel those that have not ended; one that runs ends with its next token."""
         for generation in generations:

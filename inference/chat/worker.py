@@ -83,7 +83,9 @@ class Desk:
         """Take messages until the other side is gone."""
         with contextlib.suppress(*_CLOSED):
             while True:
-                match await read(reader):
+                message = await read(reader)
+                self._model.engine.give_way()
+                match message:
                     case Ask() as ask:
                         self._begin(ask)
                     case Leave(id_) if id_ in self._answers:

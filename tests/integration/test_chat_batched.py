@@ -1,5 +1,6 @@
 """The engine of the chat process: requests that break a step, pipelines that wedge, more answers than there is room."""
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
@@ -146,3 +147,26 @@ async def test_more_answers_than_there_is_room_for_are_refused_with_a_time(engin
         engine.submit([generation(engine, mailbox, 16)])
     assert refused.value.retry_after_s >= 1
     engine.release(running)
+
+
+async def test_what_came_during_a_step_is_done_before_the_next_one(engine):
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+
+    engine.before_step = step
+    leaving = generation(engine, Mailbox(), 0, tokens=900)
+    engine.submit([leaving])
+    while not leaving.produced:  # noqa: ASYNC110 - the loop's rounds are what is tested
+        await asyncio.sleep(0)
+    engine.give_way()
+    before = steps
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert steps == before
+    engine.release([leaving])
+    while engine.busy:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert steps <= before + 1
