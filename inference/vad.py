@@ -18,6 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.opening import OPENING
+
 RATE_HZ: Final = 16_000
 FRAME: Final = 512
 """Samples a frame."""
@@ -36,17 +38,15 @@ class VoiceModel:
             raise FileNotFoundError(msg)
         import openvino as ov
 
-        compiled = ov.Core().compile_model(
-            str(path),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "f32",
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": 1,
-                "NUM_STREAMS": 1,
-            },
-        )
-        self._request: Any = compiled.create_infer_request()  # openvino ships no types
+        properties = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+        }
+        with OPENING:
+            compiled = ov.Core().compile_model(str(path), "CPU", properties)
+            self._request: Any = compiled.create_infer_request()  # openvino ships no types
         self._input = self._request.get_input_tensor(0).data
         self._state_in = self._request.get_input_tensor(1).data
         self._probability = self._request.get_output_tensor(0).data

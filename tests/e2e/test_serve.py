@@ -305,6 +305,7 @@ def test_a_bad_file_is_told_with_its_places(tmp_path: Path) -> None:
 SLOW = """
 version: 1
 plugins: [./slow.py]
+defaults: {drain: 30s}
 pipelines:
   slow: {source: {http: POST /slow, queue: 1, overflow: reject}, operators: [slow: {answer: old}], sink: reply}
 """
@@ -344,7 +345,7 @@ def slow_folder(folder: Path) -> Path:
 async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(tmp_path: Path) -> None:
     with serving(slow_folder(tmp_path)) as server:
         async with httpx2.AsyncClient(base_url=server.url) as client:
-            running = asyncio.create_task(client.post("/slow", json={"seconds": 5}))
+            running = asyncio.create_task(client.post("/slow", json={"seconds": 4}, timeout=60))
             while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
                 pass
             server.process.send_signal(signal.SIGTERM)
