@@ -418,7 +418,7 @@ async def test_a_bad_file_changes_nothing_and_says_why(tmp_path: Path) -> None:
             (folder / "pipelines.yaml").write_text(SLOW.replace("answer", "answr"))
             refused = await client.post("/v1/pipelines/reload")
             assert refused.status_code == 422
-            assert "pipelines.yaml:5:" in refused.json()["error"]["message"]
+            assert "pipelines.yaml:6:" in refused.json()["error"]["message"]
             assert (await client.post("/slow", json={"seconds": 0})).json() == "old"
             (folder / "pipelines.yaml").write_text(SLOW.replace("old", "new"))
             assert (await client.post("/v1/pipelines/reload")).json()["changed"] == ["slow"]
