@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ from sources.http import HttpRoutes
 from sources.websocket import WebsocketRoutes
 
 _log: Final = logging.getLogger("fastembed.server")
+_COLLECTED_AT: Final = 20_000
 
 
 def distribution_version() -> str:
@@ -213,8 +215,24 @@ def _recall(settings: Settings, resources: Resources) -> Recall | None:
 def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:
     """Run a process to its end; its spans go where OTEL_TRACES_EXPORTER says."""
     export_spans()
+
+    def settled(address: str) -> None:
+        rest_collector()
+        ready(address)
+
     with new_runner() as runner:
-        runner.run(process.serve(sock, ready=ready))
+        runner.run(process.serve(sock, ready=settled))
+
+
+def rest_collector() -> None:
+    """Keep the garbage collector from walking through all that was loaded, again and again, for as long as this runs.
+
+    Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
+    (`gc.freeze`), and a round begins when 20 000 objects are new, not 700: a round looks at the young ones alone.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AT)
 
 
 def new_runner() -> asyncio.Runner:
