@@ -13,6 +13,7 @@ from pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFa
 from pipeline.item import Item, Outcome
 from pipeline.observe import StageStats
 from pipeline.plan import StepPlan
+from pipeline.timeouts import SharedTimeout
 from pipeline.tracing import Tracing
 
 T = TypeVar("T")
@@ -32,14 +33,17 @@ class Step:
     """A planned operator with its callable, its numbers and the rules for when it fails.
 
     call: the operator itself, taking what its kind takes. plain: whether it is called with the bare value and
-    unconditionally (the fast case of a fused run).
+    unconditionally (the fast case of a fused run). first, idle: how long its outputs may let wait, None: for ever.
     """
 
     __slots__ = (
         "_random",
+        "_total",
         "call",
         "config_hash",
+        "first",
         "id",
+        "idle",
         "in_thread",
         "kind",
         "plain",
@@ -69,6 +73,10 @@ class Step:
         self.plain = plan.condition is None and not self.wants_item
         self.config_hash = config_hash
         self.tracing = tracing
+        times = plan.timeouts
+        self.first = _timeout(times.first_s, f"{plan.id}: found nothing for {{}} s, expected a first output")
+        self.idle = _timeout(times.idle_s, f"{plan.id}: found nothing for {{}} s, expected another output")
+        self._total = _timeout(times.total_s, f"{plan.id}: found no result after {{}} s, expected one")
         self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
 
     def applies(self, item: Item[Any]) -> bool:
@@ -116,17 +124,11 @@ class Step:
 
         An `InvalidInput` or `Expired` would end the same way again and is not retried; the timeout bounds all tries.
         """
-        total_s, retry = self.plan.timeouts.total_s, self.plan.retry
-        if total_s is None and retry.attempts == 0:
-            return await call()
-        scope = asyncio.timeout(total_s)
-        try:
-            async with scope:
-                return await self._tries(call)
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise Expired(f"{self.id}: found no result after {total_s:g} s, expected one within its timeout") from error
+        retried = self.plan.retry.attempts > 0
+        if self._total is None:
+            return await (self._tries(call) if retried else call())
+        with self._total():
+            return await (self._tries(call) if retried else call())
 
     async def _tries(self, call: Callable[[], Awaitable[T]]) -> T:
         retry = self.plan.retry
@@ -150,3 +152,7 @@ class Step:
     def _end(self, item: Item[Any], outcome: Outcome, error: BaseException | None) -> None:
         self.stats.ended(outcome)
         item.settle(outcome, error, self.id)
+
+
+def _timeout(limit_s: float | None, what: str) -> SharedTimeout | None:
+    return None if limit_s is None else SharedTimeout(limit_s, f"{what.format(f'{limit_s:g}')} within its timeout")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any, Final
 
 from pipeline.component import Batch, Kind
@@ -124,21 +124,15 @@ async def _as_async(outputs: Any) -> AsyncGenerator[Any, None]:
 
 async def _paced(step: Step, outputs: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Bound the wait for the first output, and between two."""
-    times = step.plan.timeouts
-    limit_s, what = times.first_s, "a first output"
+    limit = step.first
     while True:
-        scope = asyncio.timeout(limit_s)
         try:
-            async with scope:
+            with nullcontext() if limit is None else limit():
                 value = await anext(outputs)
         except StopAsyncIteration:
             return
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise Expired(f"{step.id}: found nothing for {limit_s:g} s, expected {what} within its timeout") from error
         yield value
-        limit_s, what = times.idle_s, "another output"
+        limit = step.idle
 
 
 async def emit_all(item: Item[Any], values: Iterable[Any], emit: Emit) -> None:
