@@ -28,7 +28,7 @@ Codec = Callable[[Exchange], Awaitable[None]]
 async def answer_embeddings(exchange: Exchange) -> None:
     """POST /v1/embeddings."""
     request, form = embeddings.decode(await exchange.body())
-    async with exchange.watched():
+    with exchange.watched():
         results = await exchange.submit(request, whole=True)
         try:
             vectors = (await results.all())[0]
@@ -41,7 +41,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
 async def answer_rerank(exchange: Exchange) -> None:
     """POST /v1/rerank."""
     request, return_documents = rerank.decode(await exchange.body())
-    async with exchange.watched():
+    with exchange.watched():
         results = await exchange.submit(request, whole=True)
         try:
             ranking = (await results.all())[0]
@@ -60,7 +60,7 @@ async def answer_json(exchange: Exchange) -> None:
     """
     query = exchange.query()
     value: Any = await exchange.body() if exchange.method != "GET" else query
-    async with exchange.watched():
+    with exchange.watched():
         results = await exchange.submit(value)
         try:
             if _wants_stream(exchange, query, value):

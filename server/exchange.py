@@ -7,8 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import PurePath
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -16,7 +15,8 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from pipeline.errors import ItemError
-from server.body import ClientGone, header, read_json
+from server.body import header, read_json
+from server.connection import ClientWatch
 from server.errors import answer
 from server.fetch import NOWHERE, Fetcher
 from server.form import Form, read_form
@@ -25,39 +25,6 @@ from sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
 """A stream with nothing to say sends a comment this often, so that proxies keep the connection."""
-
-
-class ClientWatch:
-    """Owns `receive` once the body is read: when the client leaves, the block is cancelled and raises `ClientGone`."""
-
-    __slots__ = ("_gone", "_receive", "_task", "_watcher")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._gone = False
-        self._task: asyncio.Task[Any] | None = None
-        self._watcher: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.current_task()
-        self._watcher = asyncio.create_task(self._watch())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._watcher is not None  # noqa: S101 - entered
-        self._watcher.cancel()  # it ends by itself in the loop's next turn; cancelled, it can cancel nobody
-        if self._gone and isinstance(error, asyncio.CancelledError) and self._task is not None:
-            self._task.uncancel()
-            raise ClientGone from error
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            continue
-        self._gone = True
-        if self._task is not None:
-            self._task.cancel()
 
 
 class Exchange:
@@ -121,7 +88,7 @@ class Exchange:
 
     def watched(self) -> ClientWatch:
         """Watch for the client's leaving while the block runs."""
-        return ClientWatch(self.receive)
+        return ClientWatch(self.scope)
 
     async def submit(self, value: object, *, whole: bool = False) -> Results[Any]:
         """Send the value through the pipeline that serves this route now: it may have been reloaded since the start.

@@ -56,7 +56,7 @@ async def answer_document(exchange: Exchange) -> None:
     """POST /v1/documents/process."""
     began = time.perf_counter()
     asked = decode(await exchange.body())
-    async with exchange.watched():
+    with exchange.watched():
         content = await _content(asked, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
             file = await asyncio.to_thread(_stored, asked, content, Path(folder))

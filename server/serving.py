@@ -22,6 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from pipeline.errors import ConfigError
+from server.connection import Connection
 from server.life import Life
 
 _log: Final = logging.getLogger("fastembed.server")
@@ -59,7 +60,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=Connection,
                 ws="websockets-sansio",
                 lifespan="off",
                 log_config=None,

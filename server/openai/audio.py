@@ -58,7 +58,7 @@ async def answer_translations(exchange: Exchange) -> None:
 
 async def _answer(exchange: Exchange, *, translate: bool) -> None:
     file, wanted = decode(await exchange.form(), translate=translate)
-    async with exchange.watched():
+    with exchange.watched():
         results = await exchange.submit(file)
         try:
             await (_stream if wanted.stream else _whole)(exchange, results, wanted)

@@ -56,7 +56,7 @@ _KNOWN: Final = frozenset(
 async def answer_chat(exchange: Exchange) -> None:
     """POST /v1/chat/completions."""
     body = await exchange.body()
-    async with exchange.watched():
+    with exchange.watched():
         request, delivery = await decode(body, exchange.fetcher)
         shape = ChatChunks if delivery.stream else ChatAnswer
         await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)

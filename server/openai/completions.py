@@ -38,7 +38,7 @@ _KNOWN: Final = frozenset(
 async def answer_completions(exchange: Exchange) -> None:
     """POST /v1/completions."""
     body = await exchange.body()
-    async with exchange.watched():
+    with exchange.watched():
         requests, delivery = decode(body)
         shape = CompletionChunks if delivery.stream else CompletionAnswer
         try:

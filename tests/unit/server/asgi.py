@@ -14,6 +14,7 @@ import orjson
 from pipeline.component import Context, Resources
 from pipeline.item import Ack, Item, Outcome
 from pipeline.policy import QueuePolicy
+from server.connection import PRESENCE, Presence
 from sources.http import Http, HttpRoutes
 
 
@@ -89,8 +90,18 @@ async def call(
             if message.get("body"):
                 reply.chunks.append(message["body"])
 
-    await app(scope_of(method, path, {**sent, **(headers or {})}), receive, send)
+    presence = Presence()
+    scope = scope_of(method, path, {**sent, **(headers or {})}, extensions={PRESENCE: presence})
+    leaving = asyncio.create_task(_leave(leave, presence)) if leave else None
+    await app(scope, receive, send)
+    if leaving is not None:
+        leaving.cancel()
     return reply
+
+
+async def _leave(when: asyncio.Event, presence: Presence) -> None:
+    await when.wait()
+    presence.leave()
 
 
 @asynccontextmanager
