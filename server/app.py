@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from pipeline.errors import NotFound, Unavailable
 from server.dispatch import PipelineRoute
@@ -46,10 +47,12 @@ def create_app(
     stats: HttpStats,
     recall: Recall | None = None,
     endpoints: Sequence[BaseRoute] = (),
-) -> Starlette:
+) -> ASGIApp:
     """Return the application. recall: gives answers again. endpoints: what the server answers itself."""
-    gateway = Middleware(
-        Gateway,
+    app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: _refusal(life)})
+    app.router.redirect_slashes = False
+    gateway = Gateway(
+        app,
         pipelines=PipelineRoute(routes, Fetcher(settings.urls), recall),
         keys=settings.keys,
         guard=settings.guard,
@@ -57,28 +60,28 @@ def create_app(
         stats=stats,
         access_log=settings.access_log,
     )
-    app = Starlette(
-        routes=list(endpoints),
-        middleware=[*_cors(settings), gateway],
-        exception_handlers={HTTPException: _refusal(life)},
-    )
-    app.router.redirect_slashes = False
-    return app
+    return _cors(gateway, settings)
 
 
-def _cors(settings: Settings) -> list[Middleware]:
+class _Endpoints(Starlette):
+    """Starlette without the layer that answers what broke: the gateway does, and stands outside."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the router and the handlers of exceptions."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+
+def _cors(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Let allowed web pages read the answers; none are allowed by default."""
     if not settings.allow_origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=[origin.lower().rstrip("/") for origin in settings.allow_origins],
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=_EXPOSED,
-        )
-    ]
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin.lower().rstrip("/") for origin in settings.allow_origins],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
+    )
 
 
 def _refusal(life: Life) -> Callable[[Request, Exception], Response]:

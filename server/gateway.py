@@ -31,6 +31,7 @@ _access: Final = logging.getLogger("fastembed.access")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 _PROCESS_ID: Final = secrets.token_hex(8)
 _count: Final = itertools.count(1)
+_FIXED: Final = ((b"openai-version", b"2020-10-01"), (b"x-content-type-options", b"nosniff"))
 _ALWAYS_OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _REFUSED: Final = 400
 _CLIENT_CLOSED: Final = 499
@@ -140,12 +141,12 @@ class _Reply:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = list(message.get("headers", ()))
-            headers.append((b"x-request-id", self.request_id.encode("ascii")))
-            headers.append((b"openai-processing-ms", b"%d" % ((perf_counter() - self.started_s) * 1000)))
-            headers.append((b"openai-version", b"2020-10-01"))
-            headers.append((b"x-content-type-options", b"nosniff"))
-            message = {**message, "headers": headers}
+            message["headers"] = [
+                *message.get("headers", ()),
+                (b"x-request-id", self.request_id.encode("ascii")),
+                (b"openai-processing-ms", b"%d" % ((perf_counter() - self.started_s) * 1000)),
+                *_FIXED,
+            ]
         await self._send(message)
 
     async def fail(self, error: Exception) -> None:
