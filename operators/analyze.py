@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from inference.catalog import AUTO
 from inference.embedding.tokens import Analyzed, check_inputs
 from inference.models import Models
@@ -40,8 +38,8 @@ class Analyze:
         """Measure one request; runs on the event loop, in tens of microseconds."""
         name = self._model if request.model == AUTO else request.model
         model = self._models.loaded(name)
-        if model is None:
-            self._models.catalog.place(name, "embedding")
-            check_inputs(request.inputs)
-            return replace(request, inputs=Analyzed(request.inputs, None, None))
-        return replace(request, inputs=model.analyze(request.inputs))
+        if model is not None:
+            return request.carrying(model.analyze(request.inputs))
+        self._models.catalog.place(name, "embedding")
+        check_inputs(request.inputs)
+        return request.carrying(Analyzed(request.inputs, None, None))

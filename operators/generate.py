@@ -10,7 +10,7 @@ from inference.models import Models
 from inference.resilience.attempts import Attempts, Candidate, call
 from inference.resilience.breakers import Breakers
 from inference.resilience.chatting import answer
-from inference.resilience.lending import lent
+from inference.resilience.lending import Lent
 from inference.routing.decision import Decision
 from inference.routing.router import Router
 from inference.routing.showing import shown
@@ -69,7 +69,7 @@ class Generate:
         async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
             async with (
-                lent(self._models, candidate, "chat", priority=item.priority) as model,
+                Lent(self._models, candidate, "chat", priority=item.priority) as model,
                 aclosing(model.generate(request, route=route)) as events,
             ):
                 async for event in events:

@@ -12,7 +12,7 @@ _TINY = 1e-12
 
 def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the rows scaled to L2 length 1; a zero row stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.sqrt(np.vecdot(vectors, vectors))[:, None]
     return np.asarray(vectors / np.maximum(lengths, _TINY), dtype=np.float32)
 
 

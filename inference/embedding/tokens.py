@@ -26,6 +26,9 @@ class Tokens(list[int]):
         self.dropped = dropped
 
 
+_USUAL: Final = frozenset({str, list, Tokens})
+
+
 class Analyzed(Sequence[EmbeddingInput]):
     """Inputs that were checked and measured: `Tokens` of `model` if `exact`, else as they came.
 
@@ -68,7 +71,9 @@ def check_inputs(inputs: Sequence[EmbeddingInput]) -> None:
     if len(inputs) > MAX_INPUTS:
         raise InvalidInput(f"found {len(inputs)} inputs, expected at most {MAX_INPUTS}", param="input")
     for place, value in enumerate(inputs):
-        if not isinstance(value, str | Sequence) or isinstance(value, bytes | bytearray):
+        if value and type(value) in _USUAL:
+            continue
+        if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray):
             raise InvalidInput(
                 f"found {type(value).__name__} in input[{place}], expected a text or a list of token ids", param="input"
             )

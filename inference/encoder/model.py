@@ -70,7 +70,7 @@ class EncoderModel:
     ) -> NDArray[np.float32]:
         """Return float32 [n, d]. Raises Overloaded, Expired, Unavailable."""
         costs = [self._engine.cost(row) for row in rows]
-        outputs = np.stack(
+        outputs = np.array(
             await self._scheduler.run(rows, costs, priority=priority, deadline=deadline, max_batch=max_batch)
         )
         check_vectors(outputs, self.name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from inference.folders import Task
@@ -18,20 +18,31 @@ _FRESH_S: Final = 1.0
 """How long a look at the disk and the devices holds."""
 
 
-@asynccontextmanager
-async def lent(models: Models, candidate: Candidate, task: Task, *, priority: int = 0) -> AsyncIterator[Any]:
-    """Lend a model on a device. Raises NotLoaded where it cannot be loaded there, and what `Models.lend` raises."""
-    loan = models.lend(candidate.model, task, device=candidate.device, priority=priority)
-    try:
-        model = await loan.__aenter__()
-    except ItemError:
-        raise
-    except Exception as error:
-        raise NotLoaded(f"{candidate.model} cannot be loaded on {candidate.device}", retry_after_s=1.0) from error
-    try:
-        yield model
-    finally:
-        await loan.__aexit__(None, None, None)
+class Lent:
+    """A model on a device for the time of an `async with`.
+
+    Entering raises NotLoaded where it cannot be loaded there, and what `Models.lend` raises.
+    """
+
+    __slots__ = ("_candidate", "_loan")
+
+    def __init__(self, models: Models, candidate: Candidate, task: Task, *, priority: int = 0) -> None:
+        self._candidate = candidate
+        self._loan = models.lend(candidate.model, task, device=candidate.device, priority=priority)
+
+    async def __aenter__(self) -> Any:
+        try:
+            return await self._loan.__aenter__()
+        except ItemError:
+            raise
+        except Exception as error:
+            where = f"{self._candidate.model} cannot be loaded on {self._candidate.device}"
+            raise NotLoaded(where, retry_after_s=1.0) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._loan.__aexit__(kind, error, trace)
 
 
 class OwnDevices:
@@ -54,7 +65,7 @@ class OwnDevices:
         """
 
         async def ask(candidate: Candidate) -> T:
-            async with lent(self._models, candidate, self._task, priority=priority) as model:
+            async with Lent(self._models, candidate, self._task, priority=priority) as model:
                 return await work(model)
 
         return await call(Attempts(self._candidates(name), self._breakers), ask)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
@@ -102,6 +103,9 @@ def endless(text: str) -> bool:
 
 def check_vectors(vectors: NDArray[Any], model: str) -> None:
     """Raise Unavailable for numbers that are none: NaN or infinite."""
+    flat = vectors.reshape(-1)
+    if isfinite(np.vdot(flat, flat)):  # a sum of squares is finite where all are, unless they are huge
+        return
     finite = np.isfinite(vectors)
     if not finite.all():
         raise Unavailable(
