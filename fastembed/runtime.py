@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
 from inference.warmup.warmup import Warmup
+from pipeline.collector import rest_collector
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee
 from pipeline.engine import Engine
@@ -42,7 +42,6 @@ from sources.http import HttpRoutes
 from sources.websocket import WebsocketRoutes
 
 _log: Final = logging.getLogger("fastembed.server")
-_COLLECTED_AT: Final = 20_000
 
 
 def distribution_version() -> str:
@@ -222,17 +221,6 @@ def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.
 
     with new_runner() as runner:
         runner.run(process.serve(sock, ready=settled))
-
-
-def rest_collector() -> None:
-    """Keep the garbage collector from walking through all that was loaded, again and again, for as long as this runs.
-
-    Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
-    (`gc.freeze`), and a round begins when 20 000 objects are new, not 700: a round looks at the young ones alone.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECTED_AT)
 
 
 def new_runner() -> asyncio.Runner:

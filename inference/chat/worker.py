@@ -24,6 +24,7 @@ from typing import Final
 from inference.chat.local import LocalModel
 from inference.chat.resume import Produced
 from inference.chat.wire import Ask, Leave, Loaded, Loading, Over, framed, portable, read, receive
+from pipeline.collector import rest_collector
 from pipeline.errors import ItemError
 from pipeline.payload.chat import ChatEvent
 
@@ -55,6 +56,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
             pipe.sendall(framed(portable(error)))
         else:
+            rest_collector()
             pipe.sendall(framed(Loaded()))
             asyncio.run(_serve(pipe, model, loading))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order

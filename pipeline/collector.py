@@ -1,0 +1,19 @@
+"""Python's garbage collector, in a process that has loaded what it will keep."""
+
+from __future__ import annotations
+
+import gc
+from typing import Final
+
+_COLLECTED_AT: Final = 20_000
+
+
+def rest_collector() -> None:
+    """Keep the garbage collector from walking through all that was loaded, again and again, for as long as this runs.
+
+    Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
+    (`gc.freeze`), and a round begins when 20 000 objects are new, not 700: a round looks at the young ones alone.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AT)
