@@ -17,17 +17,16 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import cast
 from urllib.parse import urlsplit
+
+from served import served
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = "the committee met on tuesday to discuss the budget of the coming year and the repairs to the"  # 20 tokens
@@ -127,45 +126,6 @@ async def over_http(url: str, clients: int, seconds: float, costs_s: list[float]
     rate, cost_s = json.loads(printed)
     costs_s.append(cost_s)
     return float(rate)
-
-
-@asynccontextmanager
-async def served() -> AsyncIterator[str]:
-    """Start `fastembed serve` in an empty folder, yield its address once it is ready, stop it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "serve.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fastembed", "serve", "--port", str(port)),
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
-        try:
-            await asyncio.wait_for(_ready(port, process), 60)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-
-async def _ready(port: int, process: asyncio.subprocess.Process) -> None:
-    while process.returncode is None:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-            continue
-        writer.write(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        status = await reader.readline()
-        writer.close()
-        if b" 200 " in status:
-            return
-        await asyncio.sleep(0.1)
-    raise RuntimeError(f"fastembed serve ended with {process.returncode}, expected it to run")
 
 
 async def measure(measures: dict[str, Measure], rounds: int, seconds: float) -> dict[str, list[float]]:
