@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from inference.chat.folder import hears, text_config
 from inference.folders import BUILT_IN, Task
 from inference.hub.hardware import HARDWARE
 from inference.hub.known import find_known
@@ -94,7 +95,9 @@ def _traits(folder: Path, _changed_ns: int) -> _Traits:
         good_at.add("tools")
     weights = sum(path.stat().st_size for path in files.values() if path.suffix in (".bin", ".gguf"))
     config = _json(files.get("config.json"))
-    text = config.get("text_config", config)
+    if hears(config, files):
+        good_at.add("audio")
+    text = text_config(config)
     said = [text.get("max_position_embeddings"), text.get("n_positions")] if isinstance(text, dict) else []
     said.append(_json(files.get("sentence_bert_config.json")).get("max_seq_length"))
     windows = [window for window in said if isinstance(window, int) and window > 0]

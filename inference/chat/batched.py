@@ -200,8 +200,7 @@ class BatchedEngine:
         """Return how genai is asked: by token ids, or by the text and its pictures, which are read at once."""
         if generation.seen is None:
             return (tensor(generation.prompt),)
-        going_on = self.decoder.tokenizer.decode(generation.carried) if generation.carried else ""
-        return generation.seen.text + going_on, generation.seen.tensors()
+        return generation.seen.text + self.decoder.carried(generation), generation.seen.tensors()
 
     def _read(self) -> None:
         """Read every live answer's new tokens and deliver them as text."""

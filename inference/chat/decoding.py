@@ -39,6 +39,10 @@ class Decoder:
             pieces.append((generation, _piece(generation.index, fresh, self.stop_ids, texts, end)))
         return pieces
 
+    def carried(self, generation: Generation) -> str:
+        """Return what an answer that goes on had said, to stand behind its prompt where that is a text."""
+        return str(self.tokenizer.decode(generation.carried)) if generation.carried else ""
+
     def _by_bytes(self, news: Sequence[News], shown: Sequence[Sequence[int]]) -> list[list[str]]:
         table = self._bytes or {}
         return [

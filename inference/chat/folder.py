@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,10 @@ _FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detok
 _SEEING: Final = ("openvino_language_model.xml", "openvino_text_embeddings_model.xml", *_FILES[1:])
 """Beside them lies what makes numbers of pictures, under a name of the architecture's."""
 _PICTURE_TOKENS: Final = 256
+_HEARING: Final = frozenset({"qwen3_omni", "qwen3_omni_moe"})
+"""The architectures that genai's VLMPipeline gives sound to. Others take `audios=` and ignore it silently."""
+_EAR: Final = "openvino_audio_encoder_model.xml"
+_HEARD_FRAMES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +34,24 @@ class ChatTraits:
     """window: tokens of the context. size: bytes of the weights. token_bytes: cache that a token takes, at 16 bits.
 
     picture_tokens: what a picture takes of the context, by the folder's configuration; 0: the model does not see.
+    heard_frames: mel frames, of 10 ms, that it hears in one window; 0: it does not hear.
     """
 
     window: int
     size: int
     token_bytes: int
     picture_tokens: int = 0
+    heard_frames: int = 0
 
     @property
     def sees(self) -> bool:
         """Whether pictures can be shown to it."""
         return self.picture_tokens > 0
+
+    @property
+    def hears(self) -> bool:
+        """Whether it takes sound as it is."""
+        return self.heard_frames > 0
 
 
 def read_traits(folder: Path) -> ChatTraits:
@@ -52,14 +63,27 @@ def read_traits(folder: Path) -> ChatTraits:
     if missing:
         raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR or GGUF")
     whole = _read(folder / "config.json")
-    config = whole.get("text_config", whole)
+    config = text_config(whole)
     heads = config.get("num_attention_heads") or 1
     head_size = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
     per_layer = 2 * (config.get("num_key_value_heads") or heads) * head_size * 2
     window = config.get("max_position_embeddings") or config.get("n_positions") or _DEFAULT_WINDOW
     size = sum(file.stat().st_size for file in folder.glob("*.bin"))
     token_bytes = max(1, per_layer * (config.get("num_hidden_layers") or 1))
-    return ChatTraits(int(window), size, token_bytes, _picture_tokens(whole, folder) if sees else 0)
+    pictures = _picture_tokens(whole, folder) if sees else 0
+    return ChatTraits(int(window), size, token_bytes, pictures, _heard_frames(whole, folder))
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a configuration says of the part that reads and writes text."""
+    within: Mapping[str, Any] = config.get("thinker_config", config)
+    found: Mapping[str, Any] = within.get("text_config", within)
+    return found
+
+
+def hears(config: Mapping[str, Any], files: Container[str]) -> bool:
+    """Whether a folder of these files, with this configuration, is of a model that takes sound as it is."""
+    return config.get("model_type") in _HEARING and _EAR in files
 
 
 def blocks(traits: ChatTraits, memory: int | None) -> int:
@@ -87,6 +111,16 @@ def open_batched(folder: Path, device: str, properties: Mapping[str, Any], kv_bl
     return genai.ContinuousBatchingPipeline(model_path(folder), scheduler, device, dict(properties))
 
 
+def open_hearing(folder: Path, device: str, properties: Mapping[str, Any], kv_blocks: int) -> Any:
+    """Load a VLMPipeline: of genai's pipelines the only one that takes sound."""
+    import openvino_genai as genai
+
+    scheduler = genai.SchedulerConfig()
+    scheduler.num_kv_blocks = kv_blocks
+    scheduler.enable_prefix_caching = True
+    return genai.VLMPipeline(str(folder), device, scheduler_config=scheduler, **properties)
+
+
 def model_path(folder: Path) -> str:
     """Return what genai opens: the folder, or the GGUF file in it."""
     return str(find_gguf(folder) or folder)
@@ -108,6 +142,13 @@ def _picture_tokens(config: Mapping[str, Any], folder: Path) -> int:
         processor.get("image_seq_length"),
     )
     return int(next((number for number in said if number), _PICTURE_TOKENS)) + 2
+
+
+def _heard_frames(config: Mapping[str, Any], folder: Path) -> int:
+    if not hears(config, {path.name for path in folder.iterdir()}):
+        return 0
+    audio = config.get("thinker_config", {}).get("audio_config", {})
+    return int(audio.get("n_window_infer") or _HEARD_FRAMES)
 
 
 def _read(file: Path) -> dict[str, Any]:

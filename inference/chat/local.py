@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from inference.chat.answer import Answer
 from inference.chat.batched import BatchedEngine
 from inference.chat.calling import style_of
-from inference.chat.folder import BLOCK_TOKENS, POCKET, blocks, open_batched, read_traits
+from inference.chat.folder import BLOCK_TOKENS, POCKET, ChatTraits, blocks, open_batched, read_traits
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.pictures import SeenPrompt, pictures_of, untagged
 from inference.chat.reasoning import OPEN, thinks
 from inference.chat.resume import NOTHING, BrokenOff, go_on
 from inference.chat.sampling import check_sampling, configure, room_for_answer
+from inference.chat.sounds import sounds_of, with_sounds
 from inference.chat.stateful import StatefulEngine
 from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
@@ -46,10 +48,10 @@ class LocalModel:
         self.device = device
         self.pocket = is_pocket(folder)
         traits = read_traits(folder)
-        self._engine = _engine(folder, device, properties or {}, memory, options)
+        self._engine = _engine(folder, traits, device, properties or {}, memory=memory, options=options)
         self.window = traits.window
-        self._picture_tokens = traits.picture_tokens
-        self._template = ChatTemplate(self._engine.decoder.tokenizer, name, sees=traits.sees)
+        self._traits = traits
+        self._template = ChatTemplate(self._engine.decoder.tokenizer, name, sees=traits.sees, hears=traits.hears)
         self._style = style_of(self._template.text)
         self._engine.decoder.keeps_marks = self._style.special
         self._thinks = thinks(self._template.text)
@@ -121,12 +123,16 @@ class LocalModel:
     def _prompt(self, request: ChatRequest) -> tuple[str, list[int], SeenPrompt | None]:
         """Return the prompt's text and token ids (zeros for pictures), and how a model that sees takes it."""
         text = self._template.render(request) if request.prompt is None else request.prompt
+        sounds = sounds_of(request, self._traits.heard_frames) if self._traits.hears else []
+        text = with_sounds(text, sounds)
         ids = self._template.encode(untagged(text), whole=request.prompt is not None)
-        if not self._picture_tokens:
+        if not self._traits.sees:
             return text, ids, None
         pictures = pictures_of(request)
+        ids += [0] * (self._traits.picture_tokens * len(pictures))
         bare = self._template.bare(text) if request.prompt is None else text
-        return text, ids + [0] * (self._picture_tokens * len(pictures)), SeenPrompt(bare, pictures)
+        heard = tuple(chain.from_iterable(sounds)) if self._traits.hears else None
+        return text, ids, SeenPrompt(bare, pictures, heard)
 
     async def _events(
         self,
@@ -192,9 +198,14 @@ def last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[
 
 
 def _engine(
-    folder: Path, device: str, properties: Mapping[str, Any], memory: int | None, options: ChatOptions
+    folder: Path,
+    traits: ChatTraits,
+    device: str,
+    properties: Mapping[str, Any],
+    *,
+    memory: int | None,
+    options: ChatOptions,
 ) -> TextEngine:
-    traits = read_traits(folder)
     if family(device) == "npu":
         if options != PLAIN:
             raise RuntimeError(
@@ -202,6 +213,10 @@ def _engine(
             )
         return StatefulEngine(folder, device, properties, traits.window, sees=traits.sees)
     kv_blocks = blocks(traits, memory)
+    if traits.hears:
+        if options != PLAIN:
+            raise RuntimeError("found draft, prompt_lookup or lora of a model that hears, expected none")
+        return StatefulEngine(folder, device, properties, traits.window, sees=True, kv_blocks=kv_blocks)
     return BatchedEngine(
         lambda: open_batched(folder, device, options.properties(device, properties), kv_blocks),
         device=device,

@@ -1,8 +1,9 @@
-"""One answer at a time, with genai's stateful pipeline: the way of an NPU, whose graphs are compiled for fixed shapes.
+"""One answer at a time: the way of an NPU, whose graphs are compiled for fixed shapes, and of models that hear.
 
-A thread of its own generates (without the GIL) and waits in between; requests wait their turn in order of arrival. The
-device fixes the longest prompt and answer when the model is compiled: `MAX_PROMPT_LEN` and `MIN_RESPONSE_LEN` among its
-properties, by default 1024 and 512 tokens, within the model's context.
+A thread of its own generates (without the GIL) and waits in between; requests wait their turn in order of arrival. An
+NPU fixes the longest prompt and answer when the model is compiled: `MAX_PROMPT_LEN` and `MIN_RESPONSE_LEN` among its
+properties, by default 1024 and 512 tokens, within the model's context. Models that hear go this way on every device:
+genai 2026.4.1 takes sound in `VLMPipeline.generate` only, not where requests are added to a batch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.chat.decoding import Decoder
-from inference.chat.folder import fixed_lengths, model_path
+from inference.chat.folder import BLOCK_TOKENS, fixed_lengths, model_path, open_hearing
 from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
 from inference.chat.native import tensor
 from inference.chat.sampling import Defaults
@@ -36,20 +37,27 @@ class StatefulEngine:
         window: int,
         *,
         sees: bool = False,
+        kv_blocks: int | None = None,
         most: int = 64,
     ) -> None:
-        """Load now: takes seconds, on an NPU maybe minutes. sees: prompts are texts with pictures.
+        """Load now: takes seconds, on an NPU maybe minutes. sees: prompts are texts with pictures, maybe with sounds.
 
-        most: answers that run and wait.
+        kv_blocks: cache to reserve where the device fixes no lengths. most: answers that run and wait.
         """
-        self.longest_prompt, answer = fixed_lengths(properties, window)
-        self.room = min(window, self.longest_prompt + answer)
+        if kv_blocks is None:
+            self.longest_prompt, answer = fixed_lengths(properties, window)
+            self.room = min(window, self.longest_prompt + answer)
+            properties = {**properties, "MAX_PROMPT_LEN": self.longest_prompt, "MIN_RESPONSE_LEN": answer}
+        else:
+            self.room = min(window, (kv_blocks - 1) * BLOCK_TOKENS)
+            self.longest_prompt = self.room - 1
         self.device = device
+        self._kv_blocks = kv_blocks
         self.tells_logprobs = False
         self.before_step: Callable[[], None] = nothing  # its steps block nothing
         self._folder = folder
         self._sees = sees
-        self._properties = {**properties, "MAX_PROMPT_LEN": self.longest_prompt, "MIN_RESPONSE_LEN": answer}
+        self._properties = properties
         self._pipeline = self._load()
         self._defaults = Defaults(self._pipeline.get_generation_config())
         self.decoder = Decoder(self._pipeline.get_tokenizer(), self._defaults.stop_ids)
@@ -146,13 +154,20 @@ class StatefulEngine:
         if generation.seen is None:
             return self._pipeline.generate(tensor(generation.prompt), generation.config, carrier)
         seen = generation.seen
+        heard = {} if seen.sounds is None else {"audios": seen.audios()}
         return self._pipeline.generate(
-            seen.text, images=seen.tensors(), generation_config=generation.config, streamer=carrier
+            seen.text + self.decoder.carried(generation),
+            images=seen.tensors(),
+            generation_config=generation.config,
+            streamer=carrier,
+            **heard,
         )
 
     def _load(self) -> Any:
         import openvino_genai as genai
 
+        if self._kv_blocks is not None:
+            return open_hearing(self._folder, self.device, self._properties, self._kv_blocks)
         if self._sees:  # its parts are compiled apart, and only the language model's for fixed lengths
             return genai.VLMPipeline(str(self._folder), self.device, DEVICE_PROPERTIES={self.device: self._properties})
         return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)

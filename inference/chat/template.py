@@ -10,10 +10,10 @@ from typing import Any, Final
 from inference.chat.decoding import MARKED, texts_of
 from inference.chat.pictures import with_places, with_tags, without_tags
 from pipeline.errors import InvalidInput, Unprocessable
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart, Tool, VideoPart
+from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, Tool, VideoPart
 
 _PROBE: Final = "zebra"
-_ADVICE: Final = {
+_ADVICE: Final[Mapping[type[Part], tuple[str, str]]] = {
     ImagePart: ("an image", "a model that sees"),
     VideoPart: ("a video", "a model that sees"),
     AudioPart: ("audio", "a model that hears, or its transcript (/v1/audio/transcriptions) as text"),
@@ -27,10 +27,15 @@ class ChatTemplate:
     would be lost silently), all of them are joined into the first one.
     """
 
-    def __init__(self, tokenizer: Any, model: str, *, sees: bool = False) -> None:
-        """Read the template and find the control tokens. sees: pictures keep their places, as genai's tags."""
+    def __init__(self, tokenizer: Any, model: str, *, sees: bool = False, hears: bool = False) -> None:
+        """Read the template and find the control tokens.
+
+        sees: pictures keep their places, as genai's tags. hears: sounds keep theirs, as marks (`sounds.py`).
+        """
         self._sees = sees
-        self._taken = (TextPart, ImagePart, VideoPart) if sees else (TextPart,)
+        self._taken: tuple[type[Part], ...] = (TextPart,)
+        self._taken += (ImagePart, VideoPart) if sees else ()
+        self._taken += (AudioPart,) if hears else ()
         self._tokenizer = tokenizer
         self._model = model
         self.text: str = tokenizer.chat_template or ""

@@ -31,6 +31,20 @@ def test_vision_is_told_by_its_graph_and_tools_by_the_chat_template(folder):
     assert capabilities_of("m", "m", "chat", made).good_at == {"vision", "tools"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "good_at"), [("qwen3_omni_moe", {"vision", "audio"}), ("gemma3n", {"vision"}), ("gemma4", {"vision"})]
+)
+def test_hearing_is_told_by_the_architecture_as_well_as_its_graph(folder, kind, good_at):
+    thinker = {"text_config": {"max_position_embeddings": 32768}}
+    made = folder(
+        openvino_vision_embeddings_model__xml="",
+        openvino_audio_encoder_model__xml="",
+        config__json={"model_type": kind, "thinker_config": thinker},
+    )
+    found = capabilities_of("m", "m", "chat", made)
+    assert (found.good_at, found.window) == (good_at, 32768)
+
+
 def test_a_template_within_the_tokenizers_configuration_counts_too(folder):
     made = folder(tokenizer_config__json={"chat_template": "{{ tools }}"})
     assert capabilities_of("m", "m", "chat", made).good_at == {"tools"}

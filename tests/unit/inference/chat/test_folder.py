@@ -35,6 +35,26 @@ def test_a_configuration_that_says_nothing_gets_a_modest_window(tmp_path):
     assert read_traits(folder(tmp_path, {})).window == 4096
 
 
+EAR = "openvino_audio_encoder_model.xml"
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "frames"),
+    [
+        ("qwen3_omni_moe", {EAR}, 800),
+        ("qwen3_omni_moe", set(), 0),
+        ("gemma3n", {EAR}, 0),
+        ("gemma4", {EAR}, 0),
+    ],
+)
+def test_only_what_genai_gives_sound_to_hears(tmp_path, kind, files, frames):
+    for name in files:
+        (tmp_path / name).write_text("")
+    thinker = {"text_config": {"max_position_embeddings": 32768}, "audio_config": {"n_window_infer": 800}}
+    traits = read_traits(folder(tmp_path, {"model_type": kind, "thinker_config": thinker}))
+    assert (traits.heard_frames, traits.hears, traits.window) == (frames, frames > 0, 32768)
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(ModelNotFound, match=r"found no openvino_tokenizer.xml in .*, expected a chat model"):
         read_traits(folder(tmp_path, {}, without=("openvino_tokenizer.xml",)))
