@@ -15,6 +15,8 @@ from inference.routing.decision import Decision
 from inference.routing.router import Router
 from inference.routing.showing import shown
 from inference.specs import AUTO
+from inference.speech.engines import SpeechEngines
+from operators.listening.transcripts import Transcripts, has_sound
 from pipeline.component import Context, operator
 from pipeline.item import Item
 from pipeline.payload.chat import ChatEvent, ChatRequest
@@ -25,7 +27,8 @@ class Generate:
     """Answer a conversation, or complete a text, with a language model; the answer comes as it is written.
 
     In: `ChatRequest`. Out: one `ChatStarted`, then `ChatDelta`s (the pieces of all choices, in the order in which they
-    came), and one `ChatFinished` a choice. A caller who leaves frees the place.
+    came), and one `ChatFinished` a choice. A caller who leaves frees the place. Sound is given to models that hear, and
+    the answer's route says so; for others it is written down, where the request names a `transcriber` (`hear` does).
 
     Args:
         model: name from `models:`, or "auto", for requests that name none: the router chooses among the chat models
@@ -53,6 +56,8 @@ class Generate:
         self._models = context.resources.get(Models)
         self._breakers = context.resources.find(Breakers) or Breakers()
         self._router = context.resources.find(Router) or Router(self._models, breakers=self._breakers)
+        engines = context.resources.find(SpeechEngines)
+        self._transcripts = Transcripts(engines) if engines else None
         first = self._router.decide(ChatRequest(), default=self._model)
 
         async def load(candidate: Candidate) -> None:
@@ -64,9 +69,13 @@ class Generate:
         """Answer one request."""
         request = self._limited(item.value)
         decision = self._router.decide(request, default=self._model)
+        if request.transcriber and not decision.candidates[0].hears:
+            request = await self._heard(request, decision, decision.candidates[0])
+            decision = self._router.decide(request, default=self._model)
         request = shown(request, decision)
 
         async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
+            request = await self._heard(request, decision, candidate)
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
             async with (
                 Lent(self._models, candidate, "chat", priority=item.priority) as model,
@@ -80,6 +89,16 @@ class Generate:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def _heard(self, request: ChatRequest, decision: Decision, candidate: Candidate) -> ChatRequest:
+        """Return the request as this model takes its sound."""
+        if not any(map(has_sound, request.messages)):
+            return request
+        if any(found.hears for found in decision.candidates if found.model == candidate.model):
+            return replace(request, notes=(*request.notes, f"audio heard by {candidate.model}"))
+        if self._transcripts is None or not request.transcriber:
+            return request
+        return await self._transcripts.instead(request, request.transcriber)
 
     def _limited(self, request: ChatRequest) -> ChatRequest:
         wanted, most = request.sampling.max_tokens, self._max_tokens

@@ -31,6 +31,7 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "gemma-3n-4b": _needs(7.8, 6, 8, npu=True),
     "gemma-3n-2b": _needs(5.4, 4, 6, npu=True),
     "gemma-4-e4b": _needs(8.0, 6, 8),
+    "qwen3-omni": _needs(32, 20, 24),
     "phi-4-mini": _needs(3.8, 3, 5),
     "granite-docling-258m": _needs(0.258, 0.6, 1.5),
     "bge-small-en-v1.5": _needs(0.033, 0.1, 0.3, npu=True),

@@ -83,6 +83,14 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         window=32768,
     ),
     KnownModel(
+        name="qwen3-omni",
+        task="chat",
+        licence="Apache-2.0",
+        source="Qwen/Qwen3-Omni-30B-A3B-Instruct",
+        good_at=("vision", "audio"),
+        window=65536,
+    ),
+    KnownModel(
         name="phi-4-mini",
         task="chat",
         licence="MIT",

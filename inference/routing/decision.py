@@ -94,6 +94,8 @@ def decide(
 ) -> Decision:
     """Choose. offers: declared ones first, in their order. aliases: other names, to a model's or "auto"."""
     load = load or Load()
+    if requirements.audio and requirements.task == "chat" and preferences.modality_routing == "force_text":
+        offers = [replace(offer, good_at=offer.good_at - {"audio"}) for offer in offers]  # sound comes as text
     name = (aliases or {}).get(preferences.model, preferences.model)
     named = None if name == AUTO else _find(name, offers)
     if name != AUTO and (named is None or not _serves(named, requirements)):

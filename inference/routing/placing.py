@@ -129,7 +129,8 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
             "window",
             f"it takes prompts of {longest:,} tokens, this one has about {wanted.tokens:,}",
         )
-    if wanted.logprobs and family(device) == "npu":
-        yield Rejected(offer.name, device, "device", "an NPU's engine tells no logprobs")
+    if wanted.logprobs and (family(device) == "npu" or "audio" in offer.good_at):
+        whose = "an NPU's engine" if family(device) == "npu" else "the engine of models that hear"
+        yield Rejected(offer.name, device, "device", f"{whose} tells no logprobs")
     if engine.room == "never" and not engine.loaded:
         yield Rejected(offer.name, device, "memory", "the device has too little memory for it")

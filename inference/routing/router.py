@@ -31,7 +31,7 @@ from inference.specs import SPEECH
 from pipeline.errors import ModelNotFound, Unavailable
 
 ANSWER_S: Final = 1.0
-"""What an answer is taken to last where one goes after the other, on an NPU; the others run together."""
+"""What an answer is taken to last where one goes after the other, on an NPU or of a model that hears."""
 FRESH_S: Final = 1.0
 """How long a look at disk and memory holds: which files are there, and who has room, is no question of milliseconds."""
 
@@ -87,6 +87,10 @@ class Router:
             self._offers = self._look()
             self._looked_s = now_s
         return self._offers
+
+    def hears(self) -> bool:
+        """Whether a chat model is there that takes sound as it is."""
+        return any("audio" in offer.good_at and not offer.missing for offer in self.offers())
 
     def _look(self) -> list[Offer]:
         placed = self._models.catalog.placed()
@@ -172,7 +176,7 @@ class Router:
         return Engine(
             loaded=model is not None,
             waiting=waiting,
-            eta_s=waiting * ANSWER_S if family(device) == "npu" else 0.0,
+            eta_s=waiting * ANSWER_S if family(device) == "npu" or "audio" in offer.good_at else 0.0,
             breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),

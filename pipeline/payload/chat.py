@@ -107,6 +107,7 @@ class ChatRequest:
     model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
     answer.
     whole: nobody sees the answer before it is complete.
+    transcriber: the speech model that writes down its sound for a model that does not hear; "": nobody does.
     notes: what was done to it on its way; they come first in the answer's `ChatStarted.route`.
     """
 
@@ -126,6 +127,7 @@ class ChatRequest:
     model_fallback: bool | None = None
     modality_routing: Literal["auto", "force_multimodal", "force_text"] = "auto"
     npu_priority: Literal["high", "normal", "low"] = "normal"
+    transcriber: str = ""
     notes: tuple[str, ...] = ()
 
 

@@ -1,6 +1,7 @@
 """The generate operator with the shipped model: which model answers, what it refuses, and its limits."""
 
 import asyncio
+import shutil
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from inference.models import Models
+from inference.speech.engines import SpeechEngines
 from operators.generate import Generate
 from pipeline.component import Context, Kind, Resources, describe
 from pipeline.errors import ConfigError, InvalidInput, ModelNotFound
@@ -23,6 +25,7 @@ from pipeline.payload.chat import (
     Sampling,
     TextPart,
 )
+from tests.integration.tones import HEARING, tone
 
 POCKET = Path(__file__).parent.parent.parent.parent / "models" / "chat-pocket"
 EXACT = {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}}
@@ -36,9 +39,10 @@ async def opened(tmp_path):
 
     async def opened(models=None, **options):
         resource = Models.from_sections({"models": models or {}, "devices": EXACT}, tmp_path)
-        made.append(resource)
+        speech = SpeechEngines(resource)
+        made.extend((speech, resource))
         operator = Generate(**options)
-        await operator.open(Context("chat", "generate", "hash", tmp_path, Resources(resource)))
+        await operator.open(Context("chat", "generate", "hash", tmp_path, Resources(resource, speech)))
         return operator
 
     yield opened
@@ -141,6 +145,41 @@ async def test_a_caller_who_leaves_frees_the_place(opened):
     async with asyncio.timeout(5):
         while model.process.busy:  # noqa: ASYNC110 - the engine's own thread counts
             await asyncio.sleep(0)
+
+
+def heard(**fields):
+    parts = (tone("low"), TextPart("what is this?"))
+    return replace(HELLO, messages=(Message("user", parts),), **fields)
+
+
+async def test_a_model_that_hears_gets_the_sound_and_the_route_says_so(opened):
+    operator = await opened({"ears": {"from": str(HEARING)}, "mine": {"from": str(POCKET)}})
+    events = await events_of(operator, heard(transcriber="whisper-pocket"))
+    assert (events[0].model, text_of(events)) == ("ears", "low")
+    assert events[0].route.startswith("audio heard by ears; ears on CPU: simple request")
+    assert "it hears the sound" in events[0].route
+
+
+async def test_another_one_that_was_named_gets_the_transcript(opened):
+    operator = await opened({"ears": {"from": str(HEARING)}, "mine": {"from": str(POCKET)}})
+    events = await events_of(operator, heard(model="mine", transcriber="whisper-pocket"))
+    assert events[0].model == "mine"
+    assert events[0].route.startswith("audio transcribed by whisper-pocket; mine on CPU: asked for by name")
+
+
+async def test_the_fallback_of_a_model_that_hears_gets_the_transcript(opened, tmp_path):
+    broken = shutil.copytree(HEARING, tmp_path / "broken")
+    (broken / "openvino_language_model.bin").write_bytes(b"")
+    models = {"ears": {"from": str(broken), "fallback": "mine"}, "mine": {"from": str(POCKET)}}
+    operator = await opened(models, model="mine")
+    events = await events_of(operator, heard(model="ears", transcriber="whisper-pocket"))
+    assert events[0].model == "mine"
+    assert events[0].route.startswith("audio transcribed by whisper-pocket; ears on CPU: ")
+
+
+async def test_sound_for_a_model_that_reads_is_refused_where_nobody_writes_it_down(opened):
+    with pytest.raises(InvalidInput, match="found audio in messages"):
+        await events_of(await opened({"mine": {"from": str(POCKET)}}), heard(model="mine"))
 
 
 def test_an_unknown_option_of_a_device_is_an_error(tmp_path):

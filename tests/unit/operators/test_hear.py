@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from inference.models import Models
+from inference.routing.router import Router
 from inference.speech.engines import SpeechEngines
 from operators.hear import Hear
 from pipeline.component import Context, Kind, Resources, describe
 from pipeline.errors import ModelNotFound
 from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
 from tests.integration.recordings import samples
+from tests.integration.tones import HEARING
 
 RED = AudioPart(samples("red-light.wav"))
 SAID = 'Transcript of the attached audio: "turn on the red light please"'
@@ -26,6 +28,18 @@ async def hear():
     await operator.open(Context("chat", "hear", "hash", Path(), Resources(engines)))
     yield operator
     await engines.close()
+
+
+@pytest.fixture
+async def beside(tmp_path):
+    """The operator beside a chat model that hears."""
+    models = Models.from_sections({"models": {"ears": {"from": str(HEARING)}}}, tmp_path)
+    engines = SpeechEngines(models)
+    operator = Hear(model="whisper-pocket")
+    await operator.open(Context("chat", "hear", "hash", tmp_path, Resources(engines, Router(models))))
+    yield operator
+    await engines.close()
+    await models.close()
 
 
 def asked(*parts, **fields) -> ChatRequest:
@@ -54,6 +68,17 @@ async def test_a_conversation_without_sound_is_not_touched(hear):
 async def test_force_multimodal_leaves_the_sound_to_a_model_that_hears(hear):
     request = asked(RED, modality_routing="force_multimodal")
     assert await hear(request) is request
+
+
+async def test_where_a_chat_model_hears_the_sound_stays_and_who_writes_it_down_for_others_is_said(beside):
+    request = asked(RED)
+    found = await beside(request)
+    assert (found.messages, found.transcriber, found.notes) == (request.messages, "whisper-pocket", ())
+
+
+async def test_force_text_has_it_written_down_whoever_hears(beside):
+    found = await beside(asked(RED, modality_routing="force_text"))
+    assert (found.messages[1].text, found.transcriber) == (SAID, "")
 
 
 async def test_silence_is_said_to_be_silence(hear):

@@ -36,6 +36,7 @@ def test_the_models_of_the_architecture_are_known():
         "gemma-3n-4b",
         "gemma-3n-2b",
         "gemma-4-e4b",
+        "qwen3-omni",
         "phi-4-mini",
         "granite-docling-258m",
         "bge-small-en-v1.5",
