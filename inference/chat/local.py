@@ -207,6 +207,8 @@ def _engine(
     options: ChatOptions,
 ) -> TextEngine:
     if family(device) == "npu":
+        if traits.hears:  # OpenVINO 2026.4.1 cannot split its graph for an NPU, or crashes over it
+            raise RuntimeError(f"found a model that hears on {device}, expected it on a GPU or CPU: on: [gpu, cpu]")
         if options != PLAIN:
             raise RuntimeError(
                 f"found draft, prompt_lookup or lora on {device}, expected none: on: [gpu, cpu] takes them"

@@ -121,6 +121,8 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
         yield Rejected(
             offer.name, device, "breaker", "it failed again and again, its breaker is open", engine.retry_after_s
         )
+    if wanted.task == "chat" and "audio" in offer.good_at and family(device) == "npu":
+        yield Rejected(offer.name, device, "device", "models that hear run on no NPU")
     longest = engine.longest_prompt
     if longest is not None and wanted.tokens > CAUTION * longest:
         yield Rejected(

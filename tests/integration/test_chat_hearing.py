@@ -155,6 +155,11 @@ def test_what_guesses_tokens_ahead_is_refused_at_the_load():
         LocalModel("hearing", HEARING, options=ChatOptions(prompt_lookup=True))
 
 
+def test_an_npu_is_refused_at_the_load():
+    with pytest.raises(RuntimeError, match=r"found a model that hears on NPU, expected it on a GPU or CPU: on: \[gpu"):
+        LocalModel("hearing", HEARING, device="NPU")
+
+
 async def test_the_engines_process_answers_in_pieces_and_a_caller_who_leaves_frees_it():
     model = await asyncio.to_thread(ChatModel, "hearing", HEARING, properties=EXACT)
     events = await events_of(model, asked(tone("low"), RED, "Name them."))
