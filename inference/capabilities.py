@@ -47,7 +47,7 @@ class Capabilities:
 def capabilities_of(
     name: str, origin: str, task: Task | None, folder: Path | None, declared: Iterable[Ability] | None = None
 ) -> Capabilities:
-    """Describe a model. declared: what `good_at:` says, which then is what holds."""
+    """Describe a model. declared: what `good_at:` says, which then is what holds; only, no word makes a model hear."""
     known = find_known(origin) or find_known(name)
     hardware = HARDWARE.get(known.name) if known else None
     traits = _traits(folder, _changed(folder)) if folder else _NOTHING
@@ -58,9 +58,13 @@ def capabilities_of(
         good_at.add("code")
     if task == "document":
         good_at.add("document")
+    if declared is not None:
+        good_at = set(declared)
+    if folder and "audio" not in traits.good_at:
+        good_at.discard("audio")  # it would be given sound that its engine refuses
     a_parameter = next((size for said, size in _BYTES if said.search(origin.casefold())), 1.0)
     return Capabilities(
-        good_at=frozenset(good_at if declared is None else declared),
+        good_at=frozenset(good_at),
         size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
         window=traits.window or (known.window if known else None),
         least=hardware.least if hardware else traits.weights or None,

@@ -45,6 +45,12 @@ def test_hearing_is_told_by_the_architecture_as_well_as_its_graph(folder, kind, 
     assert (found.good_at, found.window) == (good_at, 32768)
 
 
+def test_no_declaration_makes_a_model_hear(folder):
+    made = folder(openvino_vision_embeddings_model__xml="", config__json={"model_type": "gemma3n"})
+    assert capabilities_of("m", "m", "chat", made, ["vision", "audio"]).good_at == {"vision"}
+    assert capabilities_of("m", "m", "chat", None, ["vision", "audio"]).good_at == {"vision", "audio"}
+
+
 def test_a_template_within_the_tokenizers_configuration_counts_too(folder):
     made = folder(tokenizer_config__json={"chat_template": "{{ tools }}"})
     assert capabilities_of("m", "m", "chat", made).good_at == {"tools"}
