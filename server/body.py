@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -56,30 +58,48 @@ def require_json(scope: Scope) -> None:
 
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
     """Read the whole body; most arrive in one message, which is returned as it came."""
-    declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > max_bytes:
-        await _linger(receive)
-        raise _too_large(int(declared), max_bytes)
+    await _check_declared(scope, receive, max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")
         return body if len(body) <= max_bytes else _refuse(len(body), max_bytes)
-    return await _read_rest(message, receive, max_bytes)
+    async with aclosing(_pieces(message, receive, max_bytes)) as pieces:
+        return b"".join([piece async for piece in pieces])
 
 
-async def _read_rest(message: Any, receive: Receive, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
+async def read_pieces(scope: Scope, receive: Receive, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it comes, for what is not to be held in memory."""
+    await _check_declared(scope, receive, max_bytes)
+    async with aclosing(_pieces(await receive(), receive, max_bytes)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+def declared_bytes(scope: Scope) -> int | None:
+    """Return the length that the client declares for its body; None: it declares none."""
+    declared = header(scope, b"content-length")
+    return int(declared) if declared is not None and declared.isdigit() else None
+
+
+async def _check_declared(scope: Scope, receive: Receive, max_bytes: int) -> None:
+    declared = declared_bytes(scope)
+    if declared is not None and declared > max_bytes:
+        await linger(receive)
+        raise _too_large(declared, max_bytes)
+
+
+async def _pieces(message: Any, receive: Receive, max_bytes: int) -> AsyncGenerator[bytes, None]:
     size = 0
     while message["type"] == "http.request":
-        chunk = message.get("body", b"")
-        size += len(chunk)
+        piece = message.get("body", b"")
+        size += len(piece)
         if size > max_bytes:
             if message.get("more_body", False):
-                await _linger(receive)
+                await linger(receive)
             raise _too_large(size, max_bytes)
-        chunks.append(chunk)
+        yield piece
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            return
         try:
             async with asyncio.timeout(CHUNK_TIMEOUT_S):
                 message = await receive()
@@ -88,7 +108,7 @@ async def _read_rest(message: Any, receive: Receive, max_bytes: int) -> bytes:
     raise ClientGone
 
 
-async def _linger(receive: Receive) -> None:
+async def linger(receive: Receive) -> None:
     """Throw away what still comes for a moment: closing at once would reset the connection under the answer."""
     try:
         async with asyncio.timeout(LINGER_S):

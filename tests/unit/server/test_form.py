@@ -8,7 +8,7 @@ from asgi import scope_of
 
 from pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
 from server import form
-from server.form import Form, Upload, read_form
+from server.form import Form, Upload, read_form, spool_form
 
 TWICE = (
     b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n'
@@ -74,7 +74,36 @@ async def test_too_many_parts_too_large_fields_and_bodies_are_refused(monkeypatc
     monkeypatch.setattr(form, "MAX_FIELD_BYTES", 10)
     with pytest.raises(InvalidInput, match="found more than 3 parts"):
         await read(*encoded(data={str(n): "" for n in range(4)}, files={"f": b""}))
-    with pytest.raises(InvalidInput, match="found 11 bytes, expected at most 10 in a field"):
+    with pytest.raises(InvalidInput, match="found 11 bytes or more, expected at most 10 in a field"):
         await read(*encoded(data={"a": "x" * 11}, files={"f": b""}))
     with pytest.raises(TooLarge):
         await read(*encoded(files={"f": b"x" * 2_000}), most=1_000)
+
+
+async def spool(body: bytes, media: str, *, most: int = 10**7, size: int = 2**16) -> tuple[Form, list[bytes]]:
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    written: list[bytes] = []
+
+    async def receive():
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    scope = scope_of("POST", "/", {"content-type": media})
+    return await spool_form(scope, receive, max_bytes=most, write=written.append), written
+
+
+async def test_a_large_file_is_passed_on_while_it_comes_and_fields_may_stand_behind_it():
+    data = bytes(range(256)) * 12_000
+    body, media = encoded(files={"file": ("a.bin", data, "x/y"), "purpose": (None, "batch"), "e[seconds]": (None, "9")})
+    found, written = await spool(body, media)
+    assert found.fields == {"purpose": "batch", "e": {"seconds": "9"}}
+    assert found.files == {"file": Upload(b"", "a.bin", "x/y")}
+    assert b"".join(written) == data
+    assert max(map(len, written)) < 2**20 + 2**16 + 1
+
+
+async def test_a_second_file_and_a_huge_field_are_refused_while_they_come():
+    with pytest.raises(InvalidInput, match="found two files, expected one"):
+        await spool(*encoded(files=[("file", ("a", b"1")), ("file", ("b", b"2"))]))
+    with pytest.raises(InvalidInput, match="expected at most 1048576 in a field") as caught:
+        await spool(*encoded(data={"purpose": "x" * 3_000_000}, files={"file": b"1"}))
+    assert caught.value.param == "purpose"
