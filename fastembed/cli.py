@@ -85,6 +85,9 @@ def serve(
         str | None, typer.Option(help="Keep answers that depend on nothing but the request, up to this size: 256MiB.")
     ] = None,
     cache_ttl: Annotated[str, typer.Option(help="How long an answer is kept.")] = "1h",
+    files_size: Annotated[
+        str, typer.Option(envvar="FASTEMBED_FILES_SIZE", help="How much the files of /v1/files may take together.")
+    ] = "8GiB",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
     access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
@@ -105,6 +108,7 @@ def serve(
             allow_hosts=tuple(allow_host or ()),
             allow_urls=tuple(allow_url or ()),
             cache=(cache_size, cache_ttl),
+            files_size=files_size,
             insecure=insecure,
             watch=watch,
             access_log=access_log,

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
+from inference.folders import own_home
 from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
@@ -29,7 +30,9 @@ from pipeline.plan import Configuration, PipelinePlan
 from pipeline.tracing import export_spans
 from server.app import create_app
 from server.cache import ResponseCache
-from server.endpoints import documents, health, models, pipelines, route, system
+from server.endpoints import documents, files, health, models, pipelines, route, system
+from server.files.expiry import keep_clean
+from server.files.store import FileStore
 from server.life import Life
 from server.metrics import HttpStats
 from server.model_metrics import ModelStats
@@ -125,6 +128,7 @@ class Process:
         models, breakers = self.resources.get(Models), self.resources.get(Breakers)
         for collector in (PipelineCollector(self.engine.stats), self.stats, ModelStats(models), breakers):
             self.metrics.register(collector)
+        self.files = FileStore(own_home() / "files", most_bytes=settings.files_bytes)
         self.recall = _recall(settings, self.resources)
         if self.recall is not None:
             self.metrics.register(self.recall.cache)
@@ -138,6 +142,7 @@ class Process:
         sock = sock or listen(self.settings.host, self.settings.port)
         self.server = Server(self._app(), life=self.life, drain=self.engine.stop, drain_s=self.settings.drain_s)
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
+        cleaning = asyncio.create_task(keep_clean(self.files), name="files")
         watching: asyncio.Task[None] | None = None
         try:
             starting = asyncio.create_task(self._start(), name="start")
@@ -154,7 +159,7 @@ class Process:
                 starting.result()
             await serving
         finally:
-            for task in (serving, watching):
+            for task in (serving, watching, cleaning):
                 if task is not None and not task.done():
                     task.cancel()
                     await asyncio.wait([task])
@@ -187,8 +192,9 @@ class Process:
             metrics=lambda: generate_latest(self.metrics),
             version=distribution_version(),
             cache=self.recall.cache if self.recall else None,
+            files=self.files,
         )
-        parts = (health, models, route, documents, pipelines, system)
+        parts = (health, models, route, files, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check, draining=self.life.draining)
@@ -200,6 +206,7 @@ class Process:
             life=self.life,
             stats=self.stats,
             recall=self.recall,
+            files=self.files,
             endpoints=endpoints,
         )
 

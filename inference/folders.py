@@ -24,7 +24,10 @@ def models_home() -> Path:
 
 
 def own_home() -> Path:
-    """Return where this project keeps what it can make again: $FASTEMBED_HOME, else ~/.cache/fastembed."""
+    """Return where this project keeps what it makes or is sent: $FASTEMBED_HOME, else ~/.cache/fastembed.
+
+    All of it can be made again, but for files that clients uploaded (`files`).
+    """
     home = os.environ.get("FASTEMBED_HOME")
     return Path(home).expanduser().absolute() if home else Path.home() / ".cache" / "fastembed"
 

@@ -17,10 +17,12 @@ from pipeline.errors import NotFound, Unavailable
 from server.dispatch import PipelineRoute
 from server.errors import MethodNotAllowed
 from server.fetch import Fetcher
+from server.files.store import FileStore
 from server.gateway import Gateway
 from server.life import Life
 from server.metrics import HttpStats
 from server.recall import Recall
+from server.references import References
 from server.settings import Settings
 from sources.http import HttpRoutes
 
@@ -46,14 +48,18 @@ def create_app(
     life: Life,
     stats: HttpStats,
     recall: Recall | None = None,
+    files: FileStore | None = None,
     endpoints: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """Return the application. recall: gives answers again. endpoints: what the server answers itself."""
+    """Return the application.
+
+    recall: gives answers again. files: what requests may refer to. endpoints: what the server answers itself.
+    """
     app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: _refusal(life)})
     app.router.redirect_slashes = False
     gateway = Gateway(
         app,
-        pipelines=PipelineRoute(routes, Fetcher(settings.urls), recall),
+        pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), recall),
         keys=settings.keys,
         guard=settings.guard,
         life=life,

@@ -25,6 +25,9 @@ from server.body import header
 KEY_PROTOCOL: Final = "openai-insecure-api-key."
 """Subprotocol prefix by which a browser, which can set no header, sends its key (OpenAI's realtime API)."""
 
+EVERYBODY: Final = "everybody"
+"""Whose the requests are where no key is asked for."""
+
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz"})
 """What answers without a key: they show nothing but whether the server lives."""
 
@@ -51,17 +54,26 @@ class Keys:
             found |= hmac.compare_digest(digest, known)
         return found
 
-    def check(self, scope: Scope) -> None:
-        """Let the request pass or raise `Unauthenticated`; takes the key out of a websocket's subprotocols."""
+    def check(self, scope: Scope) -> str:
+        """Let the request pass or raise `Unauthenticated`; takes the key out of a websocket's subprotocols.
+
+        Return whose the request is: a name that stands for its key, or `EVERYBODY` where no key is asked for.
+        """
         offered = _bearer(scope)
         if scope["type"] == "websocket":
             offered = _subprotocol_key(scope) or offered
         if not self or scope["path"] in OPEN_PATHS:
-            return
+            return EVERYBODY
         if offered is None:
             raise Unauthenticated("found no API key, expected the header `Authorization: Bearer KEY`")
         if not self.accept(offered):
             raise Unauthenticated("found an API key that this server does not know")
+        return _owner(offered)
+
+
+def _owner(key: str) -> str:
+    """Return a name for the holder of a key, which does not show it; it is the same after a restart."""
+    return sha256(b"fastembed owner " + key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _bearer(scope: Scope) -> str | None:

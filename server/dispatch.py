@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -11,7 +12,6 @@ from pipeline.item import Outcome
 from server import rerank
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
-from server.fetch import NOWHERE, Fetcher
 from server.openai import embeddings
 from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
@@ -19,6 +19,7 @@ from server.openai.chat_reply import model_headers
 from server.openai.completions import answer_completions
 from server.processing import answer_document
 from server.recall import Recall
+from server.references import NOTHING, References
 from sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
@@ -100,9 +101,9 @@ CODECS: Final[Mapping[str, Codec]] = {
 class PipelineRoute:
     """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
 
-    def __init__(self, routes: HttpRoutes, fetcher: Fetcher = NOWHERE, recall: Recall | None = None) -> None:
+    def __init__(self, routes: HttpRoutes, references: References = NOTHING, recall: Recall | None = None) -> None:
         self._routes = routes
-        self._fetcher = fetcher
+        self._references = references
         self._recall = recall
 
     def serves(self, path: str) -> bool:
@@ -123,7 +124,7 @@ class PipelineRoute:
             send,
             routes=self._routes,
             source=source,
-            fetcher=self._fetcher,
+            references=replace(self._references, owner=scope["owner"]),
             recall=self._recall,
         )
         scope["limits"] = exchange.limits

@@ -18,9 +18,9 @@ from pipeline.errors import ItemError
 from server.body import header, read_json
 from server.connection import ClientWatch
 from server.errors import answer
-from server.fetch import NOWHERE, Fetcher
 from server.form import Form, read_form
 from server.recall import Recall
+from server.references import NOTHING, References
 from sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
@@ -28,7 +28,7 @@ KEEP_ALIVE_S: Final = 15.0
 
 
 class Exchange:
-    """A request on its way through a pipeline, as the codecs see it. fetcher: gets what it names by URL.
+    """A request on its way through a pipeline, as the codecs see it. references: what it may refer to.
 
     recall: gives answers again, where that is asked for.
     """
@@ -37,10 +37,10 @@ class Exchange:
         "_cached",
         "_recall",
         "_routes",
-        "fetcher",
         "method",
         "path",
         "receive",
+        "references",
         "request_id",
         "scope",
         "send",
@@ -55,14 +55,14 @@ class Exchange:
         *,
         routes: HttpRoutes,
         source: Http,
-        fetcher: Fetcher = NOWHERE,
+        references: References = NOTHING,
         recall: Recall | None = None,
     ) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.source = source
-        self.fetcher = fetcher
+        self.references = references
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.request_id: str = scope["request_id"]

@@ -106,7 +106,7 @@ class Gateway:
 
     def _admit(self, scope: Scope) -> None:
         self._guard.check(scope)
-        self._keys.check(scope)
+        scope["owner"] = self._keys.check(scope)
         refusal = self._life.refusal()
         if refusal is not None and scope["path"] not in _ALWAYS_OPEN:
             raise refusal

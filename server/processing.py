@@ -7,9 +7,10 @@
 
 `type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
 data URL; with the source `url` it is an http(s) URL, which is fetched where whoever runs the server allows that
-(`server.fetch`). `upload_id` is refused: no upload is kept. `model` is a document model, or "auto": as the pipeline's
-`parse` says; the answer names the one that read the document, or "model-free". `content` is the whole document, as
-Markdown, HTML or docling's own JSON (a `DoclingDocument`); `extract_*: false` leaves the field of that name out.
+(`server.fetch`), with `upload_id` the field `upload_id`, in its place, is the id of a file of /v1/files. `model` is a
+document model, or "auto": as the pipeline's `parse` says; the answer names the one that read the document, or
+"model-free". `content` is the whole document, as Markdown, HTML or docling's own JSON (a `DoclingDocument`);
+`extract_*: false` leaves the field of that name out.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ Output = Literal["markdown", "html", "json"]
 MODEL_FREE: Final = "model-free"
 _TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
 _SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
+_CONTENTS: Final = {
+    "base64": ("content", "base64 of a file"),
+    "url": ("content", "an http(s) URL"),
+    "upload_id": ("upload_id", "the id of an uploaded file"),
+}
+"""Where the document is, by `source`: the field, and what it holds."""
 _OUTPUTS: Final = ("markdown", "html", "json")
 _PARTS: Final = ("text", "tables", "images", "formulas")
 _BLANKS: Final = b"\t\n\r "
@@ -42,11 +49,14 @@ _BLANKS: Final = b"\t\n\r "
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A checked request. content: base64, or a URL to `fetch`. parts: what the answer shall hold, out of `_PARTS`."""
+    """A checked request. content: as `source` says, base64, a URL or the id of a file.
+
+    parts: what the answer shall hold, out of `_PARTS`.
+    """
 
     kind: str
+    source: str
     content: str
-    fetch: bool
     model: str
     output: Output
     parts: frozenset[str]
@@ -74,15 +84,17 @@ def decode(body: object) -> Asked:
     fields = Fields(body)
     fields.known(("document", "processing_options", "model"))
     document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
-    document.known(("type", "source", "content"))
     kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
-    fetch = _is_url(document)
+    source = document.choice("source", tuple(_CONTENTS)) or document.refuse("source", f"one of {', '.join(_CONTENTS)}")
+    name, expected = _CONTENTS[source]
+    content = document.needed(name, expected)
+    document.known(("type", "source", name))
     options = fields.object("processing_options") or Fields({}, "processing_options")
     options.known(("output_format", *(f"extract_{part}" for part in _PARTS)))
     return Asked(
         kind=kind,
-        content=document.needed("content", "an http(s) URL" if fetch else "base64 of a file"),
-        fetch=fetch,
+        source=source,
+        content=content,
         model=fields.text("model", most=256) or "auto",
         output=cast("Output", options.choice("output_format", _OUTPUTS) or "markdown"),
         parts=frozenset(part for part in _PARTS if options.flag(f"extract_{part}", default=True)),
@@ -136,24 +148,14 @@ def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
 
 
-def _is_url(document: Fields) -> bool:
-    sources = ("base64", "url", "upload_id")
-    source = document.choice("source", sources) or document.refuse("source", "base64 or url")
-    if source == "upload_id":
-        refuse(
-            "found source upload_id, expected base64 or url: no upload is kept here",
-            document.at("source"),
-            "unsupported_value",
-        )
-    return source == "url"
-
-
 async def _content(asked: Asked, exchange: Exchange) -> str | bytes:
-    """Return the base64 text that a request holds, or the bytes that stand at its URL."""
-    if not asked.fetch:
-        return asked.content
-    most = exchange.source.max_body_bytes
-    return (await exchange.fetcher.get(asked.content, most_bytes=most, place="document.content")).data
+    """Return the base64 text that a request holds, or the bytes that it refers to."""
+    most, references = exchange.source.max_body_bytes, exchange.references
+    if asked.source == "url":
+        return await references.url(asked.content, most_bytes=most, place="document.content")
+    if asked.source == "upload_id":
+        return (await references.file(asked.content, most_bytes=most, place="document.upload_id"))[1]
+    return asked.content
 
 
 def _stored(asked: Asked, content: str | bytes, folder: Path) -> File:

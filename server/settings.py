@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError
 from server.auth import BrowserGuard, Keys, is_loopback
 from server.cache import CacheLimits
+from server.files.store import QUOTA_BYTES
 from server.urls import UrlPolicy
 
 
@@ -17,8 +18,8 @@ class Settings:
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
     `server.urls.Rule` reads them; none: it fetches nothing. cache: how many answers it keeps to give them again; None:
-    none. insecure: serve other machines without a key all the same. drain_s: how long running requests may take once it
-    stops.
+    none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a key all the
+    same. drain_s: how long running requests may take once it stops.
     """
 
     host: str = "127.0.0.1"
@@ -28,6 +29,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     allow_urls: tuple[str, ...] = ()
     cache: CacheLimits | None = None
+    files_bytes: int = QUOTA_BYTES
     insecure: bool = False
     access_log: bool = False
     drain_s: float = 20.0

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pipeline.component import Resources
 from server.cache import ResponseCache
+from server.files.store import FileStore
 from server.life import Life
 from server.metrics import HttpStats
 from sources.http import HttpRoutes
@@ -55,7 +56,7 @@ class Running(Protocol):
 class Site:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
-    cache: the answers that are kept, if any are.
+    cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
     """
 
     running: Running
@@ -66,5 +67,6 @@ class Site:
     metrics: Callable[[], bytes]
     version: str
     cache: ResponseCache | None = None
+    files: FileStore | None = None
     started_at: float = field(default_factory=time)
     started_s: float = field(default_factory=monotonic)

@@ -9,7 +9,8 @@ from pathlib import Path
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.describing import line_of, stand_ins
 from fastembed.runtime import Process, run_process
-from pipeline.errors import ItemError
+from pipeline.errors import ConfigError, ItemError
+from pipeline.units import parse_size
 from server.cache import CacheLimits
 from server.logs import Format, Level, configure
 from server.serving import listen
@@ -26,6 +27,7 @@ def serve(
     allow_hosts: tuple[str, ...],
     allow_urls: tuple[str, ...],
     cache: tuple[str | None, str],
+    files_size: str,
     insecure: bool,
     watch: bool,
     access_log: bool,
@@ -41,6 +43,7 @@ def serve(
         allow_hosts=allow_hosts,
         allow_urls=allow_urls,
         cache=CacheLimits.of(*cache),
+        files_bytes=_size(files_size),
         insecure=insecure,
         access_log=access_log,
     )
@@ -64,3 +67,11 @@ def serve(
         print(f"fastembed: cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 130 if process.server is not None and process.server.killed else 0
+
+
+def _size(text: str) -> int:
+    """Read `--files-size`. ConfigError says what it cannot be."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigError([f"--files-size: {error}"]) from None

@@ -31,6 +31,7 @@ from server.body import read_json
 from server.endpoints.answers import json_answer
 from server.openai import chat, completions, embeddings
 from server.openai.chat_fields import Fields
+from server.references import References
 from server.site import Site
 from sources.http import MAX_BODY_BYTES
 
@@ -49,7 +50,7 @@ def routes(site: Site) -> list[BaseRoute]:
     async def route(request: Request) -> Response:
         body = await read_json(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
         endpoint, asked = _unwrapped(body)
-        found, wishes = await _READERS[endpoint](asked)
+        found, wishes = await _READERS[endpoint](asked, References(files=site.files, owner=request.scope["owner"]))
         return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes)))
 
     return [Route("/v1/route", route, methods=["POST"])]
@@ -64,23 +65,23 @@ def _unwrapped(body: object) -> tuple[str, object]:
     return fields.choice("endpoint", tuple(_READERS)) or CHAT, fields.mapping("request") or {}
 
 
-async def _chat(body: object) -> Understood:
-    request, _ = await chat.decode(body)
+async def _chat(body: object, references: References) -> Understood:
+    request, _ = await chat.decode(body, references)
     return profile(request), preferences(request)
 
 
-async def _completion(body: object) -> Understood:
+async def _completion(body: object, _: References) -> Understood:
     """Read the first of several prompts: they differ in nothing else."""
-    requests, _ = completions.decode(body)
+    requests = completions.decode(body)[0]
     return profile(requests[0]), preferences(requests[0])
 
 
-async def _embedding(body: object) -> Understood:
-    request, _ = embeddings.decode(body)
+async def _embedding(body: object, _: References) -> Understood:
+    request = embeddings.decode(body)[0]
     return profile(request), preferences(request)
 
 
-async def _rerank(body: object) -> Understood:
+async def _rerank(body: object, _: References) -> Understood:
     fields = Fields(body)
     query = fields.needed("query", "a question")
     documents = [
@@ -90,12 +91,12 @@ async def _rerank(body: object) -> Understood:
     return of_texts("rerank", [f"{query} {document}" for document in documents]), _model(fields)
 
 
-async def _speech(body: object) -> Understood:
+async def _speech(body: object, _: References) -> Understood:
     fields = Fields(body)
     return of_speech(fields.number("seconds", 0, _MAX_SECONDS, default=0.0)), _model(fields)
 
 
-async def _document(body: object) -> Understood:
+async def _document(body: object, _: References) -> Understood:
     fields = Fields(body)
     size = fields.whole("bytes", 0, MAX_BODY_BYTES) or 0
     return of_document(size, fields.whole("pages", 1, _MAX_PAGES) or 0), _model(fields)
@@ -108,7 +109,7 @@ def _model(fields: Fields) -> Preferences:
     )
 
 
-_READERS: Final[Mapping[str, Callable[[object], Awaitable[Understood]]]] = {
+_READERS: Final[Mapping[str, Callable[[object, References], Awaitable[Understood]]]] = {
     CHAT: _chat,
     "/v1/completions": _completion,
     "/v1/embeddings": _embedding,

@@ -12,7 +12,6 @@ from typing import Final
 
 from pipeline.payload.chat import ChatRequest
 from server.exchange import Exchange
-from server.fetch import NOWHERE, Fetcher
 from server.openai.chat_answer import ChatAnswer
 from server.openai.chat_chunks import ChatChunks
 from server.openai.chat_fields import Fields, refuse
@@ -31,6 +30,7 @@ from server.openai.chat_sampling import (
     read_sampling,
 )
 from server.openai.chat_tools import read_format, read_tools
+from server.references import NOTHING, References
 
 MAX_TOP_LOGPROBS: Final = 20
 MAX_METADATA: Final = 16
@@ -57,12 +57,12 @@ async def answer_chat(exchange: Exchange) -> None:
     """POST /v1/chat/completions."""
     body = await exchange.body()
     with exchange.watched():
-        request, delivery = await decode(body, exchange.fetcher)
+        request, delivery = await decode(body, exchange.references)
         shape = ChatChunks if delivery.stream else ChatAnswer
         await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
 
 
-async def decode(body: object, fetcher: Fetcher = NOWHERE) -> tuple[ChatRequest, Delivery]:
+async def decode(body: object, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields = Fields(body)
     fields.known(_KNOWN)
@@ -85,7 +85,7 @@ async def decode(body: object, fetcher: Fetcher = NOWHERE) -> tuple[ChatRequest,
         json=read_format(fields),
         whole=not delivery.stream,
         reasoning_effort=fields.choice("reasoning_effort", _EFFORTS),
-        messages=await read_messages(fields, fetcher),
+        messages=await read_messages(fields, references),
         **read_preferences(fields),
     )
     return request, delivery

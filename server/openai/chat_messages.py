@@ -1,7 +1,8 @@
 """The messages of a chat request: roles, content parts, and which tool message answers which call.
 
 What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as
-the real API does. Pictures and sound are fetched and decoded one after the other, by `server.openai.media`.
+the real API does. Pictures, sound and files are fetched and decoded one after the other, by
+`server.openai.media` and `server.openai.file_part`.
 """
 
 from __future__ import annotations
@@ -10,31 +11,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
 from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
-from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
-from server.openai.media import MAX_MEDIA, audio_part, image_part, sound_part, video_part
+from server.openai.media import MAX_MEDIA, audio_part, image_file_part, image_part, sound_part, video_part
+from server.references import References
 
 MAX_MESSAGES: Final = 2048
 MAX_PARTS: Final = 512
 MAX_CALLS: Final = 128
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
-_TAKEN: Final = "text, image_url, video_url, input_audio or audio"
-_ADVICE: Final = {
-    "file": "send its text as a text part; a file that is dropped into the folder pipeline becomes searchable",
-}
-_MEDIA: Final[Mapping[str, Callable[[Fields, Fetcher], Awaitable[Part]]]] = {
+_TAKEN: Final = "text, image_url, image_file, video_url, input_audio or audio"
+_MEDIA: Final[Mapping[str, Callable[[Fields, References], Awaitable[Part]]]] = {
     "image_url": image_part,
+    "image_file": image_file_part,
     "input_audio": sound_part,
     "audio": audio_part,
     "video_url": video_part,
 }
 
 
-async def read_messages(body: Fields, fetcher: Fetcher) -> tuple[Message, ...]:
+async def read_messages(body: Fields, references: References) -> tuple[Message, ...]:
     """Return the conversation. InvalidInput names the message, and the part, at fault."""
     places = body.entries("messages", "a list of messages", most=MAX_MESSAGES)
-    reader = _Reader(fetcher)
+    reader = _Reader(references)
     messages = [await reader.message(Fields(entry, place)) for place, entry in places]
     _check_calls(messages)
     return tuple(messages)
@@ -43,10 +42,10 @@ async def read_messages(body: Fields, fetcher: Fetcher) -> tuple[Message, ...]:
 class _Reader:
     """Reads messages one after the other and counts what is costly in them."""
 
-    __slots__ = ("_fetcher", "_media")
+    __slots__ = ("_media", "_references")
 
-    def __init__(self, fetcher: Fetcher) -> None:
-        self._fetcher = fetcher
+    def __init__(self, references: References) -> None:
+        self._references = references
         self._media = 0
 
     async def message(self, fields: Fields) -> Message:
@@ -81,17 +80,14 @@ class _Reader:
             return TextPart(_string(fields, "text"))
         if name == "refusal" and role == "assistant":
             return TextPart(_string(fields, "refusal"))
-        if role != "user" and (name in _MEDIA or name in _ADVICE):
+        if role != "user" and name in _MEDIA:
             fields.refuse("type", f"text: only messages of the role user carry other parts, this one is of {role}")
-        if name in _ADVICE:
-            expected = f"{_TAKEN}: {name} parts are not read yet; {_ADVICE[name]}"
-            fields.refuse("type", expected, "unsupported_content")
         if name not in _MEDIA:
             fields.refuse("type", _TAKEN)
         self._media += 1
         if self._media > MAX_MEDIA:
-            refuse(f"found more than {MAX_MEDIA} pictures, videos and sounds, expected fewer", fields.place)
-        return await _MEDIA[name](fields, self._fetcher)
+            refuse(f"found more than {MAX_MEDIA} pictures, videos, sounds and files, expected fewer", fields.place)
+        return await _MEDIA[name](fields, self._references)
 
 
 def _string(fields: Fields, name: str) -> str:

@@ -1,9 +1,10 @@
-"""Pictures, videos and sound inside a request, decoded where they cannot hurt.
+"""Pictures, videos and sound of a request, decoded where they cannot hurt.
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
 the size that the header states has been checked. A process of its own decodes sound and videos (`inference.media`).
 At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. What stands at an `http(s)`
-URL is fetched where whoever runs the server allows that (`server.fetch`).
+URL is fetched where whoever runs the server allows that (`server.fetch`); the id of an uploaded file (`server.files`)
+may stand wherever a URL may.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from inference.media.frames import decode_frames
 from inference.media.sound import decode_media
 from pipeline.errors import InvalidInput, ItemError
 from pipeline.payload.chat import AudioPart, ImagePart, VideoPart
-from server.fetch import Fetcher
 from server.openai.chat_fields import Fields, refuse
+from server.references import References
 
 MAX_MEDIA: Final = 32
-"""Pictures and sounds of one request."""
+"""Pictures, videos, sounds and files of one request."""
 MAX_IMAGE_BYTES: Final = 20 * 2**20
 MAX_PIXELS: Final = 32_000_000
 MAX_AUDIO_BYTES: Final = 64 * 2**20
@@ -38,46 +39,66 @@ MAX_VIDEO_BYTES: Final = 64 * 2**20
 MAX_AUDIO_S: Final = 1_800.0
 RATE_HZ: Final = 16_000
 TURNS: Final = 2
+DATA_URL: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=[^;,]{0,100})*;base64,", re.IGNORECASE)
+
+Detail = Literal["auto", "low", "high"]
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 _FORMAT_WORDS: Final = "a PNG, JPEG, WebP or GIF that does not move"
-_DATA: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=[^;,]{0,100})*;base64,", re.IGNORECASE)
 _NOT_BASE64: Final = b"\t\n\r "
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-async def image_part(fields: Fields, fetcher: Fetcher) -> ImagePart:
+async def image_part(fields: Fields, references: References) -> ImagePart:
     """Read `{"type": "image_url", "image_url": {"url", "detail"}}`."""
     image = fields.required("image_url", 'an object {"url": "data:image/png;base64,..."}')
-    detail = image.choice("detail", ("auto", "low", "high")) or "auto"
-    content = await _content(image, "image", fetcher, most_bytes=MAX_IMAGE_BYTES)
-    async with _turn():
-        pixels = await asyncio.to_thread(_pixels, content, image.at("url"))
-    return ImagePart(pixels, cast('Literal["auto", "low", "high"]', detail))
+    content = await _content(image, "image", references, most_bytes=MAX_IMAGE_BYTES)
+    return await picture(content, image.at("url"), _detail(image))
 
 
-async def sound_part(fields: Fields, _: Fetcher) -> AudioPart:
+async def image_file_part(fields: Fields, references: References) -> ImagePart:
+    """Read `{"type": "image_file", "image_file": {"file_id", "detail"}}`, as the Assistants API has it."""
+    image = fields.required("image_file", 'an object {"file_id": "file-..."}')
+    place = image.at("file_id")
+    _, data = await references.file(
+        image.needed("file_id", "the id of an uploaded file"), most_bytes=MAX_IMAGE_BYTES, place=place
+    )
+    return await picture(data, place, _detail(image))
+
+
+async def sound_part(fields: Fields, _: References) -> AudioPart:
     """Read `{"type": "input_audio", "input_audio": {"data", "format"}}`."""
     sound = fields.required("input_audio", "an object with data and format")
     name = sound.choice("format", ("wav", "mp3")) or sound.refuse("format", "wav or mp3")
     data = sound.needed("data", "base64 of a sound file")
-    return await _sound(data, sound.at("data"), expected=name)
+    return await recording(data, sound.at("data"), expected=name)
 
 
-async def audio_part(fields: Fields, fetcher: Fetcher) -> AudioPart:
+async def audio_part(fields: Fields, references: References) -> AudioPart:
     """Read our own `{"type": "audio", "audio": {"url"}}`: the URL of any sound file that is recognised."""
     audio = fields.required("audio", 'an object {"url": "data:audio/wav;base64,..."}')
-    content = await _content(audio, "audio", fetcher, most_bytes=MAX_AUDIO_BYTES)
-    return await _sound(content, audio.at("url"))
+    content = await _content(audio, "audio", references, most_bytes=MAX_AUDIO_BYTES)
+    return await recording(content, audio.at("url"))
 
 
-async def video_part(fields: Fields, fetcher: Fetcher) -> VideoPart:
+async def video_part(fields: Fields, references: References) -> VideoPart:
     """Read our own `{"type": "video_url", "video_url": {"url"}}`: a few pictures, spread over the video."""
     video = fields.required("video_url", 'an object {"url": "data:video/mp4;base64,..."}')
-    content = await _content(video, "video", fetcher, most_bytes=MAX_VIDEO_BYTES)
-    place = video.at("url")
+    content = await _content(video, "video", references, most_bytes=MAX_VIDEO_BYTES)
+    return await film(content, video.at("url"))
+
+
+async def picture(content: str | bytes, place: str, detail: Detail = "auto") -> ImagePart:
+    """Decode a picture, base64 or its bytes. InvalidInput names the field `place`."""
     async with _turn():
-        data = await asyncio.to_thread(_bytes, content, place)
+        pixels = await asyncio.to_thread(_pixels, content, place)
+    return ImagePart(pixels, detail)
+
+
+async def film(content: str | bytes, place: str) -> VideoPart:
+    """Decode a few frames of a video, base64 or its bytes. InvalidInput names the field `place`."""
+    async with _turn():
+        data = await asyncio.to_thread(decoded, content, place)
         try:
             frames, times_s = await decode_frames(data)
         except ItemError as error:
@@ -85,22 +106,28 @@ async def video_part(fields: Fields, fetcher: Fetcher) -> VideoPart:
     return VideoPart(frames, times_s)
 
 
-async def _content(fields: Fields, kind: str, fetcher: Fetcher, *, most_bytes: int) -> str | bytes:
-    """Return the base64 text of a data URL in the field `url`, or the bytes that stand at another URL."""
+def _detail(image: Fields) -> Detail:
+    return cast("Detail", image.choice("detail", ("auto", "low", "high")) or "auto")
+
+
+async def _content(fields: Fields, kind: str, references: References, *, most_bytes: int) -> str | bytes:
+    """Return the base64 text of a data URL in the field `url`, or the bytes that it refers to."""
     url = fields.needed("url", f"data:{kind}/...;base64,...")
     code = f"invalid_{kind}_url"
     if url[:8].lower().startswith(("http:", "https:")):
-        return (await fetcher.get(url, most_bytes=most_bytes, place=fields.at("url"), code=code)).data
-    match = _DATA.match(url)
+        return await references.url(url, most_bytes=most_bytes, place=fields.at("url"), code=code)
+    if url.startswith("file-"):
+        return (await references.file(url, most_bytes=most_bytes, place=fields.at("url")))[1]
+    match = DATA_URL.match(url)
     if match is None:
-        fields.refuse("url", f"data:{kind}/...;base64,... or an http(s) URL", code)
+        fields.refuse("url", f"data:{kind}/...;base64,... or an http(s) URL, or the id of an uploaded file", code)
     media = match["media"].lower()
     if media and not media.startswith((f"{kind}/", "application/octet-stream")):
         refuse(f"found a data URL of {media}, expected {kind}/...", fields.at("url"), f"invalid_{kind}_format")
     return url[match.end() :]
 
 
-def _bytes(encoded: str | bytes, place: str) -> bytes:
+def decoded(encoded: str | bytes, place: str) -> bytes:
     """Decode base64; blanks and missing padding are forgiven, as the real API does. Bytes are what they are."""
     if isinstance(encoded, bytes):
         return encoded
@@ -116,7 +143,7 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     most = MAX_IMAGE_BYTES
     if len(encoded) > most * 4 // 3 + 4:
         refuse(f"found more than {most} bytes of picture, expected at most that", place, "image_too_large")
-    data = _bytes(encoded, place)
+    data = decoded(encoded, place)
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
@@ -149,9 +176,10 @@ def _upright(image: Any) -> Any:
     return image.convert("RGB")
 
 
-async def _sound(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
+async def recording(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
+    """Decode sound, base64 or its bytes. expected: its kind. InvalidInput names the field `place`."""
     async with _turn():
-        data = await asyncio.to_thread(_bytes, encoded, place)
+        data = await asyncio.to_thread(decoded, encoded, place)
         try:
             found = recognise(data[:16])
             if expected and found != expected:

@@ -47,13 +47,18 @@ def answered(asked, **fields):
 
 def test_all_parts_as_markdown_by_no_model_are_the_default():
     assert decode(body()) == Asked(
-        "pdf", "JVBERi0xLjc=", False, "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
+        "pdf", "base64", "JVBERi0xLjc=", "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
     )
 
 
 def test_a_url_is_taken_for_what_is_fetched():
     asked = decode(body(document={"source": "url", "content": "https://example.org/a.pdf"}))
-    assert (asked.fetch, asked.content) == (True, "https://example.org/a.pdf")
+    assert (asked.source, asked.content) == ("url", "https://example.org/a.pdf")
+
+
+def test_an_upload_is_named_by_its_id():
+    asked = decode({"document": {"type": "pdf", "source": "upload_id", "upload_id": "file-1"}})
+    assert (asked.source, asked.content) == ("upload_id", "file-1")
 
 
 def test_parts_can_be_left_out():
@@ -71,8 +76,13 @@ def test_parts_can_be_left_out():
         ({"document": {"source": "url", "content": None}}, "document.content", "found no content, expected an http"),
         (
             {"document": {"source": "upload_id"}},
-            "document.source",
-            "found source upload_id, expected base64 or url",
+            "document.upload_id",
+            "found no upload_id, expected the id of an uploaded file",
+        ),
+        (
+            {"document": {"source": "upload_id", "upload_id": "file-1"}},
+            "document.content",
+            "found the unknown field 'content'",
         ),
         ({"document": {"source": "disk"}}, "document.source", "found 'disk', expected one of base64, url, upload_id"),
         ({"document": {"content": ""}}, "document.content", "found an empty string, expected base64 of a file"),

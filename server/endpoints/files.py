@@ -1,0 +1,165 @@
+"""Files as OpenAI's clients upload them: POST and GET /v1/files, GET and DELETE /v1/files/{id}, /v1/files/{id}/content.
+
+Each belongs to the API key that it came with; to another key's holder it is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from pipeline.errors import InvalidInput, TooLarge
+from server.body import declared_bytes, linger
+from server.endpoints.answers import json_answer, listing, whole_parameter
+from server.files.record import PURPOSES, StoredFile
+from server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore
+from server.form import Form, spool_form
+from server.openai.chat_fields import Fields, refuse
+from server.site import Site
+
+BATCH_S: Final = 30 * 86_400
+"""How long the files of batches stay where nothing else is said, as OpenAI has it."""
+_LEAST_S: Final = 3_600
+_MOST_S: Final = 30 * 86_400
+_FORM_BYTES: Final = 2**20
+"""What a form may have around its file."""
+_PIECE_BYTES: Final = 2**18
+
+
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the routes; none where the server stores no files."""
+    store = site.files
+    if store is None:
+        return []
+
+    async def collection(request: Request) -> Response:
+        return await (_create if request.method == "POST" else _list)(store, request)
+
+    async def one(request: Request) -> Response:
+        work = store.delete if request.method == "DELETE" else store.find
+        found = await asyncio.to_thread(work, _owner(request), request.path_params["id"], param="id")
+        if request.method == "DELETE":
+            return json_answer({"id": found.id, "object": "file", "deleted": True})
+        return json_answer(describe(found))
+
+    async def content(request: Request) -> Response:
+        found, file = await asyncio.to_thread(store.open, _owner(request), request.path_params["id"], param="id")
+        return _Content(found, file)
+
+    return [
+        Route("/v1/files", collection, methods=["GET", "POST"]),
+        Route("/v1/files/{id}", one, methods=["GET", "DELETE"]),
+        Route("/v1/files/{id}/content", content),
+    ]
+
+
+def describe(found: StoredFile) -> dict[str, Any]:
+    """Return a file object."""
+    return {
+        "id": found.id,
+        "object": "file",
+        "bytes": found.size_bytes,
+        "created_at": found.created_at,
+        "expires_at": found.expires_at,
+        "filename": found.name,
+        "purpose": found.purpose,
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+async def _create(store: FileStore, request: Request) -> Response:
+    scope, receive = request.scope, request.receive
+    try:
+        incoming = await asyncio.to_thread(store.receive, _owner(request), declared=declared_bytes(scope))
+    except TooLarge:
+        await linger(receive)
+        raise
+    try:
+        form = await spool_form(scope, receive, max_bytes=MAX_FILE_BYTES + _FORM_BYTES, write=incoming.write)
+        name, purpose, expires_after_s = _read(form)
+        if not incoming.size_bytes:
+            refuse("found an empty file, expected at least one byte", "file", "empty_file")
+        found = await asyncio.to_thread(incoming.keep, name=name, purpose=purpose, expires_after_s=expires_after_s)
+    finally:
+        await asyncio.to_thread(incoming.close)
+    return json_answer(describe(found))
+
+
+async def _list(store: FileStore, request: Request) -> Response:
+    asked = request.query_params
+    order = asked.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise InvalidInput(f"found {order[:40]!r}, expected asc or desc for order", param="order")
+    found, more = await asyncio.to_thread(
+        store.page,
+        _owner(request),
+        after=asked.get("after", ""),
+        limit=whole_parameter(request, "limit", default=MAX_FILES, most=MAX_FILES),
+        oldest_first=order == "asc",
+        purpose=asked.get("purpose", ""),
+    )
+    ends = {"first_id": found[0].id, "last_id": found[-1].id} if found else {"first_id": None, "last_id": None}
+    return listing([describe(file) for file in found], has_more=more, **ends)
+
+
+def _read(form: Form) -> tuple[str, str, int | None]:
+    """Check a form. Return the file's name, its purpose, and when it goes (seconds)."""
+    typed = dict(form.fields)
+    expiry = typed.get("expires_after")
+    if isinstance(expiry, dict) and isinstance(expiry.get("seconds"), str):
+        with suppress(ValueError):
+            expiry["seconds"] = int(expiry["seconds"][:20])
+    fields = Fields(typed)
+    fields.known(("purpose", "expires_after"))
+    if set(form.files) != {"file"}:
+        found = ", ".join(sorted(form.files)) or "none"
+        refuse(f"found the files {found:.200}, expected one, in the field file", "file", "missing_required_parameter")
+    purpose = fields.choice("purpose", PURPOSES) or fields.refuse("purpose", f"one of {', '.join(PURPOSES)}")
+    return form.files["file"].name, purpose, _expiry(fields, purpose)
+
+
+def _expiry(fields: Fields, purpose: str) -> int | None:
+    expires = fields.object("expires_after")
+    if expires is None:
+        return BATCH_S if purpose == "batch" else None
+    expires.known(("anchor", "seconds"))
+    if expires.choice("anchor", ("created_at",)) is None:
+        expires.refuse("anchor", "created_at")
+    seconds = expires.whole("seconds", _LEAST_S, _MOST_S)
+    return expires.refuse("seconds", f"{_LEAST_S} to {_MOST_S}") if seconds is None else seconds
+
+
+def _owner(request: Request) -> str:
+    owner: str = request.scope["owner"]
+    return owner
+
+
+class _Content(Response):
+    """A file's bytes, read as fast as they are taken. A browser saves them: it shows nothing that anybody uploaded."""
+
+    def __init__(self, found: StoredFile, file: BinaryIO) -> None:
+        plain = "".join(letter if " " <= letter <= "~" else "_" for letter in found.name)
+        coded = quote(found.name, safe="")  # RFC 8187
+        super().__init__(
+            headers={
+                "content-length": str(found.size_bytes),
+                "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{coded}",
+            },
+            media_type="application/octet-stream",
+        )
+        self._file = file
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        with self._file:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while scope["method"] != "HEAD" and (piece := await asyncio.to_thread(self._file.read, _PIECE_BYTES)):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
