@@ -134,11 +134,13 @@ def digest(place: str, value: object) -> bytes:
 def _plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.shape, sha256(np.ascontiguousarray(value).data).hexdigest()]
-    raise TypeError(f"found {type(value).__name__} in a request, expected what JSON can hold, or an array")
+    if isinstance(value, bytes):  # of an attached file
+        return sha256(value).hexdigest()
+    raise TypeError(f"found {type(value).__name__} in a request, expected what JSON can hold, bytes or an array")
 
 
 def _is_large(value: EmbeddingRequest | RerankRequest | ChatRequest) -> bool:
-    """Whether hashing may take milliseconds: pictures, sound, many texts."""
+    """Whether hashing may take milliseconds: pictures, sound, files, many texts."""
     if isinstance(value, EmbeddingRequest):
         return len(value.inputs) > _MANY
     if isinstance(value, RerankRequest):

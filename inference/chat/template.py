@@ -10,13 +10,24 @@ from typing import Any, Final
 from inference.chat.decoding import MARKED, texts_of
 from inference.chat.pictures import with_places, with_tags, without_tags
 from pipeline.errors import InvalidInput, Unprocessable
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, Part, TextPart, Tool, VideoPart
+from pipeline.payload.chat import (
+    AudioPart,
+    ChatRequest,
+    DocumentPart,
+    ImagePart,
+    Message,
+    Part,
+    TextPart,
+    Tool,
+    VideoPart,
+)
 
 _PROBE: Final = "zebra"
 _ADVICE: Final[Mapping[type[Part], tuple[str, str]]] = {
     ImagePart: ("an image", "a model that sees"),
     VideoPart: ("a video", "a model that sees"),
     AudioPart: ("audio", "a model that hears, or its transcript (/v1/audio/transcriptions) as text"),
+    DocumentPart: ("a document", "with the step `read` before `generate`, or send its text"),
 }
 
 

@@ -1,7 +1,8 @@
 """What a request contains, and what a model must be able to do to answer it. Pure, and fast enough for every request.
 
 `profile` looks at the request, `requirements` at the profile. Token counts are estimates: a quarter of the text's UTF-8
-bytes (a Chinese character has three of them), 260 a picture or a frame, 4 a second of speech. The models count exactly.
+bytes (a Chinese character has three of them), 260 a picture or a frame, 4 a second of speech, 700 a page of an attached
+document, which has one for every 60 kB. The models count exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from inference.folders import Task
 from inference.routing.signals import Signal, complexity_of, is_about_code, read
 from inference.specs import AUTO
 from pipeline.payload.audio import Utterance
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, VideoPart
+from pipeline.payload.chat import AudioPart, ChatRequest, DocumentPart, ImagePart, Message, TextPart, VideoPart
 from pipeline.payload.document import Document, File
 from pipeline.payload.embedding import EmbeddingRequest
 
@@ -132,9 +133,13 @@ def of_speech(seconds: float) -> ContentProfile:
 
 def of_document(size_bytes: int, pages: int = 0) -> ContentProfile:
     """Look at a document to read; where its pages are not known, one for every 60 kB."""
-    pages = pages or max(1, -(-size_bytes // _PAGE_BYTES))
+    pages = pages or _pages(size_bytes)
     needs = Resources(answer_tokens=pages * _PAGE_TOKENS, pictures=pages, pages=pages)
     return ContentProfile("document", ("document",), pages * PICTURE_TOKENS, needs)
+
+
+def _pages(size_bytes: int) -> int:
+    return max(1, -(-size_bytes // _PAGE_BYTES))
 
 
 def requirements(found: ContentProfile) -> ModelRequirements:
@@ -177,6 +182,7 @@ def _of_chat(request: ChatRequest) -> ContentProfile:
     images = sum(isinstance(part, ImagePart) for part in parts)
     videos = [part for part in parts if isinstance(part, VideoPart)]
     sounds = [part for part in parts if isinstance(part, AudioPart)]
+    pages = sum(_pages(len(part.data)) for part in parts if isinstance(part, DocumentPart))
     frames = sum(len(video.frames) for video in videos)
     seconds = sum(len(sound.samples) / sound.rate_hz for sound in sounds)
     offered = request.tool_choice != "none" and bool(request.tools)
@@ -184,6 +190,7 @@ def _of_chat(request: ChatRequest) -> ContentProfile:
         _text_tokens(request)
         + PICTURE_TOKENS * (images + frames)
         + round(seconds * SPEECH_TOKENS_A_SECOND)
+        + _PAGE_TOKENS * pages
         + (_tool_tokens(request) if offered else 0)
     )
     question = _question(request)
@@ -193,9 +200,9 @@ def _of_chat(request: ChatRequest) -> ContentProfile:
     answer = (request.sampling.max_tokens or ANSWER_TOKENS) * request.count
     return ContentProfile(
         task="chat",
-        modalities=_modalities(image=images, audio=len(sounds), video=len(videos)),
+        modalities=_modalities(image=images, audio=len(sounds), video=len(videos), document=pages),
         estimated_tokens=tokens,
-        resources=Resources(tokens, answer, images + frames, round(seconds, 3), inputs=len(request.messages) or 1),
+        resources=Resources(tokens, answer, images + frames, round(seconds, 3), pages, len(request.messages) or 1),
         complexity=round(min(1.0, max(0.0, sum(signal.value for signal in signals))), 3),
         signals=signals,
         code=is_about_code(request, reading),
@@ -205,15 +212,23 @@ def _of_chat(request: ChatRequest) -> ContentProfile:
     )
 
 
-def _modalities(*, image: int, audio: int, video: int) -> tuple[Modality, ...]:
-    counts: tuple[tuple[Modality, int], ...] = (("text", 1), ("image", image), ("audio", audio), ("video", video))
+def _modalities(*, image: int, audio: int, video: int, document: int) -> tuple[Modality, ...]:
+    counts: tuple[tuple[Modality, int], ...] = (
+        ("text", 1),
+        ("image", image),
+        ("audio", audio),
+        ("video", video),
+        ("document", document),
+    )
     return tuple(name for name, count in counts if count)
 
 
 def _question(request: ChatRequest) -> str:
-    """Return what is asked: the last user's text, or the text to complete."""
+    """Return what is asked: the last user's own text, without that of attached files, or the text to complete."""
     last = next((message for message in reversed(request.messages) if message.role == "user"), None)
-    return last.text if last else request.prompt or ""
+    if last is None:
+        return request.prompt or ""
+    return "".join(part.text for part in last.parts if isinstance(part, TextPart) and not part.file)
 
 
 def _text_tokens(request: ChatRequest) -> int:

@@ -90,6 +90,8 @@ def _of_content(case: Case) -> Iterator[str]:
         yield "it sees the pictures"
     if wanted.audio and wanted.task == "chat" and case.preferences.modality_routing != "force_multimodal":
         yield "it hears the sound" if "audio" in good_at else f"sound is written down first by {case.transcriber}"
+    if wanted.document and wanted.task == "chat":
+        yield "documents become text first"
     if wanted.tools and "tools" in good_at:
         yield "it calls tools"
     if best.tight:

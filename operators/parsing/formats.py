@@ -162,23 +162,27 @@ def _compound(path: Path, name: str) -> ItemError:
 
 def _text(head: bytes, name: str, promised: Format | None) -> Format:
     """Return which text format it is: its name tells, if the content can be text at all."""
-    if not _is_text(head):
+    if not is_text(head):
         kind = next((kind for magic, kind in _OTHERS if head.startswith(magic)), None)
         if kind is None:
             kind = "a WebP image" if head[8:12] == b"WEBP" else f"binary content (it starts with {head[:8].hex(' ')})"
         expected = f"{promised.upper()} as its name says" if promised else EXPECTED
         raise UnsupportedMedia(f"{name}: found {kind}, expected {expected}", code="unknown_format")
-    if _HTML_START.match(_as_ascii(head)):
+    if is_html(head, promised):
         return Format.HTML
     if promised in (Format.MD, Format.CSV):
-        return promised
-    if promised is Format.HTML and _TAG.search(_as_ascii(head)):
         return promised
     expected = f"{promised.upper()} as its name says" if promised else EXPECTED
     raise UnsupportedMedia(f"{name}: found plain text, expected {expected}", code="unknown_format")
 
 
-def _is_text(head: bytes) -> bool:
+def is_html(head: bytes, promised: Format | None) -> bool:
+    """Whether text is HTML: it starts as HTML does, or has a tag and the name of HTML."""
+    ascii_ = _as_ascii(head)
+    return bool(_HTML_START.match(ascii_) or (promised is Format.HTML and _TAG.search(ascii_)))
+
+
+def is_text(head: bytes) -> bool:
     """Whether it can be text: UTF-16 with a byte order mark, or bytes without control characters."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True

@@ -15,9 +15,15 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Text of a message."""
+    """Text of a message. file: the name of the attached file that it was read from; "": somebody wrote it here."""
 
     text: str
+    file: str = ""
+
+    @classmethod
+    def of_file(cls, name: str, text: str) -> TextPart:
+        """Return what a model gets to read of an attached file: where it begins and ends, and its name."""
+        return cls(f'\nFile "{name}":\n{text.strip()}\nEnd of file "{name}".\n', name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +50,15 @@ class VideoPart:
     times_s: Sequence[float]
 
 
-Part = TextPart | ImagePart | AudioPart | VideoPart
+@dataclass(frozen=True, slots=True, eq=False)
+class DocumentPart:
+    """An attached file that is still to be read: a PDF, an Office file, a page of HTML. Its bytes and its name."""
+
+    data: bytes
+    name: str
+
+
+Part = TextPart | ImagePart | AudioPart | VideoPart | DocumentPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.payload.chat import ChatRequest
+from pipeline.errors import InvalidInput
+from pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
 from server.exchange import Exchange
 from server.openai.chat_answer import ChatAnswer
 from server.openai.chat_chunks import ChatChunks
@@ -59,7 +60,10 @@ async def answer_chat(exchange: Exchange) -> None:
     with exchange.watched():
         request, delivery = await decode(body, exchange.references)
         shape = ChatChunks if delivery.stream else ChatAnswer
-        await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
+        try:
+            await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
+        except InvalidInput as error:
+            raise _with_files(error, request) from error
 
 
 async def decode(body: object, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
@@ -89,6 +93,25 @@ async def decode(body: object, references: References = NOTHING) -> tuple[ChatRe
         **read_preferences(fields),
     )
     return request, delivery
+
+
+def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
+    """Say which files are part of a prompt that is too long: their length is not seen in the request."""
+    names = [name for message in request.messages for part in message.parts if (name := _file_of(part))]
+    if error.code != "context_length_exceeded" or not names:
+        return error
+    files = ", ".join(names[:8])
+    advice = "send shorter ones, or have the step `read` cut them (its option `tokens`)"
+    return InvalidInput(
+        f"{error.message}; of the prompt are {files:.400}: {advice}", param=error.param, code=error.code
+    )
+
+
+def _file_of(part: Part) -> str:
+    """Return the name of the file that a part is read from; "" if it is none."""
+    if isinstance(part, DocumentPart):
+        return part.name
+    return part.file if isinstance(part, TextPart) else ""
 
 
 def _max_tokens(fields: Fields) -> int | None:

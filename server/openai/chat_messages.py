@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
-from pipeline.payload.chat import ChatRole, Message, Part, TextPart, ToolCall
+from pipeline.payload.chat import ChatRole, DocumentPart, Message, Part, TextPart, ToolCall
 from server.openai.chat_fields import Fields, refuse
+from server.openai.file_part import MAX_DOCUMENT_BYTES, file_part
 from server.openai.media import MAX_MEDIA, audio_part, image_file_part, image_part, sound_part, video_part
 from server.references import References
 
@@ -20,13 +21,14 @@ MAX_PARTS: Final = 512
 MAX_CALLS: Final = 128
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
-_TAKEN: Final = "text, image_url, image_file, video_url, input_audio or audio"
+_TAKEN: Final = "text, image_url, image_file, video_url, input_audio, audio or file"
 _MEDIA: Final[Mapping[str, Callable[[Fields, References], Awaitable[Part]]]] = {
     "image_url": image_part,
     "image_file": image_file_part,
     "input_audio": sound_part,
     "audio": audio_part,
     "video_url": video_part,
+    "file": file_part,
 }
 
 
@@ -42,11 +44,12 @@ async def read_messages(body: Fields, references: References) -> tuple[Message, 
 class _Reader:
     """Reads messages one after the other and counts what is costly in them."""
 
-    __slots__ = ("_media", "_references")
+    __slots__ = ("_bytes", "_media", "_references")
 
     def __init__(self, references: References) -> None:
         self._references = references
         self._media = 0
+        self._bytes = 0
 
     async def message(self, fields: Fields) -> Message:
         role = fields.choice("role", _ROLES) or fields.refuse("role", f"one of {', '.join(_ROLES)}")
@@ -87,7 +90,12 @@ class _Reader:
         self._media += 1
         if self._media > MAX_MEDIA:
             refuse(f"found more than {MAX_MEDIA} pictures, videos, sounds and files, expected fewer", fields.place)
-        return await _MEDIA[name](fields, self._references)
+        part = await _MEDIA[name](fields, self._references)
+        if isinstance(part, DocumentPart):
+            self._bytes += len(part.data)
+            if self._bytes > MAX_DOCUMENT_BYTES:
+                refuse(f"found more than {MAX_DOCUMENT_BYTES:,} bytes of documents, expected fewer", fields.place)
+        return part
 
 
 def _string(fields: Fields, name: str) -> str:

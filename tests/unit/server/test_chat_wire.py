@@ -280,9 +280,9 @@ async def test_a_bad_field_is_named_with_what_was_found(fields, param, code, mes
             r"expected data:video/\.\.\.;base64,\.\.\. or an http\(s\) URL",
         ),
         (
-            [{"role": "user", "content": [{"type": "file", "file": {"file_id": "x"}}]}],
+            [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}],
             "messages[0].content[0].type",
-            "expected text, image_url, video_url, input_audio or audio: file parts are not read yet",
+            "expected text, image_url, image_file, video_url, input_audio, audio or file",
         ),
         (
             [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],

@@ -21,6 +21,7 @@ from pipeline.payload.chat import (
     ChatFinished,
     ChatRequest,
     ChatStarted,
+    DocumentPart,
     ImagePart,
     Message,
     Sampling,
@@ -270,6 +271,8 @@ def test_pictures_and_sound_are_part_of_what_is_asked():
         ImagePart(pixels + 1),
         ImagePart(pixels.reshape(1, 4, 3)),
         ImagePart(pixels, "low"),
+        DocumentPart(b"%PDF-1", "a.pdf"),
+        DocumentPart(b"%PDF-2", "a.pdf"),
         AudioPart(np.zeros(12, np.float32)),
         TextPart("p"),
     ]

@@ -79,6 +79,23 @@ async def test_pictures_are_seen_by_the_analysis_too(asked):
     assert left_out.json["decision"]["left_out"] == ["image"]
 
 
+async def test_files_are_seen_as_what_they_are(asked):
+    async def of(name, data):
+        part = {"type": "file", "file": {"filename": name, "file_data": base64.b64encode(data).decode()}}
+        parts = [{"type": "text", "text": "what is this?"}, part]
+        return (await asked({"model": "auto", "messages": [{"role": "user", "content": parts}]})).json
+
+    found = await of("a.pdf", b"%PDF-1.7")
+    assert found["profile"]["modalities"] == ["text", "document"]
+    assert found["profile"]["resources"]["pages"] == 1
+    assert found["decision"]["candidates"][0]["model"] == "chat-pocket"
+    assert "documents become text first" in found["decision"]["reasons"]
+    assert (await of("a.txt", b"a note"))["profile"]["modalities"] == ["text"]
+    png = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(png, "PNG")
+    assert (await of("a.pdf", png.getvalue()))["decision"]["candidates"][0]["model"] == "vision-pocket"
+
+
 async def test_an_alias_is_told(asked):
     reply = await asked({**HELLO, "model": "gpt-4o"})
     assert reply.json["decision"]["reasons"][0] == "gpt-4o stands for auto in aliases"

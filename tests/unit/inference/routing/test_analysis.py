@@ -20,6 +20,7 @@ from pipeline.payload.audio import SpeechSettings, Utterance
 from pipeline.payload.chat import (
     AudioPart,
     ChatRequest,
+    DocumentPart,
     ImagePart,
     Message,
     Sampling,
@@ -222,3 +223,21 @@ def test_only_the_ends_of_a_long_question_are_read():
     middle = "x" * 5000 + " prove " + "y" * 5000
     assert "reasoning" not in signals(ask(middle))
     assert signals(ask("x" * 10_000 + " prove it"))["reasoning"] == 0.3
+
+
+def test_a_document_in_a_chat_is_measured_by_its_pages():
+    request = ChatRequest((Message("user", (TextPart("what is it?"), DocumentPart(bytes(130_000), "a.pdf"))),))
+    found = profile(request)
+    assert (found.task, found.modalities, found.resources.pages) == ("chat", ("text", "document"), 3)
+    assert 2_100 < found.estimated_tokens < 2_120
+    needs = requirements(found)
+    assert (needs.document, needs.vision) == (True, False)
+
+
+def test_the_text_of_a_file_counts_as_text_but_is_not_what_is_asked():
+    text = "Prove it. Derive it. Why? " * 100
+    alone = profile(ask("summarise this"))
+    found = profile(ChatRequest((Message("user", (TextPart.of_file("a.txt", text), TextPart("summarise this"))),)))
+    assert found.signals == alone.signals
+    assert found.estimated_tokens > alone.estimated_tokens + 600
+    assert found.modalities == ("text",)
