@@ -91,7 +91,7 @@ class Read:
             if isinstance(part, DocumentPart):
                 document = await self._document(part, f"messages[{index}].content[{place}]")
                 read = TextPart.of_file(part.name, _told(document))
-                notes.append(f"{part.name} read as {_shape(document)}")
+                notes.append(f"{part.name:.60} read as {_shape(document)}")
             parts.append(self._clipped(read, notes) if isinstance(read, TextPart) and read.file else read)
         return replace(message, parts=tuple(parts))
 
@@ -108,7 +108,7 @@ class Read:
         most = self._most_chars
         if most is None or len(part.text) <= most:
             return part
-        said = f"{part.file} cut at {most:,} of {len(part.text):,} characters"
+        said = f"{part.file:.60} cut at {most:,} of {len(part.text):,} characters"
         notes.append(said)
         return TextPart(f"{part.text[:most]}\n[{said}]\n", part.file)
 

@@ -24,10 +24,10 @@ from pipeline.payload.chat import (
 
 _PROBE: Final = "zebra"
 _ADVICE: Final[Mapping[type[Part], tuple[str, str]]] = {
-    ImagePart: ("an image", "a model that sees"),
-    VideoPart: ("a video", "a model that sees"),
-    AudioPart: ("audio", "a model that hears, or its transcript (/v1/audio/transcriptions) as text"),
-    DocumentPart: ("a document", "with the step `read` before `generate`, or send its text"),
+    ImagePart: ("an image", "ask a model that sees"),
+    VideoPart: ("a video", "ask a model that sees"),
+    AudioPart: ("audio", "ask a model that hears, or its transcript (/v1/audio/transcriptions) as text"),
+    DocumentPart: ("a document", "put the step `read` before `generate` in pipelines.yaml, or send its text"),
 }
 
 
@@ -106,7 +106,7 @@ class ChatTemplate:
                 kind, advice = _ADVICE[type(part)]
                 taken, reads = ("text and pictures", "no more") if self._sees else ("text", "text only")
                 raise InvalidInput(
-                    f"found {kind} in messages[{place}], expected {taken}: {self._model} reads {reads}; ask {advice}",
+                    f"found {kind} in messages[{place}], expected {taken}: {self._model} reads {reads}; {advice}",
                     param=f"messages[{place}].content",
                     code="unsupported_content",
                 )

@@ -134,8 +134,8 @@ class FileStore:
     def refuse(self, found: str, used: int | None = None) -> NoReturn:
         """Raise TooLarge: the files together would be more than the quota."""
         used = self._usage()[0] if used is None else used
-        held = f"beside {used:,} that are stored" if used else ""
-        _refuse(f"{found} {held}, expected at most {self.most_bytes:,} in all (`serve --files-size`)")
+        held = f" beside {used:,} that are stored" if used else ""
+        _refuse(f"{found}{held}, expected at most {self.most_bytes:,} in all (`serve --files-size`)")
 
     def release(self, promised: int) -> None:
         """Give back the room that an upload was promised: it is stored, or will not be."""

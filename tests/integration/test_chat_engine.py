@@ -16,6 +16,7 @@ from pipeline.payload.chat import (
     ChatFinished,
     ChatRequest,
     ChatStarted,
+    DocumentPart,
     ImagePart,
     Message,
     Sampling,
@@ -253,7 +254,11 @@ async def test_a_late_system_message_is_not_lost(local):
         (asked("x", count=0), "found n 0"),
         (
             asked(Message("user", (ImagePart(np.zeros((2, 2, 3), np.uint8)),))),
-            r"found an image in messages\[0\], expected text: chat-pocket reads text only",
+            r"found an image in messages\[0\], expected text: chat-pocket reads text only; ask a model that sees",
+        ),
+        (
+            asked(Message("user", (DocumentPart(b"%PDF-1.7", "a.pdf"),))),
+            r"found a document in messages\[0\], expected text: .*; put the step `read` before `generate`",
         ),
     ],
 )

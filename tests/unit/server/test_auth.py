@@ -4,7 +4,7 @@ import pytest
 from asgi import scope_of
 
 from pipeline.errors import ConfigError, Forbidden, Unauthenticated
-from server.auth import BrowserGuard, Keys, is_loopback
+from server.auth import EVERYBODY, BrowserGuard, Keys, is_loopback
 from server.settings import Settings
 
 KEYS = Keys.of([" first ", "second", ""])
@@ -23,6 +23,17 @@ def test_without_keys_everybody_may_pass():
 def test_each_key_opens(key):
     KEYS.check(scope_of("GET", "/v1/models", {"authorization": f"Bearer {key}"}))
     KEYS.check(scope_of("GET", "/v1/models", {"authorization": f"bearer  {key}"}))
+
+
+def test_each_key_stands_for_its_holder_and_does_not_show():
+    first, second = (
+        Keys.of(["first", "second"]).check(scope_of("GET", "/v1/files", {"authorization": f"Bearer {key}"}))
+        for key in ("first", "second")
+    )
+    assert first != second
+    assert "first" not in first
+    assert KEYS.check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == first
+    assert Keys().check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == EVERYBODY
 
 
 @pytest.mark.parametrize("value", ["Bearer third", "Bearer ", "Bearer firsts", "Basic first", "first", "Bearer \xff"])

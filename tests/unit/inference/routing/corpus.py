@@ -27,7 +27,18 @@ from inference.routing.analysis import (
 )
 from inference.routing.decision import Decision, decide
 from inference.routing.offers import Engine, Load, Offer
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, Part, Sampling, TextPart, Tool, VideoPart
+from pipeline.payload.chat import (
+    AudioPart,
+    ChatRequest,
+    DocumentPart,
+    ImagePart,
+    Message,
+    Part,
+    Sampling,
+    TextPart,
+    Tool,
+    VideoPart,
+)
 from pipeline.payload.embedding import EmbeddingRequest
 
 ROOT = Path(__file__).parents[4]
@@ -139,6 +150,8 @@ def _media(given: Mapping[str, Any]) -> Iterator[Part]:
         yield AudioPart(np.zeros(seconds * 16_000, np.float32))
     if frames := given.get("frames"):
         yield VideoPart(np.zeros((frames, 2, 2, 3), np.uint8), range(frames))
+    if pages := given.get("pdf"):
+        yield DocumentPart(bytes(pages * 60_000), "a.pdf")
 
 
 def _read(name: str) -> Any:
