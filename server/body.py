@@ -17,6 +17,9 @@ CHUNK_TIMEOUT_S: Final = 30.0
 LINGER_S: Final = 2.0
 """How long a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
+BODY_TOO_LARGE: Final = "body_too_large"
+"""The code of the error for it."""
+
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete: nobody is left to answer."""
@@ -127,4 +130,4 @@ def _refuse(found: int, limit: int) -> bytes:
 
 
 def _too_large(found: int, limit: int) -> TooLarge:
-    return TooLarge(f"the body has at least {found} bytes, the limit is {limit}", code="body_too_large")
+    return TooLarge(f"the body has at least {found} bytes, the limit is {limit}", code=BODY_TOO_LARGE)

@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipeline.errors import InvalidInput, TooLarge
-from server.body import declared_bytes, linger
+from server.body import BODY_TOO_LARGE, declared_bytes, linger
 from server.endpoints.answers import json_answer, listing, whole_parameter
-from server.files.record import PURPOSES, StoredFile
-from server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore
+from server.files.record import PURPOSES, StoredFile, is_id
+from server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
 from server.form import Form, spool_form
 from server.openai.chat_fields import Fields, refuse
 from server.site import Site
@@ -77,19 +77,21 @@ def describe(found: StoredFile) -> dict[str, Any]:
 
 async def _create(store: FileStore, request: Request) -> Response:
     scope, receive = request.scope, request.receive
+    incoming: Incoming | None = None
     try:
         incoming = await asyncio.to_thread(store.receive, _owner(request), declared=declared_bytes(scope))
-    except TooLarge:
-        await linger(receive)
-        raise
-    try:
         form = await spool_form(scope, receive, max_bytes=MAX_FILE_BYTES + _FORM_BYTES, write=incoming.write)
         name, purpose, expires_after_s = _read(form)
         if not incoming.size_bytes:
             refuse("found an empty file, expected at least one byte", "file", "empty_file")
         found = await asyncio.to_thread(incoming.keep, name=name, purpose=purpose, expires_after_s=expires_after_s)
+    except TooLarge as error:
+        if error.code != BODY_TOO_LARGE:
+            await linger(receive)
+        raise
     finally:
-        await asyncio.to_thread(incoming.close)
+        if incoming is not None:
+            await asyncio.to_thread(incoming.close)
     return json_answer(describe(found))
 
 
@@ -98,10 +100,13 @@ async def _list(store: FileStore, request: Request) -> Response:
     order = asked.get("order", "desc")
     if order not in ("asc", "desc"):
         raise InvalidInput(f"found {order[:40]!r}, expected asc or desc for order", param="order")
+    after = asked.get("after", "")
+    if after and not is_id(after):
+        raise InvalidInput(f"found {after[:80]!r}, expected the id of a file for after", param="after")
     found, more = await asyncio.to_thread(
         store.page,
         _owner(request),
-        after=asked.get("after", ""),
+        after=after,
         limit=whole_parameter(request, "limit", default=MAX_FILES, most=MAX_FILES),
         oldest_first=order == "asc",
         purpose=asked.get("purpose", ""),

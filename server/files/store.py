@@ -51,6 +51,7 @@ class FileStore:
         self.most_bytes = most_bytes
         self.clock = clock
         self._promised = 0
+        self._known: dict[str, dict[str, StoredFile]] = {}
         self._lock = threading.Lock()
 
     def receive(self, owner: str, *, declared: int | None = None) -> Incoming:
@@ -100,11 +101,10 @@ class FileStore:
         after: the id behind which the page begins; its file may be gone. purpose: "" for any.
         """
         found: list[StoredFile] = []
-        for id_ in sorted(self._ids(owner), reverse=not oldest_first):
+        for id_, record in sorted(self._records(owner).items(), reverse=not oldest_first):
             if after and (id_ <= after if oldest_first else id_ >= after):
                 continue
-            record = self._record(self._folder(owner) / f"{id_}{_RECORD}")
-            if record is None or self._expired(record) or (purpose and record.purpose != purpose):
+            if self._expired(record) or (purpose and record.purpose != purpose):
                 continue
             if len(found) == limit:
                 return found, True
@@ -119,17 +119,17 @@ class FileStore:
 
     def sweep(self) -> int:
         """Take off the disk what has expired and what broken uploads left; return how many files expired."""
-        expired = 0
+        gone = 0
         for folder in self._owners():
-            for path in list(folder.iterdir()):
-                if path.suffix == _RECORD:
-                    record = self._record(path)
-                    if record is not None and self._expired(record):
-                        self._remove(folder, record.id)
-                        expired += 1
-                elif self._is_left(path):
-                    path.unlink(missing_ok=True)
-        return expired
+            for record in self._records(folder.name).values():
+                if self._expired(record):
+                    self._remove(folder, record.id)
+                    gone += 1
+            names = _names(folder)
+            for name in names:
+                if not name.endswith(_RECORD) and f"{name}{_RECORD}" not in names and self._is_stale(folder / name):
+                    (folder / name).unlink(missing_ok=True)
+        return gone
 
     def refuse(self, found: str, used: int | None = None) -> NoReturn:
         """Raise TooLarge: the files together would be more than the quota."""
@@ -149,10 +149,16 @@ class FileStore:
         if self.folder.is_dir():
             yield from (path for path in self.folder.iterdir() if path.is_dir())
 
-    def _ids(self, owner: str) -> list[str]:
-        folder = self._folder(owner)
-        paths = folder.iterdir() if folder.is_dir() else ()
-        return [path.stem for path in paths if path.suffix == _RECORD and is_id(path.stem)]
+    def _records(self, owner: str) -> dict[str, StoredFile]:
+        """Return an owner's files by id, expired ones too. A record never changes: it is read once."""
+        folder, known = self._folder(owner), self._known.get(owner, {})
+        found: dict[str, StoredFile] = {}
+        for name in _names(folder):
+            id_ = name.removesuffix(_RECORD)
+            if name.endswith(_RECORD) and is_id(id_) and (record := known.get(id_) or self._record(folder / name)):
+                found[id_] = record
+        self._known[owner] = found
+        return found
 
     def _usage(self) -> Usage:
         """Measure what is stored; what is on its way has been promised room."""
@@ -182,10 +188,7 @@ class FileStore:
         (folder / f"{id_}{_RECORD}").unlink(missing_ok=True)
         (folder / id_).unlink(missing_ok=True)
 
-    def _is_left(self, path: Path) -> bool:
-        """Whether nothing will come of a file that has no record."""
-        if path.name.endswith(_RECORD) or path.with_name(f"{path.name}{_RECORD}").exists():
-            return False
+    def _is_stale(self, path: Path) -> bool:
         try:
             return path.stat().st_mtime < self.clock() - _STALE_S
         except FileNotFoundError:
@@ -258,6 +261,15 @@ def _missing(id_: str, param: str) -> NotFound:
         param=param,
         code="file_not_found",
     )
+
+
+def _names(folder: Path) -> set[str]:
+    """Return the names in a folder, which need not be there."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except FileNotFoundError:
+        return set()
 
 
 def _size(entry: os.DirEntry[str]) -> int:

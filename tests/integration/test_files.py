@@ -204,7 +204,11 @@ async def test_what_there_is_no_room_for_is_refused_before_it_is_read(tmp_path: 
     reply = await post(app, PURPOSE, FILE, **{"content-length": "2000"})
     assert (reply.status, reply.error["code"]) == (413, "storage_limit_exceeded")
     assert "expected at most 1,000 in all (`serve --files-size`)" in reply.error["message"]
-    assert (await post(app, PURPOSE, ("file", "a", b"x" * 2000))).status == 413
+    body, headers = form(PURPOSE, ("file", "a", b"x" * 2_000_000))
+    pieces = [body[at : at + 2**16] for at in range(0, len(body), 2**16)]
+    reply = await call(app, "POST", "/v1/files", chunks=pieces, headers=headers)
+    assert (reply.status, reply.headers["connection"]) == (413, "close")
+    assert on_disk(tmp_path) == []
     assert (await post(app, PURPOSE, FILE)).status == 200
 
 
