@@ -91,11 +91,17 @@ class _Reader:
         if self._media > MAX_MEDIA:
             refuse(f"found more than {MAX_MEDIA} pictures, videos, sounds and files, expected fewer", fields.place)
         part = await _MEDIA[name](fields, self._references)
-        if isinstance(part, DocumentPart):
-            self._bytes += len(part.data)
-            if self._bytes > MAX_DOCUMENT_BYTES:
-                refuse(f"found more than {MAX_DOCUMENT_BYTES:,} bytes of documents, expected fewer", fields.place)
+        self._bytes += _size(part)
+        if self._bytes > MAX_DOCUMENT_BYTES:
+            refuse(f"found more than {MAX_DOCUMENT_BYTES:,} bytes of documents and text, expected fewer", fields.place)
         return part
+
+
+def _size(part: Part) -> int:
+    """Return what of an attached file is kept as it is."""
+    if isinstance(part, DocumentPart):
+        return len(part.data)
+    return len(part.text) if isinstance(part, TextPart) else 0
 
 
 def _string(fields: Fields, name: str) -> str:

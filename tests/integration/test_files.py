@@ -75,8 +75,8 @@ async def post(app: Any, *parts: tuple[str, str | None, bytes], **more: str) -> 
 
 
 async def test_a_file_goes_through_its_life(client: openai.AsyncOpenAI) -> None:
-    sent = await client.files.create(file=("notes.txt", b"hello \xff"), purpose="user_data")
-    assert (sent.object, sent.filename, sent.purpose, sent.bytes) == ("file", "notes.txt", "user_data", 7)
+    sent = await client.files.create(file=("Grüße ☀.txt", b"hello \xff"), purpose="user_data")
+    assert (sent.object, sent.filename, sent.purpose, sent.bytes) == ("file", "Grüße ☀.txt", "user_data", 7)
     assert (sent.status, sent.expires_at) == ("processed", None)
     assert await client.files.retrieve(sent.id) == sent
     assert (await client.files.content(sent.id)).content == b"hello \xff"

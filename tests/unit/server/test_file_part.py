@@ -180,13 +180,15 @@ async def test_a_bad_file_is_named(file: dict[str, Any], param: str, message: st
 
 
 async def test_files_of_a_request_are_bounded_in_bytes_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInput, match="found more than 32 pictures, videos, sounds and files"):
+        await parts(*[sent(b"a", "a.txt")] * 33)
     monkeypatch.setattr(chat_messages, "MAX_DOCUMENT_BYTES", 20)
     fits = sent(b"%PDF-" + bytes(10), "a.pdf")
     assert len(await parts(fits)) == 1
-    with pytest.raises(InvalidInput, match="found more than 20 bytes of documents, expected fewer"):
+    with pytest.raises(InvalidInput, match="found more than 20 bytes of documents and text, expected fewer"):
         await parts(fits, fits)
-    with pytest.raises(InvalidInput, match="found more than 32 pictures, videos, sounds and files"):
-        await parts(*[sent(b"a", "a.txt")] * 33)
+    with pytest.raises(InvalidInput, match="found more than 20 bytes of documents and text"):
+        await parts(sent(b"x" * 21, "a.txt"))
 
 
 async def refuse(_: Item[ChatRequest]) -> ItemError:
