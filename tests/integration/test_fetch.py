@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import InvalidInput, TooLarge
 from server.fetch import Fetched, Fetcher
 from server.openai.chat import decode
+from server.references import References
 from server.urls import UrlPolicy
 
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
@@ -232,7 +233,7 @@ async def test_pictures_and_sounds_of_a_chat_are_fetched():
             {"type": "image_url", "image_url": {"url": "data:image/gif;base64," + b64encode(PIXEL).decode()}},
         ]
         body = {"model": "auto", "messages": [{"role": "user", "content": content}]}
-        request, _ = await decode(body, fetcher(at.port))
+        request, _ = await decode(body, References(fetcher(at.port)))
         fetched, heard, sent = request.messages[0].parts
         assert fetched.pixels.tolist() == sent.pixels.tolist() == [[[255, 0, 0]]]
         assert len(heard.samples) > 16_000
