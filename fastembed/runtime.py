@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
-from inference.folders import own_home
+from inference.folders import kept_home
 from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
@@ -128,7 +128,7 @@ class Process:
         models, breakers = self.resources.get(Models), self.resources.get(Breakers)
         for collector in (PipelineCollector(self.engine.stats), self.stats, ModelStats(models), breakers):
             self.metrics.register(collector)
-        self.files = FileStore(own_home() / "files", most_bytes=settings.files_bytes)
+        self.files = FileStore(kept_home() / "files", most_bytes=settings.files_bytes)
         self.recall = _recall(settings, self.resources)
         if self.recall is not None:
             self.metrics.register(self.recall.cache)

@@ -24,12 +24,20 @@ def models_home() -> Path:
 
 
 def own_home() -> Path:
-    """Return where this project keeps what it makes or is sent: $FASTEMBED_HOME, else ~/.cache/fastembed.
-
-    All of it can be made again, but for files that clients uploaded (`files`).
-    """
+    """Return where this project keeps what it can make again: $FASTEMBED_HOME, else ~/.cache/fastembed."""
     home = os.environ.get("FASTEMBED_HOME")
     return Path(home).expanduser().absolute() if home else Path.home() / ".cache" / "fastembed"
+
+
+def kept_home() -> Path:
+    """Return where this project keeps what it was given: $FASTEMBED_HOME, else where user data goes, not a cache.
+
+    That is $XDG_DATA_HOME/fastembed, or ~/.local/share/fastembed (XDG Base Directory Specification 0.8).
+    """
+    if os.environ.get("FASTEMBED_HOME"):
+        return own_home()
+    given = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(given) if given.startswith("/") else Path.home() / ".local" / "share") / "fastembed"
 
 
 def candidates(origin: str, base: Path) -> list[Path]:

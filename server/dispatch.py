@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -124,7 +123,7 @@ class PipelineRoute:
             send,
             routes=self._routes,
             source=source,
-            references=replace(self._references, owner=scope["owner"]),
+            references=self._references.of(scope["owner"]),
             recall=self._recall,
         )
         scope["limits"] = exchange.limits

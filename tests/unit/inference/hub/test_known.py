@@ -5,7 +5,7 @@ import json
 import pytest
 
 from inference.catalog import Catalog
-from inference.folders import models_home, recognise
+from inference.folders import kept_home, models_home, recognise
 from inference.hub.known import KNOWN, command_for, find_known
 from inference.models import Models
 from inference.specs import DEFAULT_EMBEDDING, read_sections
@@ -147,3 +147,14 @@ def test_the_models_folder_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("FASTEMBED_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert models_home() == tmp_path / ".cache" / "fastembed" / "models"
+
+
+def test_what_the_project_was_given_does_not_lie_in_a_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTEMBED_HOME", str(tmp_path / "home"))
+    assert kept_home() == tmp_path / "home"
+    monkeypatch.delenv("FASTEMBED_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert kept_home() == tmp_path / "data" / "fastembed"
+    monkeypatch.setenv("XDG_DATA_HOME", "relative/is/ignored")
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    assert kept_home() == tmp_path / ".local" / "share" / "fastembed"
