@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from inference.devices import Devices
 from inference.folders import own_home
 from inference.models import Models
 from inference.residency.footprints import Footprints
@@ -94,11 +95,16 @@ def double_routes(configuration: Configuration) -> list[str]:
     return problems
 
 
-def make_resources(configuration: Configuration) -> Resources:
-    """Return what the pipelines share: the models, their breakers, and the routes that they serve."""
+def make_resources(configuration: Configuration, devices: Devices | None = None) -> Resources:
+    """Return what the pipelines share: the models, their breakers, and the routes that they serve.
+
+    devices: instead of the machine's own.
+    """
     base = configuration.path.parent if configuration.path else Path()
     cache, footprints = own_home() / "compiled", Footprints(own_home() / "footprints.json")
-    models = Models.from_sections(configuration.sections, base.absolute(), cache=cache, footprints=footprints)
+    models = Models.from_sections(
+        configuration.sections, base.absolute(), cache=cache, footprints=footprints, devices=devices
+    )
     breakers = Breakers.from_sections(configuration.sections)
     router = Router(models, breakers=breakers)
     warmup = Warmup.from_sections(configuration.sections, models, History(own_home() / "usage.duckdb"))

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
+from inference.devices import Devices
 from inference.folders import kept_home
 from inference.models import Models
 from inference.resilience.breakers import Breakers
@@ -111,15 +112,21 @@ class RunningPipelines:
 
 
 class Process:
-    """Everything that `fastembed serve` runs, from one configuration."""
+    """Everything that `fastembed serve` runs, from one configuration. devices: instead of the machine's own."""
 
     def __init__(
-        self, settings: Settings, configuration: Configuration, *, source: Path | None = None, watch: bool = False
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        *,
+        source: Path | None = None,
+        watch: bool = False,
+        devices: Devices | None = None,
     ) -> None:
         self.settings = settings
         self._watched = source if watch else None
         self.configuration = configuration
-        self.resources: Resources = make_resources(configuration)
+        self.resources: Resources = make_resources(configuration, devices)
         self.engine = Engine(self.resources)
         self.running = RunningPipelines(self.engine, configuration, source, self.resources)
         self.life = Life()

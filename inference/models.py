@@ -94,12 +94,16 @@ class Models:
         *,
         cache: Path | None = None,
         footprints: Footprints | None = None,
+        devices: Devices | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> Models:
-        """Make the resource from a configuration's sections. ConfigError lists every problem."""
+        """Make the resource from a configuration's sections. ConfigError lists every problem.
+
+        devices: instead of the machine's own, within the limits that they have.
+        """
         declared, limits = read_sections(sections)
         aliases = sections.get("aliases")
-        found = Devices(limits, cache=cache)
+        found = devices or Devices(limits, cache=cache)
         return cls(declared, aliases=aliases, devices=found, base=base, footprints=footprints, clock=clock)
 
     @overload

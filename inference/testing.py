@@ -2,7 +2,8 @@
 
 A fake device stands where a real one would: OpenVINO's core is asked for it by name, compiles models for it, answers
 for its properties. It computes on the CPU, so that answers are right; what it costs passes on a clock of its own. Chat
-models on a fake NPU take the real NPU code path (NPUW, which here computes on the CPU too).
+models on a fake NPU take the real NPU code path (NPUW, which here computes on the CPU too), in processes of their own:
+the device can refuse them, also when they are started again, but does not see their calls.
 
     npu = FakeDevice("NPU", memory=64 << 20, compile_s=40.0)
     models = Models(declared, devices=FakeDevices(npu))
@@ -32,7 +33,7 @@ class FakeDevice:
     memory: bytes for all compiled models together, None: any. inflight: calls at once; one more is an error, as it is
     on a device that does one thing at a time. prompt: longest prompt of a chat model, in tokens. compile_s, call_s:
     seconds that a compilation and a call take, added up in `spent_s`. faults: what happens in the n-th call, from 1: it
-    raises, never ends (until `release`), or gives numbers that are none. broken: every compilation fails.
+    raises, never ends (until `release`), or gives numbers that are none. broken: every compilation fails, from now on.
     """
 
     name: str
@@ -122,8 +123,22 @@ class FakeDevices(Devices):
         fake = self._fakes.get(device)
         if fake is None:
             return found
-        npuw = {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE"} if family(device) == "npu" else {}
-        return {**found, **npuw, "MAX_PROMPT_LEN": fake.prompt, "MIN_RESPONSE_LEN": 128}
+        if family(device) == "npu":
+            found |= {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE"}
+            found |= {"MAX_PROMPT_LEN": fake.prompt, "MIN_RESPONSE_LEN": 128}
+        return _Properties(fake, found)
+
+
+class _Properties(dict[str, Any]):
+    """What a chat process is started with: pickled, they are those of the fake device as it is then."""
+
+    def __init__(self, fake: FakeDevice, found: Mapping[str, Any]) -> None:
+        super().__init__(found)
+        self._fake = fake
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        broken = {"NPUW_DEVICES": "NONE"} if self._fake.broken else {}  # the NPU has no such device, others no such key
+        return dict, ({**self, **broken},)
 
 
 class _Core:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from inference.chat.resume import Progress
 from inference.models import Models
 from inference.resilience.attempts import Attempts, Candidate, call
 from inference.resilience.breakers import Breakers
@@ -41,7 +42,8 @@ class Generate:
             answers cannot be held to, images or sound for a model that reads text.
         ModelNotFound: no such model, or its files are missing.
         Overloaded: too many answers under way, on every model and device that may answer.
-        Unavailable: nobody that may answer can now, or an answer broke off after its beginning was shown.
+        Unavailable: nobody that may answer can now, or an answer broke off after its beginning was shown, and no other
+            device of its model can go on with it.
 
     """
 
@@ -74,12 +76,14 @@ class Generate:
             decision = self._router.decide(request, default=self._model)
         request = shown(request, decision)
 
-        async def ask(candidate: Candidate, request: ChatRequest, tried: str) -> AsyncGenerator[ChatEvent]:
+        async def ask(
+            candidate: Candidate, request: ChatRequest, tried: str, progress: Progress
+        ) -> AsyncGenerator[ChatEvent]:
             request = await self._heard(request, decision, candidate)
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
             async with (
                 Lent(self._models, candidate, "chat", priority=item.priority) as model,
-                aclosing(model.generate(request, route=route)) as events,
+                aclosing(model.generate(request, route=route, progress=progress)) as events,
             ):
                 async for event in events:
                     yield event

@@ -16,7 +16,7 @@ from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.pictures import SeenPrompt, pictures_of, untagged
 from inference.chat.reasoning import OPEN, thinks
-from inference.chat.resume import NOTHING, BrokenOff, go_on
+from inference.chat.resume import NOTHING, BrokenOff, Produced, go_on
 from inference.chat.sampling import check_sampling, configure, room_for_answer
 from inference.chat.sounds import sounds_of, with_sounds
 from inference.chat.stateful import StatefulEngine
@@ -24,7 +24,7 @@ from inference.chat.structure import Form, SchemaGuard, form_of
 from inference.chat.template import ChatTemplate
 from inference.devices import family
 from inference.folders import BUILT_IN, is_pocket, locate
-from inference.resilience.sanity import Fault
+from inference.resilience.sanity import Fault, Garbled
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
@@ -69,7 +69,7 @@ class LocalModel:
         *,
         route: str = "",
         so_far: BrokenOff = NOTHING,
-        produced: Callable[[int, list[int]], None] = lambda _, __: None,
+        produced: Callable[[Produced], None] = lambda _: None,
     ) -> AsyncGenerator[ChatEvent]:
         """Yield ChatStarted, then the deltas of all choices, interleaved, and one ChatFinished a choice.
 
@@ -103,7 +103,7 @@ class LocalModel:
         self._engine.submit([generations[place] for place in running])
         try:
             yield ChatStarted(self.name, self.device, "pocket" if self.pocket else "", route)
-            if request.prompt is not None and request.echo and not so_far:
+            if request.prompt is not None and request.echo and not so_far.begun:
                 for choice in range(request.count):
                     yield ChatDelta(choice, text=request.prompt)
             for place in set(range(request.count)) - so_far.finished - set(running):
@@ -140,7 +140,7 @@ class LocalModel:
         answers: list[Answer],
         running: set[int],
         prompt_tokens: int,
-        produced: Callable[[int, list[int]], None],
+        produced: Callable[[Produced], None],
     ) -> AsyncGenerator[ChatEvent]:
         if not running:
             return
@@ -152,7 +152,8 @@ class LocalModel:
                     raise piece.error
                 answer = answers[piece.index]
                 if piece.tokens:
-                    produced(piece.index, [token.id for token in piece.tokens])
+                    formed = generations[piece.index].config.structured_output_config is not None
+                    produced(Produced(piece.index, [token.id for token in piece.tokens], formed))
                 for delta in answer.feed(piece.tokens, piece.tail):
                     yield delta
                 if not (piece.ended or answer.stopped or answer.fault):
@@ -181,11 +182,11 @@ class LocalModel:
 
 
 def last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[Answer]) -> list[ChatEvent]:
-    """Return what ends a choice. Unavailable: it is garble."""
+    """Return what ends a choice. Garbled: it is no text."""
     endless = answer.fault is Fault.ENDLESS
     deltas, reason = answer.end("length" if endless else piece.ended or "stop")
     if answer.garbled:
-        raise Unavailable("found garble in the model's answer, expected text", retry_after_s=1.0)
+        raise Garbled("found garble in the model's answer, expected text", retry_after_s=1.0)
     finished = ChatFinished(
         piece.index,
         reason,

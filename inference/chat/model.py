@@ -10,6 +10,7 @@ from typing import Any
 from inference.chat.folder import read_traits
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.process import ChatProcess
+from inference.chat.resume import Progress
 from inference.chat.wire import Loading
 from inference.folders import is_pocket
 from pipeline.payload.chat import ChatEvent, ChatRequest
@@ -40,7 +41,7 @@ class ChatModel:
         self.device = device
         self.pocket = is_pocket(folder)
         self.window = read_traits(folder).window
-        loading = Loading(name, folder, device, dict(properties or {}), memory, stall_s, options)
+        loading = Loading(name, folder, device, properties or {}, memory, stall_s, options)
         self._process = ChatProcess(loading)
 
     @property
@@ -48,14 +49,18 @@ class ChatModel:
         """The process that generates."""
         return self._process
 
-    async def generate(self, request: ChatRequest, *, route: str = "") -> AsyncGenerator[ChatEvent]:
+    async def generate(
+        self, request: ChatRequest, *, route: str = "", progress: Progress | None = None
+    ) -> AsyncGenerator[ChatEvent]:
         """Yield ChatStarted, then the deltas of all choices, interleaved, and one ChatFinished a choice.
 
+        progress: how far the same model on another device has come with this answer, which goes on behind it; noted
+        there too is how far it comes here.
         Closing the iterator cancels what has not ended. Raises InvalidInput (also with the code
         context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
         """
         route = "; ".join(filter(None, (*request.notes, route)))
-        async with aclosing(self._process.generate(request, route)) as events:
+        async with aclosing(self._process.generate(request, route, progress)) as events:
             async for event in events:
                 yield event
 

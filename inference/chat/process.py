@@ -24,10 +24,10 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from inference.chat.resume import BrokenOff, Produced
+from inference.chat.resume import Produced, Progress
 from inference.chat.wire import Ask, Leave, Loading, News, Over, framed, read, receive
 from pipeline.errors import Unavailable
-from pipeline.payload.chat import ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 
 log = logging.getLogger("fastembed.chat")
 
@@ -79,33 +79,31 @@ class Child:
 class _Asked:
     """One request under way, and what came of it."""
 
-    def __init__(self, request: ChatRequest, route: str) -> None:
+    def __init__(self, request: ChatRequest, route: str, progress: Progress) -> None:
         self.id = next(_ids)
         self.runs = 0
         self.left = False
         self._request = request
         self._route = route
+        self._progress = progress
         self._started = False
-        self._produced: dict[int, list[int]] = {}
-        self._finished: set[int] = set()
         self._events: deque[ChatEvent | Over] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
     def frame(self) -> bytes:
         """Return the message that asks for what is missing yet."""
-        return framed(Ask(self.id, self._request, self._route, BrokenOff(self._produced, frozenset(self._finished))))
+        return framed(Ask(self.id, self._request, self._route, self._progress.so_far()))
 
     def put(self, event: ChatEvent | Produced | Over) -> None:
         """Note what came; what a second run says of its start has been said."""
+        if not isinstance(event, Over):
+            self._progress.note(event)
         if isinstance(event, Produced):
-            self._produced.setdefault(event.choice, []).extend(event.ids)
             return
         if isinstance(event, ChatStarted):
             if self._started:
                 return
             self._started = True
-        elif isinstance(event, ChatFinished):
-            self._finished.add(event.index)
         self._events.append(event)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -156,14 +154,20 @@ class ChatProcess:
         pid: int = self._child.process.pid
         return pid
 
-    async def generate(self, request: ChatRequest, route: str = "") -> AsyncGenerator[ChatEvent]:
-        """Yield a request's events as they come. Raises what the model raises, Unavailable when its process dies."""
+    async def generate(
+        self, request: ChatRequest, route: str = "", progress: Progress | None = None
+    ) -> AsyncGenerator[ChatEvent]:
+        """Yield a request's events as they come, of those that `progress` knows only the start once more.
+
+        progress: how far the answer has come elsewhere; it is kept up to date. Raises what the model raises,
+        Unavailable when its process dies too often.
+        """
         if self._closed:
             raise Unavailable(f"{self._loading.name} is being closed: found a new request, expected none")
         loop = asyncio.get_running_loop()
         if self._following is None:
             self._following = loop.create_task(self._follow_all(), name="chat process")
-        asked = _Asked(request, route)
+        asked = _Asked(request, route, progress or Progress())
         if not self._asked:
             self._sign_s = loop.time()
         self._asked[asked.id] = asked

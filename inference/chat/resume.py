@@ -1,8 +1,9 @@
-"""Where an answer broke off, and how another engine of the same model goes on from there.
+"""Where an answer broke off, and how another engine of the same model goes on from there, on whatever device.
 
 The tokens so far become part of the prompt. What they say is run through the answer's own stages once more, unseen, so
 that stop strings, reasoning and tool calls go on in the middle; whoever reads the answer sees no seam. With sampling it
-is another draw from there on, as if the seed had been another. An answer under a grammar cannot go on in the middle.
+is another draw from there on: the random numbers start again from the request's seed, so the same seed and the same
+break give the same rest. An answer under a grammar cannot go on in the middle.
 """
 
 from __future__ import annotations
@@ -14,27 +15,62 @@ from typing import Final, NamedTuple
 from inference.chat.answer import Answer
 from inference.chat.generation import Ended, Generation, TextEngine
 from pipeline.errors import Unavailable
+from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished
+
+
+class CannotGoOn(Unavailable):
+    """An engine, though well, cannot go on with an answer that broke off."""
 
 
 class Produced(NamedTuple):
-    """Token ids of one choice: what they say comes with them, in the same message."""
+    """Token ids of one choice: what they say comes with them, in the same message. formed: held to a grammar."""
 
     choice: int
     ids: Sequence[int]
+    formed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenOff:
-    """An answer so far: the ids that its choices have produced, and the choices that have ended."""
+    """An answer so far: the ids that its choices have produced, the choices that have ended, whether it has begun."""
 
     produced: Mapping[int, Sequence[int]] = field(default_factory=dict)
     finished: frozenset[int] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.produced)
+    begun: bool = False
 
 
 NOTHING: Final = BrokenOff()
+
+
+class Progress:
+    """How far one answer has come, noted as its events come, whoever gives it; the next one goes on from there.
+
+    formed: it is held to a grammar, and nobody can go on with it.
+    """
+
+    __slots__ = ("_begun", "_finished", "_produced", "formed")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._produced: dict[int, list[int]] = {}
+        self._finished: set[int] = set()
+        self._begun = False
+        self.formed = False
+
+    def note(self, event: ChatEvent | Produced) -> None:
+        """Note what came."""
+        match event:
+            case Produced(choice, ids, formed):
+                self._produced.setdefault(choice, []).extend(ids)
+                self.formed = self.formed or formed
+            case ChatDelta():
+                self._begun = True
+            case ChatFinished(index=choice):
+                self._finished.add(choice)
+
+    def so_far(self) -> BrokenOff:
+        """Return where it stands."""
+        return BrokenOff(self._produced, frozenset(self._finished), self._begun)
 
 
 def go_on(engine: TextEngine, generation: Generation, answer: Answer, ids: Sequence[int]) -> Ended | None:
@@ -45,7 +81,7 @@ def go_on(engine: TextEngine, generation: Generation, answer: Answer, ids: Seque
     if not ids:
         return None
     if generation.config.structured_output_config is not None:
-        raise Unavailable(
+        raise CannotGoOn(
             "found an answer that is held to a form and broke off, expected a free one: only those go on in the middle",
             retry_after_s=1.0,
         )
@@ -57,7 +93,7 @@ def go_on(engine: TextEngine, generation: Generation, answer: Answer, ids: Seque
     if generation.config.max_new_tokens < 1:
         return "length"
     if len(generation.prompt) > engine.longest_prompt:
-        raise Unavailable(
+        raise CannotGoOn(
             f"found {len(generation.prompt)} tokens in the prompt and the answer that broke off, expected at most "
             f"{engine.longest_prompt} on {engine.device} to go on",
             retry_after_s=1.0,

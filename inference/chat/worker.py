@@ -120,8 +120,8 @@ class Desk:
             self._live()
 
     async def _answer(self, ask: Ask) -> Over:
-        def produced(index: int, ids: list[int]) -> None:
-            self._tell(ask.id, Produced(index, ids))
+        def produced(tokens: Produced) -> None:
+            self._tell(ask.id, tokens)
 
         try:
             answer = self._model.generate(ask.request, route=ask.route, so_far=ask.so_far, produced=produced)

@@ -81,6 +81,7 @@ class Attempts:
         self._left = deque(candidates)
         self._breakers = breakers
         self._tried: list[_Tried] = []
+        self._because: list[str] = []
 
     @property
     def story(self) -> str:
@@ -113,6 +114,12 @@ class Attempts:
         """Ask no other model from now on: the caller has been told that this one answers."""
         self._left = deque(candidate for candidate in self._left if candidate.model == model)
 
+    def give_up(self, why: str) -> None:
+        """Ask nobody else."""
+        if self._left:
+            self._because.append(why)
+        self._left.clear()
+
     def answered(self, attempt: Attempt) -> None:
         """Note that a candidate did its work."""
         attempt.breaker.succeeded(attempt.entered)
@@ -123,12 +130,12 @@ class Attempts:
         attempt.breaker.abandoned(attempt.entered)
         self._count(attempt.candidate, "abandoned")
 
-    def failed(self, attempt: Attempt, error: Exception) -> None:
+    def failed(self, attempt: Attempt, error: Exception, *, unfit: bool = False) -> None:
         """Note what an attempt ended with, so that the next candidate can be asked. Raises what is the caller's fault.
 
-        Call it in the `except` clause.
+        unfit: whatever the error says, it is no failure of the engine. Call it in the `except` clause.
         """
-        fate = _fate(error)
+        fate = "unfit" if unfit else _fate(error)
         if fate == "abandoned":
             self.abandoned(attempt)
             raise error
@@ -148,9 +155,12 @@ class Attempts:
         wait_s = error.retry_after_s if isinstance(error, ItemError) else None
         self._note(_Tried(attempt.candidate, fate, why, wait_s, error))
 
-    def error(self, alternatives: Sequence[str] = ()) -> Exception:
-        """Return what to raise when nobody answered. alternatives: what else would help, each a clause."""
-        tried = self._tried
+    def error(self, alternatives: Sequence[str] = (), *, to: str = "answer") -> Exception:
+        """Return what to raise when nobody answered. alternatives: what else there is to say, each a clause.
+
+        to: what there was to do.
+        """
+        tried, alternatives = self._tried, [*self._because, *alternatives]
         if not tried:
             return Unavailable("found no model and device to ask, expected at least one")
         if all(one.fate == "unfit" for one in tried) or (len(tried) == 1 and not alternatives):
@@ -161,7 +171,7 @@ class Attempts:
         waits_s = [one.retry_after_s for one in tried if one.retry_after_s is not None and one.fate != "unfit"]
         others = f"; {'; '.join(alternatives)}" if alternatives else ""
         error = kind(
-            f"found nobody to answer ({self.story}), expected one{others}", retry_after_s=min(waits_s, default=1.0)
+            f"found nobody to {to} ({self.story}), expected one{others}", retry_after_s=min(waits_s, default=1.0)
         )
         error.__cause__ = next((one.error for one in tried if one.error is not None), None)
         return error

@@ -3,7 +3,10 @@
 Nothing of an attempt is handed on before it has something to show, so that the next candidate can take over unseen; an
 answer that is sent in one piece (`ChatRequest.whole`) is kept until it is complete. Only `ChatStarted` is not kept
 longer than `PATIENCE_S`: a stream's headers and its signs of life depend on it. From then on the model stays, devices
-may change. What breaks later is an error in the stream.
+may change.
+
+What breaks off later goes on, unseen too, on the next device of the same model, behind the tokens that were produced
+(`inference.chat.resume`). Another model never goes on with its words: with no device left an error ends the stream.
 
 An answer that is empty, or that was cut because it would not have ended, is asked for once more if nothing of it was
 shown: of the next candidate, else with another seed. The second answer is given whatever it is.
@@ -18,14 +21,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from inference.resilience.attempts import Attempt, Attempts, Candidate
-from pipeline.errors import ItemError, Unavailable
+from inference.chat.resume import CannotGoOn, Progress
+from inference.resilience.attempts import Attempts, Candidate
+from inference.resilience.sanity import Garbled
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 PATIENCE_S: Final = 10.0
 
-Ask = Callable[[Candidate, ChatRequest, str], AsyncGenerator[ChatEvent]]
-"""Asks one candidate; the text says what was tried before."""
+Ask = Callable[[Candidate, ChatRequest, str, Progress], AsyncGenerator[ChatEvent]]
+"""Asks one candidate, to go on behind the progress; the text says what was tried before."""
 
 
 async def answer(
@@ -38,21 +42,22 @@ async def answer(
 ) -> AsyncGenerator[ChatEvent]:
     """Yield one answer's events. alternatives: is asked what else would help, if nobody answers. seed: makes one.
 
-    Raises what the caller did wrong; Overloaded or Unavailable where nobody answers, or an answer breaks off.
+    Raises what the caller did wrong; Overloaded or Unavailable where nobody answers, or nobody goes on with an answer.
     """
     curtain = _Curtain(request)
     while (attempt := attempts.next()) is not None:
+        goes_on = curtain.open
         try:
-            async with aclosing(_through(curtain, ask(attempt.candidate, request, attempts.story))) as shown:
+            events = ask(attempt.candidate, request, attempts.story, curtain.progress)
+            async with aclosing(_through(curtain, events)) as shown:
                 async for event in shown:
                     yield event
-        except Exception as error:
-            attempts.failed(attempt, error)
-            if curtain.open:
-                raise _broken_off(attempt, error) from error
-            curtain.fall()
-            if curtain.named:
+        except Exception as error:  # noqa: BLE001 - the engines' boundary: `failed` raises what is none of theirs
+            attempts.failed(attempt, error, unfit=goes_on and isinstance(error, CannotGoOn))
+            if curtain.named or curtain.open:
                 attempts.keep(attempt.candidate.model)
+            if why := curtain.fall(error):
+                attempts.give_up(why)
             continue
         except BaseException:
             attempts.abandoned(attempt)
@@ -65,6 +70,8 @@ async def answer(
             request = replace(request, sampling=replace(request.sampling, seed=seed()))
             attempts.again(attempt.candidate)
     else:
+        if curtain.open:
+            raise attempts.error(to="go on with this answer")
         if not curtain.spare:
             raise attempts.error(alternatives())
     for event in curtain.rest():
@@ -74,8 +81,9 @@ async def answer(
 class _Curtain:
     """Keeps events back until there is something to show.
 
-    named: it is known outside which model answers. open: something of the answer is. spare: an answer that is no good,
-    for the case that there is no better one.
+    named: it is known outside which model answers. open: something of the answer is. progress: of the attempt that runs
+    and, once something was shown, of those before it. spare: an answer that is no good, for the case that there is no
+    better one.
     """
 
     def __init__(self, request: ChatRequest) -> None:
@@ -84,11 +92,12 @@ class _Curtain:
         self.named = False
         self.open = False
         self.spare: list[ChatEvent] = []
+        self.progress = Progress()
 
     def passes(self, event: ChatEvent) -> Sequence[ChatEvent]:
         """Take an event, return what may be shown now."""
         if isinstance(event, ChatStarted):
-            if not self.named:
+            if not (self.named or self.open):
                 self._kept.append(event)
             return ()
         self._kept.append(event)
@@ -106,13 +115,20 @@ class _Curtain:
         """Return what is kept yet, at the end of all attempts."""
         return () if self.open else self._released() or self.spare
 
-    def fall(self) -> None:
-        """Drop what is kept: another attempt begins."""
+    def fall(self, error: Exception) -> str:
+        """Drop what is kept: an attempt has failed. Return why no other can go on with what was shown, if none can."""
         self._kept.clear()
+        if not self.open:
+            self.progress = Progress()
+        elif isinstance(error, Garbled):
+            return "nobody goes on behind garble"
+        elif self.progress.formed:
+            return "one that is held to a form (a JSON schema, a tool call) cannot go on in the middle"
+        return ""
 
     def set_aside(self) -> None:
         """Keep an answer that is no good for the case that there is no better one."""
-        self.spare, self._kept = self._kept, []
+        self.spare, self._kept, self.progress = self._kept, [], Progress()
 
     def faulty(self) -> bool:
         """Whether what is kept, the first time, is empty for no reason, or was cut as one that would not have ended."""
@@ -159,13 +175,3 @@ async def _through(curtain: _Curtain, events: AsyncGenerator[ChatEvent]) -> Asyn
 
 def _says(delta: ChatDelta) -> bool:
     return bool(delta.text or delta.reasoning or delta.tool_name)
-
-
-def _broken_off(attempt: Attempt, error: Exception) -> ItemError:
-    """Return the error of an answer that was begun and cannot be ended."""
-    if isinstance(error, ItemError):
-        return error
-    return Unavailable(
-        f"{attempt.candidate.model} on {attempt.candidate.device} broke off in this answer, expected it to finish",
-        retry_after_s=1.0,
-    )

@@ -32,6 +32,10 @@ _GARBLED: Final = 16
 _GARBLE_SHARE: Final = 0.3
 
 
+class Garbled(Unavailable):
+    """An answer is no text."""
+
+
 class Fault(StrEnum):
     """What is wrong with an answer."""
 

@@ -1,13 +1,13 @@
 """An answer that broke off after any of its tokens goes on as if it had not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inference.chat.local import LocalModel
-from inference.chat.resume import NOTHING, BrokenOff
-from pipeline.errors import Unavailable
+from inference.chat.resume import NOTHING, CannotGoOn, Progress
 from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart, Tool
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
@@ -39,19 +39,19 @@ async def local():
 
 
 async def run(local, request, so_far=NOTHING):
-    """Return what came: the events, and before those of a token a pair (choice, ids)."""
+    """Return what came: the events, and before those of a token what was produced."""
     came = []
-    events = local.generate(request, so_far=so_far, produced=lambda *pair: came.append(pair))
+    events = local.generate(request, so_far=so_far, produced=came.append)
     async for event in events:
-        came.append(event)  # noqa: PERF401 - pairs are put between the events
+        came.append(event)  # noqa: PERF401 - what was produced is put between the events
     return came
 
 
 def so_far(came):
-    produced = {}
-    for choice, ids in (one for one in came if isinstance(one, tuple)):
-        produced.setdefault(choice, []).extend(ids)
-    return BrokenOff(produced, frozenset(one.index for one in came if isinstance(one, ChatFinished)))
+    progress = Progress()
+    for one in came:
+        progress.note(one)
+    return progress.so_far()
 
 
 def shown(came, choice=0):
@@ -71,7 +71,7 @@ def cuts(came):
 async def test_after_every_token_the_rest_is_what_was_missing(local, request_):
     whole = await run(local, request_)
     assert len(cuts(whole)) > 6
-    for cut in cuts(whole)[1:]:
+    for cut in cuts(whole):
         rest = [one for one in await run(local, request_, so_far(whole[:cut])) if not isinstance(one, ChatStarted)]
         assert shown(whole[:cut] + rest) == shown(whole)
 
@@ -101,7 +101,18 @@ async def test_an_end_that_was_not_heard_of_is_told(local):
 async def test_an_answer_under_a_grammar_is_refused_in_the_middle_and_runs_from_its_beginning(local):
     request = asked("hello", json={"enum": ["a", "b"]})
     whole = await run(local, request)
-    with pytest.raises(Unavailable, match="held to a form and broke off"):
+    with pytest.raises(CannotGoOn, match="held to a form and broke off"):
         await run(local, request, so_far(whole[:3]))
     assert json.loads(shown(whole)[0]) in ("a", "b")
     assert shown(await run(local, request, so_far(whole[:1]))) == shown(whole)
+
+
+async def test_with_the_same_seed_and_the_same_break_the_rest_is_the_same(local):
+    sampling = Sampling(temperature=2.0, seed=7, max_tokens=40)
+    request = asked("count to 30", sampling=sampling)
+    whole = await run(local, request)
+    before = whole[: cuts(whole)[9]]
+    rests = [shown(await run(local, request, so_far(before))) for _ in range(3)]
+    assert rests[0] == rests[1] == rests[2]
+    other = replace(request, sampling=replace(sampling, seed=8))
+    assert shown(await run(local, other, so_far(before))) != rests[0]

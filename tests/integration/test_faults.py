@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from inference.devices import DeviceLimits
 from inference.models import Models
 from inference.resilience.breakers import Breakers
+from inference.testing import FakeDevice, FakeDevices
 from operators.generate import Generate
 from pipeline.component import Context, Resources
 from pipeline.errors import Unavailable
@@ -32,11 +34,15 @@ async def opened(tmp_path):
         "devices": {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}},
     }
     models = Models.from_sections(sections, tmp_path)
-    breakers = Breakers()
-    operator = Generate(model="big")
-    await operator.open(Context("chat", "generate", "hash", tmp_path, Resources(models, breakers)))
+    operator, breakers = await made(models, tmp_path)
     yield operator, models, breakers
     await models.close()
+
+
+async def made(models, folder):
+    operator, breakers = Generate(model="big"), Breakers()
+    await operator.open(Context("chat", "generate", "hash", folder, Resources(models, breakers)))
+    return operator, breakers
 
 
 def asked(n):
@@ -51,8 +57,10 @@ def asked(n):
 class Run:
     """200 requests, 24 at once, and what became of them."""
 
-    def __init__(self, operator):
+    def __init__(self, operator, look=len):
+        """look: is called with the text of a streamed answer so far."""
         self.operator = operator
+        self.look = look
         self.ended = 0
         self.wrong = []
         self.errors = []
@@ -73,7 +81,7 @@ class Run:
         request, right = asked(n)
         async with self._place:
             try:
-                events = [event async for event in self.operator(Item(request))]
+                events = await self._read(request)
             except Unavailable as error:
                 self.errors.append(error)
             else:
@@ -81,6 +89,15 @@ class Run:
         async with self._progress:
             self.ended += 1
             self._progress.notify_all()
+
+    async def _read(self, request):
+        events, text = [], ""
+        async for event in self.operator(Item(request)):
+            events.append(event)
+            if isinstance(event, ChatDelta) and not request.whole:
+                text += event.text
+                self.look(text)
+        return events
 
     def _look(self, events, right):
         text = "".join(event.text for event in events if isinstance(event, ChatDelta))
@@ -123,3 +140,30 @@ async def test_when_an_engine_is_gone_for_good_its_fallback_answers(opened, tmp_
     assert all("cannot be loaded again" in error.message for error in run.errors)
     assert run.models["small"] >= REQUESTS - 40 - 2 * AT_ONCE
     assert [(view.model, view.state) for view in breakers.degraded()] == [("big", "open")]
+
+
+@pytest.mark.parametrize(("dies", "goes_on"), [("NPU", "CPU"), ("CPU", "NPU")])
+async def test_when_a_device_dies_for_good_in_mid_stream_the_models_next_one_goes_on(tmp_path, dies, goes_on):
+    exact = DeviceLimits(inflight=1, properties={"INFERENCE_PRECISION_HINT": "f32"})
+    dying = FakeDevice(dies)
+    devices = FakeDevices(dying, FakeDevice(goes_on), limits={"npu": exact, "cpu": exact})
+    big = {"task": "chat", "from": str(POCKET), "on": [dies.lower(), goes_on.lower()], "fallback": "small"}
+    sections = {"models": {"big": big, "small": {"task": "chat", "from": str(POCKET), "on": [goes_on.lower()]}}}
+    models = Models.from_sections(sections, tmp_path, devices=devices)
+    operator, breakers = await made(models, tmp_path)
+    broken_off = []
+
+    def ruin(text):
+        if run.ended >= 40 and not dying.broken and 20 < len(text) < 40:
+            dying.broken = True
+            broken_off.append(text)
+            os.kill(models.at("big", dies).process.pid, signal.SIGKILL)
+
+    run = Run(operator, ruin)
+    await run.all()
+    assert len(broken_off) == 1
+    assert (run.errors, run.wrong) == ([], [])
+    assert run.models == {"big": REQUESTS}
+    assert models.at("big", goes_on)
+    assert [view.device for view in breakers.degraded()] == [dies]
+    await models.close()

@@ -1,4 +1,4 @@
-"""What breaks before anything was shown is not seen; what breaks later is told."""
+"""What breaks before anything was shown is not seen; what breaks later goes on elsewhere, or is told."""
 
 import asyncio
 from contextlib import aclosing
@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from inference.chat.resume import CannotGoOn, Produced
 from inference.resilience.attempts import Attempts, Choice
 from inference.resilience.breakers import Breakers
 from inference.resilience.chatting import answer
+from inference.resilience.sanity import Garbled
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling
 from pipeline.testing import run_virtual
 
-NPU, CPU, SMALL = Choice("gemma", "NPU"), Choice("gemma", "CPU"), Choice("gemma-small", "CPU")
+NPU, GPU, CPU = (Choice("gemma", device) for device in ("NPU", "GPU", "CPU"))
+SMALL = Choice("gemma-small", "CPU")
 REQUEST = ChatRequest()
 GREEDY = ChatRequest(sampling=Sampling(temperature=0))
 END = ChatFinished(0, "stop", 3, 2)
@@ -22,25 +25,46 @@ GOOD = (ChatDelta(text="It is"), ChatDelta(text=" so."), END)
 
 
 class Engines:
-    """Candidates that do as their scripts say: events, exceptions, pauses in seconds. A script an attempt."""
+    """Candidates that do as their scripts say: events, exceptions, pauses in seconds. A script an attempt.
 
-    def __init__(self, scripts):
+    A piece of text is one token; a candidate that goes on leaves out as many as it is told were produced.
+    """
+
+    def __init__(self, scripts, *, formed=False):
+        self.formed = formed
         self.scripts = {candidate: list(runs) for candidate, runs in scripts.items()}
         self.asked = []
         self.seeds = []
         self.breakers = Breakers(clock=lambda: 0.0)
 
-    async def ask(self, candidate, request, story):
+    async def ask(self, candidate, request, story, progress):
         self.asked.append(candidate)
         self.seeds.append(request.sampling.seed)
         yield ChatStarted(candidate.model, candidate.device, route=story)
+        said = len(progress.so_far().produced.get(0, ()))
         for step in self.scripts[candidate].pop(0):
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, int):
                 await asyncio.sleep(step)
+            elif isinstance(step, ChatDelta) and said:
+                said -= 1
             else:
+                if isinstance(step, ChatDelta):
+                    progress.note(Produced(0, (1,), self.formed))
                 yield step
+
+    def read(self, **options):
+        """Return what came, and the error that ended it."""
+        events = []
+
+        async def read():
+            async for event in self.answer(**options):
+                events.append(event)  # noqa: PERF401 - what came before the error is looked at
+
+        with pytest.raises(Unavailable) as ended:
+            run_virtual(read())
+        return events, ended.value
 
     def answer(self, request=REQUEST, **options):
         return answer(request, Attempts(tuple(self.scripts), self.breakers), self.ask, seed=lambda: 7, **options)
@@ -68,24 +92,82 @@ def test_an_engine_that_breaks_before_it_says_anything_is_not_seen():
     assert events == [ChatStarted("gemma-small", "CPU", route=route), *GOOD]
 
 
-def test_an_engine_that_breaks_in_the_middle_is_an_error_in_the_stream():
-    engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]})
-    events = []
+def test_an_answer_that_breaks_off_goes_on_on_the_models_next_device():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], GPU: [[RuntimeError("lost")]], CPU: [GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), *GOOD]
+    assert engines.asked == [NPU, GPU, CPU]
+    assert [view.failures for view in engines.breakers.views()] == [1, 1, 0]
 
-    async def read():
-        async for event in engines.answer():
-            events.append(event)  # noqa: PERF401 - what came before the error is looked at
 
-    with pytest.raises(Unavailable, match="ended by SIGKILL"):
-        run_virtual(read())
+def test_it_may_break_off_on_each_of_them():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], GPU: [[*GOOD[:2], CRASH]], CPU: [GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), *GOOD]
+
+
+def test_another_model_never_goes_on_with_its_words_and_the_error_says_what_was_tried():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], SMALL: [GOOD], CPU: [[RuntimeError("/home/me")]]})
+    events, error = engines.read(alternatives=lambda: ("allow model_fallback",))
     assert text_of(events) == "It is"
+    assert engines.asked == [NPU, CPU]
+    assert error.message == (
+        "found nobody to go on with this answer (gemma on NPU: the chat process was ended by SIGKILL; "
+        "gemma on CPU: it failed (RuntimeError)), expected one"
+    )
+    assert error.retry_after_s == 1
+
+
+def test_a_device_that_is_left_alone_does_not_go_on():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]})
+    broken = engines.breakers.of("gemma", "CPU")
+    broken.failed(broken.enter(0.0), 0.0, surely=True)
+    _, error = engines.read()
     assert engines.asked == [NPU]
+    assert "gemma on CPU: it failed again and again, next try in 30 s" in error.message
+
+
+@pytest.mark.parametrize("formed", [False, True], ids=["text", "held to a form"])
+def test_with_no_other_device_the_engines_own_words_end_the_stream(formed):
+    events, error = Engines({NPU: [[GOOD[0], CRASH]]}, formed=formed).read()
+    assert (text_of(events), error) == ("It is", CRASH)
 
 
 def test_what_an_engine_says_of_its_machine_is_not_told():
-    engines = Engines({NPU: [[GOOD[0], RuntimeError("/home/me")]]})
-    with pytest.raises(Unavailable, match="gemma on NPU broke off in this answer, expected it to finish"):
-        engines.events()
+    _, error = Engines({NPU: [[GOOD[0], RuntimeError("/home/me")]]}).read()
+    assert error.message == (
+        "found nobody to go on with this answer (gemma on NPU: it failed (RuntimeError)), expected one"
+    )
+
+
+def test_an_answer_that_is_held_to_a_form_goes_on_nowhere_and_says_why():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]}, formed=True)
+    _, error = engines.read()
+    assert engines.asked == [NPU]
+    assert error.message.endswith(
+        "; one that is held to a form (a JSON schema, a tool call) cannot go on in the middle"
+    )
+
+
+def test_one_that_is_held_to_a_form_and_was_not_shown_begins_again():
+    engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]}, formed=True)
+    assert text_of(engines.events(replace(REQUEST, whole=True))) == "It is so."
+
+
+def test_nobody_goes_on_behind_garble():
+    engines = Engines({NPU: [[GOOD[0], Garbled("found garble")]], CPU: [GOOD]})
+    _, error = engines.read()
+    assert engines.asked == [NPU]
+    assert "found garble" in error.message
+
+
+def test_a_device_that_is_too_small_to_go_on_is_not_blamed_but_one_that_broke_off_is():
+    engines = Engines({NPU: [[GOOD[0], CannotGoOn("300 tokens")]], GPU: [[CannotGoOn("300 tokens")]], CPU: [GOOD]})
+    assert engines.events() == [ChatStarted("gemma", "NPU"), *GOOD]
+    assert [view.failures for view in engines.breakers.views()] == [1, 0, 0]
+
+
+def test_a_second_answer_that_breaks_off_is_not_taken_for_the_first():
+    _, error = Engines({NPU: [[END]], CPU: [[GOOD[0], CRASH]]}).read()
+    assert error is CRASH
 
 
 def test_an_answer_in_one_piece_may_break_anywhere():
