@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from inference.chat.folder import read_traits
 from inference.chat.local import LocalModel
 from inference.chat.model import ChatModel
+from inference.chat.resume import Produced, Progress
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import (
     AudioPart,
@@ -121,3 +122,23 @@ async def test_the_npus_way_answers_too():
     assert await ask(model, turn(circle(RED), "What is in this image?")) == "a red circle"
     assert await ask(model, turn("hello")) == "Hello! Show me a picture."
     await model.close()
+
+
+async def test_an_answer_that_broke_off_goes_on_from_one_device_to_the_other_with_its_picture(local):
+    request = ChatRequest((turn(circle(RED), "What is in this image?"),), sampling=Sampling(temperature=0))
+    npu = await asyncio.to_thread(LocalModel, "vision-pocket", FOLDER, device="NPU", properties=NPUW | EXACT)
+    whole = []
+    async for event in npu.generate(request, produced=whole.append):
+        whole.append(event)  # noqa: PERF401 - what was produced is put between the events
+    places = [place for place, one in enumerate(whole) if isinstance(one, Produced)]
+    assert len(places) > 2
+    for model in (local, npu):
+        for place in places:
+            progress = Progress()
+            for one in whole[:place]:
+                progress.note(one)
+            rest = [event async for event in model.generate(request, so_far=progress.so_far())]
+            deltas = [event for event in whole[:place] + rest if isinstance(event, ChatDelta)]
+            assert "".join(event.text for event in deltas) == "a red circle"
+            assert rest[-1] == whole[-1]
+    await npu.close()
