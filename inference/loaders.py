@@ -12,7 +12,6 @@ from inference.chat.options import PLAIN, ChatOptions
 from inference.devices import Devices
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
-from inference.opening import OPENING
 from inference.rerank.model import RerankModel
 from inference.speech.whisper import WhisperEngine
 
@@ -41,15 +40,13 @@ class Loading:
 
 
 def _embedding(of: Loading) -> LoadedModel:
-    with OPENING:
-        loaded = EmbeddingModel(of.name, of.folder, of.devices, of.device)
+    loaded = EmbeddingModel(of.name, of.folder, of.devices, of.device)
     loaded.warm()
     return loaded
 
 
 def _rerank(of: Loading) -> LoadedModel:
-    with OPENING:
-        loaded = RerankModel(of.name, of.folder, of.devices, of.device)
+    loaded = RerankModel(of.name, of.folder, of.devices, of.device)
     loaded.warm()
     return loaded
 
@@ -62,8 +59,7 @@ def _chat(of: Loading) -> LoadedModel:
 
 def _transcription(of: Loading) -> LoadedModel:
     loaded = WhisperEngine(of.folder, name=of.name, devices=[of.device])
-    with OPENING:
-        loaded.load()
+    loaded.load()
     return loaded
 
 

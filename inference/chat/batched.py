@@ -26,6 +26,7 @@ from inference.chat.decoding import Decoder, News
 from inference.chat.generation import Ended, Generation, Piece, failed, nothing, put
 from inference.chat.native import tensor, unchanged, warmed
 from inference.chat.sampling import Defaults
+from inference.opening import OPENING
 from pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
@@ -260,7 +261,8 @@ class BatchedEngine:
             log.exception("the chat engine cannot be loaded again")
 
     def _opened(self) -> Any:
-        pipeline = self._load()
+        with OPENING:
+            pipeline = self._load()
         config = self._adjust(pipeline.get_config())
         config.apply_chat_template = False
         return warmed(pipeline, config, sees=self._sees)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inference.chat.gguf import find_gguf, read_gguf
+from inference.opening import OPENING
 from pipeline.errors import ModelNotFound
 
 POCKET: Final = "chat-pocket"
@@ -108,7 +109,8 @@ def open_batched(folder: Path, device: str, properties: Mapping[str, Any], kv_bl
     scheduler = genai.SchedulerConfig()
     scheduler.num_kv_blocks = kv_blocks
     scheduler.enable_prefix_caching = True
-    return genai.ContinuousBatchingPipeline(model_path(folder), scheduler, device, dict(properties))
+    with OPENING:
+        return genai.ContinuousBatchingPipeline(model_path(folder), scheduler, device, dict(properties))
 
 
 def open_hearing(folder: Path, device: str, properties: Mapping[str, Any], kv_blocks: int) -> Any:
@@ -118,7 +120,8 @@ def open_hearing(folder: Path, device: str, properties: Mapping[str, Any], kv_bl
     scheduler = genai.SchedulerConfig()
     scheduler.num_kv_blocks = kv_blocks
     scheduler.enable_prefix_caching = True
-    return genai.VLMPipeline(str(folder), device, scheduler_config=scheduler, **properties)
+    with OPENING:
+        return genai.VLMPipeline(str(folder), device, scheduler_config=scheduler, **properties)
 
 
 def model_path(folder: Path) -> str:

@@ -21,6 +21,7 @@ from inference.chat.folder import BLOCK_TOKENS, fixed_lengths, model_path, open_
 from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
 from inference.chat.native import tensor
 from inference.chat.sampling import Defaults
+from inference.opening import OPENING
 from pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
@@ -168,9 +169,11 @@ class StatefulEngine:
 
         if self._kv_blocks is not None:
             return open_hearing(self._folder, self.device, self._properties, self._kv_blocks)
-        if self._sees:  # its parts are compiled apart, and only the language model's for fixed lengths
-            return genai.VLMPipeline(str(self._folder), self.device, DEVICE_PROPERTIES={self.device: self._properties})
-        return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)
+        with OPENING:
+            if self._sees:  # its parts are compiled apart, and only the language model's for fixed lengths
+                properties = {self.device: self._properties}
+                return genai.VLMPipeline(str(self._folder), self.device, DEVICE_PROPERTIES=properties)
+            return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)
 
 
 def _streamer(generation: Generation, decoder: Decoder) -> Any:

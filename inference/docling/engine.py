@@ -23,6 +23,7 @@ from PIL import Image
 from inference.docling.folder import EYES, WORDS, WRITER, read_traits
 from inference.docling.repetition import Repetition
 from inference.docling.tiles import cut, positions, words
+from inference.opening import OPENING
 from pipeline.errors import TooLarge
 
 Ending = Literal["end", "length", "loop", "garbled"]
@@ -73,12 +74,13 @@ class DoclingEngine:
         self._traits = read_traits(folder)
         self._max_tokens = max_tokens
         core, options = openvino.Core(), dict(properties or {})
-        self._eyes = core.compile_model(str(folder / EYES), device, options).create_infer_request()
-        self._words = core.compile_model(str(folder / WORDS), device, options).create_infer_request()
-        writer = core.read_model(folder / WRITER)
-        _keep_last_token(writer)
-        self._writer = core.compile_model(writer, device, options).create_infer_request()
-        self._tokenizer = genai.Tokenizer(str(folder))
+        with OPENING:
+            self._eyes = core.compile_model(str(folder / EYES), device, options).create_infer_request()
+            self._words = core.compile_model(str(folder / WORDS), device, options).create_infer_request()
+            writer = core.read_model(folder / WRITER)
+            _keep_last_token(writer)
+            self._writer = core.compile_model(writer, device, options).create_infer_request()
+            self._tokenizer = genai.Tokenizer(str(folder))
         self._eos = int(self._tokenizer.get_eos_token_id())
         message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PROMPT}]}
         self._prompt = str(self._tokenizer.apply_chat_template([message], add_generation_prompt=True))

@@ -13,6 +13,7 @@ from inference.embedding.engine import EmbeddingEngine
 from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from inference.encoder.model import INLINE_CHARS, EncoderModel
 from inference.encoder.tokenize import load_tokenizer
+from inference.opening import OPENING
 from inference.scheduling.batcher import Limits
 from pipeline.errors import InvalidInput
 from pipeline.payload.embedding import EmbeddingInput
@@ -23,8 +24,9 @@ class EmbeddingModel(EncoderModel):
 
     def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
         """Load and compile: takes a second, call it off the event loop."""
-        self._tokenizer = load_tokenizer(folder)
-        engine = EmbeddingEngine(folder, devices, device)
+        with OPENING:
+            self._tokenizer = load_tokenizer(folder)
+            engine = EmbeddingEngine(folder, devices, device)
         self.dimensions = engine.dimensions
         super().__init__(name, folder, device, engine, limits)
 

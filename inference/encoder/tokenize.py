@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from inference.opening import OPENING
 from pipeline.errors import ModelNotFound
 
 _PROBE = "a"
@@ -95,9 +96,10 @@ class GraphTokenizer(_Framed):
         import openvino
         import openvino_tokenizers  # noqa: F401 - registers the operations that the graph is made of
 
-        core = openvino.Core()
-        model = core.read_model(file)
-        self._request = core.compile_model(model, "CPU").create_infer_request()
+        with OPENING:
+            core = openvino.Core()
+            model = core.read_model(file)
+            self._request = core.compile_model(model, "CPU").create_infer_request()
         self._request_outputs = {name: i for i, out in enumerate(model.outputs) for name in out.get_names()}
         self.vocabulary = _vocabulary_of(file.parent)
         framed = self.encode([_PROBE])[0]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inference.devices import Devices
 from inference.encoder.model import EncoderModel
 from inference.folders import is_pocket
+from inference.opening import OPENING
 from inference.rerank.engine import RerankEngine
 from inference.rerank.pairs import PairTokenizer, check
 from inference.scheduling.batcher import Limits
@@ -22,8 +23,9 @@ class RerankModel(EncoderModel):
 
     def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
         """Load and compile: takes a second, call it off the event loop."""
-        engine = RerankEngine(folder, devices, device)
-        self._tokenizer = PairTokenizer(folder, engine.window)
+        with OPENING:
+            engine = RerankEngine(folder, devices, device)
+            self._tokenizer = PairTokenizer(folder, engine.window)
         self.pocket = is_pocket(folder)
         super().__init__(name, folder, device, engine, limits)
 

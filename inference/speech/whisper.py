@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from inference.opening import OPENING
 from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
 from inference.speech.turnstile import Turnstile
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
@@ -120,7 +121,8 @@ class WhisperEngine:
         refusals = []
         for device in self._devices:
             try:
-                self._pipeline = genai.WhisperPipeline(str(self.folder), device, **self._properties)
+                with OPENING:
+                    self._pipeline = genai.WhisperPipeline(str(self.folder), device, **self._properties)
             except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
                 refusals.append(f"{device}: {str(error).strip().splitlines()[-1]}")
                 _log.warning("%s does not load on %s", self.name, refusals[-1])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
+from inference.opening import OPENING
 
 Recognised = tuple[str, tuple[float, float, float, float], float]
 
@@ -47,7 +48,8 @@ class PageReader:
         if max(image.shape[:2]) > _STRIP * min(image.shape[:2]):
             return []  # a rule or a border: the detector, which sees at most 2000 pixels a side, refuses it
         if self._engine is None:
-            self._engine = _engine(self._threads)
+            with OPENING:
+                self._engine = _engine(self._threads)
         self.pages += 1
         found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # it expects BGR, as OpenCV has it
         if found.boxes is None or found.txts is None:
