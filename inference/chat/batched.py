@@ -192,7 +192,8 @@ class BatchedEngine:
         """Queue one request; one that genai refuses fails alone."""
         try:
             generation.handle = self._pipeline.add_request(generation.id, *self._prompt(generation), generation.config)
-        except RuntimeError as error:
+        except Exception as error:  # a request's boundary: what genai and its binding raise has a dozen types
+            log.exception("a request cannot be put into the chat engine")
             self._fail([generation], error)
             return
         self._live[generation.id] = generation
@@ -211,7 +212,6 @@ class BatchedEngine:
             fresh = _drain(generation)
             if status != "RUNNING":
                 news.append((generation, fresh, _ending(status, generation.ended)))
-                self._drop(generation)
             elif fresh:
                 news.append((generation, fresh, None))
         if news:
@@ -219,6 +219,9 @@ class BatchedEngine:
             self._pace_s = 0.8 * self._pace_s + 0.2 * (now - self._beat_s)
             self._beat_s = now
             put(self.decoder.pieces(news))
+        for generation, _, end in news:
+            if end is not None:
+                self._drop(generation)
 
     def _drop(self, generation: Generation) -> None:
         self._live.pop(generation.id, None)

@@ -138,15 +138,17 @@ class StatefulEngine:
             if self._pipeline is None:
                 self._pipeline = self._load()
             carrier = _streamer(generation, self.decoder)
-            result = self._generate(generation, carrier)
+            self._end(generation, self._generate(generation, carrier))
         except Exception as error:  # this thread's boundary: whatever genai raises ends the request, not the engine
             log.exception("an answer failed on %s", self.device)
             deliver([failed(generation, error)])
             self._failures += 1
             if self._failures > 1:
                 self._failures, self._pipeline = 0, None
-            return
-        self._failures = 0
+        else:
+            self._failures = 0
+
+    def _end(self, generation: Generation, result: Any) -> None:
         if not generation.cancelled:
             ended: Ended = "length" if result.finish_reasons[0].name == "LENGTH" else "stop"
             deliver(self.decoder.pieces([(generation, [], ended)]))

@@ -99,6 +99,17 @@ async def test_an_answer_under_a_grammar_fails_clearly_and_the_engine_goes_on(en
     assert await outcomes(after, 1) == [(20, "length")]
 
 
+async def test_a_request_that_cannot_be_put_in_fails_alone_whatever_is_wrong_with_it(engine):
+    mailbox = Mailbox()
+    impossible = generation(engine, mailbox, 1)
+    impossible.prompt = [2**70]
+    engine.submit([generation(engine, mailbox, 0), impossible, generation(engine, mailbox, 2)])
+    fine, broken, other = await outcomes(mailbox, 3)
+    assert fine == other == (20, "length")
+    assert isinstance(broken[1], Unavailable)
+    assert engine.restarts == 0
+
+
 class Stuck:
     """The real pipeline, whose steps do nothing once it is warm."""
 
