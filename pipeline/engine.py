@@ -115,7 +115,7 @@ class Engine:
         while True:
             try:
                 await pipeline.run()
-            except Exception:
+            except Exception:  # the supervisor: one pipeline's defect ends neither the others nor the process
                 log.exception("%s: the pipeline broke; it is built anew in %g s", name, pause_s)
             else:
                 break
@@ -126,7 +126,7 @@ class Engine:
                 fresh = Pipeline(pipeline.plan, self._resources, once=self._once)
                 try:
                     await fresh.open()
-                except Exception:
+                except Exception:  # the supervisor, as above: a component that does not open is tried again
                     log.exception("%s: the pipeline cannot be built anew; next try in %g s", name, pause_s)
                     continue
                 fresh.stats.restarts = restarts

@@ -235,7 +235,7 @@ class Pipeline:
         try:
             write = part.instance.write if hasattr(part.instance, "write") else part.instance
             await write(item if part.spec.wants_item else failure)
-        except Exception:
+        except Exception:  # the runner: the item has failed already, and the source must learn how it ended
             log.exception("%s: on_error sink %s failed; the failure it was given: %s", self.name, part.id, error)
 
     def _failed(self, step: str, error: BaseException | None) -> StepFailed:

@@ -113,7 +113,13 @@ class Step:
             self._end(item, outcome_of(error), error)
             return False
         self.stats.skipped += 1
-        log.warning("%s: %s", self.id, error, extra={"item": item.id, "request": item.trace, "step": self.id})
+        log.warning(
+            "%s: %s",
+            self.id,
+            error,
+            exc_info=cause if isinstance(error, StepFailed) else None,
+            extra={"item": item.id, "request": item.trace, "step": self.id},
+        )
         if self.plan.on_error == "skip":
             self._end(item, Outcome.FILTERED, None)
             return False

@@ -26,7 +26,7 @@ from typing import Final
 
 from inference.chat.resume import Produced, Progress
 from inference.chat.wire import Ask, Leave, Loading, News, Over, framed, read, receive
-from pipeline.errors import Unavailable
+from pipeline.errors import ItemError, Unavailable
 from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 
 log = logging.getLogger("fastembed.chat")
@@ -58,8 +58,9 @@ class Child:
             self.pipe.sendall(framed(self.loading))
             answer = receive(self.pipe)
         except (EOFError, OSError) as error:
-            raise RuntimeError(
-                f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live"
+            raise Unavailable(
+                f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
+                retry_after_s=1.0,
             ) from error
         if isinstance(answer, Exception):
             self.end()
@@ -281,8 +282,9 @@ class ChatProcess:
                 await asyncio.to_thread(self._child.load)
             except Exception as error:  # whatever the load raises: those who wait are told, and it is tried again
                 log.exception("the chat process cannot load its model again")
-                said = f"the chat model cannot be loaded again: {error}"
-                self._fail(list(self._asked.values()), said)
+                # what is not ours may hold paths and names of this machine: the log has it
+                why = error.message if isinstance(error, ItemError) else f"it failed ({type(error).__name__})"
+                self._fail(list(self._asked.values()), f"the chat model cannot be loaded again: {why}")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
                 return pause_s

@@ -9,6 +9,7 @@ import asyncio
 import pickle
 import socket
 import struct
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +96,15 @@ async def read(reader: asyncio.StreamReader) -> Any:
 
 
 def portable(error: BaseException) -> Exception:
-    """Return what can be raised on the other side: our own errors as they are, others as RuntimeError."""
+    """Return what can be raised on the other side: our own errors as they are, others as RuntimeError.
+
+    Those carry a note of where it happened here, for the log there.
+    """
     if isinstance(error, ItemError):
         return error
-    said = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
-    return RuntimeError(said)
+    told = RuntimeError(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
+    told.add_note(f"In the chat process:\n{''.join(traceback.format_exception(error))}")
+    return told
 
 
 def _exactly(pipe: socket.socket, count: int) -> bytes:

@@ -46,7 +46,6 @@ async def decode(source: Path | bytes, wanted: str, *numbers: int) -> AsyncGener
             *map(str, numbers),
             stdin=file,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
         )
         try:
             async for body in _bodies(process):

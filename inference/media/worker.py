@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,8 @@ def main() -> None:
             output.flush()
         end, body = b"D", b""
     except Exception as error:  # noqa: BLE001 - the process's boundary: its parent learns of it
+        if not isinstance(error, Unreadable | av.FFmpegError):
+            traceback.print_exc()  # into the server's log
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         end, body = b"E", what.encode()
     output.write(HEADER.pack(end, len(body)) + body)

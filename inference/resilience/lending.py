@@ -35,7 +35,7 @@ class Lent:
             return await self._loan.__aenter__()
         except ItemError:
             raise
-        except Exception as error:
+        except Exception as error:  # the engines' boundary: whatever OpenVINO raises, `Attempts.failed` logs it
             where = f"{self._candidate.model} cannot be loaded on {self._candidate.device}"
             raise NotLoaded(where, retry_after_s=1.0) from error
 

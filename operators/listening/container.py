@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,7 @@ from pipeline.errors import InvalidInput, UnsupportedMedia
 
 Container = Literal["webm", "ogg"]
 
+_log: Final = logging.getLogger("fastembed.listening")
 _DEMUXERS: Final[dict[Container, str]] = {"webm": "matroska", "ogg": "ogg"}
 _CODECS: Final = frozenset({"opus", "vorbis", "flac", "pcm_s16le", "pcm_f32le"})
 _MAGIC: Final[dict[bytes, Container]] = {b"\x1a\x45\xdf\xa3": "webm", b"OggS": "ogg"}
@@ -139,6 +141,8 @@ class ContainerDecoder:
                 if not self._offer(piece):
                     break
         except Exception as found:  # noqa: BLE001 - the thread's boundary: whoever feeds it learns of it
+            if not isinstance(found, InvalidInput | FFmpegError):
+                _log.exception("the decoder of %s broke", self.container)
             error = found
         with self._state:
             if error is not None and not self._finished:

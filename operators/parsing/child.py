@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
@@ -32,6 +33,7 @@ Target = Callable[[dict[str, Any]], dict[str, Any]]
 
 _PR_SET_PDEATHSIG: Final = 1
 _REST_AFTER_S: Final = 60.0
+_TRACE_CHARS: Final = 8000
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
@@ -79,6 +81,7 @@ def _nothing() -> None:
 
 def answer(target: Target, request: dict[str, Any]) -> bytes:
     """Return the frame that answers one request."""
+    trace = {}
     try:
         return encode({"value": target(request), "rss": resident_bytes()})
     except ItemError as error:
@@ -100,7 +103,8 @@ def answer(target: Target, request: dict[str, Any]) -> bytes:
             "expected a well-formed one",
             code="corrupt",
         )
-    return encode({"error": error_message(failed), "rss": resident_bytes()})
+        trace = {"trace": traceback.format_exc()[-_TRACE_CHARS:]}
+    return encode({"error": {**error_message(failed), **trace}, "rss": resident_bytes()})
 
 
 def resident_bytes() -> int:

@@ -126,7 +126,8 @@ def _page(sheet: Sheet, written: Written | None, name: str) -> tuple[DoclingDocu
         return None, reason
     try:
         return page_of(written.text, (max(1, round(sheet.width)), max(1, round(sheet.height))), name), ""
-    except Exception as error:  # noqa: BLE001 - the boundary to docling's reader, fed with what a model made up
+    except Exception as error:  # the boundary to docling's reader, fed with what a model made up
+        log.info("a page's DocTags cannot be read", exc_info=True)
         return None, f"its DocTags cannot be read ({type(error).__name__}: {error})"
 
 

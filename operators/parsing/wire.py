@@ -4,7 +4,7 @@ A parser reads files that strangers wrote, so its answers are treated as such: J
 A frame is a 4-byte big-endian length, then that many bytes: the length of a JSON object, the object, and the long texts
 of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter busy
 for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
-`{"error": {"type", "message", "code"}}`, and tells its memory as `rss` in each.
+`{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells its memory as `rss` in each.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ import orjson
 
 from operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
 from pipeline.errors import Unavailable, Unprocessable
+
+_log: Final = logging.getLogger("fastembed.parse")
 
 _BOOT: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
@@ -131,7 +134,11 @@ class Worker:
         self.busy_s += time.monotonic() - began
         self.rss_bytes = int(answer["rss"])
         if "error" in answer:
-            raise to_error(answer["error"])
+            told = to_error(answer["error"])
+            if trace := answer["error"].get("trace"):
+                told.add_note(f"In the parser process:\n{trace}")
+                _log.info("a parser broke over a document", exc_info=told)
+            raise told
         value: dict[str, Any] = answer["value"]
         return value
 

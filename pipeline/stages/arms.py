@@ -6,6 +6,7 @@ only when its queue is full. Order is kept within an arm, not across arms; `fork
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from pipeline.plan import Expression
 from pipeline.policy import QueuePolicy
 from pipeline.stages.outlet import Outlet
 from pipeline.tasks import Tasks
+
+log = logging.getLogger("fastembed.pipeline")
 
 _WINDOW = 64  # items that may wait before an arm, and items that may be inside a joined fork
 
@@ -122,7 +125,8 @@ class _Route(_Arms):
     async def place(self, item: Item[Any]) -> None:
         try:
             index = next(i for i, arm in enumerate(self._arms) if arm.condition is None or arm.condition.evaluate(item))
-        except Exception as error:  # noqa: BLE001 - the runner: a condition that raises ends its item only
+        except Exception as error:
+            log.warning("%s: the condition of an arm failed", self._stats.name, exc_info=error)
             refusal = InvalidInput(f"{self._stats.name}: found {error}, expected a condition that this item can answer")
             self._stats.ended(Outcome.REJECTED)
             item.settle(Outcome.REJECTED, refusal, self._stats.name)

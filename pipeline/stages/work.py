@@ -81,7 +81,7 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
                     await emit(item.derive(value))
                     if item.ack.pending > _MAX_ON_THEIR_WAY:
                         await _room(item)
-        except Exception as error:
+        except Exception as error:  # raised again below: what has gone on cannot be tried again
             if count:
                 raise _BrokenOff(error) from error
             raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import logging
 import re
 from base64 import b64decode
 from contextlib import aclosing
@@ -29,6 +30,8 @@ from pipeline.errors import InvalidInput, ItemError
 from pipeline.payload.chat import AudioPart, ImagePart, VideoPart
 from server.openai.chat_fields import Fields, refuse
 from server.references import References
+
+_log: Final = logging.getLogger("fastembed.http")
 
 MAX_MEDIA: Final = 32
 """Pictures, videos, sounds and files of one request."""
@@ -157,6 +160,8 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _too_many("far too many", place)
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
+        if not isinstance(error, OSError | SyntaxError | ValueError):  # those that its documentation names
+            _log.warning("a picture broke its decoder", exc_info=error)
         refuse(f"found what cannot be read as a picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
 
 

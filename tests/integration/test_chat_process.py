@@ -177,8 +177,10 @@ async def test_a_folder_that_is_no_model_is_refused_when_it_is_loaded(tmp_path):
         await asyncio.to_thread(ChatModel, "nothing", tmp_path)
     shutil.copytree(FOLDER, tmp_path / "broken")
     (tmp_path / "broken" / "openvino_model.xml").write_text("<net>")
-    with pytest.raises(RuntimeError, match=r"openvino_model\.xml"):
+    with pytest.raises(RuntimeError, match=r"openvino_model\.xml") as told:
         await asyncio.to_thread(ChatModel, "broken", tmp_path / "broken")
+    assert "In the chat process:" in told.value.__notes__[0]
+    assert "in open_batched" in told.value.__notes__[0]
 
 
 async def test_a_process_ends_with_the_server_that_started_it():

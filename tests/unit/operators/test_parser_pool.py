@@ -75,10 +75,13 @@ async def test_an_error_keeps_its_class_code_and_message_and_the_process(pool):
     assert (await pool.run({"do": "echo"}))["served"] == 2
 
 
-async def test_an_unexpected_error_is_the_files_fault(pool):
+async def test_an_unexpected_error_is_the_files_fault_and_the_log_says_where_it_was(pool, caplog):
+    caplog.set_level("INFO", "fastembed.parse")
     with pytest.raises(Unprocessable, match=r"KeyError: 'w:body'") as caught:
         await pool.run({"do": "stumble"})
     assert caught.value.code == "corrupt"
+    assert "In the parser process:" in caplog.text
+    assert "in _stumble" in caplog.text
 
 
 async def test_endless_nesting_is_too_deep(pool):

@@ -87,6 +87,24 @@ def test_on_error_decides_what_becomes_of_the_item(on_error, values):
     ]
 
 
+@pytest.mark.parametrize("on_error", ["fail", "skip", "pass"])
+def test_what_an_operator_did_not_mean_to_raise_is_logged_with_its_place(on_error, caplog):
+    run_values([3], step(crash_on_three, on_error=on_error))
+    assert "return 1 // (value - 3)" in caplog.text
+    caplog.clear()
+    run_values([3], step(refuse_three, on_error=on_error))
+    assert "found 3, expected anything else" in caplog.text
+    assert "raise InvalidInput" not in caplog.text
+
+
+def test_a_condition_of_a_route_that_raises_ends_its_item_and_is_logged_with_its_place(caplog):
+    odd = Expression("1 % item.value", lambda item: 1 % item.value)
+    pipeline = run_values(range(3), RoutePlan("route", (Branch("odd", (step(double),), odd), Branch("else"))))
+    assert sorted(pipeline.sink.values) == [1, 4]
+    assert pipeline.source.settled[0] == [Outcome.REJECTED]
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_a_split_item_ends_when_all_its_parts_have():
     pipeline = run_values([3, 0, 2], step(repeat))
     assert pipeline.sink.values == [3, 3, 3, 2, 2]
