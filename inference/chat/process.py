@@ -142,6 +142,7 @@ class ChatProcess:
         self._closed = False
         self._stalled = False
         self._sign_s = 0.0
+        self._wanted = asyncio.Event()
         self.restarts = 0
 
     @property
@@ -172,6 +173,7 @@ class ChatProcess:
         if not self._asked:
             self._sign_s = loop.time()
         self._asked[asked.id] = asked
+        self._wanted.set()
         self._ask(asked)
         events = asked.events()
         try:
@@ -273,7 +275,7 @@ class ChatProcess:
         self._fail(lost, f"the chat process {ended} in this answer, expected to finish first; it is started again")
 
     async def _start_again(self, pause_s: float) -> float:
-        """Start a process that loads the model, however often it takes; return the last pause."""
+        """Start a process that loads the model; return the last pause. If it cannot, the next request has it tried."""
         while True:
             await asyncio.sleep(pause_s)
             self.restarts += 1
@@ -286,6 +288,8 @@ class ChatProcess:
                 why = error.message if isinstance(error, ItemError) else f"it failed ({type(error).__name__})"
                 self._fail(list(self._asked.values()), f"the chat model cannot be loaded again: {why}")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                self._wanted.clear()
+                await self._wanted.wait()
             else:
                 return pause_s
 

@@ -116,6 +116,24 @@ async def test_a_process_that_dies_while_it_starts_is_told_and_started_again(mod
     assert text_of(await answer(model, asked("hello"))) == "Hello! How can I help you?"
 
 
+async def test_a_model_that_cannot_be_loaded_again_is_tried_again_when_somebody_asks(tmp_path, caplog):
+    folder = tmp_path / "model"
+    shutil.copytree(FOLDER, folder)
+    model = await asyncio.to_thread(ChatModel, "model", folder)
+    await answer(model, asked("hello"))
+    folder.rename(tmp_path / "away")
+    os.kill(model.process.pid, signal.SIGKILL)
+    await until(lambda: "cannot load its model again" in caplog.text)
+    with pytest.raises(Unavailable, match="the chat model cannot be loaded again"):
+        await answer(model, asked("hello"))
+    (tmp_path / "away").rename(folder)
+    await asyncio.sleep(1.0)  # five times as long as it would wait
+    assert model.process.restarts == 2
+    assert text_of(await answer(model, asked("hello"))) == "Hello! How can I help you?"
+    assert model.process.restarts == 3
+    await model.close()
+
+
 async def test_a_process_that_hangs_is_ended_and_started_again():
     model = await asyncio.to_thread(ChatModel, "chat-pocket", FOLDER, stall_s=1.0)
     seen = model.generate(LONG_AND_SURE)
