@@ -95,7 +95,7 @@ class Gateway:
         started_s = perf_counter()
         try:
             self._admit(scope)
-        except Exception as error:  # noqa: BLE001 - the boundary again
+        except Exception as error:  # noqa: BLE001 - the HTTP boundary again, before a websocket is accepted
             status = await _deny(scope, send, answer(error, scope["request_id"]))
             self._note(scope, status, started_s, scope["request_id"])
             return

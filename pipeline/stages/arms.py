@@ -125,7 +125,7 @@ class _Route(_Arms):
     async def place(self, item: Item[Any]) -> None:
         try:
             index = next(i for i, arm in enumerate(self._arms) if arm.condition is None or arm.condition.evaluate(item))
-        except Exception as error:
+        except Exception as error:  # the runner: a condition that raises ends its item only
             log.warning("%s: the condition of an arm failed", self._stats.name, exc_info=error)
             refusal = InvalidInput(f"{self._stats.name}: found {error}, expected a condition that this item can answer")
             self._stats.ended(Outcome.REJECTED)
