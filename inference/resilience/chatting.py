@@ -54,10 +54,7 @@ async def answer(
                     yield event
         except Exception as error:  # noqa: BLE001 - the engines' boundary: `failed` raises what is none of theirs
             attempts.failed(attempt, error, unfit=goes_on and isinstance(error, CannotGoOn))
-            if curtain.named or curtain.open:
-                attempts.keep(attempt.candidate.model)
-            if why := curtain.fall(error):
-                attempts.give_up(why)
+            curtain.fall(error, attempt.candidate, attempts)
             continue
         except BaseException:
             attempts.abandoned(attempt)
@@ -93,6 +90,7 @@ class _Curtain:
         self.open = False
         self.spare: list[ChatEvent] = []
         self.progress = Progress()
+        self._began_again = False
 
     def passes(self, event: ChatEvent) -> Sequence[ChatEvent]:
         """Take an event, return what may be shown now."""
@@ -115,16 +113,20 @@ class _Curtain:
         """Return what is kept yet, at the end of all attempts."""
         return () if self.open else self._released() or self.spare
 
-    def fall(self, error: Exception) -> str:
-        """Drop what is kept: an attempt has failed. Return why no other can go on with what was shown, if none can."""
+    def fall(self, error: Exception, candidate: Candidate, attempts: Attempts) -> None:
+        """Drop what is kept of an attempt that has failed, and say who may be asked next."""
         self._kept.clear()
+        if self.named or self.open:
+            attempts.keep(candidate.model)
         if not self.open:
             self.progress = Progress()
+            if isinstance(error, CannotGoOn) and not attempts.others and not self._began_again:
+                self._began_again = True  # it can from its beginning, where it broke off
+                attempts.again(candidate)
         elif isinstance(error, Garbled):
-            return "nobody goes on behind garble"
+            attempts.give_up("nobody goes on behind garble")
         elif self.progress.formed:
-            return "one that is held to a form (a JSON schema, a tool call) cannot go on in the middle"
-        return ""
+            attempts.give_up("one that is held to a form (a JSON schema, a tool call) cannot go on in the middle")
 
     def set_aside(self) -> None:
         """Keep an answer that is no good for the case that there is no better one."""

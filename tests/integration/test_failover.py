@@ -19,6 +19,7 @@ from server.settings import Settings
 
 POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 COUNTED = " ".join(map(str, range(1, 31)))
+LIST = {"type": "array", "items": {"type": "integer"}, "minItems": 40}
 EXACT = DeviceLimits(inflight=1, properties={"INFERENCE_PRECISION_HINT": "f32"})
 PIPELINES = """
 version: 1
@@ -183,9 +184,22 @@ async def test_with_no_device_left_a_clear_error_ends_the_stream_and_no_other_mo
         assert answered.headers["x-fastembed-model"] == "other"  # a new answer may come from its fallback
 
 
+async def test_what_is_held_to_a_form_and_was_not_shown_begins_again(serve):
+    form = {"type": "json_schema", "json_schema": {"name": "list", "schema": LIST}}
+    messages = [{"role": "user", "content": "count to 30"}]
+    async with serve("npu") as server:
+        asked = {"messages": messages, "response_format": form, "extra_body": {"model_fallback": False}}
+        answering = asyncio.create_task(server.client.chat.completions.create(model="talks", **asked))
+        process = server.models.at("talks", "NPU").process
+        while not any(one._progress.so_far().produced for one in process._asked.values()):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
+        server.break_npu(mends=True)
+        assert (await answering).choices[0].message.content.startswith("[")
+        assert process.restarts == 1
+
+
 async def test_what_is_held_to_a_form_is_not_continued_and_the_error_says_why(serve):
-    schema = {"type": "array", "items": {"type": "integer"}, "minItems": 40}
-    form = {"type": "json_schema", "json_schema": {"name": "list", "schema": schema}}
+    form = {"type": "json_schema", "json_schema": {"name": "list", "schema": LIST}}
     async with serve("npu", "cpu") as server:
         stream = await server.chat("count to 30", response_format=form)
         with pytest.raises(openai.APIError, match=r"held to a form .* cannot go on in the middle"):

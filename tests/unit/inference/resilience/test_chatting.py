@@ -152,6 +152,16 @@ def test_one_that_is_held_to_a_form_and_was_not_shown_begins_again():
     assert text_of(engines.events(replace(REQUEST, whole=True))) == "It is so."
 
 
+def test_with_no_other_device_it_begins_again_where_it_broke_off_once():
+    gone = CannotGoOn("held to a form and broke off")
+    engines = Engines({NPU: [[GOOD[0], gone], GOOD]}, formed=True)
+    assert text_of(engines.events(replace(REQUEST, whole=True))) == "It is so."
+    engines = Engines({NPU: [[GOOD[0], gone], [GOOD[0], gone], GOOD]}, formed=True)
+    _, error = engines.read(request=replace(REQUEST, whole=True))
+    assert "held to a form and broke off" in error.message
+    assert engines.asked == [NPU, NPU]
+
+
 def test_nobody_goes_on_behind_garble():
     engines = Engines({NPU: [[GOOD[0], Garbled("found garble")]], CPU: [GOOD]})
     _, error = engines.read()
