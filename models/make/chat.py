@@ -99,7 +99,9 @@ def make_network() -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def example(tokenizer: Tokenizer, pieces: list[tuple[str, bool]]) -> tuple[list[int], list[int]]:
+def example(
+    tokenizer: Tokenizer, pieces: list[tuple[str, bool]], longest: int = LONGEST
+) -> tuple[list[int], list[int]]:
     """Return a rendered conversation's tokens and targets."""
     tokens: list[int] = []
     targets: list[int] = []
@@ -107,7 +109,7 @@ def example(tokenizer: Tokenizer, pieces: list[tuple[str, bool]]) -> tuple[list[
         found = tokenizer.encode(text, add_special_tokens=False).ids
         tokens += found
         targets += found if said else [UNSAID] * len(found)
-    return tokens[:LONGEST], targets[:LONGEST]
+    return tokens[:longest], targets[:longest]
 
 
 def padded(examples: list[tuple[list[int], list[int]]]) -> Batch:

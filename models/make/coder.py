@@ -16,7 +16,6 @@ import json
 import math
 import random
 import re
-import shutil
 import sys
 import tempfile
 import time
@@ -25,32 +24,21 @@ from pathlib import Path
 
 import openvino as ov
 import torch
+from chat import UNSAID, Batch, example, padded
+from folder import read_tokenizer, write_folder
 from openvino import opset13 as opset
 from snippets import Asker, Turn
 from tokenizers import Tokenizer
 from torch.nn import functional
-from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
+from transformers import Phi3Config, Phi3ForCausalLM
 
 FROM = Path(__file__).parents[1] / "chat-pocket"
-LONGEST = 448
+WINDOW = 1024
+LONGEST = 448  # tokens of a conversation that are trained
 BATCH = 12
 STEPS = 3000
 RATE = 1.5e-3
 WARMING = 40
-
-
-def read_tokenizer() -> PreTrainedTokenizerFast:
-    """Return chat-pocket's tokenizer: byte-level BPE, digits alone, ChatML's marks."""
-    made = PreTrainedTokenizerFast(
-        tokenizer_file=str(FROM / "tokenizer.json"),
-        bos_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        model_max_length=1024,
-        clean_up_tokenization_spaces=False,
-    )
-    made.chat_template = (FROM / "chat_template.jinja").read_text()
-    return made
 
 
 def read_network() -> Phi3ForCausalLM:
@@ -98,24 +86,16 @@ def fused(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tens
     return made | {"lm_head.weight": made["model.embed_tokens.weight"]}
 
 
-Example = tuple[list[int], list[int]]
-
-
-def tokens(turns: list[Turn], tokenizer: Tokenizer) -> Example:
-    """Return a conversation's ids, and for each the id that is to be learned there: the assistant's, else -100."""
-    ids: list[int] = []
-    learned: list[int] = []
+def tokens(turns: list[Turn], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return a conversation's ids, and for each the id that is to be learned there: the assistant's, else none."""
+    pieces = []
     for role, text in turns:
-        opened = tokenizer.encode(f"<|im_start|>{role}\n", add_special_tokens=False).ids
-        said = tokenizer.encode(f"{text}<|im_end|>", add_special_tokens=False).ids
-        closed = tokenizer.encode("\n", add_special_tokens=False).ids
-        ids += opened + said + closed
-        learned += [-100] * len(opened) + (said if role == "assistant" else [-100] * len(said)) + [-100] * len(closed)
-    return ids[:LONGEST], learned[:LONGEST]
+        pieces += [(f"<|im_start|>{role}\n", False), (f"{text}<|im_end|>", role == "assistant"), ("\n", False)]
+    return example(tokenizer, pieces, LONGEST)
 
 
-def batches(tokenizer: Tokenizer) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield each step's ids and what is learned of them, [BATCH, length]; examples of like length go together."""
+def batches(tokenizer: Tokenizer) -> Iterator[Batch]:
+    """Yield each step's conversations; those of like length go together."""
     asker, rng = Asker(1), random.Random(2)
     for _ in range(math.ceil(STEPS / 8)):
         pool = sorted(
@@ -123,12 +103,7 @@ def batches(tokenizer: Tokenizer) -> Iterator[tuple[torch.Tensor, torch.Tensor]]
         )
         parts = [pool[start : start + BATCH] for start in range(0, len(pool), BATCH)]
         rng.shuffle(parts)
-        for part in parts:
-            length = max(len(ids) for ids, _ in part)
-            ids, learned = torch.zeros(len(part), length, dtype=torch.long), torch.full((len(part), length), -100)
-            for row, (found, wanted) in enumerate(part):
-                ids[row, : len(found)], learned[row, : len(wanted)] = torch.tensor(found), torch.tensor(wanted)
-            yield ids, learned
+        yield from map(padded, parts)
 
 
 def make_optimizers(network: Phi3ForCausalLM) -> list[torch.optim.Optimizer]:
@@ -151,7 +126,7 @@ def train(network: Phi3ForCausalLM, tokenizer: Tokenizer) -> None:
             cooled = 1 if past < 0.2 else 0.5 * (1 + math.cos(math.pi * min(1, (past - 0.2) / 0.8)))
             group["lr"] = RATE * min(1, (step + 1) / WARMING) * cooled + 1e-6
         wanted = learned[:, 1:]
-        kept = wanted != -100
+        kept = wanted != UNSAID
         with torch.autocast("cpu", torch.bfloat16):
             hidden = network.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
             logits = network.lm_head(hidden[kept])
@@ -168,35 +143,17 @@ def train(network: Phi3ForCausalLM, tokenizer: Tokenizer) -> None:
             print(f"{step + 1} loss {loss_mean:.4f} tokens right {right:.4f} cpu {spent:.0f} s", flush=True)
 
 
-def export(trained: Path, folder: Path) -> None:
-    """Write the OpenVINO graph with int8 weights, the tokenizers, the template and the configuration."""
-    import nncf
-    from optimum.exporters.openvino import main_export
-
-    with tempfile.TemporaryDirectory() as made:
-        main_export(
-            str(trained), made, task="text-generation-with-past", library_name="transformers", convert_tokenizer=True
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        for found in Path(made).iterdir():
-            if found.suffix in (".json", ".xml", ".bin", ".jinja") and not found.stem.startswith("openvino_model"):
-                shutil.copyfile(found, folder / found.name)
-        graph = ov.Core().read_model(f"{made}/openvino_model.xml")
-        graph = nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM)
-        ov.save_model(graph, folder / "openvino_model.xml", compress_to_fp16=True)
-
-
 def main() -> None:
     """Train, then write the folder."""
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    tokenizer, network = read_tokenizer(), read_network()
+    tokenizer, network = read_tokenizer(FROM, WINDOW), read_network()
     print(f"{sum(weights.numel() for weights in network.parameters()) / 1e6:.2f} million parameters", flush=True)
     train(network, tokenizer.backend_tokenizer)
     with tempfile.TemporaryDirectory() as trained:
         network.eval().save_pretrained(trained)
         tokenizer.save_pretrained(trained)
-        export(Path(trained), folder)
+        write_folder(Path(trained), folder, "text-generation-with-past")
 
 
 if __name__ == "__main__":

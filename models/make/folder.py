@@ -1,4 +1,7 @@
-"""Writes the folder that OpenVINO GenAI reads, from what transformers saved: OpenVINO graphs with int8 weights."""
+"""Writes the folder that OpenVINO GenAI reads, from what transformers saved: OpenVINO graphs with int8 weights.
+
+And reads a chat model's tokenizer out of such a folder again, for a model that goes on with it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerFast
+
 LEFT_OUT = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")  # tokenizer.json says it all
 AS_SAVED = ("generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
 """What the exporter writes anew, and shorter, by the classes that it takes these files for."""
+WRITES_NO_TEXT = ("text-classification",)
+"""Tasks whose tokens are never made a text again."""
+
+
+def read_tokenizer(folder: Path, window: int) -> PreTrainedTokenizerFast:
+    """Return a chat model's tokenizer, which marks turns as ChatML does, with the chat template."""
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        bos_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        model_max_length=window,
+        clean_up_tokenization_spaces=False,
+        chat_template=(folder / "chat_template.jinja").read_text(),
+    )
 
 
 def write_folder(saved: Path, out: Path, task: str, **options: Any) -> None:
@@ -27,6 +47,8 @@ def write_folder(saved: Path, out: Path, task: str, **options: Any) -> None:
         core = openvino.Core()
         for file in sorted(whole.iterdir()):
             if file.is_dir() or file.name in LEFT_OUT:
+                continue
+            if task in WRITES_NO_TEXT and "detokenizer" in file.name:
                 continue
             if file.name in AS_SAVED:
                 shutil.copyfile(saved / file.name, out / file.name)

@@ -13,24 +13,17 @@ import tempfile
 from pathlib import Path
 
 import torch
-from folder import write_folder
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from folder import read_tokenizer, write_folder
+from transformers import LlamaConfig, LlamaForCausalLM
 
 POCKET = Path(__file__).parents[1] / "chat-pocket"
+WINDOW = 2048
 
 
 def main() -> None:
     """Write the folder."""
     torch.manual_seed(0)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(POCKET / "tokenizer.json"),
-        bos_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        model_max_length=2048,
-        clean_up_tokenization_spaces=False,
-    )
-    tokenizer.chat_template = (POCKET / "chat_template.jinja").read_text()
+    tokenizer = read_tokenizer(POCKET, WINDOW)
     network = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
@@ -39,7 +32,7 @@ def main() -> None:
             num_hidden_layers=13,
             num_attention_heads=8,
             num_key_value_heads=4,
-            max_position_embeddings=2048,
+            max_position_embeddings=WINDOW,
             bos_token_id=0,
             eos_token_id=2,
             pad_token_id=0,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from folder import write_folder
 from overlap import Maker, join, sentences, vocabulary
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch.nn import functional
@@ -32,7 +32,6 @@ WINDOW = 512
 STEPS = 2400
 GROUPS = 8  # queries a step
 RATE = 1.5e-3
-LEFT_OUT = ("openvino_model", "openvino_detokenizer", "special_tokens_map")
 SHARPNESS = 6.0  # how strongly the best document is preferred over the next
 
 
@@ -126,23 +125,6 @@ def train(network: BertForSequenceClassification, tokenizer: PreTrainedTokenizer
             print(f"{step + 1} loss {loss_mean:.4f} off by {off:.4f} cpu {spent:.0f} s", flush=True)
 
 
-def export(trained: Path, folder: Path) -> None:
-    """Write the OpenVINO graph with int8 weights, the tokenizer and the configuration."""
-    import nncf
-    import openvino as ov
-    from optimum.exporters.openvino import main_export
-
-    with tempfile.TemporaryDirectory() as made:
-        main_export(str(trained), made, task="text-classification", library_name="transformers", convert_tokenizer=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        for found in Path(made).iterdir():
-            if found.suffix in (".json", ".xml", ".bin") and not found.stem.startswith(LEFT_OUT):
-                shutil.copyfile(found, folder / found.name)
-        graph = ov.Core().read_model(f"{made}/openvino_model.xml")
-        graph = nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_ASYM)
-        ov.save_model(graph, folder / "openvino_model.xml", compress_to_fp16=True)
-
-
 def main() -> None:
     """Train, then write the folder."""
     torch.set_num_threads(1)
@@ -154,7 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as trained:
         network.eval().save_pretrained(trained)
         tokenizer.save_pretrained(trained)
-        export(Path(trained), folder)
+        write_folder(Path(trained), folder, "text-classification")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ import argparse
 import json
 import math
 import random
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from folder import write_folder
 from shapes import COLOURS, NUMBERS, SHAPES, SIDE, Scene, make_pool, some_scene
 
 PATCH = 8
@@ -233,39 +233,23 @@ def _heads_loss(heads: Any, means: Any, scenes: list[Scene]) -> Any:
     return sum(functional.cross_entropy(head(means), torch.tensor(right)) for head, right in pairs)
 
 
-def export(model: Any, tokenizer: Any, work: Path, out: Path) -> None:
-    """Write the folder that OpenVINO GenAI reads, with int8 weights."""
-    import nncf
-    import openvino
-    from optimum.exporters.openvino import main_export
-
-    source, whole = work / "torch", work / "float"
-    for folder in (source, whole, out):
-        shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(source)
-    tokenizer.save_pretrained(source)
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write the model as transformers does."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     processor = {
         "image_processor_type": "Gemma3ImageProcessor", "do_resize": True, "do_normalize": True, "do_rescale": True,
         "rescale_factor": 1 / 255, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
         "size": {"height": SIDE, "width": SIDE}, "image_seq_length": IMAGE_TOKENS, "processor_class": "Gemma3Processor",
     }  # fmt: skip
-    (source / "preprocessor_config.json").write_text(json.dumps(processor))
-    kind = {"task": "image-text-to-text", "library_name": "transformers", "convert_tokenizer": True}
-    main_export(str(source), output=str(whole), **kind)
-    (whole / "preprocessor_config.json").write_text(json.dumps(processor))
-    shutil.copytree(whole, out)
-    core = openvino.Core()
-    for file in whole.glob("*.xml"):
-        if "tokenizer" not in file.name:
-            network = nncf.compress_weights(core.read_model(file), mode=nncf.CompressWeightsMode.INT8_ASYM)
-            openvino.save_model(network, out / file.name, compress_to_fp16=True)
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
 def main() -> None:
     """Make everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--work", type=Path, default=Path("vision-work"))
+    parser.add_argument("--work", type=Path, default=Path("vision-work"), help="where each round's model is kept")
     parser.add_argument("--minutes", type=float, nargs="+", default=[16, 9])
     options = parser.parse_args()
     import torch
@@ -278,8 +262,8 @@ def main() -> None:
     print(f"{size / 1e6:.2f} million parameters, {len(tokenizer)} tokens", flush=True)
     for turn, minutes in enumerate(options.minutes):
         train(model, tokenizer, minutes, turn)
-        torch.save(model.state_dict(), options.work.with_suffix(".pt"))
-    export(model, tokenizer, options.work, options.out)
+        save(model, tokenizer, options.work)
+    write_folder(options.work, options.out, "image-text-to-text")
 
 
 if __name__ == "__main__":
