@@ -1,0 +1,138 @@
+"""The real process under way: it is stopped, a caller leaves, its file changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+import httpx2
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import serving
+
+sys.path.pop(0)
+
+SLOW = """
+version: 1
+plugins: [./slow.py]
+defaults: {drain: 30s}
+pipelines:
+  slow: {source: {http: POST /slow, queue: 1, overflow: reject}, operators: [slow: {answer: old}], sink: reply}
+"""
+SLOW_PY = '''
+import asyncio
+
+from pipeline.component import operator
+
+
+@operator
+class Slow:
+    """Take a while.
+
+    Args:
+        answer: what to say.
+
+    """
+
+    workers = 1
+
+    def __init__(self, *, answer: str) -> None:
+        self._answer = answer
+
+    async def __call__(self, value: dict) -> str:
+        """Wait as long as asked."""
+        await asyncio.sleep(value["seconds"])
+        return self._answer
+'''
+
+
+def slow_folder(folder: Path) -> Path:
+    (folder / "pipelines.yaml").write_text(SLOW)
+    (folder / "slow.py").write_text(SLOW_PY)
+    return folder
+
+
+async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            running = asyncio.create_task(client.post("/slow", json={"seconds": 4}, timeout=60))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            while (await client.get("/readyz")).status_code == 200:
+                pass
+            refused = await client.post("/slow", json={"seconds": 0})
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"]
+            answered = await running
+        assert (answered.status_code, answered.json()) == (200, "old")
+        assert server.process.wait(20) == 0
+
+
+async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            running = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            server.process.send_signal(signal.SIGINT)
+            while (await client.get("/readyz")).status_code == 200:
+                pass
+            server.process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(server.process.wait, 10) == 130
+            with contextlib.suppress(httpx2.TransportError):
+                assert (await running).status_code == 503
+
+
+async def test_a_client_that_leaves_frees_its_place(tmp_path: Path) -> None:
+    with serving(slow_folder(tmp_path)) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            leaving = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
+            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+                pass
+            leaving.cancel()
+            await asyncio.wait([leaving])
+            async with asyncio.timeout(5):
+                assert (await client.post("/slow", json={"seconds": 0})).json() == "old"
+            outcomes = (await client.get("/v1/pipelines")).json()["data"][0]["outcomes"]
+            assert outcomes == {"cancelled": 1, "delivered": 1}
+
+
+async def test_a_reload_under_load_fails_no_request(tmp_path: Path) -> None:
+    folder = slow_folder(tmp_path)
+    file = folder / "pipelines.yaml"
+    file.write_text(SLOW.replace("queue: 1", "queue: 64"))
+    with serving(folder) as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            answers: list[tuple[int, str]] = []
+
+            async def load() -> None:
+                while ("new" not in {said for _, said in answers}) or len(answers) < 200:
+                    response = await client.post("/slow", json={"seconds": 0.002})
+                    answers.append((response.status_code, response.text.strip('"')))
+
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(load())
+                while len(answers) < 20:  # noqa: ASYNC110 - the answers are the event
+                    await asyncio.sleep(0)
+                file.write_text(file.read_text().replace("old", "new"))
+            assert {status for status, _ in answers} == {200}
+            assert {said for _, said in answers} == {"old", "new"}
+
+
+async def test_a_bad_file_changes_nothing_and_says_why(tmp_path: Path) -> None:
+    folder = slow_folder(tmp_path)
+    with serving(folder, "--no-watch") as server:
+        async with httpx2.AsyncClient(base_url=server.url) as client:
+            (folder / "pipelines.yaml").write_text(SLOW.replace("answer", "answr"))
+            refused = await client.post("/v1/pipelines/reload")
+            assert refused.status_code == 422
+            assert "pipelines.yaml:6:" in refused.json()["error"]["message"]
+            assert (await client.post("/slow", json={"seconds": 0})).json() == "old"
+            (folder / "pipelines.yaml").write_text(SLOW.replace("old", "new"))
+            assert (await client.post("/v1/pipelines/reload")).json()["changed"] == ["slow"]
+            assert (await client.post("/slow", json={"seconds": 0})).json() == "new"
