@@ -40,6 +40,9 @@ pipelines:
         latest: not item.final
     sink: reply
 """
+PCM_16 = {"format": {"type": "audio/pcm", "rate": 16_000}}
+BY_HAND = {**PCM_16, "turn_detection": None}
+"""Settings of a session: 16 kHz; and its turns ended by the client."""
 
 
 @dataclass

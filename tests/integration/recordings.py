@@ -8,6 +8,10 @@ import numpy as np
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
 FIRST = "good morning the quick brown fox jumps over the lazy dog"
 SECOND = "please open the window"
+LIGHT = "turn on the red light please"
+"""What two-sentences.wav and red-light.wav say."""
+SILENCE = bytes(32_000)
+"""A second of it, 16-bit samples at 16 kHz."""
 
 
 def pcm(name: str) -> bytes:

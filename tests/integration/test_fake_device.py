@@ -17,7 +17,7 @@ from pipeline.item import Item
 from pipeline.payload.chat import ChatDelta, ChatRequest, ChatStarted, Message, Sampling, TextPart
 from pipeline.payload.embedding import EmbeddingRequest
 from server.endpoints.system import _devices
-from tests.integration.recordings import samples
+from tests.integration.recordings import LIGHT, samples
 
 SECTIONS = {
     "models": {
@@ -123,7 +123,7 @@ async def test_speech_that_one_device_cannot_hear_is_heard_by_the_next():
     engines = SpeechEngines(Models(read_sections({"models": ears})[0], devices=devices), breakers=breakers)
     for _ in range(2):
         heard = await engines.resolve("ears").transcribe(SpeechRequest(samples("red-light.wav")))
-        assert heard.text == "turn on the red light please"
+        assert heard.text == LIGHT
     assert [(view.device, view.state) for view in breakers.views()] == [("GPU", "closed"), ("CPU", "closed")]
     assert breakers.of("ears", "GPU").failures(0) == 2
     await engines.close()

@@ -13,7 +13,7 @@ from inference.speech.engine import SpeechRequest
 from inference.speech.engines import SpeechEngines
 from pipeline.errors import ModelNotFound, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
-from tests.integration.recordings import samples
+from tests.integration.recordings import LIGHT, samples
 
 POCKET = Path(__file__).parent.parent.parent / "models"
 CHAT = str(POCKET / "chat-pocket")
@@ -176,7 +176,7 @@ async def test_a_declared_whisper_makes_room_like_any_other_model_and_comes_back
     models = made(memory="100MiB", ears={"from": str(POCKET / "whisper-pocket")}, voice={"from": CHAT})
     engine = SpeechEngines(models).resolve("ears")
     heard = await engine.transcribe(SpeechRequest(samples("red-light.wav")))
-    assert heard.text == "turn on the red light please"
+    assert heard.text == LIGHT
     assert ready(models) == {"ears"}
     models.residents.known["ears", "CPU"].entry.bytes = 80 * MIB  # as large as a real one beside a small device
     await chat(models, "voice")

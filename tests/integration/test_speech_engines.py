@@ -17,7 +17,7 @@ from inference.speech.engines import POCKET, SpeechEngines
 from inference.speech.sphinx import LABEL, SphinxEngine
 from inference.speech.whisper import WhisperEngine
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
-from tests.integration.recordings import FIRST, SECOND, samples, wrong_words
+from tests.integration.recordings import FIRST, LIGHT, SECOND, samples, wrong_words
 
 POCKET_FOLDER = Path(__file__).parents[2] / "models" / "whisper-pocket"
 BOTH = samples("two-sentences.wav")
@@ -163,7 +163,7 @@ async def test_whisper_writes_down_what_it_knows_with_times_and_language() -> No
     engine = WhisperEngine(POCKET_FOLDER, properties={"INFERENCE_PRECISION_HINT": "f32"})
     async with opened(engine):
         heard = await engine.transcribe(SpeechRequest(samples("red-light.wav")))
-        assert heard.text == "turn on the red light please"
+        assert heard.text == LIGHT
         assert heard.language == "en"
         assert [word.text for word in heard.words] == heard.text.split()
         partial = await engine.transcribe(SpeechRequest(samples("red-light.wav")[:16_000], partial=True))
@@ -190,7 +190,7 @@ async def test_whisper_goes_on_with_the_next_request_when_one_is_cancelled() -> 
 
 async def test_whisper_loads_on_the_next_device_where_the_first_refuses() -> None:
     async with opened(WhisperEngine(POCKET_FOLDER, devices=["NO_SUCH_DEVICE", "CPU"])) as engine:
-        assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text == "turn on the red light please"
+        assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text == LIGHT
     async with opened(WhisperEngine(POCKET_FOLDER, devices=["NO_SUCH_DEVICE"])) as engine:
         with pytest.raises(Unavailable, match=r"whisper-pocket loads on none of its devices .*NO_SUCH_DEVICE"):
             await engine.transcribe(SpeechRequest(samples("red-light.wav")))

@@ -29,7 +29,7 @@ from server.metrics import HttpStats
 from server.settings import Settings
 from sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY
-from tests.integration.recordings import AUDIO, FIRST, SECOND, samples, wrong_words
+from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, samples, wrong_words
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "server"))
 from asgi import call
@@ -38,7 +38,6 @@ sys.path.pop(0)
 
 T = TypeVar("T")
 
-SAID = "turn on the red light please"
 RED = (AUDIO / "red-light.wav").read_bytes()
 GERMAN = (AUDIO / "drei-vier-fuenf.wav").read_bytes()
 PIPELINES = (Path(__file__).parents[2] / "pipelines.yaml").read_text()
@@ -131,7 +130,7 @@ LONG = wav(np.concatenate([*[np.concatenate([samples("red-light.wav"), np.zeros(
 
 def test_a_recording_becomes_text(speech) -> None:
     found = speech.transcribe()
-    assert found.text == SAID
+    assert found.text == LIGHT
     assert (found.usage.type, found.usage.seconds) == ("duration", 1.738)
 
 
@@ -151,18 +150,18 @@ def test_without_a_whisper_pocketsphinx_writes_english_down(speech) -> None:
 
 
 def test_text_and_subtitles(speech) -> None:
-    assert speech.transcribe(response_format="text") == SAID + "\n"
-    assert speech.transcribe(response_format="srt") == f"1\n00:00:00,040 --> 00:00:01,580\n{SAID}\n\n"
-    assert speech.transcribe(response_format="vtt") == f"WEBVTT\n\n00:00:00.040 --> 00:00:01.580\n{SAID}\n\n"
+    assert speech.transcribe(response_format="text") == LIGHT + "\n"
+    assert speech.transcribe(response_format="srt") == f"1\n00:00:00,040 --> 00:00:01,580\n{LIGHT}\n\n"
+    assert speech.transcribe(response_format="vtt") == f"WEBVTT\n\n00:00:00.040 --> 00:00:01.580\n{LIGHT}\n\n"
 
 
 def test_a_verbose_answer_has_segments_or_words_with_their_times(speech) -> None:
     found = speech.transcribe(response_format="verbose_json")
-    assert (found.task, found.language, found.duration, found.text) == ("transcribe", "english", 1.738, SAID)
-    assert [(part.id, part.text, part.start, part.end) for part in found.segments] == [(0, SAID, 0.04, 1.58)]
+    assert (found.task, found.language, found.duration, found.text) == ("transcribe", "english", 1.738, LIGHT)
+    assert [(part.id, part.text, part.start, part.end) for part in found.segments] == [(0, LIGHT, 0.04, 1.58)]
     assert found.words is None
     found = speech.transcribe(response_format="verbose_json", timestamp_granularities=["word"])
-    assert [word.word for word in found.words] == SAID.split()
+    assert [word.word for word in found.words] == LIGHT.split()
     assert all(a.end <= b.start for a, b in zip(found.words, found.words[1:], strict=False))
     assert found.segments is None
     both = speech.transcribe(response_format="verbose_json", timestamp_granularities=["word", "segment"])
@@ -184,13 +183,13 @@ def test_german_is_written_down_and_translated(speech) -> None:
     [("flac", "flac"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("webm", "libopus"), ("ogg", "libopus")],
 )
 def test_every_format_of_the_api_is_heard(speech, container: str, codec: str) -> None:
-    assert wrong_words(SAID, speech.transcribe(encoded(container, codec)).text) <= 1
+    assert wrong_words(LIGHT, speech.transcribe(encoded(container, codec)).text) <= 1
 
 
 def test_a_long_recording_is_cut_in_pauses_and_its_times_are_the_recordings(speech) -> None:
     found = speech.transcribe(LONG, response_format="verbose_json", timestamp_granularities=["word", "segment"])
     assert found.duration == pytest.approx(38.34, abs=0.05)
-    assert wrong_words(" ".join([SAID] * 14), found.text) < 25
+    assert wrong_words(" ".join([LIGHT] * 14), found.text) < 25
     assert 33 < [word for word in found.words if word.word == "turn"][-1].start < 37
     starts = [part.start for part in found.segments]
     assert starts == sorted(starts)
@@ -205,7 +204,7 @@ def test_turn_detection_makes_an_utterance_of_every_sentence(speech) -> None:
         chunking_strategy=turns,
         timestamp_granularities=["word", "segment"],
     )
-    assert [part.text for part in found.segments] == [SAID] * 3
+    assert [part.text for part in found.segments] == [LIGHT] * 3
     assert [part.start for part in found.segments] == pytest.approx([0, 2.74, 5.48], abs=0.2)
     assert [word.start for word in found.words if word.word == "turn"] == pytest.approx([0, 2.74, 5.48], abs=0.3)
 
@@ -222,7 +221,7 @@ def test_a_stream_sends_the_words_piece_by_piece(speech) -> None:
 def test_a_verbose_stream_has_segments_too(speech) -> None:
     found = list(speech.events(response_format="verbose_json"))
     assert [event.type for event in found] == [f"transcript.text.{kind}" for kind in ("delta", "segment", "done")]
-    assert (found[1].text, found[1].start, found[1].end) == (SAID, 0.04, 1.58)
+    assert (found[1].text, found[1].start, found[1].end) == (LIGHT, 0.04, 1.58)
 
 
 def test_silence_is_no_text(speech) -> None:
@@ -312,5 +311,5 @@ def test_recordings_are_heard_side_by_side(speech) -> None:
         return await asyncio.gather(*[create(file=("a", data), model="whisper-pocket") for data in files])
 
     long, *short = speech.run(all_of_them())
-    assert [found.text for found in short] == [SAID, "drei vier fünf", SAID]
+    assert [found.text for found in short] == [LIGHT, "drei vier fünf", LIGHT]
     assert len(long.text) > 200
