@@ -144,14 +144,13 @@ async def main(options: argparse.Namespace) -> None:
 
     mixed = json.loads(CORPUS.read_text(encoding="utf-8"))
     models = Models(base=ROOT)
-    model = await models.get()
     measures: dict[str, Measure] = {}
-    for kind, texts in (("20 tokens", [TEXT]), ("mixed 3 to 256 tokens", mixed)):
-        for callers, batch in ((1, 1), (1, 8), (1, 32), (8, 1), (64, 1)):
-            name = f"in process, {callers} callers, batch {batch}, {kind}"
-            measures[name] = lambda s, t=texts, c=callers, b=batch: in_process(model, t, c, b, s)
     costs_s: list[float] = []
-    async with _address(options) as url:
+    async with models.lend("auto", "embedding") as model, _address(options) as url:
+        for kind, texts in (("20 tokens", [TEXT]), ("mixed 3 to 256 tokens", mixed)):
+            for callers, batch in ((1, 1), (1, 8), (1, 32), (8, 1), (64, 1)):
+                name = f"in process, {callers} callers, batch {batch}, {kind}"
+                measures[name] = lambda s, t=texts, c=callers, b=batch: in_process(model, t, c, b, s)
         if url:
             for clients in CLIENTS:
                 measures[f"HTTP, {clients} clients, 20 tokens"] = lambda s, c=clients: over_http(url, c, s, costs_s)

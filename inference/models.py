@@ -132,11 +132,6 @@ class Models:
         """
         return Lease(self, (task, name, device), priority)
 
-    async def get(self, name: str = AUTO, task: Task = "embedding") -> Any:
-        """Return a model, loaded. Nothing keeps it from being unloaded: `lend` does."""
-        async with self.lend(name, task) as model:
-            return model
-
     def loaded(self, name: str) -> EmbeddingModel | None:
         """Return the embedding model that is loaded under a name, an alias or "auto", or None."""
         resident = self._found.get(("embedding", name, None))

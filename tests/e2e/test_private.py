@@ -36,8 +36,8 @@ USES = {
 
         async def main():
             models = Models.from_sections({}, base=None)
-            model = await models.get("auto")
-            vectors, _ = await model.embed(["quiet please"])
+            async with models.lend("auto", "embedding") as model:
+                vectors, _ = await model.embed(["quiet please"])
             assert vectors.shape == (1, 384)
             await models.close()
 

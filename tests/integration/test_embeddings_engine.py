@@ -27,8 +27,14 @@ REFERENCE = np.load(ASSETS / "reference.npz")
 @pytest.fixture
 async def model(tmp_path):
     models = Models(base=tmp_path)
-    yield await models.get()
+    async with models.lend("auto", "embedding") as loaded:
+        yield loaded
     await models.close()
+
+
+async def lent(models, name="auto"):
+    async with models.lend(name, "embedding") as model:
+        return model
 
 
 def cosines(vectors, places):
@@ -134,19 +140,19 @@ async def test_the_event_loop_stays_free_while_the_model_works(model):
 
 async def test_a_closed_model_serves_what_it_admitted_and_nothing_more(tmp_path):
     models = Models(base=tmp_path)
-    model = await models.get()
+    model = await lent(models)
     admitted = asyncio.create_task(model.embed(["hello"] * 20))
     await asyncio.sleep(0)
     await models.close()
     vectors, _ = await admitted
     assert vectors.shape == (20, 384)
     with pytest.raises(Unavailable):
-        await models.get()
+        await lent(models)
 
 
 async def test_one_load_serves_all_who_ask_at_once(tmp_path):
     models = Models(base=tmp_path)
-    first, second = await asyncio.gather(models.get(), models.get("all-MiniLM-L6-v2"))
+    first, second = await asyncio.gather(lent(models), lent(models, "all-MiniLM-L6-v2"))
     assert first is second
     (card,) = (card for card in models.cards() if card.state == "ready")
     assert (card.window, card.dimensions) == (256, 384)

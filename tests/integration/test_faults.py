@@ -109,7 +109,8 @@ class Run:
 
 async def test_an_engine_that_is_killed_again_and_again_loses_no_answer(opened):
     operator, models, breakers = opened
-    process = (await models.get("big", "chat")).process
+    async with models.lend("big", "chat") as model:
+        process = model.process
     run = Run(operator)
 
     async def kill():
@@ -126,7 +127,8 @@ async def test_an_engine_that_is_killed_again_and_again_loses_no_answer(opened):
 
 async def test_when_an_engine_is_gone_for_good_its_fallback_answers(opened, tmp_path):
     operator, models, breakers = opened
-    process = (await models.get("big", "chat")).process
+    async with models.lend("big", "chat") as model:
+        process = model.process
     run = Run(operator)
 
     async def ruin():

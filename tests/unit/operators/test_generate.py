@@ -138,8 +138,8 @@ async def test_what_is_wrong_with_a_request_is_said(opened):
 
 async def test_a_caller_who_leaves_frees_the_place(opened):
     operator = await opened()
-    model = await operator._models.get("auto", "chat")
-    async with aclosing(operator(Item(replace(HELLO, sampling=Sampling(temperature=2, max_tokens=900))))) as events:
+    long = Item(replace(HELLO, sampling=Sampling(temperature=2, max_tokens=900)))
+    async with operator._models.lend("auto", "chat") as model, aclosing(operator(long)) as events:
         await anext(events)
         assert model.process.busy == 1
     async with asyncio.timeout(5):
