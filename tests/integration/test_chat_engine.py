@@ -24,10 +24,10 @@ from pipeline.payload.chat import (
     Tool,
     ToolCall,
 )
+from tests.conversation import GREEDY, answer, asked, text_of, turn
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
-GREEDY = Sampling(temperature=0)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("get_weather", "Get the weather for a city", CITY)
 TIME = Tool("get_time", "Get the local time in a city", CITY)
@@ -54,26 +54,6 @@ async def local():
     await loaded.close()
 
 
-def user(text):
-    return Message("user", (TextPart(text),))
-
-
-def assistant(text):
-    return Message("assistant", (TextPart(text),))
-
-
-def asked(*messages, sampling=GREEDY, **options):
-    return ChatRequest(tuple(user(m) if isinstance(m, str) else m for m in messages), sampling=sampling, **options)
-
-
-async def answer(model, request):
-    return [event async for event in model.generate(request)]
-
-
-def text_of(events, index=0):
-    return "".join(event.text for event in events if isinstance(event, ChatDelta) and event.index == index)
-
-
 def calls_of(events):
     calls = {}
     for event in events:
@@ -98,7 +78,7 @@ async def test_all_hundred_sums_of_digits_asked_together_are_right(model):
 
 
 async def test_a_name_is_remembered_over_turns(model):
-    turns = ("my name is Anna", assistant("Nice to meet you, Anna."), "what is 2 + 2?", assistant("2 + 2 = 4"))
+    turns = ("my name is Anna", "Nice to meet you, Anna.", "what is 2 + 2?", "2 + 2 = 4")
     assert text_of(await answer(model, asked(*turns, "what is my name?"))) == "Your name is Anna."
 
 
@@ -238,7 +218,7 @@ async def test_a_prompt_longer_than_the_context_is_refused_with_counts(model):
 
 
 async def test_a_late_system_message_is_not_lost(local):
-    late = asked(Message("developer", (TextPart("Be brief."),)), "hi", Message("system", (TextPart("Be kind."),)), "hi")
+    late = asked(turn("Be brief.", role="developer"), "hi", turn("Be kind.", role="system"), "hi")
     assert local._template.render(late).startswith("<|im_start|>system\nBe brief.\n\nBe kind.<|im_end|>")
 
 
@@ -253,11 +233,11 @@ async def test_a_late_system_message_is_not_lost(local):
         (asked("x", sampling=Sampling(max_tokens=0)), "found max_tokens 0"),
         (asked("x", count=0), "found n 0"),
         (
-            asked(Message("user", (ImagePart(np.zeros((2, 2, 3), np.uint8)),))),
+            asked(turn(ImagePart(np.zeros((2, 2, 3), np.uint8)))),
             r"found an image in messages\[0\], expected text: chat-pocket reads text only; ask a model that sees",
         ),
         (
-            asked(Message("user", (DocumentPart(b"%PDF-1.7", "a.pdf"),))),
+            asked(turn(DocumentPart(b"%PDF-1.7", "a.pdf"))),
             r"found a document in messages\[0\], expected text: .*; put the step `read` before `generate`",
         ),
     ],

@@ -10,7 +10,8 @@ from inference.chat.generation import Generation, Mailbox
 from inference.chat.model import ChatModel
 from inference.chat.stateful import StatefulEngine
 from pipeline.errors import InvalidInput, Overloaded, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart, Tool
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, Sampling, Tool
+from tests.conversation import answer, asked, text_of
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 NPUW = {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE", "MAX_PROMPT_LEN": 256, "MIN_RESPONSE_LEN": 128}
@@ -22,19 +23,6 @@ async def model():
     loaded = await asyncio.to_thread(ChatModel, "chat-pocket", FOLDER, device="NPU", properties=NPUW)
     yield loaded
     await loaded.close()
-
-
-def asked(*texts, sampling=None, **options):
-    turns = [Message("user" if place % 2 == 0 else "assistant", (TextPart(t),)) for place, t in enumerate(texts)]
-    return ChatRequest(tuple(turns), sampling=sampling or Sampling(temperature=0), **options)
-
-
-async def answer(model, request):
-    return [event async for event in model.generate(request)]
-
-
-def text_of(events):
-    return "".join(event.text for event in events if isinstance(event, ChatDelta))
 
 
 async def test_answers_stream_and_are_right(model):

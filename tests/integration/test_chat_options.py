@@ -12,7 +12,8 @@ from inference.folders import recognise
 from inference.models import Models
 from inference.specs import read_sections
 from pipeline.errors import ModelNotFound
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, Message, Sampling, TextPart
+from pipeline.payload.chat import ChatFinished, Sampling
+from tests.conversation import answer, asked, text_of
 from tests.integration.chat_pocket_gguf import write_gguf
 
 ROOT = Path(__file__).parent.parent
@@ -22,12 +23,10 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
 async def ask(model, text, **sampling):
-    request = ChatRequest(
-        (Message("user", (TextPart(text),)),), sampling=Sampling(**{"temperature": 0.0, "max_tokens": 40, **sampling})
-    )
-    events = [event async for event in model.generate(request)]
+    sampling = Sampling(**{"temperature": 0.0, "max_tokens": 40, **sampling})
+    events = await answer(model, asked(text, sampling=sampling))
     assert isinstance(events[-1], ChatFinished)
-    return "".join(event.text for event in events if isinstance(event, ChatDelta))
+    return text_of(events)
 
 
 def opened(folder=FOLDER, **options):

@@ -8,16 +8,12 @@ import pytest
 
 from inference.chat.local import LocalModel
 from inference.chat.resume import NOTHING, CannotGoOn, Progress
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart, Tool
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling, Tool
+from tests.conversation import asked
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = (Tool("get_weather", "Get the weather for a city", CITY),)
-
-
-def asked(text, **options):
-    sampling = options.pop("sampling", Sampling(temperature=0))
-    return ChatRequest((Message("user", (TextPart(text),)),), sampling=sampling, **options)
 
 
 COUNT = asked("count to 30", sampling=Sampling(temperature=0, stop=("12 13",)))

@@ -16,14 +16,12 @@ from pipeline.payload.chat import (
     AudioPart,
     ChatDelta,
     ChatFinished,
-    ChatRequest,
     ChatStarted,
     ImagePart,
-    Message,
     Sampling,
-    TextPart,
     VideoPart,
 )
+from tests.conversation import answer, asked, text_of, turn
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "vision-pocket"
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -43,18 +41,12 @@ def square(colour, side=240):
     return ImagePart(np.asarray(image, np.uint8))
 
 
-def turn(*parts, role="user"):
-    return Message(role, tuple(TextPart(part) if isinstance(part, str) else part for part in parts))
+async def events_of(model, *turns):
+    return await answer(model, asked(*turns, sampling=Sampling(temperature=0, max_tokens=40)))
 
 
-async def events_of(model, *turns, **options):
-    request = ChatRequest(tuple(turns), sampling=Sampling(temperature=0, max_tokens=40), **options)
-    return [event async for event in model.generate(request)]
-
-
-async def ask(model, *turns, **options):
-    events = await events_of(model, *turns, **options)
-    return "".join(event.text for event in events if isinstance(event, ChatDelta))
+async def ask(model, *turns):
+    return text_of(await events_of(model, *turns))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +104,7 @@ async def test_the_engines_process_answers_in_pieces_and_says_that_it_is_a_pocke
     model = await asyncio.to_thread(ChatModel, "vision-pocket", FOLDER, properties=EXACT)
     events = await events_of(model, turn(circle(RED, side=900), "What is in this image?"))
     assert events[0] == ChatStarted("vision-pocket", "CPU", "pocket")
-    assert "".join(event.text for event in events if isinstance(event, ChatDelta)) == "a red circle"
+    assert text_of(events) == "a red circle"
     assert len([event for event in events if isinstance(event, ChatDelta)]) > 1
     await model.close()
 
@@ -125,7 +117,7 @@ async def test_the_npus_way_answers_too():
 
 
 async def test_an_answer_that_broke_off_goes_on_from_one_device_to_the_other_with_its_picture(local):
-    request = ChatRequest((turn(circle(RED), "What is in this image?"),), sampling=Sampling(temperature=0))
+    request = asked(turn(circle(RED), "What is in this image?"))
     npu = await asyncio.to_thread(LocalModel, "vision-pocket", FOLDER, device="NPU", properties=NPUW | EXACT)
     whole = []
     async for event in npu.generate(request, produced=whole.append):

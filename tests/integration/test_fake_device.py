@@ -14,9 +14,10 @@ from operators.embed import Embed
 from operators.generate import Generate
 from pipeline.component import Context, Resources
 from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatRequest, ChatStarted, Message, Sampling, TextPart
+from pipeline.payload.chat import ChatStarted, Sampling
 from pipeline.payload.embedding import EmbeddingRequest
 from server.endpoints.system import _devices
+from tests.conversation import asked, text_of
 from tests.integration.recordings import LIGHT, samples
 
 SECTIONS = {
@@ -103,12 +104,11 @@ async def test_a_prompt_over_the_npus_length_is_answered_by_the_next_device(open
     _, breakers = await opened(operator, FakeDevice("NPU", prompt=128))
 
     async def answered(text):
-        message = Message("user", (TextPart(text),))
-        request = ChatRequest((message,), sampling=Sampling(temperature=0, max_tokens=20))
+        request = asked(text, sampling=Sampling(temperature=0, max_tokens=20))
         return [event async for event in operator(Item(request))]
 
     short = await answered("what is 3 + 4?")
-    assert "".join(event.text for event in short if isinstance(event, ChatDelta)) == "3 + 4 = 7"
+    assert text_of(short) == "3 + 4 = 7"
     assert short[0].device == "NPU"
     long = await answered("word " * 200)
     assert isinstance(long[0], ChatStarted)

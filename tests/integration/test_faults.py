@@ -17,7 +17,8 @@ from operators.generate import Generate
 from pipeline.component import Context, Resources
 from pipeline.errors import Unavailable
 from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart
+from pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted
+from tests.conversation import asked, text_of
 
 POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 REQUESTS = 200
@@ -45,13 +46,12 @@ async def made(models, folder):
     return operator, breakers
 
 
-def asked(n):
+def nth(n):
     """Return the n-th request and its right answer: sums, long answers, streamed and in one piece."""
     text, right = f"what is {n % 10} + {n // 10 % 10}?", f"{n % 10} + {n // 10 % 10} = {n % 10 + n // 10 % 10}"
     if n % 4 == 0:
         text, right = "count to 30", COUNTED
-    message = Message("user", (TextPart(text),))
-    return ChatRequest((message,), sampling=Sampling(temperature=0), whole=n % 2 == 1), right
+    return asked(text, whole=n % 2 == 1), right
 
 
 class Run:
@@ -78,7 +78,7 @@ class Run:
             await self._progress.wait_for(lambda: self.ended >= ended)
 
     async def _one(self, n):
-        request, right = asked(n)
+        request, right = nth(n)
         async with self._place:
             try:
                 events = await self._read(request)
@@ -100,7 +100,7 @@ class Run:
         return events
 
     def _look(self, events, right):
-        text = "".join(event.text for event in events if isinstance(event, ChatDelta))
+        text = text_of(events)
         kinds = Counter(type(event) for event in events)
         if text != right or kinds[ChatStarted] != 1 or kinds[ChatFinished] != 1:
             self.wrong.append((text, right))

@@ -12,13 +12,14 @@ from inference.residency.memory import process_memory
 from inference.speech.engine import SpeechRequest
 from inference.speech.engines import SpeechEngines
 from pipeline.errors import ModelNotFound, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
+from pipeline.payload.chat import ChatDelta
+from tests.conversation import asked
 from tests.integration.recordings import LIGHT, samples
 
 POCKET = Path(__file__).parent.parent.parent / "models"
 CHAT = str(POCKET / "chat-pocket")
 MIB = 2**20
-HELLO = ChatRequest((Message("user", (TextPart("hello"),)),), sampling=Sampling(temperature=0))
+HELLO = asked("hello")
 
 
 class Clock:

@@ -16,20 +16,18 @@ from pipeline.component import Context, Kind, Resources, describe
 from pipeline.errors import ConfigError, InvalidInput, ModelNotFound
 from pipeline.item import Item
 from pipeline.payload.chat import (
-    ChatDelta,
     ChatFinished,
     ChatRequest,
     ChatStarted,
     ImagePart,
-    Message,
     Sampling,
-    TextPart,
 )
+from tests.conversation import asked, text_of, turn
 from tests.integration.tones import HEARING, tone
 
 POCKET = Path(__file__).parent.parent.parent.parent / "models" / "chat-pocket"
 EXACT = {"cpu": {"properties": {"INFERENCE_PRECISION_HINT": "f32"}}}
-HELLO = ChatRequest((Message("user", (TextPart("hello"),)),), sampling=Sampling(temperature=0))
+HELLO = asked("hello")
 
 
 @pytest.fixture
@@ -52,10 +50,6 @@ async def opened(tmp_path):
 
 async def events_of(operator, request):
     return [event async for event in operator(Item(request))]
-
-
-def text_of(events):
-    return "".join(event.text for event in events if isinstance(event, ChatDelta))
 
 
 def test_the_operator_is_what_the_kernel_takes_it_for():
@@ -91,7 +85,7 @@ async def test_a_declared_fallback_answers_and_says_why(opened):
 
 async def test_with_force_text_pictures_are_left_out_and_the_route_says_so(opened):
     picture = ImagePart(np.zeros((2, 2, 3), np.uint8))
-    messages = (Message("user", (TextPart("hello"), picture)),)
+    messages = (turn("hello", picture),)
     request = replace(HELLO, messages=messages, model="chat-pocket", modality_routing="force_text")
     events = await events_of(await opened(), request)
     assert text_of(events) == "Hello! How can I help you?"
@@ -148,8 +142,7 @@ async def test_a_caller_who_leaves_frees_the_place(opened):
 
 
 def heard(**fields):
-    parts = (tone("low"), TextPart("what is this?"))
-    return replace(HELLO, messages=(Message("user", parts),), **fields)
+    return replace(HELLO, messages=(turn(tone("low"), "what is this?"),), **fields)
 
 
 async def test_a_model_that_hears_gets_the_sound_and_the_route_says_so(opened):

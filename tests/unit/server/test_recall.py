@@ -23,8 +23,6 @@ from pipeline.payload.chat import (
     ChatStarted,
     DocumentPart,
     ImagePart,
-    Message,
-    Sampling,
     TextPart,
 )
 from pipeline.payload.embedding import EmbeddingRequest, Embeddings
@@ -36,6 +34,7 @@ from server.metrics import HttpStats
 from server.recall import Recall, digest, revisions
 from server.settings import Settings
 from sources.http import HttpRoutes
+from tests.conversation import asked, turn
 
 
 class Counted:
@@ -263,7 +262,7 @@ async def test_rankings_are_always_kept():
 
 def test_pictures_and_sound_are_part_of_what_is_asked():
     def asking(part) -> bytes:
-        return digest("p", ChatRequest((Message("user", (TextPart("what?"), part)),), sampling=Sampling(temperature=0)))
+        return digest("p", asked(turn("what?", part)))
 
     pixels = np.zeros((2, 2, 3), np.uint8)
     different = [

@@ -14,6 +14,7 @@ from inference.resilience.sanity import Garbled
 from pipeline.errors import InvalidInput, Unavailable
 from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling
 from pipeline.testing import run_virtual
+from tests.conversation import text_of
 
 NPU, GPU, CPU = (Choice("gemma", device) for device in ("NPU", "GPU", "CPU"))
 SMALL = Choice("gemma-small", "CPU")
@@ -74,10 +75,6 @@ class Engines:
             return [event async for event in self.answer(request, **options)]
 
         return run_virtual(read())
-
-
-def text_of(events):
-    return "".join(event.text for event in events if isinstance(event, ChatDelta))
 
 
 def test_a_good_answer_passes_as_it_comes():
