@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,7 @@ import openai
 import pytest
 from PIL import Image, ImageDraw
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, serving
 
 ROOT = Path(__file__).parents[2]
 WEATHER = {

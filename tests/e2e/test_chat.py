@@ -9,7 +9,6 @@ import json
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, serving
 
 PIPELINES = """
 version: 1

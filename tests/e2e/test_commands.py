@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 import fastembed as package
 from fastembed import FastEmbedClient, FastEmbedServer
-
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import fastembed, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import fastembed, serving
 
 ASSETS = Path(package.__file__).parent / "demo_assets"
 PAPERS = """

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from models.make.docling_pages import Block, draw
-
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, serving
 
 PIPELINES = """
 version: 1

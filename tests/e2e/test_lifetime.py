@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from pathlib import Path
 
 import httpx2
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import serving
-
-sys.path.pop(0)
+from tests.e2e.serving import serving
 
 SLOW = """
 version: 1

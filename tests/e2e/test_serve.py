@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastembed import FastEmbedClient
 from fastembed.client import ServerError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, fastembed, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, fastembed, serving
 
 EMBEDDINGS = """
 version: 1

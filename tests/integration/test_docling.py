@@ -1,6 +1,5 @@
 """Pages read by the document model that ships: through its engine, and through `parse`. It reads like a demo."""
 
-import importlib.util
 import json
 import random
 import shutil
@@ -17,10 +16,7 @@ from operators.parse import Parse
 from pipeline.component import Context, Resources
 from pipeline.errors import TooLarge
 from pipeline.payload.document import DocumentRequest, File
-
-_spec = importlib.util.spec_from_file_location("documents", Path(__file__).with_name("documents.py"))
-documents = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(documents)
+from tests.integration import documents
 
 POCKET = Path(__file__).parents[2] / "models" / "docling-pocket"
 REPORT = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 from pathlib import Path
 
@@ -15,11 +14,7 @@ from inference.hub.client import Hub, HubRefused, HubUnreachable
 from inference.hub.listing import UnusableRepository
 from inference.hub.pull import Busy, partial_of, plan, pull, recorded
 from inference.hub.reference import Reference
-
-sys.path.insert(0, str(Path(__file__).parent))
-from loopback_hub import Repository, hub_on_loopback
-
-sys.path.pop(0)
+from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB
 FILES = {

@@ -17,11 +17,7 @@ import models as shipped
 from fastembed.cli import _guarded, app
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
-
-sys.path.insert(0, str(Path(__file__).parent))
-from loopback_hub import Repository, hub_on_loopback
-
-sys.path.pop(0)
+from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 SHIPPED = Path(shipped.__file__).parent
 MINILM, POCKET = SHIPPED / "minilm", SHIPPED / "whisper-pocket"

@@ -1,5 +1,4 @@
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -15,10 +14,7 @@ from operators.parse import Parse
 from pipeline.component import Context
 from pipeline.errors import ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
 from pipeline.payload.document import Chunk, File
-
-_spec = importlib.util.spec_from_file_location("documents", Path(__file__).with_name("documents.py"))
-documents = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(documents)
+from tests.integration import documents
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TABLE, TEXT = documents.TABLE, documents.TEXT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import sys
 import wave
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -30,11 +29,7 @@ from server.settings import Settings
 from sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY
 from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, samples, wrong_words
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "server"))
-from asgi import call
-
-sys.path.pop(0)
+from tests.unit.server.asgi import call
 
 T = TypeVar("T")
 
