@@ -104,7 +104,8 @@ async def test_an_embedding_model_is_pulled_declared_and_used(hub, home, fastemb
     assert f"{home}/acme/mini" in fastembed("models").out
     catalog = Models.from_sections({"models": {"mini": {"from": "acme/mini"}}}, tmp_path)
     try:
-        assert (await catalog.get("mini", "embedding")).dimensions == 384
+        async with catalog.lend("mini", "embedding") as model:
+            assert model.dimensions == 384
     finally:
         await catalog.close()
     assert "acme/mini was here already" in fastembed("pull", "acme/mini").out
