@@ -1,8 +1,10 @@
 """The recordings that tests listen to."""
 
+import io
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
@@ -23,6 +25,21 @@ def pcm(name: str) -> bytes:
 def samples(name: str) -> np.ndarray:
     """Return the samples of a WAV as float32."""
     return np.frombuffer(pcm(name), "<i2").astype(np.float32) / np.float32(32_768)
+
+
+def encoded(name: str, container: str, codec: str) -> bytes:
+    """Return a WAV's sound in another container and codec, at 48 kHz."""
+    out = io.BytesIO()
+    frame = av.AudioFrame.from_ndarray((samples(name) * 32_767).astype(np.int16)[None], format="s16", layout="mono")
+    frame.sample_rate = 16_000
+    with av.open(out, "w", format=container) as media:
+        stream = media.add_stream(codec, rate=48_000, layout="mono")
+        wanted = stream.codec_context
+        resampler = av.AudioResampler(wanted.format or "s16", "mono", 48_000, frame_size=1_152)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            media.mux(stream.encode(piece))
+        media.mux(stream.encode(None))
+    return out.getvalue()
 
 
 def wrong_words(said: str, heard: str) -> int:

@@ -13,28 +13,13 @@ import pytest
 from inference.media.files import recognise
 from inference.media.sound import decode_media
 from pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
-from tests.integration.recordings import AUDIO, samples
+from tests.integration.recordings import AUDIO, encoded, samples
 
 SPOKEN = samples("two-sentences.wav")
 
 
 async def heard(source: Path | bytes, **options: float) -> np.ndarray:
     return np.concatenate([frame.samples async for frame in decode_media(source, **options)])
-
-
-def encoded(container: str, codec: str) -> bytes:
-    """Return two-sentences.wav in another container and codec."""
-    out = io.BytesIO()
-    frame = av.AudioFrame.from_ndarray((SPOKEN * 32_767).astype(np.int16)[None], format="s16", layout="mono")
-    frame.sample_rate = 16_000
-    with av.open(out, "w", format=container) as media:
-        stream = media.add_stream(codec, rate=48_000, layout="mono")
-        wanted = stream.codec_context
-        resampler = av.AudioResampler(wanted.format or "s16", "mono", 48_000, frame_size=1_152)
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            media.mux(stream.encode(piece))
-        media.mux(stream.encode(None))
-    return out.getvalue()
 
 
 def children() -> set[str]:
@@ -51,7 +36,7 @@ async def test_a_wav_comes_out_as_it_is() -> None:
     ("container", "codec"), [("flac", "flac"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("adts", "aac")]
 )
 async def test_compressed_files_come_out_alike(container: str, codec: str) -> None:
-    out = await heard(encoded(container, codec))
+    out = await heard(encoded("two-sentences.wav", container, codec))
     middle = SPOKEN[20_000:60_000]
     likeness = max(np.corrcoef(middle, out[20_000 + k : 60_000 + k])[0, 1] for k in range(-200, 1_600, 2))
     assert likeness > 0.95

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import av
 import httpx2
 import numpy as np
 import openai
@@ -28,7 +27,7 @@ from server.metrics import HttpStats
 from server.settings import Settings
 from sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY
-from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, samples, wrong_words
+from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, encoded, samples, wrong_words
 from tests.unit.server.asgi import call
 
 T = TypeVar("T")
@@ -104,21 +103,6 @@ def wav(heard: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def encoded(container: str, codec: str) -> bytes:
-    """Return the red light in another container and codec."""
-    out = io.BytesIO()
-    frame = av.AudioFrame.from_ndarray((samples("red-light.wav") * 32_767).astype(np.int16)[None], "s16", "mono")
-    frame.sample_rate = 16_000
-    with av.open(out, "w", format=container) as media:
-        stream = media.add_stream(codec, rate=48_000, layout="mono")
-        wanted = stream.codec_context
-        resampler = av.AudioResampler(wanted.format or "s16", "mono", 48_000, frame_size=1_152)
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            media.mux(stream.encode(piece))
-        media.mux(stream.encode(None))
-    return out.getvalue()
-
-
 LONG = wav(np.concatenate([*[np.concatenate([samples("red-light.wav"), np.zeros(16_000, np.float32)])] * 14]))
 """38 s: more than one piece."""
 
@@ -178,7 +162,7 @@ def test_german_is_written_down_and_translated(speech) -> None:
     [("flac", "flac"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("webm", "libopus"), ("ogg", "libopus")],
 )
 def test_every_format_of_the_api_is_heard(speech, container: str, codec: str) -> None:
-    assert wrong_words(LIGHT, speech.transcribe(encoded(container, codec)).text) <= 1
+    assert wrong_words(LIGHT, speech.transcribe(encoded("red-light.wav", container, codec)).text) <= 1
 
 
 def test_a_long_recording_is_cut_in_pauses_and_its_times_are_the_recordings(speech) -> None:
