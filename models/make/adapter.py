@@ -16,11 +16,10 @@ import random
 import time
 from pathlib import Path
 
-import numpy as np
-import openvino
 import torch
 from chat import Batch, example, loss_of, make_network, padded
 from chat_talk import GREETED, LEFT, Talker, rendered
+from folder import read_weights
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
@@ -43,30 +42,6 @@ class Adapted(torch.nn.Module):
         """Return [..., out] for [..., in]."""
         added: torch.Tensor = self.base(states) + states @ self.down.T @ self.up.T
         return added
-
-
-def weights_of(graph: openvino.Model) -> dict[str, torch.Tensor]:
-    """Return the weights of a Llama's int8 graph as transformers names them."""
-    nodes = {node.get_friendly_name(): node for node in graph.get_ops()}
-    found: dict[str, np.ndarray] = {}
-    for name, node in nodes.items():
-        if node.get_type_name() == "Constant" and name.startswith("self.") and name.endswith(".weight"):
-            steps, zero = (nodes[f"{name}/{part}"].data.astype(np.float32) for part in ("scale", "zero_point"))
-            found[name.removeprefix("self.")] = (node.data.astype(np.float32) - zero) * steps
-        if node.get_type_name() == "Multiply":
-            found |= _norm(node)
-    found["lm_head.weight"] = found["model.embed_tokens.weight"]
-    return {name: torch.from_numpy(np.array(values)) for name, values in found.items()}
-
-
-def _norm(multiply: openvino.Node) -> dict[str, np.ndarray]:
-    """Return a normalisation's weight, a constant [1, 1, width] that the graph names by number only."""
-    for place in range(2):
-        constant = multiply.input(place).get_source_output().get_node()
-        if constant.get_type_name() == "Constant" and list(constant.shape)[:2] == [1, 1] and constant.shape[-1] > 1:
-            layer = multiply.get_friendly_name().removeprefix("__module.").split("/")[0]
-            return {f"{layer}.weight": constant.data.reshape(-1).astype(np.float32)}
-    return {}
 
 
 def adapt(network: LlamaForCausalLM) -> dict[str, Adapted]:
@@ -135,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     network = make_network()
-    network.load_state_dict(weights_of(openvino.Core().read_model(options.base / "openvino_model.xml")))
+    network.load_state_dict(read_weights(options.base))
     adapters = adapt(network)
     train(network, adapters, Tokenizer.from_file(str(options.base / "tokenizer.json")), options.steps)
     write(adapters, options.out)

@@ -15,18 +15,15 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import openvino as ov
 import torch
 from chat import UNSAID, Batch, example, padded
-from folder import read_tokenizer, write_folder
-from openvino import opset13 as opset
+from folder import read_tokenizer, read_weights, write_folder
 from snippets import Asker, Turn
 from tokenizers import Tokenizer
 from torch.nn import functional
@@ -54,26 +51,8 @@ def read_network() -> Phi3ForCausalLM:
         **{name: llama[name] for name in kept}, original_max_position_embeddings=llama["max_position_embeddings"]
     )
     network = Phi3ForCausalLM(config)
-    network.load_state_dict(fused(read_weights(), config.num_hidden_layers), strict=True)
+    network.load_state_dict(fused(read_weights(FROM), config.num_hidden_layers), strict=True)
     return network
-
-
-def read_weights() -> dict[str, torch.Tensor]:
-    """Return chat-pocket's weights by their names in torch, as floats."""
-    core = ov.Core()
-    found: dict[str, torch.Tensor] = {}
-    for node in core.read_model(FROM / "openvino_model.xml").get_ops():
-        title = node.get_friendly_name()
-        if matrix := re.fullmatch(r"self\.(.+\.weight)/fq_weights_\d", title):
-            name, output = matrix.group(1), node.output(0)
-        elif norm := re.fullmatch(r"__module\.(.+norm)/aten::mul/Multiply_1", title):
-            name, output = f"{norm.group(1)}.weight", node.input_value(0)
-        else:
-            continue
-        alone = ov.Model([opset.result(opset.convert(output, "f32"))], [], name)
-        values = core.compile_model(alone, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0]
-        found[name] = torch.tensor(values).squeeze()
-    return found
 
 
 def fused(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
@@ -83,7 +62,7 @@ def fused(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tens
         attention, wide = f"model.layers.{layer}.self_attn", f"model.layers.{layer}.mlp"
         made[f"{attention}.qkv_proj.weight"] = torch.cat([made.pop(f"{attention}.{n}_proj.weight") for n in "qkv"])
         made[f"{wide}.gate_up_proj.weight"] = torch.cat([made.pop(f"{wide}.{n}_proj.weight") for n in ("gate", "up")])
-    return made | {"lm_head.weight": made["model.embed_tokens.weight"]}
+    return made
 
 
 def tokens(turns: list[Turn], tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

@@ -1,6 +1,6 @@
 """Writes the folder that OpenVINO GenAI reads, from what transformers saved: OpenVINO graphs with int8 weights.
 
-And reads a chat model's tokenizer out of such a folder again, for a model that goes on with it.
+And reads a chat model's tokenizer and weights out of such a folder again, for a model that goes on with them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import openvino
+import torch
 from transformers import PreTrainedTokenizerFast
 
 LEFT_OUT = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")  # tokenizer.json says it all
@@ -33,10 +36,34 @@ def read_tokenizer(folder: Path, window: int) -> PreTrainedTokenizerFast:
     )
 
 
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a Llama's int8 graph as transformers names them, as floats."""
+    graph = openvino.Core().read_model(folder / "openvino_model.xml")
+    nodes = {node.get_friendly_name(): node for node in graph.get_ops()}
+    found: dict[str, np.ndarray] = {}
+    for name, node in nodes.items():
+        if node.get_type_name() == "Constant" and name.startswith("self.") and name.endswith(".weight"):
+            steps, zero = (nodes[f"{name}/{part}"].data.astype(np.float32) for part in ("scale", "zero_point"))
+            found[name.removeprefix("self.")] = (node.data.astype(np.float32) - zero) * steps
+        if node.get_type_name() == "Multiply":
+            found |= _norm(node)
+    found["lm_head.weight"] = found["model.embed_tokens.weight"]
+    return {name: torch.from_numpy(np.array(values)) for name, values in found.items()}
+
+
+def _norm(multiply: openvino.Node) -> dict[str, np.ndarray]:
+    """Return a normalisation's weight, a constant [1, 1, width] that the graph names by number only."""
+    for place in range(2):
+        constant = multiply.input(place).get_source_output().get_node()
+        if constant.get_type_name() == "Constant" and list(constant.shape)[:2] == [1, 1] and constant.shape[-1] > 1:
+            layer = multiply.get_friendly_name().removeprefix("__module.").split("/")[0]
+            return {f"{layer}.weight": constant.data.reshape(-1).astype(np.float32)}
+    return {}
+
+
 def write_folder(saved: Path, out: Path, task: str, **options: Any) -> None:
     """Export `saved` for one of optimum's tasks; a README in `out` stays."""
     import nncf
-    import openvino
     from optimum.exporters.openvino import main_export
 
     nncf.set_log_level(logging.ERROR)
