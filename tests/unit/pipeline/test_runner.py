@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,33 +14,7 @@ from pipeline.plan import Branch, Expression, RoutePlan, SinkPlan
 from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
 from pipeline.runner import Pipeline
 from pipeline.testing import Collected, Given, Pushed, plan_of, run_plan, run_values, run_virtual, step
-
-
-@operator
-def double(value: int) -> int:
-    return value * 2
-
-
-@operator
-def only_even(value: int) -> int | None:
-    return value if value % 2 == 0 else None
-
-
-@operator
-def refuse_three(value: int) -> int:
-    if value == 3:
-        raise InvalidInput("found 3, expected anything else")
-    return value
-
-
-@operator
-def crash_on_three(value: int) -> int:
-    return value // (value != 3)
-
-
-@operator
-def repeat(value: int) -> Iterator[int]:
-    yield from [value] * value
+from tests.unit.pipeline.numbers import crash_on_three, double, only_even, refuse_three, repeat
 
 
 def test_values_go_through_fused_operators_in_order():

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from pipeline.component import describe, operator, sink
 from pipeline.item import Outcome
 from pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, SinkPlan
 from pipeline.testing import run_values, step
-
-
-@operator
-def double(value: int) -> int:
-    return value * 2
-
-
-@operator
-def crash_on_three(value: int) -> int:
-    return value // (value != 3)
-
-
-@operator
-def repeat(value: int) -> Iterator[int]:
-    yield from [value] * value
+from tests.unit.pipeline.numbers import crash_on_three, double, repeat
 
 
 def test_route_takes_the_first_branch_that_holds():
