@@ -9,16 +9,13 @@ about 15 minutes of one core. The same seeds give the same pages; the steps are 
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import random
-import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -26,6 +23,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import torch
 from docling_pages import GRID, HEIGHT, ROW, WORDS, Block, Placed, compose, doctags, draw, essay, fill
+from folder import write_folder
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
@@ -79,7 +77,7 @@ def main() -> None:
     model = make_model(tokenizer)
     print("parameters", sum(p.numel() for p in model.parameters()), "tokens", len(tokenizer), flush=True)
     train(model, tokenizer, work / "trained")
-    export(work, target)
+    write_folder(work / "trained", target, "image-text-to-text")
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -267,28 +265,6 @@ def save(model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenizer
         image_std=[CONTRAST] * 3,
     )  # fmt: skip
     Idefics3Processor(images, tokenizer, image_seq_len=SEEN, chat_template=TEMPLATE).save_pretrained(folder)
-
-
-def export(work: Path, target: Path) -> None:
-    """OpenVINO's form of it, with weights of 8 bits."""
-    import nncf
-    import openvino
-    from optimum.exporters.openvino import main_export
-
-    nncf.set_log_level(logging.ERROR)
-    exported, core = work / "exported", openvino.Core()
-    shutil.rmtree(exported, ignore_errors=True)
-    main_export(
-        str(work / "trained"), output=str(exported), task="image-text-to-text", library_name="transformers",
-        convert_tokenizer=True,
-    )  # fmt: skip
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(exported.iterdir()):
-        if path.suffix == ".xml" and "tokenizer" not in path.name:
-            rounded: Any = nncf.compress_weights(core.read_model(path), mode=nncf.CompressWeightsMode.INT8_ASYM)
-            openvino.save_model(rounded, target / path.name, compress_to_fp16=True)
-        elif path.suffix != ".bin" or "tokenizer" in path.name:
-            shutil.copy(path, target / path.name)
 
 
 if __name__ == "__main__":
