@@ -22,6 +22,8 @@ MAX_PENDING: Final = 10_000
 
 STEP_MS: Final = 50
 STOP_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 1.0
+"""How soon a watch that broke is made again."""
 
 _log = logging.getLogger(__name__)
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells every change, ours are told by their outcome
@@ -31,8 +33,8 @@ class Hints:
     """Watches one folder in a thread of its own and collects the names that changed, until `close`.
 
     wake: called in the event loop when there is something to `take`. broken: the folder itself was moved or removed, so
-    nothing more comes from this watch; make another. After `started` the watch is in place (or could
-    not be: then only scans find changes, and the log says why).
+    nothing more comes from this watch; make another (one that breaks otherwise is made again here). After `started` the
+    watch is in place (or could not be: then only scans find changes, and the log says why).
     """
 
     def __init__(self, root: Path, wake: Callable[[], None]) -> None:
@@ -44,6 +46,7 @@ class Hints:
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._begun = False
+        self._lost = False
         self._names: set[str] = set()
         self._everything = False
         self._thread = threading.Thread(target=self._watch, name=f"watch {root.name}", daemon=True)
@@ -65,19 +68,36 @@ class Hints:
         if not self._begun:
             self._begun = True
             self._post(self.started.set)
+        if self._lost:
+            self._lost = False
+            self._post(self._look_everywhere)
         return self._stop.is_set()
 
     def _watch(self) -> None:
+        told = False
         try:
-            try:
-                self._follow(ignore_permission_denied=False)
-            except PermissionError as error:  # of one folder below; this way those beside it may be left out as well
-                _log.warning("%s is watched in part, other changes are found by scans: %s", self._root, error)
-                self._follow(ignore_permission_denied=True)
-        except (OSError, RuntimeError) as error:  # RuntimeError: what watchfiles makes of the system's other refusals
-            _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
+            while not self._stop.is_set():
+                try:
+                    self._watch_once()
+                except (OSError, RuntimeError) as error:  # RuntimeError: what watchfiles makes of other refusals
+                    if not self._begun:
+                        _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
+                        return
+                    if not told:  # a name that is no UTF-8 is enough, and more of them may come
+                        _log.warning("the watch of %s broke and is made again: %s", self._root, error)
+                    told = self._lost = True
+                    self._stop.wait(AGAIN_SECONDS)
+                else:
+                    return
         finally:
             self._post(self.started.set)
+
+    def _watch_once(self) -> None:
+        try:
+            self._follow(ignore_permission_denied=False)
+        except PermissionError as error:  # of one folder below; this way those beside it may be left out as well
+            _log.warning("%s is watched in part, other changes are found by scans: %s", self._root, error)
+            self._follow(ignore_permission_denied=True)
 
     def _follow(self, *, ignore_permission_denied: bool) -> None:
         for changes in watchfiles.watch(
@@ -96,10 +116,15 @@ class Hints:
         names = {os.path.relpath(path, self._root).replace(os.sep, "/") for path in paths}
         self.broken = self.broken or "." in names
         if self.broken or len(self._names) + len(names) > MAX_PENDING:
-            self._names.clear()
-            self._everything = True
+            self._look_everywhere()
         else:
             self._names |= names
+            self._wake()
+
+    def _look_everywhere(self) -> None:
+        """Ask for a scan: nobody knows what changed."""
+        self._names.clear()
+        self._everything = True
         self._wake()
 
     def _post(self, call: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -196,6 +197,20 @@ async def test_a_missing_inbox_is_no_deletion(tmp_path: Path, inbox: Path) -> No
         drop(inbox / "b.txt", "two")
         await run.expect({"a.txt": "one", "b.txt": "two"})
         assert run.processed == ["a.txt", "b.txt"]
+
+
+async def test_a_name_that_is_no_utf8_does_not_end_the_watch(
+    tmp_path: Path, inbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with line(tmp_path, rescan=3600.0) as made:
+        drop(inbox / "a.txt", "one")
+        await made.expect({"a.txt": "one"})
+        os.close(os.open(os.fsencode(inbox) + b"/\xff\xfe.txt", os.O_CREAT))
+        drop(inbox / "b.txt", "two")
+        await made.expect({"a.txt": "one", "b.txt": "two"})
+        drop(inbox / "c.txt", "three")
+        await made.expect({"a.txt": "one", "b.txt": "two", "c.txt": "three"})
+    assert "its name is not valid UTF-8: rename it" in caplog.text
 
 
 async def test_a_file_is_not_read_while_it_grows(tmp_path: Path, inbox: Path) -> None:
