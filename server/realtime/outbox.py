@@ -22,7 +22,8 @@ class Outbox:
     """The session's `pipeline.reply.Reply`: turns what was heard into events and keeps them until they are sent.
 
     `send` never waits: the sink serves all sessions. A client that falls further behind than the bounds gets no more,
-    and `overflowed` is set.
+    and `overflowed` is set. The session's creation goes first: clients build on it, and a mistake may be found while
+    the settings are still on their way through the pipeline.
     """
 
     def __init__(self, protocol: Protocol, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS) -> None:
@@ -35,6 +36,7 @@ class Outbox:
         self._changed = asyncio.Event()
         self._complained_at = float("-inf")
         self._closed = False
+        self._greeted = False
 
     def send_nowait(self, value: Any) -> bool:
         """Take what the pipeline heard."""
@@ -59,7 +61,11 @@ class Outbox:
             return
         for event in events:
             text = orjson.dumps(event).decode()
-            self._waiting.append(text)
+            if not self._greeted and event["type"].endswith("session.created"):
+                self._greeted = True
+                self._waiting.appendleft(text)
+            else:
+                self._waiting.append(text)
             self._bytes += len(text)
         if self._bytes > self._max_bytes or len(self._waiting) > self._max_events:
             self.overflowed.set()
@@ -74,7 +80,7 @@ class Outbox:
 
     async def next(self) -> str | None:
         """Return the next event's JSON; None when all is sent after `finish`."""
-        while not self._waiting:
+        while not (self._waiting and (self._greeted or self._closed)):
             if self._closed:
                 return None
             self._changed.clear()

@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 from pipeline.errors import Overloaded
@@ -6,6 +7,8 @@ from pipeline.payload.audio import SpeechStarted
 from pipeline.testing import run_virtual
 from server.realtime.outbox import Outbox
 from server.realtime.protocol import Protocol
+
+CREATED = {"type": "session.created"}
 
 
 def outbox(**bounds: int) -> Outbox:
@@ -27,6 +30,23 @@ async def test_what_is_heard_is_sent_in_order_until_it_is_finished() -> None:
     assert [event["audio_start_ms"] for event in await drained(box)] == [0, 1, 2]
 
 
+async def test_a_session_is_created_before_anything_is_said_of_its_mistakes() -> None:
+    box = outbox()
+    box.put([{"type": "error"}])
+    first = asyncio.create_task(box.next())
+    await asyncio.sleep(0)
+    assert not first.done()
+    box.put([CREATED])
+    assert json.loads(await first or "")["type"] == "session.created"
+    assert [event["type"] for event in await drained(box)] == ["error"]
+
+
+async def test_mistakes_of_a_session_that_never_comes_to_be_are_told() -> None:
+    box = outbox()
+    box.put([{"type": "error"}])
+    assert [event["type"] for event in await drained(box)] == ["error"]
+
+
 async def test_a_client_that_falls_behind_by_events_or_bytes_gets_no_more() -> None:
     for box in (outbox(max_events=3), outbox(max_bytes=400)):
         for at in range(10):
@@ -38,6 +58,8 @@ async def test_a_client_that_falls_behind_by_events_or_bytes_gets_no_more() -> N
 
 async def test_a_client_that_keeps_up_never_falls_behind() -> None:
     box = outbox(max_events=2)
+    box.put([CREATED])
+    assert await box.next() is not None
     for at in range(100):
         await box.send(SpeechStarted("u", at))
         assert await box.next() is not None
@@ -46,8 +68,6 @@ async def test_a_client_that_keeps_up_never_falls_behind() -> None:
 
 def test_dropped_audio_is_complained_of_once_a_second() -> None:
     async def main() -> int:
-        import asyncio
-
         box = outbox()
         for _ in range(50):
             box.close(Outcome.REJECTED, Overloaded("full"))
