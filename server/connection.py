@@ -1,96 +1,96 @@
-"""One client's connection, as uvicorn speaks HTTP over it: who leaves is noticed, and a response is one packet."""
+"""One HTTP connection: bounds for what uvicorn leaves unbounded, refusals that speak like the rest of the server.
+
+Who answers a request is told when its client leaves, and a response goes out in one piece.
+
+Without bounds a header that never ends takes all memory, and a client that never completes its request keeps its place
+for ever.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Final, Self, cast
+from http import HTTPStatus
+from typing import Any, Final, cast
 
-from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.body import ClientGone
+from server.errors import error_body
+from server.presence import PRESENCE, Presence
 
-PRESENCE: Final = "fastembed.presence"
-"""The ASGI extension under which a request finds its `Presence`."""
-
-
-class Presence:
-    """Whether a connection's client is there; tells one request when it leaves."""
-
-    __slots__ = ("gone", "loop", "on_leave")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.loop = loop
-        self.gone = False
-        self.on_leave: Callable[[], None] | None = None
-
-    def leave(self) -> None:
-        """Note that the client is gone."""
-        self.gone = True
-        if self.on_leave is not None:
-            self.on_leave()
-
-
-class ClientWatch:
-    """When the client leaves, the block is cancelled and raises `ClientGone`. Enter it with the body read.
-
-    Where nobody knows of the client (an application that another server than ours runs), it waits for the answer.
-    """
-
-    __slots__ = ("_left", "_presence", "_task")
-
-    def __init__(self, scope: Scope) -> None:
-        self._presence: Presence = scope.get("extensions", {}).get(PRESENCE) or Presence()
-        self._left = False
-
-    def __enter__(self) -> Self:
-        if self._presence.gone:
-            raise ClientGone
-        self._task = asyncio.current_task(self._presence.loop)
-        self._presence.on_leave = self._leave
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._presence.on_leave = None
-        if self._left and isinstance(error, asyncio.CancelledError) and self._task is not None:
-            self._task.uncancel()
-            raise ClientGone from error
-
-    def _leave(self) -> None:
-        self._left = True
-        if self._task is not None:
-            self._task.cancel()
+MAX_HEAD_BYTES: Final = 64 * 2**10
+"""How long the request line and the headers may be together; of a pipelined one, its first piece does not count."""
+PATIENCE_S: Final = 30.0
+"""How long a client may take to send its headers, and then to begin its body (`server.body` bounds its pauses)."""
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol for one connection. Requests on it are answered one after the other.
+    """431 for headers that are too long, 408 for those that never end, 400 for what is no HTTP: the error object.
 
-    A client that leaves is told of by a callback, not by a task that waits in `receive` beside each request.
+    A client that has sent nothing, or nothing of the body that it has declared, is hung up on.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    patience_s: float = PATIENCE_S
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # uvicorn's own
         super().__init__(*args, **kwargs)
+        self._head_bytes = self._heads = 0
+        self._in_head = True
+        self._begun = False
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._presence = Presence(self.loop)
         self._extensions = {PRESENCE: self._presence}
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(cast("asyncio.Transport", transport))
-        self.transport = cast("asyncio.Transport", _OnePacket(self.transport))
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Wait for a request, not for ever."""
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _OnePacket(transport))
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; whoever answers the client is told."""
+        """Wait for nothing any more; tell who answers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         super().connection_lost(exc)
         self._presence.leave()
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse a head that has become too long."""
+        idle, self._heads = not self._begun, 0
+        super().data_received(data)
+        if not self._heads:
+            self._head_bytes += len(data)  # or of a body: forgotten when the next head begins
+        else:
+            self._head_bytes = len(data) if idle and self._heads == 1 else 0  # what stood before it is no part of it
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            message = f"found headers of more than {MAX_HEAD_BYTES} bytes, expected shorter ones"
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "headers_too_large")
+
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a head."""
         super().on_message_begin()
         self.scope["extensions"] = cast("Any", self._extensions)
+        self._in_head = self._begun = True
+        self._heads += 1
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """End a head; a body may follow."""
+        self._in_head = False
+        self._wait()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; who reads it bounds the pause to the next one."""
+        self._deadline = None
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request: now the client waits."""
+        self._begun = False
+        self._deadline = None
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """End a response."""
@@ -98,13 +98,55 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over to a websocket, which writes frames of its own."""
+        """Hand the socket on; who has it now writes frames of its own, and bounds what it waits for."""
+        self._deadline = None
         self.transport = self._packets.transport
         super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read; uvicorn calls it."""
+        self._refuse(HTTPStatus.BAD_REQUEST, f"found no valid HTTP request, expected one: {msg}", "invalid_http")
+
+    def _wait(self) -> None:
+        """Give the client its time; one timer a connection goes along, since most requests are there at once."""
+        self._deadline = self.loop.time() + self.patience_s
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.patience_s, self._check)
+
+    def _check(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        if self.flow.read_paused or (self._in_head and self._answering):  # it is we who do not read on
+            self._wait()
+            return
+        left_s = self._deadline - self.loop.time()
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._check)
+        elif self._in_head and self._begun:
+            message = f"found no complete headers within {self.patience_s:g} s, expected them by then"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, message, "request_timeout")
+        else:
+            self.transport.close()
 
     @property
     def _packets(self) -> _OnePacket:
         return cast("_OnePacket", self.transport)
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
+        """Answer and close; an answer that is under way is cut, not mixed with another."""
+        if not self._answering:
+            body = error_body(message, "invalid_request_error", code=code)
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
 
 
 class _OnePacket:

@@ -16,9 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from pipeline.errors import ItemError
 from server.body import header, read_json
-from server.connection import ClientWatch
 from server.errors import answer
 from server.form import Form, read_form
+from server.presence import ClientWatch
 from server.recall import Recall
 from server.references import NOTHING, References
 from sources.http import Http, HttpRoutes, Results

@@ -28,6 +28,10 @@ from server.life import Life
 _log: Final = logging.getLogger("fastembed.server")
 _BACKLOG: Final = 2048
 _MESSAGE_BYTES: Final = 24 * 2**20  # 15 MiB of audio in base64, and its JSON
+_PING_EVERY_S: Final = 20.0
+_PING_PATIENCE_S: Final = 300.0
+"""How long a websocket's client may take to answer a ping. Long: what comes from a client that sends faster than its
+audio is processed is read late, its answers too."""
 _CLOSE_S: Final = 2
 """How long connections may take to close once no request runs any more."""
 
@@ -66,6 +70,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 ws_max_size=_MESSAGE_BYTES,
                 ws_max_queue=8,
+                ws_ping_interval=_PING_EVERY_S,
+                ws_ping_timeout=_PING_PATIENCE_S,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

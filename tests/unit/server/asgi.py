@@ -14,7 +14,7 @@ import orjson
 from pipeline.component import Context, Resources
 from pipeline.item import Ack, Item, Outcome
 from pipeline.policy import QueuePolicy
-from server.connection import PRESENCE, Presence
+from server.presence import PRESENCE, Presence
 from sources.http import Http, HttpRoutes
 
 

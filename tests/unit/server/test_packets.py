@@ -9,7 +9,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from server.body import ClientGone
-from server.connection import ClientWatch, Connection, Presence
+from server.connection import Connection
+from server.presence import ClientWatch, Presence
 
 
 class Transport(asyncio.Transport):

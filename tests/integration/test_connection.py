@@ -1,0 +1,139 @@
+"""Connections that misbehave, on a real socket: none takes memory or a place for ever, each is told why if possible."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
+
+from server import serving as serving_module
+from server.body import ClientGone, read_body
+from server.connection import MAX_HEAD_BYTES, Connection
+from server.life import Life
+from server.serving import Server, listen
+
+ASKED = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\n"
+SOON_S = 10.0
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        body = await read_body(scope, receive, max_bytes=1000)
+    except ClientGone:
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def nothing() -> None:
+    """There is nothing to drain."""
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
+    sock = listen("127.0.0.1", 0)
+    server = Server(app, life=Life(), drain=nothing, drain_s=1)
+    task = asyncio.create_task(server.serve([sock]))
+    try:
+        async with asyncio.timeout(SOON_S):
+            yield sock.getsockname()
+    finally:
+        server.stop()
+        await task
+        sock.close()
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with serving(echo) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+async def refusal(reader: asyncio.StreamReader) -> tuple[int, dict[str, str | None]]:
+    """Return the status and the error object of the only answer, after which the server has hung up."""
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), orjson.loads(body)["error"]
+
+
+async def test_headers_without_end_are_refused() -> None:
+    async with connected() as (reader, writer):
+        head = b"GET / HTTP/1.1\r\nx: "
+        writer.write(head + b"a" * (MAX_HEAD_BYTES + 1 - len(head)))
+        status, error = await refusal(reader)
+    assert status == 431
+    assert error["code"] == "headers_too_large"
+    assert error["message"] == f"found headers of more than {MAX_HEAD_BYTES} bytes, expected shorter ones"
+
+
+async def test_long_headers_that_end_are_read() -> None:
+    async with connected() as (reader, writer):
+        writer.write(ASKED[:-2] + b"x: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\n\r\nbody")
+        assert (await reader.readline()).split()[1] == b"200"
+
+
+async def test_a_body_is_no_header_however_long_the_connection_lives() -> None:
+    async with connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(ASKED.replace(b": 4", b": 900") + b"b" * 900)
+            assert (await reader.readline()).split()[1] == b"200"
+            await reader.readuntil(b"b" * 900)
+
+
+async def test_headers_that_never_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    async with connected() as (reader, writer):
+        writer.write(ASKED[:20])
+        status, error = await refusal(reader)
+    assert status == 408
+    assert error["message"] == "found no complete headers within 0.2 s, expected them by then"
+
+
+@pytest.mark.parametrize("sent", [b"", ASKED], ids=["nothing", "no body"])
+async def test_a_silent_client_is_hung_up_on(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    async with connected() as (reader, writer):
+        writer.write(sent)
+        assert await reader.read() == b""
+
+
+async def test_a_client_that_is_answered_slowly_is_not_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    async with connected() as (reader, writer):
+        writer.write(ASKED + b"bo")
+        await asyncio.sleep(0.5)  # longer than a head may take; the pause within a body has a bound of its own
+        writer.write(b"dy")
+        assert (await reader.readline()).split()[1] == b"200"
+
+
+async def test_what_is_no_http_gets_the_error_object() -> None:
+    async with connected() as (reader, writer):
+        writer.write(b"\x16\x03\x01 what\r\n\r\n")
+        status, error = await refusal(reader)
+    assert (status, error["code"]) == (400, "invalid_http")
+
+
+async def test_a_client_that_sends_faster_than_it_is_read_keeps_its_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_module, "_PING_EVERY_S", 0.1)
+    monkeypatch.setattr(serving_module, "_PING_PATIENCE_S", serving_module._PING_PATIENCE_S / 200)
+    pieces, piece = 40, bytes(1 << 20)
+
+    async def read_late(scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        await asyncio.sleep(0.5)  # 100 s on the same scale
+        for _ in range(pieces):
+            await websocket.receive_bytes()
+        await websocket.send_text("all")
+
+    async with serving(read_late) as (host, port), connect(f"ws://{host}:{port}", max_queue=None) as client:
+        for _ in range(pieces):
+            await client.send(piece)
+        assert await client.recv() == "all"
