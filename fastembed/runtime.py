@@ -73,6 +73,10 @@ class RunningPipelines:
         """Return the pipelines that have not opened: their models are not warm."""
         return [f"pipeline {name}" for name in self._configuration.pipelines if name not in self._engine.pipelines]
 
+    def files(self) -> Sequence[Path]:
+        """Return the files that the configuration was read from, plug-ins included."""
+        return (*([self._source] if self._source else ()), *self._configuration.plugins)
+
     def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
         """Return where failed files are put."""
         return failure_folders(self._configuration, pipeline)
@@ -182,7 +186,7 @@ class Process:
     def _watch(self) -> asyncio.Task[None] | None:
         if self._watched is None:
             return None
-        return asyncio.create_task(follow(self._watched, self.running.reload), name="watch")
+        return asyncio.create_task(follow(self.running.files, self.running.reload), name="watch")
 
     async def _start(self) -> None:
         await self.engine.start(self.configuration)

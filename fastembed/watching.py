@@ -1,9 +1,10 @@
-"""Taking over changes of pipelines.yaml as they are saved."""
+"""Taking over changes of pipelines.yaml and its plug-ins as they are saved."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,31 +17,39 @@ _QUIET_MS: Final = 200
 """A save is taken over when the file has been quiet for this long: editors write more than once."""
 
 
-async def follow(file: Path, reload: Callable[[], Awaitable[Any]]) -> None:
-    """Call `reload` after each change of the file, until cancelled; a bad file is logged and changes nothing.
+async def follow(files: Callable[[], Iterable[Path]], reload: Callable[[], Awaitable[Any]]) -> None:
+    """Call `reload` after each change of the files, until cancelled; a bad one is logged and changes nothing.
 
-    The folder is watched rather than the file, because most editors replace a file instead of writing into it.
+    files: the pipelines.yaml and its plug-ins, as they are declared now. Their folders are watched rather than they
+    themselves, because most editors replace a file instead of writing into it.
     """
-    places = _places(file)
-    before = _content(file)
-    async for changes in awatch(*{place.parent for place in places}, recursive=False, debounce=_QUIET_MS):
-        if not any(Path(path) in places for _, path in changes):
-            continue
-        now = _content(file)
-        if now in (before, None):  # touched, or in the middle of being replaced
-            continue
-        before = now
-        try:
-            await reload()
-        except ConfigError as error:
-            _log.error("%s was not taken over, nothing has changed:\n%s", file, error)
-        except FastEmbedError as error:
-            _log.error("%s was not taken over, a pipeline cannot start: %s", file, error)
+    taken = _contents(files())
+    while True:
+        folders = {path.parent for path in taken}
+        async with aclosing(awatch(*folders, recursive=False, debounce=_QUIET_MS)) as stirs:
+            async for _ in stirs:
+                now = _contents(taken)
+                if now == taken or None in now.values():  # another file, or one in the middle of being replaced
+                    continue
+                await _take_over(reload)
+                taken = {place: now.get(place, content) for place, content in _contents(files()).items()}
+                if {path.parent for path in taken} != folders:
+                    break
 
 
-def _places(file: Path) -> set[Path]:
-    """Return where the file is, and where it really is: it may be a link."""
-    return {file.absolute(), file.resolve()}
+async def _take_over(reload: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await reload()
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("not taken over, nothing has changed: %s", problem)
+    except FastEmbedError as error:
+        _log.error("not taken over, a pipeline cannot start: %s", error)
+
+
+def _contents(files: Iterable[Path]) -> dict[Path, bytes | None]:
+    """Return what is in each file; a link counts where it is and where it leads."""
+    return {place: _content(place) for file in files for place in (file.absolute(), file.resolve())}
 
 
 def _content(file: Path) -> bytes | None:

@@ -168,6 +168,7 @@ class Spec:
     factory: the function or class. in_type, out_type: the payload types (Any where the signature does not say).
     kind: for operators. wants_item: whether it takes items rather than values. in_thread: it blocks.
     options: its keyword parameters; primary: the option that a bare YAML scalar sets (`folder: inbox`), if any.
+    revision: of a plug-in, what tells its code from an earlier state of its file.
     """
 
     name: str
@@ -183,6 +184,7 @@ class Spec:
     hints: dict[str, Any]
     primary: str | None
     doc: str
+    revision: str = ""
 
 
 def operator(target: C) -> C:

@@ -27,6 +27,10 @@ class Changes:
     removed: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        named = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in named.items() if names) or "nothing changed"
+
 
 class Engine:
     """Runs the pipelines of a configuration until they end or `stop` is called.

@@ -150,9 +150,13 @@ class PipelineTest:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A whole file. sections: the parts that belong to upper floors (`models`, `devices`, ...), validated by them."""
+    """A whole file. sections: the parts that belong to upper floors (`models`, `devices`, ...), validated by them.
+
+    plugins: the Python files that it names.
+    """
 
     path: Path | None
     pipelines: Mapping[str, PipelinePlan]
     sections: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[PipelineTest, ...] = ()
+    plugins: tuple[Path, ...] = ()

@@ -11,6 +11,7 @@ Three places are looked in, and a name that two of them know is an error:
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -18,6 +19,8 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +31,7 @@ from pipeline.config.problems import did_you_mean, one_of
 from pipeline.errors import ConfigError
 
 GROUP: Final = "fastembed.components"
+_REVISION_CHARACTERS: Final = 16
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 
@@ -43,9 +47,11 @@ class Registry:
         self._files: dict[Role, dict[str, Path]] = {}
         self._entry_points: dict[str, list[EntryPoint]] | None = None
 
-    def add(self, target: Callable[..., Any], *, name: str | None = None, origin: str = "code") -> Spec:
+    def add(
+        self, target: Callable[..., Any], *, name: str | None = None, origin: str = "code", revision: str = ""
+    ) -> Spec:
         """Register a marked function or class. Raises ConfigError where the name is taken."""
-        spec = _described(target, name or component_name(target), origin)
+        spec = replace(_described(target, name or component_name(target), origin), revision=revision)
         key = (spec.role, spec.name)
         if taken := self._origin_of(*key):
             raise ConfigError([f"found the {spec.role} {spec.name!r} in {origin} and in {taken}, expected it once"])
@@ -60,8 +66,9 @@ class Registry:
         extended._files, extended._found = self._files, dict(self._found)
         extended._entry_points = self._entry_points
         for path in paths:
-            for target in _marked(load_file(path)):
-                extended.add(target, origin=str(path))
+            module, revision = load_file(path)
+            for target in _marked(module):
+                extended.add(target, origin=str(path), revision=revision)
         return extended
 
     def names(self, role: Role) -> tuple[str, ...]:
@@ -159,23 +166,28 @@ def component_name(target: Callable[..., Any]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def load_file(path: Path) -> ModuleType:
-    """Run a Python file as a module under a private name. ConfigError says why it cannot be loaded."""
+def load_file(path: Path) -> tuple[ModuleType, str]:
+    """Run a Python file as a module under a private name; return it and a hash of its text.
+
+    It is compiled anew each time: bytecode that was kept is found by size and seconds, too coarse for a file that is
+    being edited. ConfigError says why it cannot be loaded.
+    """
     path = path.resolve()
     name = f"_fastembed_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path) if path.is_file() else None
-    if spec is None or spec.loader is None:
+    if spec is None or not isinstance(spec.loader, SourceFileLoader):
         raise ConfigError([f"found no Python file {path}, expected a plug-in"])
     module = importlib.util.module_from_spec(spec)
     previous = sys.modules.get(name)
     sys.modules[name] = module  # dataclasses and type hints look their module up
     try:
-        spec.loader.exec_module(module)
+        source = path.read_bytes()
+        exec(spec.loader.source_to_code(source, str(path)), module.__dict__)  # noqa: S102 - a plug-in is there to run
     except Exception as error:  # a plug-in is other people's code: whatever it raises is a problem of the configuration
         _restore(name, previous)
         where = _line_in(error, path)
         raise ConfigError([f"found the plug-in {path.name}{where}, which fails: {_reason(error)}"]) from error
-    return module
+    return module, hashlib.sha256(source).hexdigest()[:_REVISION_CHARACTERS]
 
 
 def _restore(name: str, previous: ModuleType | None) -> None:

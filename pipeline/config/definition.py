@@ -1,8 +1,9 @@
 """The definition hash: which pipeline made a result, whatever the file around it looks like.
 
 The hash covers what the pipeline does: components, options, expressions and bounds, with defaults and interpolated
-values in place. It leaves out the pipeline's name, places, comments, the order of keys and other pipelines. Of a secret
-only the reference (`${API_KEY}`) counts. Paths under the file's folder count by their relative form.
+values in place, and the bytes of the plug-ins that it uses. It leaves out the pipeline's name, places, comments, the
+order of keys and other pipelines. Of a secret only the reference (`${API_KEY}`) counts. Paths under the file's folder
+count by their relative form.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _canonical(value: Any, base: Path) -> Any:  # noqa: C901, PLR0911, PLR0912 -
         case Expression():
             return value.text
         case Spec():
-            return value.name
+            return [value.name, value.revision] if value.revision else value.name
         case Mapping():
             return {str(key): _canonical(entry, base) for key, entry in value.items()}
         case list() | tuple():

@@ -115,7 +115,8 @@ def _read(text: str, path: Path, base: Path, known: _Known, problems: Problems) 
     root = read(text, str(path), Interpolator(known.environ, base), problems)
     scope = Scope(known.registry, problems, base)
     top = _top(scope, root, str(path), known.sections)
-    scope = replace(scope, registry=_with_plugins(scope, top.get("plugins")))
+    registry, plugins = _with_plugins(scope, top.get("plugins"))
+    scope = replace(scope, registry=registry)
     scope = scope.inner(read_defaults(scope, top.get("defaults")))
     values = {}
     for key, kind in known.sections.items():
@@ -128,7 +129,7 @@ def _read(text: str, path: Path, base: Path, known: _Known, problems: Problems) 
     if (node := top.get("pipelines")) is not None:
         pipelines = read_pipelines(scope, node)
     tests = read_tests(scope, node, pipelines, top.get("pipelines")) if (node := top.get("tests")) is not None else ()
-    return Configuration(path, pipelines, values, tests)
+    return Configuration(path, pipelines, values, tests, plugins)
 
 
 def _top(scope: Scope, root: Node | None, file: str, sections: Sections) -> MapNode:
@@ -162,17 +163,19 @@ def _place(top: MapNode, keys: Iterable[str | int]) -> Place:
     return node.place
 
 
-def _with_plugins(scope: Scope, node: Node | None) -> Registry:
-    """Load the plug-ins one by one, so that one that fails hides no other."""
+def _with_plugins(scope: Scope, node: Node | None) -> tuple[Registry, tuple[Path, ...]]:
+    """Load the plug-ins one by one, so that one that fails hides no other; return their files too."""
     registry = scope.registry
+    files: list[Path] = []
     if node is None:
-        return registry
+        return registry, ()
     for entry in node.items if isinstance(node, ListNode) else (node,):
         if not isinstance(entry, ScalarNode) or not isinstance(entry.value, str):
             scope.problems.add(entry.place, f"found {shown(entry)}, expected the path of a Python file")
             continue
+        files.append(scope.base / Path(entry.value).expanduser())
         try:
-            registry = registry.with_plugins([scope.base / Path(entry.value).expanduser()])
+            registry = registry.with_plugins(files[-1:])
         except ConfigError as error:
             scope.problems.add(entry.place, str(error))
-    return registry
+    return registry, tuple(files)

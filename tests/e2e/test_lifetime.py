@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -43,6 +45,13 @@ class Slow:
         await asyncio.sleep(value["seconds"])
         return self._answer
 '''
+
+
+def until(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
 
 
 def slow_folder(folder: Path) -> Path:
@@ -132,3 +141,20 @@ async def test_a_bad_file_changes_nothing_and_says_why(tmp_path: Path) -> None:
             (folder / "pipelines.yaml").write_text(SLOW.replace("old", "new"))
             assert (await client.post("/v1/pipelines/reload")).json()["changed"] == ["slow"]
             assert (await client.post("/slow", json={"seconds": 0})).json() == "new"
+
+
+def test_a_saved_plug_in_is_taken_over_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    folder = slow_folder(tmp_path)
+    plugin = folder / "slow.py"
+    with serving(folder) as server:
+        with httpx2.Client(base_url=server.url) as client:
+
+            def said() -> str:
+                return str(client.post("/slow", json={"seconds": 0}).json())
+
+            plugin.write_text(SLOW_PY.replace("@operator", "@operator("))
+            until(lambda: "slow.py line 7, which fails: SyntaxError" in server.errors())
+            assert said() == "old"
+            plugin.write_text(SLOW_PY.replace("return self._answer", "return self._answer.upper()"))
+            until(lambda: said() == "OLD")
+        assert "reloaded: changed slow\n" in server.errors()

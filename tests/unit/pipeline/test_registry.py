@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -134,6 +135,18 @@ def test_a_plugin_is_read_anew(registry: Registry, write: Write):
     assert registry.with_plugins([path]).names("operator") == ("broken", "double", "second_edition", "tables", "triple")
 
 
+def test_a_plugin_of_another_text_is_another_revision_even_within_a_second(registry: Registry, write: Write):
+    revisions = []
+    for sign in "+-+":
+        path = write("plug.py", OPERATOR.format(name="first") + f"SIGN = '{sign}'\n")
+        os.utime(path, (1, 1))
+        found = registry.with_plugins([path]).find("operator", "first")
+        revisions.append(found.revision)
+        assert sign == sys.modules[found.factory.__module__].SIGN
+    assert revisions[0] == revisions[2] != revisions[1]
+    assert registry.find("operator", "double").revision == ""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -172,7 +185,7 @@ def test_a_missing_plugin_is_named(registry: Registry, tmp_path: Path):
 
 def test_a_failed_reload_keeps_the_module_that_worked(write: Write):
     path = write("plug.py", "VALUE = 1\n")
-    module = load_file(path)
+    module, _ = load_file(path)
     write("plug.py", "VALUE = 1 / 0  # longer than before\n")
     with pytest.raises(ConfigError):
         load_file(path)
