@@ -215,7 +215,11 @@ class Pipeline:
                 for rest in (ack.participants or ())[index:]:
                     await rest.abort(ack.origin)
                 failed = error if isinstance(error, ItemError) else self._failed(self.plan.sink.id, error)
-                ack.outcome, ack.error, ack.step = outcome_of(failed), failed, self.plan.sink.id
+                outcome = outcome_of(failed)
+                if isinstance(failed, Unavailable) and not self._once:  # no fault of the item: its source keeps it
+                    outcome = Outcome.CANCELLED
+                    log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, failed)
+                ack.outcome, ack.error, ack.step = outcome, failed, self.plan.sink.id
                 return
 
     async def _send_to_on_error(self, ack: Ack) -> None:

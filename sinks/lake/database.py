@@ -8,10 +8,12 @@ readers see the last committed state and wait for nobody.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 READERS: Final = 4
+ROOM_S: Final = 30.0
+"""How long a change waits for room on a full disk before it is given up."""
+_LOOK_S: Final = 1.0
+_FULL: Final = re.compile("No space left on device|Disk quota exceeded|File too large")
+_log: Final = logging.getLogger(__name__)
 _HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
 # Nothing is ever downloaded; everything that is needed is in the package.
@@ -57,6 +64,14 @@ class LakeLocked(Unavailable):
         )
 
 
+class LakeFull(Unavailable):
+    """The file cannot grow: the disk is full, or a quota or limit is reached. Nothing was written."""
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        """Name the file."""
+        super().__init__(f"{path}: found no room to write, expected some: make room on its disk ({cause})")
+
+
 def utc_now() -> datetime:
     """Return the time in UTC without a zone, as the TIMESTAMP columns hold it."""
     return datetime.now(UTC).replace(tzinfo=None)
@@ -64,6 +79,8 @@ def utc_now() -> datetime:
 
 class Lake:
     """An open database file. Make it with `Lake.open`; close it when nobody uses it any more."""
+
+    room_s: float = ROOM_S
 
     def __init__(
         self, path: Path, connection: Connection, writer: ThreadPoolExecutor, clock: Callable[[], datetime]
@@ -99,9 +116,23 @@ class Lake:
         self._writer.shutdown()
 
     async def write(self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `change(connection, ...)` in the writer's thread as one transaction, all or nothing."""
-        call = partial(change, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, call, args)
+        """Run `change(connection, ...)` in the writer's thread as one transaction, all or nothing.
+
+        On a full disk it is tried again for `room_s`; then LakeFull is raised.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.room_s
+        told = False
+        while True:
+            try:
+                return await loop.run_in_executor(self._writer, self._transact, partial(change, **kwargs), args)
+            except LakeFull as error:
+                if loop.time() >= give_up:
+                    raise
+                if not told:
+                    _log.warning("%s", error)
+                told = True
+                await asyncio.sleep(_LOOK_S)
 
     async def read(self, question: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `question(cursor, ...)` in a reader's thread on one snapshot."""
@@ -187,8 +218,11 @@ class Lake:
         try:
             result = change(con, *args)
             con.commit()
-        except BaseException:
-            con.rollback()
+        except BaseException as error:
+            with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction already
+                con.rollback()
+            if isinstance(error, duckdb.Error) and _FULL.search(str(error)):
+                raise LakeFull(self.path, error) from error
             raise
         return result
 

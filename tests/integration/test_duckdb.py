@@ -1,10 +1,13 @@
 """The DuckDB sink on a real database file."""
 
+import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from pipeline.item import Ack, Item
 from pipeline.ledger import Entry
 from pipeline.payload.document import Chunk, Document, File
 from sinks.duckdb import Duckdb
-from sinks.lake.database import LakeLocked, Lakes
+from sinks.lake.database import LakeFull, LakeLocked, Lakes
 
 
 def file_called(name: str, sha256: str = "aa") -> File:
@@ -83,6 +86,36 @@ async def test_a_commit_writes_the_document_its_chunks_and_the_ledger(sink: Duck
     found = await rows(sink, 'SELECT "index", text, headings, first_page, last_page, model FROM chunks ORDER BY id')
     assert found[1] == (1, "two", ["Title", "Part 1"], 2, 3, "mini")
     assert list(await sink.entries()) == [Entry("a.pdf", "aa", "d1", "done", 7, 1)]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 4 KiB: for whoever writes, the disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_commit_waits_for_room_on_the_disk(sink: Duckdb, caplog: pytest.LogCaptureFixture) -> None:
+    with full_disk():
+        putting = asyncio.create_task(put(sink, file_called("a.pdf"), ["one"] * 50))
+        async with asyncio.timeout(10):
+            while "found no room to write, expected some" not in caplog.text:  # noqa: ASYNC110 - only the log says it
+                await asyncio.sleep(0)
+        assert await rows(sink, "SELECT * FROM ledger") == []
+    await putting
+    assert await rows(sink, "SELECT count(*) FROM chunks") == [(50,)]
+
+
+async def test_a_commit_waits_for_room_in_vain_only_so_long(sink: Duckdb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink.lake, "room_s", 0.0)
+    with full_disk(), pytest.raises(LakeFull, match="found no room to write"):
+        await put(sink, file_called("a.pdf"), ["one"] * 50)
+    await put(sink, file_called("b.pdf"), ["one"])
+    assert await rows(sink, "SELECT name FROM ledger") == [("b.pdf",)]
 
 
 async def test_vectors_come_out_as_they_went_in(sink: Duckdb) -> None:

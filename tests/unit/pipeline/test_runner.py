@@ -192,6 +192,29 @@ def test_a_transactional_sink_commits_once_everything_of_an_item_has_arrived():
     assert pipeline.source.settled[1] == [Outcome.FAILED]
 
 
+def test_an_item_that_its_sink_cannot_take_now_is_left_to_its_source_and_one_that_it_cannot_take_at_all_fails():
+    failures: list[Failure] = []
+
+    @sink
+    async def note(failure: Failure) -> None:
+        failures.append(failure)
+
+    @sink
+    class Tell(Collected):
+        transactional = True
+
+        async def commit(self, origin: Item[int]) -> None:
+            raise Unavailable("no room") if origin.value == 1 else ValueError("no sense")
+
+        async def abort(self, origin: Item[int]) -> None:
+            pass
+
+    on_error = SinkPlan("note", describe(note, "note"))
+    pipeline = run_values([1, 2], step(double), sink_type=Tell, on_error=on_error)
+    assert pipeline.source.settled == [[Outcome.CANCELLED], [Outcome.FAILED]]
+    assert [failure.origin_value for failure in failures] == [2]
+
+
 def test_a_full_queue_rejects_with_the_time_to_come_back():
     @operator
     async def slow(value: int) -> int:
