@@ -211,7 +211,7 @@ def test_an_item_that_its_sink_cannot_take_now_is_left_to_its_source_and_one_tha
 
     on_error = SinkPlan("note", describe(note, "note"))
     pipeline = run_values([1, 2], step(double), sink_type=Tell, on_error=on_error)
-    assert pipeline.source.settled == [[Outcome.CANCELLED], [Outcome.FAILED]]
+    assert pipeline.source.settled == {0: [Outcome.CANCELLED], 1: [Outcome.FAILED]}
     assert [failure.origin_value for failure in failures] == [2]
 
 
