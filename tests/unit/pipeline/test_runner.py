@@ -204,7 +204,7 @@ def test_an_item_that_its_sink_cannot_take_now_is_left_to_its_source_and_one_tha
         transactional = True
 
         async def commit(self, origin: Item[int]) -> None:
-            raise Unavailable("no room") if origin.value == 1 else ValueError("no sense")
+            raise Unavailable("no room") if origin.seq == 1 else ValueError("no sense")
 
         async def abort(self, origin: Item[int]) -> None:
             pass
