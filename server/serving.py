@@ -1,8 +1,8 @@
 """Listening, and stopping gracefully.
 
-At the first SIGTERM or SIGINT, in this order: new requests get 503 (the socket still listens, so that nobody sees a
-refused connection), the pipelines drain, the requests that run end, connections close (websockets with 1012, "service
-restart"), the process ends with status 0. A second signal stops at once.
+At the first SIGTERM, SIGINT or SIGHUP, in this order: new requests get 503 (the socket still listens, so that nobody
+sees a refused connection), the pipelines drain, the requests that run end, connections close (websockets with 1012,
+"service restart"), the process ends with status 0. A second signal stops at once.
 
 uvicorn alone would close the listening socket first and wait for open streams for ever.
 """
@@ -54,6 +54,15 @@ def address_of(sock: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - names it, binds nothing
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that ask for a graceful stop; a closed terminal is one, unless `nohup` has it ignored."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        asked.append(hangup)
+    return asked
 
 
 class Server(uvicorn.Server):
@@ -120,7 +129,7 @@ class Server(uvicorn.Server):
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         taken = []
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             try:
                 loop.add_signal_handler(number, self.stop)
             except (ValueError, RuntimeError, NotImplementedError):

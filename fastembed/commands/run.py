@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 import typer
@@ -17,6 +16,7 @@ from pipeline.item import Outcome
 from pipeline.plan import Configuration
 from pipeline.runner import Pipeline
 from server.logs import Format, Level, configure
+from server.serving import stop_signals
 
 _BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
 _REFRESH_S = 0.2
@@ -46,7 +46,8 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
     engine = Engine(resources, once=once)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    signals = stop_signals()
+    for number in signals:
         loop.add_signal_handler(number, stop.set)
     try:
         await engine.start(configuration)
@@ -64,7 +65,7 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
             await asyncio.wait((ended, stopped))
             _show(bars, shown)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             loop.remove_signal_handler(number)
         await engine.stop()
         await close_resources(resources)

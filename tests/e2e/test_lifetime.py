@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.e2e.serving import serving
 
@@ -60,13 +61,16 @@ def slow_folder(folder: Path) -> Path:
     return folder
 
 
-async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     with serving(slow_folder(tmp_path)) as server:
         async with httpx2.AsyncClient(base_url=server.url) as client:
             running = asyncio.create_task(client.post("/slow", json={"seconds": 4}, timeout=60))
             while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
                 pass
-            server.process.send_signal(signal.SIGTERM)
+            server.process.send_signal(number)
             while (await client.get("/readyz")).status_code == 200:
                 pass
             refused = await client.post("/slow", json={"seconds": 0})
