@@ -29,6 +29,7 @@ def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
     if wanted == "none" or find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         return False
     from opentelemetry import trace
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -36,7 +37,8 @@ def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
     if wanted not in exporters:
         known = ", ".join(sorted(exporters))
         raise ConfigError([f"found OTEL_TRACES_EXPORTER={wanted}, expected none or an installed exporter: {known}"])
-    provider = TracerProvider()
+    named = Resource({"service.name": "fastembed"}).merge(OTELResourceDetector().detect())
+    provider = TracerProvider(resource=Resource.create().merge(named))
     provider.add_span_processor(BatchSpanProcessor(exporters[wanted].load()()))
     trace.set_tracer_provider(provider)
     return True
@@ -86,10 +88,13 @@ class Tracing:
 
     def end(self, ack: Ack, outcome: Outcome) -> None:
         """Close an item's span."""
+        from opentelemetry.trace import StatusCode
+
         if (span := self._spans.pop(ack, None)) is not None:
             span.set_attribute("item.outcome", outcome.value)
             if ack.error is not None:
                 span.record_exception(ack.error)
+                span.set_status(StatusCode.ERROR, str(ack.error))
             span.end()
 
     def _ns(self, seconds: float) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -36,6 +40,7 @@ def test_each_item_has_a_span_and_each_stage_one_below_it(monkeypatch):
     roots = {span.attributes["request.id"]: span for span in spans if span.name == "test"}
     assert roots["req_1"].attributes["item.outcome"] == "delivered"
     assert roots["req_2"].attributes["item.outcome"] == "failed"
+    assert (roots["req_1"].status.is_ok, roots["req_2"].status.is_ok) == (True, False)
     assert roots["req_2"].events[0].attributes["exception.message"].startswith("invert: ZeroDivisionError")
     below = [s.name for s in spans if s.parent and s.parent.span_id == roots["req_1"].context.span_id]
     assert below == ["double", "invert"]
@@ -45,3 +50,16 @@ def test_spans_are_exported_only_where_asked_for():
     assert export_spans({}) is False
     with pytest.raises(ConfigError, match="found OTEL_TRACES_EXPORTER=nosuch, expected none or an installed exporter"):
         export_spans({"OTEL_TRACES_EXPORTER": "nosuch"})
+
+
+@pytest.mark.parametrize(("environ", "name"), [({}, "fastembed"), ({"OTEL_SERVICE_NAME": "office"}, "office")])
+def test_spans_say_which_service_they_are_of(environ, name):
+    script = (
+        "from opentelemetry import trace\n"
+        "from pipeline.tracing import export_spans\n"
+        "assert export_spans()\n"
+        "print(trace.get_tracer_provider().resource.attributes['service.name'])\n"
+    )
+    env = {**os.environ, "OTEL_TRACES_EXPORTER": "console", **environ}  # a process has one provider, set once
+    ended = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == name
