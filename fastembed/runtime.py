@@ -208,7 +208,12 @@ class Process:
         parts = (health, models, route, files, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
-            RealtimeRoute(self.resources.get(WebsocketRoutes), check=speech.check, draining=self.life.draining)
+            RealtimeRoute(
+                self.resources.get(WebsocketRoutes),
+                check=speech.check,
+                draining=self.life.draining,
+                starting=lambda: self.life.phase == "starting",
+            )
         ]
         endpoints += [route for part in parts for route in part.routes(site)]
         return create_app(

@@ -50,6 +50,14 @@ class MethodNotAllowed(ItemError):
         self.allow = allow
 
 
+class UpgradeRequired(ItemError):
+    """The path is a websocket's, the request is not."""
+
+    status = 426
+    type = "invalid_request_error"
+    code = "upgrade_required"
+
+
 def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> bytes:
     """Return the error object as JSON."""
     return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
@@ -82,9 +90,11 @@ def log_internal(error: BaseException, request_id: str) -> None:
 
 
 def _hints(error: ItemError) -> tuple[tuple[bytes, bytes], ...]:
-    """Return retry and allow headers where the error has them."""
+    """Return retry, allow and upgrade headers where the error has them."""
     if isinstance(error, MethodNotAllowed):
         return ((b"allow", error.allow.encode()),)
+    if isinstance(error, UpgradeRequired):
+        return ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
     if error.status in (429, 503):
         return retry_headers(1.0 if error.retry_after_s is None else error.retry_after_s)
     return ((b"www-authenticate", b"Bearer"),) if error.status == 401 else ()  # noqa: PLR2004

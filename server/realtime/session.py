@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from pipeline.errors import ItemError, Unavailable
+from pipeline.errors import ItemError, NotFound, Unavailable
 from pipeline.payload.audio import SpeechSettings
 from server.body import header
-from server.errors import answer
+from server.errors import UpgradeRequired, answer
 from server.realtime.events import new_id
 from server.realtime.outbox import Outbox
 from server.realtime.protocol import Protocol, Reaction
@@ -44,30 +44,42 @@ class RealtimeRoute(BaseRoute):
     """All paths that websocket pipelines serve, looked up when a client connects: a reload needs no new application.
 
     check: refuses, with an ItemError, settings that the speech engines cannot serve. draining: set when the server
-    stops: sessions answer what was being said, then end.
+    stops: sessions answer what was being said, then end. starting: whether what is not served may be soon.
     """
 
     def __init__(
-        self, routes: WebsocketRoutes, *, check: Check = lambda _: None, draining: asyncio.Event | None = None
+        self,
+        routes: WebsocketRoutes,
+        *,
+        check: Check = lambda _: None,
+        draining: asyncio.Event | None = None,
+        starting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._routes = routes
         self._check = check
         self._draining = draining or asyncio.Event()
+        self._starting = starting
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a served path."""
-        if scope["type"] == "websocket" and self._routes.get(scope["path"]) is not None:
-            return Match.FULL, {}
-        return Match.NONE, {}
+        """Match every websocket, to say why one that is not served is refused, and plain requests to one's path."""
+        served = scope["type"] == "http" and self._routes.get(scope["path"]) is not None
+        return Match.FULL if served or scope["type"] == "websocket" else Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client to its end."""
-        scope["served_path"] = scope["path"]
-        source = self._routes.get(scope["path"])
+        path = scope["path"]
+        source = self._routes.get(path)
+        if source is not None:
+            scope["served_path"] = path
+        if scope["type"] == "http":
+            raise UpgradeRequired(f"found {scope['method']} {path}, expected a websocket there")
         websocket = WebSocket(scope, receive, send)
         try:
-            if source is None:  # withdrawn since it was matched
-                raise Unavailable(f"{scope['path']} is stopping", retry_after_s=1.0)
+            if source is None and self._starting():
+                raise Unavailable(f"found a server that is starting, expected {path} to be served soon")
+            if source is None:
+                known = ", ".join(self._routes.paths()) or "none"
+                raise NotFound(f"found no websocket {path}, expected one of {known}", code="unknown_url")
             await serve(websocket, source, check=self._check, draining=self._draining)
         except ItemError as error:
             if websocket.client_state is not WebSocketState.CONNECTING:

@@ -1,0 +1,58 @@
+"""Websockets that are not served, and requests that are none: each is told why."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from pipeline.component import Context, Resources
+from server.errors import UpgradeRequired, answer
+from server.realtime.session import RealtimeRoute
+from sources.websocket import Websocket, WebsocketRoutes
+
+
+async def serving() -> WebsocketRoutes:
+    routes = WebsocketRoutes()
+    source = Websocket("/v1/realtime")
+    await source.open(Context("speech", "", "", Path(), resources=Resources(routes)))
+    return routes
+
+
+async def refused(route: RealtimeRoute, path: str) -> tuple[int, dict[str, Any]]:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    scope = {"type": "websocket", "path": path, "headers": [], "extensions": extensions, "request_id": "req_1"}
+    await route.handle(scope, receive, send)
+    assert "served_path" not in scope  # what a client types is no label of a metric
+    return sent[0]["status"], orjson.loads(sent[1]["body"])["error"]
+
+
+async def test_a_path_that_no_pipeline_serves_is_not_found() -> None:
+    status, error = await refused(RealtimeRoute(await serving()), "/v1/realtme")
+    assert status == 404
+    assert error["message"] == "found no websocket /v1/realtme, expected one of /v1/realtime"
+
+
+async def test_before_the_pipelines_are_warm_a_client_is_told_to_come_back() -> None:
+    status, error = await refused(RealtimeRoute(WebsocketRoutes(), starting=lambda: True), "/v1/realtime")
+    assert status == 503
+    assert error["message"] == "found a server that is starting, expected /v1/realtime to be served soon"
+
+
+async def test_a_plain_request_to_a_websocket_is_told_so() -> None:
+    route = RealtimeRoute(await serving())
+    scope = {"type": "http", "method": "GET", "path": "/v1/realtime", "headers": []}
+    with pytest.raises(UpgradeRequired, match="found GET /v1/realtime, expected a websocket there") as found:
+        await route.handle(scope, None, None)  # type: ignore[arg-type]  # nothing is read or sent
+    what = answer(found.value, "req_1")
+    assert what.status == 426
+    assert (b"upgrade", b"websocket") in what.headers
