@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError
 from pipeline.plan import Configuration, PipelinePlan
 from pipeline.registry import Registry
 from sources.http import Http, HttpRoutes
-from sources.websocket import WebsocketRoutes
+from sources.websocket import Websocket, WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
 SERVED: Final = frozenset({"http", "websocket"})
@@ -81,11 +81,9 @@ def double_routes(configuration: Configuration) -> list[str]:
     problems: list[str] = []
     taken: dict[str, PipelinePlan] = {}
     for plan in configuration.pipelines.values():
-        if plan.source.component.factory is not Http:
+        route = _route(plan)
+        if route is None:
             continue
-        route = str(plan.source.options.get("route"))
-        http = Http(route)
-        route = f"{http.method} {http.path}"
         if route in taken:
             problems.append(
                 f"{plan.source.place}: found {route} in {plan.name} and in {taken[route].name}, "
@@ -93,6 +91,15 @@ def double_routes(configuration: Configuration) -> list[str]:
             )
         taken.setdefault(route, plan)
     return problems
+
+
+def _route(plan: PipelinePlan) -> str | None:
+    """Return what a pipeline serves, as `METHOD /path` or `websocket /path`; None if that is nothing."""
+    source = plan.source.component.factory
+    if source is Http:
+        http = Http(str(plan.source.options.get("route")))
+        return f"{http.method} {http.path}"
+    return f"websocket {Websocket(**plan.source.options).path}" if source is Websocket else None
 
 
 def make_resources(configuration: Configuration, devices: Devices | None = None) -> Resources:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from pipeline.channel import Channel
 from pipeline.component import Context, source
-from pipeline.errors import Conflict, Overloaded, Unavailable
+from pipeline.errors import Overloaded, Unavailable
 from pipeline.item import END_OF_KEY, Item, Outcome
 from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
 from pipeline.reply import Reply
@@ -29,33 +29,34 @@ _HELD: Final = 1  # items that a step may keep open until the next one comes, to
 
 
 class WebsocketRoutes:
-    """Which source takes the sessions of a path, now. A resource of the process (`Resources`)."""
+    """Which source takes the sessions of a path, now. A resource of the process (`Resources`).
+
+    A reload opens the successor before it stops the running source: it stands by, and takes over in the moment that
+    the other stops, so that no client finds the path unserved.
+    """
 
     def __init__(self) -> None:
-        self._by_path: dict[str, Websocket] = {}
+        self._by_path: dict[str, list[Websocket]] = {}
 
     def get(self, path: str) -> Websocket | None:
         """Return the source of `path`, or None if no pipeline serves it."""
-        return self._by_path.get(path)
+        return self._by_path[path][0] if path in self._by_path else None
 
     def paths(self) -> list[str]:
         """Return every path that is served, in order."""
         return sorted(self._by_path)
 
     def offer(self, websocket: Websocket) -> None:
-        """Serve the source's path with it from now on; `Conflict` if another pipeline serves the same."""
-        current = self._by_path.get(websocket.path)
-        if current is not None and current.pipeline != websocket.pipeline:
-            raise Conflict(
-                f"found {websocket.path} in the pipelines {current.pipeline} and {websocket.pipeline}, "
-                "expected one pipeline a path"
-            )
-        self._by_path[websocket.path] = websocket
+        """Serve the source's path with it: at once, or when the one that serves it now stops."""
+        self._by_path.setdefault(websocket.path, []).append(websocket)
 
     def withdraw(self, websocket: Websocket) -> None:
-        """Stop serving the source's path, unless a newer one has taken over."""
-        if self._by_path.get(websocket.path) is websocket:
-            del self._by_path[websocket.path]
+        """Stop serving the source's path with it; idempotent."""
+        offered = self._by_path.get(websocket.path, [])
+        if websocket in offered:
+            offered.remove(websocket)
+            if not offered:
+                del self._by_path[websocket.path]
 
 
 class Session:
@@ -182,7 +183,6 @@ class Websocket:
         if sessions < 1:
             raise ValueError(f"found sessions {sessions}, expected at least 1")
         self.path = path
-        self.pipeline = ""
         self.pending_bytes = pending
         self._most = sessions
         self._sessions: dict[str, Session] = {}
@@ -191,15 +191,14 @@ class Websocket:
         self._routes = WebsocketRoutes()
 
     async def open(self, context: Context) -> None:
-        """Make the queue; sessions come once `items` runs."""
-        self.pipeline = context.pipeline
+        """Make the queue and take the path; what sessions send waits until `items` runs."""
         self._routes = context.resources.get(WebsocketRoutes)
         self._channel = context.channel(per_key=True)
+        self._routes.offer(self)
 
     async def items(self) -> AsyncIterator[Item[SpeechInput]]:
         """Yield the messages of all sessions."""
         channel = self._opened()
-        self._routes.offer(self)
         try:
             async for item in channel:
                 yield item

@@ -301,3 +301,11 @@ def test_two_pipelines_on_one_route_are_refused(tmp_path: Path) -> None:
     ended = fastembed(tmp_path, "check")
     assert ended.returncode == 2
     assert "found POST /v1/embeddings in twins and in embeddings, expected one pipeline a route" in ended.stderr
+
+
+def test_two_pipelines_on_one_websocket_are_refused(tmp_path: Path) -> None:
+    speech = "{source: {websocket: /v1/realtime}, operators: [decode, vad, transcribe], sink: reply}"
+    (tmp_path / "pipelines.yaml").write_text(f"version: 1\npipelines:\n  a: {speech}\n  b: {speech}\n")
+    ended = fastembed(tmp_path, "check")
+    assert ended.returncode == 2
+    assert "found websocket /v1/realtime in b and in a, expected one pipeline a route" in ended.stderr

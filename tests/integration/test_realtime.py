@@ -255,7 +255,7 @@ async def test_the_model_can_be_asked_for_in_the_address(served) -> None:
     async with connect(f"{served.url}&model=nothing") as connection:
         session = Client(connection)
         created = await session.until("session.created")
-        assert session.of("error")[0]["error"]["code"] == "model_not_found"
+        assert (await session.until("error"))["error"]["code"] == "model_not_found"
         assert created["session"]["audio"]["input"]["transcription"]["model"] == "whisper-pocket"
 
 

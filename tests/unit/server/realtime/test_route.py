@@ -17,7 +17,6 @@ async def serving() -> WebsocketRoutes:
     routes = WebsocketRoutes()
     source = Websocket("/v1/realtime")
     await source.open(Context("speech", "", "", Path(), resources=Resources(routes)))
-    routes.offer(source)
     return routes
 
 
