@@ -10,11 +10,12 @@ knows FastEmbed's own endpoints too. What the server does not offer (yet) it ans
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 if TYPE_CHECKING:
     import httpx2
@@ -124,6 +125,22 @@ class FastEmbedClient:
             return Answer(response.json() if response.content else {})
         raise _error(response)
 
+    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Answer]:
+        """Send one request whose answer is a stream; yield its events. Raises ServerError, also in the middle."""
+        import httpx2
+
+        http = self._connected()
+        try:
+            async with http.stream("POST", path, json=body) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise _error(response)
+                async for line in response.aiter_lines():
+                    if line.startswith("data: ") and line != "data: [DONE]":
+                        yield _event(json.loads(line[6:]), response)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
     async def close(self) -> None:
         """Close the connections."""
         if self._http is not None:
@@ -143,15 +160,23 @@ class FastEmbedClient:
     ) -> httpx2.Response:
         import httpx2
 
+        http = self._connected()
+        try:
+            return await http.request(method, path, json=body, params=dict(params) if params else None)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _connected(self) -> httpx2.AsyncClient:
+        import httpx2
+
         if self._http is None:
             headers = {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
             self._http = httpx2.AsyncClient(base_url=self.base_url, headers=headers, timeout=self._timeout_s)
-        try:
-            return await self._http.request(method, path, json=body, params=dict(params) if params else None)
-        except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-            message = f"cannot reach {self.base_url}: {reason}; start it with: fastembed serve"
-            raise ServerError(0, {"message": message}) from error
+        return self._http
+
+    def _unreachable(self, error: Exception) -> ServerError:
+        reason = str(error) or type(error).__name__
+        return ServerError(0, {"message": f"cannot reach {self.base_url}: {reason}; start it with: fastembed serve"})
 
 
 class EmbeddingsAPI:
@@ -185,9 +210,35 @@ class CompletionsAPI:
     def __init__(self, client: FastEmbedClient) -> None:
         self._client = client
 
-    async def create(self, *, model: str, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
-        """Send a chat to a pipeline that serves POST /v1/chat/completions."""
+    @overload
+    async def create(
+        self,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        model: str = ...,
+        stream: Literal[False] | None = ...,
+        **options: Any,
+    ) -> Answer: ...
+    @overload
+    async def create(
+        self, *, messages: Sequence[Mapping[str, Any]], model: str = ..., stream: Literal[True], **options: Any
+    ) -> AsyncGenerator[Answer]: ...
+    async def create(
+        self,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        model: str = "auto",
+        stream: bool | None = None,
+        **options: Any,
+    ) -> Answer | AsyncGenerator[Answer]:
+        """Send a chat to POST /v1/chat/completions; with `stream=True` return its chunks, one after the other.
+
+        A stream raises ServerError when it is read, also for what goes wrong in its middle; leaving it early
+        (`contextlib.aclosing`) ends the answer.
+        """
         body = {"model": model, "messages": messages, **options}
+        if stream:
+            return self._client.events("/v1/chat/completions", {**body, "stream": True})
         return await self._client.request("POST", "/v1/chat/completions", body=body)
 
 
@@ -198,10 +249,17 @@ class DocumentsAPI:
         self._client = client
 
     async def process(self, *, document: Mapping[str, Any], **options: Any) -> Answer:
-        """Send one document to a pipeline that serves POST /v1/documents/process; `path` in it is read and sent."""
+        """Send one document to POST /v1/documents/process: `{"type", "path"}`, or as the endpoint takes it.
+
+        path: a file, which is read and sent, or a URL. Without a `type` its ending says which it is.
+        options: `extract_tables` and the other processing options, and `model`.
+        """
+        from asyncio import to_thread
+
         sent = dict(document)
         if "path" in sent:
-            sent |= _content(sent.pop("path"))
+            path = str(sent.pop("path"))
+            sent = {"type": _document_type(path), **sent, **await to_thread(_content, path)}
         model = options.pop("model", None)
         body = {"document": sent, "processing_options": options, **({"model": model} if model else {})}
         return await self._client.request("POST", "/v1/documents/process", body=body)
@@ -251,12 +309,19 @@ class SystemAPI:
 
 def _content(entry: str) -> dict[str, str]:
     """Return how a URL or a file travels in JSON."""
-    if entry.startswith(("http://", "https://", "data:")):
-        return {"source": "url", "url": entry}
+    if entry.startswith(("http://", "https://")):
+        return {"source": "url", "content": entry}
+    if entry.startswith("data:"):
+        return {"source": "base64", "content": entry}
     from base64 import b64encode
 
-    path = Path(entry)
-    return {"source": "base64", "content": b64encode(path.read_bytes()).decode("ascii"), "filename": path.name}
+    return {"source": "base64", "content": b64encode(Path(entry).read_bytes()).decode("ascii")}
+
+
+def _document_type(path: str) -> str:
+    """Return what a file's ending says of it."""
+    ending = Path(path.partition("?")[0]).suffix.lower().removeprefix(".")
+    return {"htm": "html", "png": "image", "jpg": "image", "jpeg": "image"}.get(ending, ending)
 
 
 def _retry_after_s(headers: Mapping[str, str], attempt: int) -> float:
@@ -265,6 +330,13 @@ def _retry_after_s(headers: Mapping[str, str], attempt: int) -> float:
         return min(60.0, float(headers["retry-after-ms"]) / 1000)
     except (KeyError, ValueError):
         return 0.5 * 2.0**attempt
+
+
+def _event(event: dict[str, Any], response: httpx2.Response) -> Answer:
+    """Return an event of a stream; raise the error that is one."""
+    if "error" in event:
+        raise ServerError(response.status_code, event["error"], response.headers.get("x-request-id"))
+    return Answer(event)
 
 
 def _error(response: httpx2.Response) -> ServerError:

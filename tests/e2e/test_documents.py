@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from fastembed import FastEmbedClient
 from models.make.docling_pages import Block, draw
 from tests.e2e.serving import Serving, serving
 
@@ -74,6 +75,13 @@ def test_a_document_is_read_without_a_model_unless_one_is_named(server: Serving)
     assert found["tables"] == [{"page": None, "rows": [["month", "price"], ["first", "47"]]}]
     assert found["images"] == {"count": 0, "items": []}
     assert 0 < found["timings"]["parse_seconds"] < found["timings"]["total_seconds"]
+
+
+async def test_our_own_client_sends_a_file_by_its_path(server: Serving, tmp_path: Path) -> None:
+    (tmp_path / "wind.md").write_bytes(MARKDOWN)
+    async with FastEmbedClient(server.url) as client:
+        found = await client.documents.process(document={"type": "md", "path": str(tmp_path / "wind.md")})
+    assert (found.title, found.tables[0].rows) == ("Wind", [["month", "price"], ["first", "47"]])
 
 
 def test_a_document_is_fetched_from_a_place_that_is_allowed(server: Serving, shelf: str) -> None:

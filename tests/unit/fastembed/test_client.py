@@ -62,9 +62,46 @@ async def test_a_document_is_read_from_its_path_and_sent(tmp_path):
     async with client:
         await client.documents.process(document={"type": "pdf", "path": str(tmp_path / "a.pdf")}, extract_tables=True)
     assert json.loads(asked[0].content) == {
-        "document": {"type": "pdf", "source": "base64", "content": "JVBERg==", "filename": "a.pdf"},
+        "document": {"type": "pdf", "source": "base64", "content": "JVBERg=="},
         "processing_options": {"extract_tables": True},
     }
+
+
+async def test_the_ending_of_a_document_says_what_it_is_and_a_url_is_not_read():
+    client, asked = client_of([(200, {}, {}), (200, {}, {})])
+    async with client:
+        await client.documents.process(document={"path": "https://site/a/page.HTM?x=1"}, model="m")
+        await client.documents.process(document={"type": "pdf", "source": "base64", "content": "JVBERg=="})
+    assert json.loads(asked[0].content) == {
+        "document": {"type": "html", "source": "url", "content": "https://site/a/page.HTM?x=1"},
+        "processing_options": {},
+        "model": "m",
+    }
+    assert json.loads(asked[1].content)["document"] == {"type": "pdf", "source": "base64", "content": "JVBERg=="}
+
+
+def streaming_client(text, status=200):
+    """A client whose connection gives this text."""
+    client = FastEmbedClient("http://server", max_retries=0)
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(status, text=text))
+    client._http = httpx2.AsyncClient(base_url=client.base_url, transport=transport)
+    return client
+
+
+async def test_a_stream_is_read_event_by_event():
+    client = streaming_client('data: {"choices": [{"delta": {"content": "Hi"}}]}\n\ndata: [DONE]\n\n')
+    async with client:
+        chunks = [chunk async for chunk in await client.chat.completions.create(messages=[], stream=True)]
+    assert [chunk.choices[0].delta.content for chunk in chunks] == ["Hi"]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(400, '{"error": {"message": "no"}}'), (200, 'data: {"error": {"message": "no"}}')]
+)
+async def test_what_goes_wrong_with_a_stream_is_raised(status, text):
+    async with streaming_client(text, status) as client:
+        with pytest.raises(ServerError, match=f"{status}: no"):
+            _ = [chunk async for chunk in await client.chat.completions.create(messages=[], stream=True)]
 
 
 async def test_a_server_that_is_not_there_says_how_to_start_it():
