@@ -2,7 +2,7 @@
 
 A schema that xgrammar cannot compile raises inside the engine's step and takes every other request with it. So each
 form is tried first on a scratch pipeline, the smallest model that ships, for one token: 1 to 25 ms, and seen ones are
-remembered.
+remembered. What would take long there is refused before (`inference.chat.schema`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from inference.chat.calling import CallStyle
 from inference.chat.native import reason, tensor
+from inference.chat.schema import MAX_DEPTH, dangling, deeper, too_much
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest, Tool
 
 _REMEMBERED: Final = 512
 _LONGEST: Final = 256 * 1024  # characters of one schema
-_DEEPEST: Final = 64
 _ANY_OBJECT: Final = '{"type": "object"}'
+_NO_PARAMETERS: Final = '{"type": "object", "properties": {}, "additionalProperties": false}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ async def _triggered(tools: tuple[Tool, ...], request: ChatRequest, style: CallS
 async def _tag(tool: Tool, place: int, style: CallStyle, guard: SchemaGuard) -> Any:
     """Return the form of a call of one tool; a schema that cannot be enforced is an error only where it must be."""
     config = _genai().StructuredOutputConfig
-    schema = _ANY_OBJECT
+    schema = _NO_PARAMETERS
     if tool.parameters:
         text = _text(tool.parameters, f"tools[{place}].function.parameters")
         problem = await guard.problem(text)
@@ -143,32 +144,28 @@ async def _checked(schema: Mapping[str, Any], param: str, guard: SchemaGuard) ->
 
 
 def _refused(problem: str, param: str) -> InvalidInput:
-    return InvalidInput(
-        f"found a JSON Schema that answers cannot be held to: {problem}; expected one without it",
-        param=param,
-        code="invalid_json_schema",
-    )
+    return _unfit(f"that answers cannot be held to: {problem}; expected one without it", param)
+
+
+def _unfit(found: str, param: str) -> InvalidInput:
+    return InvalidInput(f"found a JSON Schema {found}", param=param, code="invalid_json_schema")
 
 
 def _text(schema: Mapping[str, Any], param: str) -> str:
-    """Return the schema's text. InvalidInput for one that is no JSON, too long or too deep."""
-    if _deeper(schema, _DEEPEST):
-        raise InvalidInput(f"found a JSON Schema nested deeper than {_DEEPEST}, expected less", param=param)
+    """Return the schema's text. InvalidInput for one that is no JSON, too large, or points to nowhere."""
+    if deeper(schema):
+        raise _unfit(f"nested deeper than {MAX_DEPTH}, expected less", param)
+    if much := too_much(schema):
+        raise _unfit(f"with {much}", param)
+    if name := dangling(schema):
+        raise _unfit(f"whose $ref {name!r:.80} leads to no other part of it, expected one that does", param)
     try:
         text = json.dumps(schema, default=dict, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"found a JSON Schema that is no JSON: {error}", param=param) from error
+        raise _unfit(f"that is no JSON: {error}", param) from error
     if len(text) > _LONGEST:
-        raise InvalidInput(f"found a JSON Schema of {len(text)} characters, expected at most {_LONGEST}", param=param)
+        raise _unfit(f"of {len(text)} characters, expected at most {_LONGEST}", param)
     return text
-
-
-def _deeper(value: Any, left: int) -> bool:
-    if left < 0:
-        return True
-    if isinstance(value, Mapping):
-        return any(_deeper(one, left - 1) for one in value.values())
-    return isinstance(value, list | tuple) and any(_deeper(one, left - 1) for one in value)
 
 
 def _genai() -> Any:

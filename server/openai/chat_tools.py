@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from inference.chat.schema import deeper, loose
 from pipeline.payload.chat import Tool
 from server.openai.chat_fields import Fields, refuse
 
@@ -60,20 +61,31 @@ def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
     wrapper = form.required("json_schema", "an object with name and schema")
     _named_as(wrapper)
     wrapper.text("description")
-    wrapper.flag("strict")
-    return wrapper.mapping("schema") or "object"
+    schema = wrapper.mapping("schema")
+    if schema and wrapper.flag("strict"):
+        _check_kept(schema, wrapper.at("schema"))
+    return schema or "object"
 
 
 def _tool(fields: Fields) -> Tool:
     if fields.choice("type", ("function",)) is None:
         fields.refuse("type", "function")
     function = fields.required("function", "an object with name, description and parameters")
-    return Tool(
-        _named_as(function),
-        function.text("description") or "",
-        function.mapping("parameters") or {},
-        function.flag("strict"),
-    )
+    parameters, strict = function.mapping("parameters") or {}, function.flag("strict")
+    if strict:
+        _check_kept(parameters, function.at("parameters"))
+    return Tool(_named_as(function), function.text("description") or "", parameters, strict)
+
+
+def _check_kept(schema: Mapping[str, Any], place: str) -> None:
+    """Refuse a strict schema that answers may break, as the real API does."""
+    if not deeper(schema) and (keyword := loose(schema)):  # one that is too deep is refused as such
+        refuse(
+            f"found a strict schema with {keyword!r}, which answers cannot be held to, expected one without it, "
+            "or strict: false",
+            place,
+            "invalid_json_schema",
+        )
 
 
 def _named_as(fields: Fields) -> str:

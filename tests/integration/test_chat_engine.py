@@ -129,6 +129,11 @@ async def test_an_unknown_tool_cannot_be_forced(model):
         await answer(model, asked("hello", tools=(WEATHER,), tool_choice="x", named_tool=True))
 
 
+async def test_a_function_without_parameters_is_called_without_arguments(model):
+    request = asked("weather in Paris", tools=(Tool("now"),), tool_choice="now", named_tool=True)
+    assert calls_of(await answer(model, request)) == [("now", {})]
+
+
 async def test_an_answer_obeys_a_json_schema(model):
     events = await answer(model, asked("give me json with name Lola and age 30", json=PERSON))
     assert json.loads(text_of(events)) == {"name": "Lola", "age": 30}
@@ -149,7 +154,10 @@ async def test_json_mode_gives_an_object(model):
     ("schema", "why"),
     [
         ({"type": "nope"}, "Unsupported type"),
-        ({"$ref": "#/nope"}, "Cannot find field nope"),
+        ({"$ref": "#/nope"}, "'#/nope' leads to no other part of it"),
+        ({"$ref": "#"}, "'#' leads to no other part of it"),
+        ({"type": "string", "pattern": "[a-z]?" * 1000}, "1000 repetitions in one pattern"),
+        ({"type": "object", "properties": {f"p{i}": {} for i in range(3000)}}, "3000 properties"),
         ({"type": "string", "pattern": "("}, "parenthesis is not closed"),
         ({"type": "integer", "minimum": 5, "maximum": 1}, "minimum greater than maximum"),
     ],

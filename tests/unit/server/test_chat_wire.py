@@ -214,6 +214,17 @@ async def test_every_form_of_an_answer_is_read(form, read):
         ({"response_format": {}}, "response_format.type", "missing_required_parameter", "found no type"),
         ({"response_format": "json_object"}, "response_format", "invalid_type", "found a string, expected an object"),
         (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "strict": True, "schema": {"items": {"multipleOf": 2}}},
+                }
+            },
+            "response_format.json_schema.schema",
+            "invalid_json_schema",
+            "found a strict schema with 'multipleOf', which answers cannot be held to",
+        ),
+        (
             {"response_format": {"type": "json_schema"}},
             "response_format.json_schema",
             "missing_required_parameter",
