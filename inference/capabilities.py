@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from inference.chat.folder import hears, text_config
+from inference.chat.folder import hears, picture_tokens, text_config
 from inference.folders import BUILT_IN, Task
 from inference.hub.hardware import HARDWARE
 from inference.hub.known import find_known
@@ -32,12 +32,14 @@ class Capabilities:
     """What a model can do and needs. size: billions of parameters, from the files' bytes where nobody says; 0: unknown.
 
     least, optimal: bytes of memory that it is known to need, or at least the bytes of its weights. window: tokens, as
-    the files or the publisher say. npu: whether an NPU takes it. None: unknown.
+    the files or the publisher say. picture_tokens: what a picture takes of it. npu: whether an NPU takes it.
+    None: unknown.
     """
 
     good_at: frozenset[Ability] = frozenset()
     size: float = 0.0
     window: int | None = None
+    picture_tokens: int | None = None
     least: int | None = None
     optimal: int | None = None
     npu: bool | None = None
@@ -67,6 +69,7 @@ def capabilities_of(
         good_at=frozenset(good_at),
         size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
         window=traits.window or (known.window if known else None),
+        picture_tokens=traits.picture_tokens,
         least=hardware.least if hardware else traits.weights or None,
         optimal=hardware.optimal if hardware else None,
         npu=hardware.npu if hardware else None,
@@ -79,6 +82,7 @@ class _Traits:
     good_at: frozenset[Ability]
     weights: int
     window: int | None
+    picture_tokens: int | None = None
 
 
 _NOTHING: Final = _Traits(frozenset(), 0, None)
@@ -93,19 +97,21 @@ def _traits(folder: Path, _changed_ns: int) -> _Traits:
     """Read a folder; once, until something is added to it."""
     files = {path.name: path for path in folder.iterdir() if path.is_file()}
     good_at: set[Ability] = set()
+    config = _json(files.get("config.json"))
+    pictures = None
     if "openvino_vision_embeddings_model.xml" in files:
         good_at.add("vision")
+        pictures = picture_tokens(config, folder)
     if "tools" in _template(files.get("chat_template.jinja"), files.get("tokenizer_config.json")):
         good_at.add("tools")
     weights = sum(path.stat().st_size for path in files.values() if path.suffix in (".bin", ".gguf"))
-    config = _json(files.get("config.json"))
     if hears(config, files):
         good_at.add("audio")
     text = text_config(config)
     said = [text.get("max_position_embeddings"), text.get("n_positions")] if isinstance(text, dict) else []
     said.append(_json(files.get("sentence_bert_config.json")).get("max_seq_length"))
     windows = [window for window in said if isinstance(window, int) and window > 0]
-    return _Traits(frozenset(good_at), weights, min(windows, default=None))
+    return _Traits(frozenset(good_at), weights, min(windows, default=None), pictures)
 
 
 def _template(jinja: Path | None, tokenizer: Path | None) -> str:

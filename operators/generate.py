@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from inference.chat.resume import Progress
+from inference.chat.sampling import check_sampling
 from inference.models import Models
 from inference.resilience.attempts import Attempts, Candidate, call
 from inference.resilience.breakers import Breakers
@@ -69,6 +70,7 @@ class Generate:
 
     async def __call__(self, item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
         """Answer one request."""
+        check_sampling(item.value.sampling, item.value.count)  # what no engine does: nobody need be asked, or loaded
         request = self._limited(item.value)
         decision = self._router.decide(request, default=self._model)
         if request.transcriber and not decision.candidates[0].hears:

@@ -71,7 +71,7 @@ def read_traits(folder: Path) -> ChatTraits:
     window = config.get("max_position_embeddings") or config.get("n_positions") or _DEFAULT_WINDOW
     size = sum(file.stat().st_size for file in folder.glob("*.bin"))
     token_bytes = max(1, per_layer * (config.get("num_hidden_layers") or 1))
-    pictures = _picture_tokens(whole, folder) if sees else 0
+    pictures = picture_tokens(whole, folder) if sees else 0
     return ChatTraits(int(window), size, token_bytes, pictures, _heard_frames(whole, folder))
 
 
@@ -135,7 +135,7 @@ def _gguf_traits(file: Path) -> ChatTraits:
     return ChatTraits(found.window, size, 2 * found.layers * found.kv_heads * found.head_size * 2)
 
 
-def _picture_tokens(config: Mapping[str, Any], folder: Path) -> int:
+def picture_tokens(config: Mapping[str, Any], folder: Path) -> int:
     """Return what a picture takes, with the marks around it, as Gemma 3, 3n and 4 say it; elsewhere 256 is a guess."""
     processor = _read(folder / "preprocessor_config.json")
     said = (

@@ -19,7 +19,8 @@ class Offer:
 
     task: None, nobody says and its files are missing. standing: `models:` names it, or it goes by a known name, or it
     is a tiny one that ships. good_at: vision, audio, video, document, code, tools. size: billions of parameters, or a
-    guess at them from the files; 0: unknown. window: tokens of its context, None: unknown. devices: OpenVINO's names of
+    guess at them from the files; 0: unknown. window: tokens of its context, picture_tokens: what a picture takes of it,
+    None: unknown. devices: OpenVINO's names of
     those that `on:` names and that are there, the preferred one first. fallback: the model to use in its place.
     missing: why it cannot be used, as an error says it, with the command that gets it; "": it can. command: what gets
     it; "": nothing to get.
@@ -31,6 +32,7 @@ class Offer:
     good_at: frozenset[str] = frozenset()
     size: float = 0.0
     window: int | None = None
+    picture_tokens: int | None = None
     devices: tuple[str, ...] = ("CPU",)
     aliases: tuple[str, ...] = ()
     fallback: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from inference.devices import family
-from inference.routing.analysis import ModelRequirements, Preferences
+from inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences
 from inference.routing.offers import Engine, Load, Offer
 
 Cause = Literal["missing", "modality", "window", "device", "memory", "breaker", "preference"]
@@ -69,7 +69,7 @@ def places(
                         device,
                         engine,
                         rank,
-                        tight=_beyond(offer.window, wanted),
+                        tight=offer.window is not None and prompt_tokens(offer, wanted) > offer.window,
                         full=engine.room == "wait" and not engine.loaded,
                     )
                 )
@@ -84,8 +84,12 @@ def ordered(devices: Sequence[str], preferences: Preferences) -> list[str]:
     return sorted(devices, key=lambda device: move if family(device) == "npu" else 0)
 
 
-def _beyond(window: int | None, wanted: ModelRequirements) -> bool:
-    return window is not None and wanted.tokens > window
+def prompt_tokens(offer: Offer, wanted: ModelRequirements) -> int:
+    """Return the estimate of a prompt's tokens for a model, with what it takes for a picture."""
+    if offer.picture_tokens is None:
+        return wanted.tokens
+    pictures = wanted.picture_tokens // PICTURE_TOKENS
+    return wanted.tokens - wanted.picture_tokens + pictures * offer.picture_tokens
 
 
 def _unfit(
@@ -104,12 +108,13 @@ def _unfit(
         yield Rejected(offer.name, None, "modality", "it sees no videos")
     if wanted.audio and wanted.task == "chat" and "audio" not in offer.good_at and not transcribes:
         yield Rejected(offer.name, None, "modality", "it hears nothing, and no speech model is here to write it down")
-    if offer.window is not None and wanted.task == "chat" and wanted.tokens > CERTAIN * offer.window:
+    tokens = prompt_tokens(offer, wanted)
+    if offer.window is not None and wanted.task == "chat" and tokens > CERTAIN * offer.window:
         yield Rejected(
             offer.name,
             None,
             "window",
-            f"its context holds {offer.window:,} tokens, the prompt has about {wanted.tokens:,}",
+            f"its context holds {offer.window:,} tokens, the prompt has about {tokens:,}",
         )
     if not offer.devices:
         yield Rejected(offer.name, None, "device", "none of the devices of its `on:` is there")
@@ -123,13 +128,13 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
         )
     if wanted.task == "chat" and "audio" in offer.good_at and family(device) == "npu":
         yield Rejected(offer.name, device, "device", "models that hear run on no NPU")
-    longest = engine.longest_prompt
-    if longest is not None and wanted.tokens > CAUTION * longest:
+    longest, tokens = engine.longest_prompt, prompt_tokens(offer, wanted)
+    if longest is not None and tokens > CAUTION * longest:
         yield Rejected(
             offer.name,
             device,
             "window",
-            f"it takes prompts of {longest:,} tokens, this one has about {wanted.tokens:,}",
+            f"it takes prompts of {longest:,} tokens, this one has about {tokens:,}",
         )
     if wanted.logprobs and (family(device) == "npu" or "audio" in offer.good_at):
         whose = "an NPU's engine" if family(device) == "npu" else "the engine of models that hear"

@@ -8,7 +8,7 @@ from typing import Final
 
 from inference.routing.analysis import Modality, ModelRequirements, Preferences
 from inference.routing.offers import Offer
-from inference.routing.placing import Place, Rejected, ordered
+from inference.routing.placing import Place, Rejected, ordered, prompt_tokens
 from inference.specs import AUTO
 
 _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text": "text", "document": "documents"}
@@ -95,7 +95,8 @@ def _of_content(case: Case) -> Iterator[str]:
     if wanted.tools and "tools" in good_at:
         yield "it calls tools"
     if best.tight:
-        yield f"about {wanted.tokens:,} tokens may be too many for its context of {best.offer.window:,}"
+        tokens = prompt_tokens(best.offer, wanted)
+        yield f"about {tokens:,} tokens may be too many for its context of {best.offer.window:,}"
 
 
 def _of_device(case: Case) -> Iterator[str]:
@@ -139,5 +140,5 @@ def wishes(case: Case) -> list[Offer]:
         and offer.command
         and needed <= offer.good_at
         and (offer.task == wanted.task or (wanted.task, offer.task) == ("chat", "code"))
-        and (offer.window is None or offer.window >= wanted.tokens)
+        and (offer.window is None or offer.window >= prompt_tokens(offer, wanted))
     ]

@@ -16,7 +16,8 @@ def refusal_of(case: Case) -> ItemError:
         return Unavailable(f"{what}; try again later", code="model_unavailable", retry_after_s=min(waits, default=None))
     if "memory" in causes or "device" in causes:
         return Unavailable(f"{what}, expected a device that takes it", code="model_unavailable")
-    if causes & {"modality", "preference"}:
+    too_long = _models(case, "window") - _models(case, "modality", "preference")
+    if causes & {"modality", "preference"} and not too_long:
         return InvalidInput(
             f"{what}, expected {_content(case)}{_hint(case)}", param="messages", code="unsupported_content"
         )
@@ -32,6 +33,10 @@ def refusal_of(case: Case) -> ItemError:
         here = [offer.name for offer in case.offers if offer.task == case.wanted.task and not offer.missing]
         message += f"; expected {', '.join(here) or f'a model for {case.wanted.task}'}"
     return ModelNotFound(message, param="model")
+
+
+def _models(case: Case, *causes: str) -> set[str]:
+    return {entry.model for entry in case.rejected if entry.cause in causes}
 
 
 def _content(case: Case) -> str:

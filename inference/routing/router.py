@@ -119,6 +119,7 @@ class Router:
             good_at=frozenset(found.good_at),
             size=found.size,
             window=found.window,
+            picture_tokens=found.picture_tokens,
             devices=self._devices(model),
             aliases=spec.aliases,
             fallback=spec.fallback,

@@ -45,7 +45,7 @@ async def answer_completions(exchange: Exchange) -> None:
             await reply(exchange, requests, shape(requests, delivery), stream=delivery.stream)
         except InvalidInput as error:
             if error.param == "top_logprobs":  # here the field has another name, and 0 asks for what there is
-                refuse(f"found more than 0: {error.message}", "logprobs", error.code)
+                refuse(error.message.replace("top_logprobs", "logprobs", 1), "logprobs", error.code)
             raise
 
 

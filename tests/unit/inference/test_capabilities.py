@@ -51,6 +51,11 @@ def test_no_declaration_makes_a_model_hear(folder):
     assert capabilities_of("m", "m", "chat", None, ["vision", "audio"]).good_at == {"vision", "audio"}
 
 
+def test_what_a_picture_takes_is_what_the_configuration_says(folder):
+    made = folder(openvino_vision_embeddings_model__xml="", config__json={"mm_tokens_per_image": 16})
+    assert capabilities_of("m", "m", "chat", made).picture_tokens == 18
+
+
 def test_a_template_within_the_tokenizers_configuration_counts_too(folder):
     made = folder(tokenizer_config__json={"chat_template": "{{ tools }}"})
     assert capabilities_of("m", "m", "chat", made).good_at == {"tools"}

@@ -58,6 +58,15 @@ def test_the_operator_is_what_the_kernel_takes_it_for():
     assert set(spec.options) == {"model", "max_tokens"}
 
 
+@pytest.mark.parametrize("wanted", [Sampling(top_logprobs=3, logprobs=True), Sampling(logit_bias={1: 2.0})])
+async def test_what_no_engine_does_is_refused_before_another_model_is_loaded_for_it(opened, wanted):
+    operator = await opened()
+    before = [card.name for card in operator._models.cards() if card.state == "ready"]
+    with pytest.raises(InvalidInput, match="these engines"):
+        await events_of(operator, replace(HELLO, sampling=wanted))
+    assert [card.name for card in operator._models.cards() if card.state == "ready"] == before == ["chat-pocket"]
+
+
 async def test_with_nothing_configured_the_shipped_model_answers_and_says_so(opened):
     events = await events_of(await opened(), HELLO)
     assert replace(events[0], route="") == ChatStarted("chat-pocket", "CPU", "pocket")

@@ -1,8 +1,10 @@
 """Who answers: what the corpus of requests does not say already."""
 
+from dataclasses import replace
+
 import pytest
 
-from inference.routing.analysis import ModelRequirements, Preferences, profile, requirements
+from inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences, profile, requirements
 from inference.routing.decision import Candidate, decide
 from inference.routing.offers import Engine, Load, Offer
 from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
@@ -96,6 +98,16 @@ def test_a_prompt_beyond_every_window_is_the_callers_to_shorten():
     decision = decide(ModelRequirements("chat", tokens=1_000_000), Preferences(), OFFERS)
     with pytest.raises(InvalidInput, match="expected a shorter prompt") as caught:
         decision.checked()
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_pictures_count_by_what_they_take_of_the_model_that_sees_them():
+    eyes = Offer("eyes", "chat", window=1_024, picture_tokens=18, good_at=frozenset({"vision"}))
+    many = ModelRequirements("chat", vision=True, tokens=10 + 8 * PICTURE_TOKENS, picture_tokens=8 * PICTURE_TOKENS)
+    assert decide(many, Preferences(), (*OFFERS, eyes)).candidates[0].model == "eyes"
+    too_many = replace(many, tokens=10 + 200 * PICTURE_TOKENS, picture_tokens=200 * PICTURE_TOKENS)
+    with pytest.raises(InvalidInput, match=r"eyes: .* the prompt has about 3,610; .*shorter prompt") as caught:
+        decide(too_many, Preferences(), (*OFFERS, eyes)).checked()
     assert caught.value.code == "context_length_exceeded"
 
 
