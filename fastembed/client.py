@@ -93,11 +93,19 @@ class FastEmbedClient:
         video: str | None = None,
         documents: Sequence[str] | None = None,
     ) -> Answer:
-        """Analyse any mix of inputs in one request: POST /v1/multimodal/analyze. Paths of files are read and sent."""
+        """Ask about any mix of inputs: POST /v1/multimodal/analyze.
+
+        images, audio, video, documents: paths of files, which are read and sent, or URLs. `analysis` of the answer is
+        what is said.
+        """
+        from asyncio import to_thread
+
         inputs: list[dict[str, Any]] = [] if text is None else [{"type": "text", "text": text}]
-        kinds = {"image": images, "document": documents, "audio": audio and [audio], "video": video and [video]}
-        for kind, given in kinds.items():
-            inputs += [{"type": kind, **_content(entry)} for entry in given or ()]
+        files = {"document": documents, "image": images, "audio": audio and [audio], "video": video and [video]}
+        for kind, given in files.items():
+            for entry in given or ():
+                named = {} if kind != "document" or entry.startswith("data:") else {"filename": Path(entry).name}
+                inputs.append({"type": kind, **named, **await to_thread(_content, entry)})
         return await self.multimodal.analyze(inputs=inputs)
 
     async def search(self, query: str, *, limit: int = 10) -> list[Answer]:
@@ -277,7 +285,7 @@ class MultimodalAPI:
         self._client = client
 
     async def analyze(self, *, inputs: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
-        """Send inputs to a pipeline that serves POST /v1/multimodal/analyze."""
+        """Send inputs to POST /v1/multimodal/analyze: `analysis_type`, `focus_areas`, `model` and the like."""
         return await self._client.request("POST", "/v1/multimodal/analyze", body={"inputs": inputs, **options})
 
 

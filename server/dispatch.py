@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.item import Outcome
 from server import rerank
+from server.analysis import answer_analysis
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
 from server.openai import embeddings
@@ -93,6 +94,7 @@ CODECS: Final[Mapping[str, Codec]] = {
     "POST /v1/completions": answer_completions,
     "POST /v1/documents/process": answer_document,
     "POST /v1/embeddings": answer_embeddings,
+    "POST /v1/multimodal/analyze": answer_analysis,
     "POST /v1/rerank": answer_rerank,
 }
 

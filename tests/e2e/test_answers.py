@@ -17,6 +17,7 @@ import openai
 import pytest
 from PIL import Image, ImageDraw
 
+from fastembed import FastEmbedClient
 from tests.e2e.serving import Serving, serving
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,21 @@ def test_it_sees_a_red_circle(client: openai.OpenAI) -> None:
     assert raw.parse().choices[0].message.content == "a red circle"
     assert raw.headers["x-fastembed-model"] == "vision-pocket"
     assert "it sees the picture" in raw.headers["x-fastembed-route"]
+
+
+async def test_our_own_client_asks_about_a_picture_in_one_call(server: Serving, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(base64.b64decode(red_circle().partition(",")[2]))
+    async with FastEmbedClient(server.url) as client:
+        found = await client.analyze(text="What is in this image?", images=[str(photo)])
+        areas = await client.multimodal.analyze(
+            inputs=[{"type": "image", "source": "base64", "content": red_circle()}],
+            analysis_type="focused",
+            focus_areas=["objects", "text"],
+            max_tokens=400,
+        )
+    assert (found.analysis, found.model, found.findings) == ("a red circle", "vision-pocket", None)
+    assert areas.finish_reason == "length" or set(areas.findings) == {"objects", "text"}
 
 
 def test_it_writes_a_function_that_runs(client: openai.OpenAI) -> None:

@@ -80,6 +80,28 @@ async def test_the_ending_of_a_document_says_what_it_is_and_a_url_is_not_read():
     assert json.loads(asked[1].content)["document"] == {"type": "pdf", "source": "base64", "content": "JVBERg=="}
 
 
+async def test_inputs_of_all_kinds_are_analysed_in_one_request(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"PNG")
+    (tmp_path / "b.md").write_bytes(b"# B")
+    client, asked = client_of([(200, {"analysis": "red"}, {})])
+    async with client:
+        found = await client.analyze(
+            text="What is it?",
+            images=[str(tmp_path / "a.png"), "https://site/c.png"],
+            audio="data:audio/wav;base64,AAAA",
+            documents=[str(tmp_path / "b.md")],
+        )
+    assert found.analysis == "red"
+    assert str(asked[0].url) == "http://server/v1/multimodal/analyze"
+    assert json.loads(asked[0].content)["inputs"] == [
+        {"type": "text", "text": "What is it?"},
+        {"type": "document", "filename": "b.md", "source": "base64", "content": "IyBC"},
+        {"type": "image", "source": "base64", "content": "UE5H"},
+        {"type": "image", "source": "url", "content": "https://site/c.png"},
+        {"type": "audio", "source": "base64", "content": "data:audio/wav;base64,AAAA"},
+    ]
+
+
 def streaming_client(text, status=200):
     """A client whose connection gives this text."""
     client = FastEmbedClient("http://server", max_retries=0)
