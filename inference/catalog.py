@@ -219,5 +219,4 @@ def _spec_of(name: str) -> ModelSpec:
     known = find_known(name)
     if known is None:
         raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
-    aliases = tuple(alias for alias in (known.source, known.repository) if alias)
-    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": aliases})
+    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": known.other_names})

@@ -19,8 +19,8 @@ class KnownModel:
     """One model that is known by name.
 
     source: the original weights' repository. repository: the OpenVINO files' (None: export them). good_at: what else
-    than its task. window: tokens of its context, None: its files say. fallback: the smaller one to declare as
-    `fallback:`.
+    than its task. aliases: what else it is called. window: tokens of its context, None: its files say. fallback: the
+    smaller one to declare as `fallback:`.
     """
 
     name: str
@@ -29,8 +29,14 @@ class KnownModel:
     source: str
     repository: str | None = None
     good_at: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     window: int | None = None
     fallback: str | None = None
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        """What requests may call it too."""
+        return (*self.aliases, *(name for name in (self.source, self.repository) if name))
 
     @property
     def command(self) -> str:
@@ -67,6 +73,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
     ),
     KnownModel(
         name="gemma-3n-4b",
+        aliases=("gemma-3n",),
         task="chat",
         licence=GEMMA,
         source="google/gemma-3n-E4B-it",
@@ -129,9 +136,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         window=512,
     ),
 )
-_BY_NAME: Final = {
-    name.casefold(): model for model in KNOWN for name in (model.name, model.source, model.repository) if name
-}
+_BY_NAME: Final = {name.casefold(): model for model in KNOWN for name in (model.name, *model.other_names)}
 
 
 def find_known(name: str) -> KnownModel | None:

@@ -32,6 +32,7 @@ from pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0
 """A place whose queue takes longer goes behind one whose does not."""
+BY_RULES: Final = "read by rules, without a model: a document model reads where the request or `parse` names it"
 _SERVE: Final[Mapping[str, frozenset[str]]] = {"chat": frozenset({"chat", "code"})}
 """What else a model may be for."""
 
@@ -56,7 +57,7 @@ class Decision:
     wanted: the name in the request. candidates: best first; each can answer. reasons: why the first one. substitute:
     it is not the one that was named. transcriber: the speech model that turns the request's sound into text for a
     candidate that does not hear. left_out: what the caller wants not to be shown to the model. refusal: the error to
-    raise where there are no candidates.
+    raise where there are no candidates, and no need of any: documents are read by rules unless a model is named.
     """
 
     wanted: str
@@ -71,7 +72,7 @@ class Decision:
     @property
     def summary(self) -> str:
         """Return one line for a header, in printable ASCII: `phi-4-mini on GPU: about code, which it is good at`."""
-        text = f"nobody: {self.refusal}"
+        text = f"nobody: {self.refusal or '; '.join(self.reasons)}"
         if self.candidates:
             first = self.candidates[0]
             text = f"{first.model} on {first.device}: {'; '.join(self.reasons)}"
@@ -100,6 +101,8 @@ def decide(
     named = None if name == AUTO else _find(name, offers)
     if name != AUTO and (named is None or not _serves(named, requirements)):
         return Decision(preferences.model, refusal=_no_such(name, named, requirements, offers))
+    if named is None and requirements.task == "document":
+        return Decision(preferences.model, reasons=(BY_RULES,))
     wanted, left_out = _shown(requirements, preferences)
     reads = wanted.audio and wanted.task == "chat" and preferences.modality_routing != "force_multimodal"
     transcriber = _transcriber(offers) if reads else None

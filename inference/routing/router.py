@@ -154,7 +154,7 @@ class Router:
             good_at=frozenset(found.good_at),
             size=found.size,
             window=found.window,
-            aliases=tuple(name for name in (known.source, known.repository) if name),
+            aliases=known.other_names,
             fallback=known.fallback,
             missing=f"found no files of {known.name}, expected a model folder: {known.command}",
             command=known.command,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from inference.catalog import AUTO
+from inference.capabilities import Capabilities, capabilities_of
+from inference.catalog import AUTO, Card
 from inference.folders import BUILT_IN, locate
 from inference.hub.known import find_known
 from inference.models import Models
@@ -61,6 +62,18 @@ class SpeechEngines:
         """Return every name that can be asked for, those of missing files left out."""
         declared = [model.name for model in self._models.catalog.placed("transcription") if model.folder]
         return [AUTO, *declared, MODEL_ID, POCKET]
+
+    def cards(self) -> list[Card]:
+        """Describe, for a list of models, what ships beside the models of the catalog."""
+        folder = locate(f"{BUILT_IN}{POCKET}", Path())
+        pocket = capabilities_of(POCKET, f"{BUILT_IN}{POCKET}", "transcription", folder)
+        sphinx = Capabilities(licence="BSD-2-Clause")
+        taken = {model.name for model in self._models.catalog.placed("transcription")}
+        cards = (
+            Card(POCKET, "transcription", "available", folder=folder, pocket=True, capabilities=pocket),
+            Card(MODEL_ID, "transcription", "available", pocket=True, capabilities=sphinx),
+        )
+        return [card for card in cards if card.name not in taken]
 
     def resolve(self, name: str = AUTO, default: str = AUTO) -> SpeechEngine:
         """Return the engine of a name; of "auto" and of OpenAI's names that of `default`.

@@ -5,7 +5,7 @@ The list stands under `data`, where OpenAI clients look, and under `models`, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from inference.catalog import AUTO, Card
+from inference.hub.known import find_known
 from inference.models import Models
+from inference.speech.engines import SpeechEngines
 from pipeline.errors import ModelNotFound
 from server.endpoints.answers import json_answer
 from server.site import Site
@@ -25,7 +27,8 @@ def routes(site: Site) -> list[BaseRoute]:
     """Return the routes."""
 
     def cards() -> list[Card]:
-        return site.resources.get(Models).cards()
+        speech = site.resources.find(SpeechEngines)
+        return [*site.resources.get(Models).cards(), *(speech.cards() if speech else ())]
 
     def aliases() -> Mapping[str, str]:
         return site.resources.get(Models).catalog.aliases
@@ -41,10 +44,16 @@ def routes(site: Site) -> list[BaseRoute]:
         for card in cards():
             if name in (card.name, *card.aliases):
                 return json_answer(describe(card))
-        known = ", ".join(card.name for card in cards())
-        raise ModelNotFound(f"found no model {name[:80]!r}, expected one of {known}", param="model")
+        raise ModelNotFound(_unknown(name, [card.name for card in cards()]), param="model")
 
     return [Route("/v1/models", list_models), Route("/v1/models/{name:path}", one_model)]
+
+
+def _unknown(name: str, here: Sequence[str]) -> str:
+    """Say that a model is not here, and how to get it where that is known."""
+    if known := find_known(name):
+        return f"found no files of {known.name}, expected a model folder: {known.command}"
+    return f"found no model {name[:80]!r}, expected one of {', '.join(here)}"
 
 
 def describe(card: Card) -> dict[str, Any]:

@@ -62,6 +62,18 @@ def test_it_says_what_stands_in_for_real_models(server: Serving) -> None:
     assert "chat-pocket answers until a real model for chat is here: fastembed pull gemma-4-e4b" in server.lines
 
 
+def test_it_lists_every_model_that_can_be_named_and_knows_how_to_get_others(client: openai.OpenAI) -> None:
+    states = {model.id: model.state for model in client.models.list()}  # type: ignore[attr-defined]
+    assert {name for name, state in states.items() if state == "pocket"} >= {
+        "chat-pocket",
+        "whisper-pocket",
+        "pocketsphinx",
+    }
+    assert client.models.retrieve("whisper-pocket").capabilities["transcription"]  # type: ignore[attr-defined]
+    with pytest.raises(openai.NotFoundError, match=r"found no files of gemma-3n-4b, .*: fastembed export gemma-3n-4b"):
+        client.models.retrieve("gemma-3n-4b")
+
+
 def test_it_greets_adds_and_remembers(client: openai.OpenAI) -> None:
     assert chat(client, "hello").content == "Hello! How can I help you?"
     assert chat(client, "what is 3 + 4?").content == "3 + 4 = 7"

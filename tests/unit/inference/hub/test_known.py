@@ -57,6 +57,10 @@ def test_a_model_is_found_by_its_name_and_its_repositories_in_any_case():
     assert {find_known(name).name for name in names} == {"whisper-base"}
 
 
+def test_the_family_s_name_means_its_first_model():
+    assert find_known("gemma-3n").name == "gemma-3n-4b"
+
+
 def test_the_command_is_pull_where_the_hub_has_openvino_files_and_export_where_it_has_not():
     assert command_for("whisper-base") == "fastembed pull whisper-base"
     assert command_for("mine", "bge-small-en-v1.5") == "fastembed export bge-small-en-v1.5"

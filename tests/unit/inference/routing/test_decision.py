@@ -111,6 +111,14 @@ def test_pictures_count_by_what_they_take_of_the_model_that_sees_them():
     assert caught.value.code == "context_length_exceeded"
 
 
+def test_a_document_needs_no_model_unless_one_is_named():
+    reader = Offer("reader", "document", good_at=frozenset({"document", "vision"}))
+    pages = ModelRequirements("document", vision=True, document=True)
+    decision = decide(pages, Preferences(), (*OFFERS, reader)).checked()
+    assert (decision.candidates, decision.summary[:32]) == ((), "nobody: read by rules, without a")
+    assert decide(pages, Preferences("reader"), (*OFFERS, reader)).candidates[0].model == "reader"
+
+
 def test_a_model_larger_than_the_devices_memory_is_no_candidate():
     engines = {("large", device): Engine(room="never") for device in ("GPU", "CPU")}
     decision = decide(CHAT, Preferences("large", model_fallback=False), OFFERS, Load(engines))
