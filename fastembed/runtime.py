@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -57,13 +58,15 @@ def distribution_version() -> str:
 
 
 class RunningPipelines:
-    """The engine as the server's endpoints see it (`server.site.Running`). source: the file to reload."""
+    """The engine as the server's endpoints see it (`server.site.Running`). read: the configuration, when reloaded."""
 
-    def __init__(self, engine: Engine, configuration: Configuration, source: Path | None, resources: Resources) -> None:
+    def __init__(
+        self, engine: Engine, configuration: Configuration, read: Callable[[], Configuration], resources: Resources
+    ) -> None:
         self._engine = engine
         self._resources = resources
         self._configuration = configuration
-        self._source = source
+        self._read = read
 
     def views(self) -> Sequence[PipelineView]:
         """Describe each pipeline."""
@@ -75,7 +78,8 @@ class RunningPipelines:
 
     def files(self) -> Sequence[Path]:
         """Return the files that the configuration was read from, plug-ins included."""
-        return (*([self._source] if self._source else ()), *self._configuration.plugins)
+        path = self._configuration.path
+        return (*([path] if path else ()), *self._configuration.plugins)
 
     def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
         """Return where failed files are put."""
@@ -83,7 +87,7 @@ class RunningPipelines:
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
-        found = await asyncio.to_thread(read_configuration, self._source)
+        found = await asyncio.to_thread(self._read)
         notes = []
         if found.sections != self._configuration.sections:
             notes.append("models, devices and breaker are read at the start only: restart to use the changed sections")
@@ -116,7 +120,10 @@ class RunningPipelines:
 
 
 class Process:
-    """Everything that `fastembed serve` runs, from one configuration. devices: instead of the machine's own."""
+    """Everything that `fastembed serve` runs, from one configuration.
+
+    source: the file it is from. read: reads it again, by default just that file. devices: instead of the machine's own.
+    """
 
     def __init__(
         self,
@@ -126,13 +133,16 @@ class Process:
         source: Path | None = None,
         watch: bool = False,
         devices: Devices | None = None,
+        read: Callable[[], Configuration] | None = None,
     ) -> None:
         self.settings = settings
         self._watched = source if watch else None
         self.configuration = configuration
         self.resources: Resources = make_resources(configuration, devices)
         self.engine = Engine(self.resources)
-        self.running = RunningPipelines(self.engine, configuration, source, self.resources)
+        self.running = RunningPipelines(
+            self.engine, configuration, read or partial(read_configuration, source), self.resources
+        )
         self.life = Life()
         self.stats = HttpStats()
         self.metrics = CollectorRegistry()
@@ -204,6 +214,7 @@ class Process:
             version=distribution_version(),
             cache=self.recall.cache if self.recall else None,
             files=self.files,
+            metrics_path=self.settings.metrics_path,
         )
         parts = (health, models, route, files, documents, pipelines, system)
         speech = self.resources.get(SpeechEngines)

@@ -7,17 +7,21 @@ with FastEmbedServer(port=0) as server:      # in a thread of its own
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.guards import check_installation
 from fastembed.runtime import Process, new_runner, run_process
+from fastembed.tuning import Tuning
 from pipeline.errors import ConfigError
+from pipeline.plan import Configuration
 from server.cache import TTL_S, CacheLimits
+from server.logs import Level, configure
 from server.serving import address_of, listen
 from server.settings import Settings
 
@@ -30,7 +34,9 @@ class FastEmbedServer:
 
     api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
     takes it. caching: `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
-    that depend on nothing but the request; by default none are kept. Raises ConfigError for what cannot run.
+    that depend on nothing but the request; by default none are kept. models, hardware: see `fastembed.tuning`.
+    monitoring: `{"enable_metrics": True, "metrics_endpoint": "/metrics", "log_level": "INFO"}`; with a level the
+    process's log goes to standard error. Raises ConfigError for what cannot run.
     """
 
     def __init__(
@@ -41,7 +47,10 @@ class FastEmbedServer:
         port: int = 8000,
         api_key: str | Sequence[str] = (),
         allow_urls: Sequence[str] = (),
+        models: Mapping[str, str] | None = None,
+        hardware: Mapping[str, Any] | None = None,
         caching: Mapping[str, Any] | None = None,
+        monitoring: Mapping[str, Any] | None = None,
         insecure: bool = False,
     ) -> None:
         check_installation()
@@ -55,9 +64,12 @@ class FastEmbedServer:
             cache=_cache(caching or {}),
             insecure=insecure,
             access_log=False,
+            metrics_path=_monitored(monitoring or {}),
         )
         self._source = chosen_file(named)
-        self._configuration = read_configuration(named)
+        self._tuning = Tuning.of(models or {}, hardware or {})
+        self._named = named
+        self._configuration = self._read()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: Process | None = None
@@ -66,12 +78,15 @@ class FastEmbedServer:
         self.url = ""
         """Where it listens, once it does."""
 
+    def _read(self) -> Configuration:
+        return self._tuning.over(read_configuration(self._named))
+
     def start(self) -> None:
         """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""
         sock = listen(self._settings.host, self._settings.port)
         self.url = address_of(sock)
         print(f"FastEmbed starts at {self.url}", flush=True)  # noqa: T201 - what a person waits for
-        process = Process(self._settings, self._configuration, source=self._source)
+        process = Process(self._settings, self._configuration, source=self._source, read=self._read)
         run_process(process, ready=lambda address: print(f"FastEmbed is ready at {address}", flush=True), sock=sock)  # noqa: T201
 
     def __enter__(self) -> Self:
@@ -103,7 +118,7 @@ class FastEmbedServer:
             sock = listen(self._settings.host, self._settings.port)
             with new_runner() as runner:
                 self._loop = runner.get_loop()
-                self._process = Process(self._settings, self._configuration, source=self._source)
+                self._process = Process(self._settings, self._configuration, source=self._source, read=self._read)
                 runner.run(self._process.serve(sock, ready=self._serves))
         except BaseException as error:  # noqa: BLE001 - it is raised again where the server was started
             self._error = error
@@ -116,11 +131,32 @@ class FastEmbedServer:
         self._ready.set()
 
 
+def _monitored(monitoring: Mapping[str, Any]) -> str | None:
+    """Read the parameter `monitoring`: set the log's level, return the path of the metrics. ConfigError as below."""
+    _check_keys("monitoring", monitoring, ("enable_metrics", "metrics_endpoint", "log_level"))
+    if (named := monitoring.get("log_level")) is not None:
+        level = next((level for level in get_args(Level) if level == str(named).lower()), None)
+        if level is None:
+            raise ConfigError([f"monitoring: found the log_level {named!r}, expected one of {_words(get_args(Level))}"])
+        configure("text", level)
+    path = monitoring.get("metrics_endpoint", "/metrics")
+    if not isinstance(path, str) or re.fullmatch(r"/[A-Za-z0-9._/-]+", path) is None:
+        raise ConfigError([f"monitoring: found the metrics_endpoint {path!r}, expected a path such as /metrics"])
+    return path if monitoring.get("enable_metrics", True) else None
+
+
+def _check_keys(parameter: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
+    if unknown := sorted(set(found) - set(known)):
+        raise ConfigError([f"{parameter}: found {unknown[0]!r}, expected one of {_words(known)}"])
+
+
+def _words(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
 def _cache(caching: Mapping[str, Any]) -> CacheLimits | None:
     """Read the parameter `caching`. ConfigError names a key that it has not, or a value that cannot be read."""
-    known = ("enable_response_cache", "cache_ttl", "cache_size_limit")
-    if unknown := sorted(set(caching) - set(known)):
-        raise ConfigError([f"caching: found {unknown[0]!r}, expected one of {', '.join(known)}"])
+    _check_keys("caching", caching, ("enable_response_cache", "cache_ttl", "cache_size_limit"))
     if not caching.get("enable_response_cache", False):
         return None
     return CacheLimits.of(str(caching.get("cache_size_limit", "256MiB")), caching.get("cache_ttl", TTL_S))

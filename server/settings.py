@@ -19,7 +19,7 @@ class Settings:
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
     `server.urls.Rule` reads them; none: it fetches nothing. cache: how many answers it keeps to give them again; None:
     none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a key all the
-    same. drain_s: how long running requests may take once it stops.
+    same. metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take once it stops.
     """
 
     host: str = "127.0.0.1"
@@ -32,6 +32,7 @@ class Settings:
     files_bytes: int = QUOTA_BYTES
     insecure: bool = False
     access_log: bool = False
+    metrics_path: str | None = "/metrics"
     drain_s: float = 20.0
 
     def __post_init__(self) -> None:

@@ -56,7 +56,8 @@ class Running(Protocol):
 class Site:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
-    cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
+    cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored. metrics_path:
+    where the metrics are served; None: nowhere.
     """
 
     running: Running
@@ -68,5 +69,6 @@ class Site:
     version: str
     cache: ResponseCache | None = None
     files: FileStore | None = None
+    metrics_path: str | None = "/metrics"
     started_at: float = field(default_factory=time)
     started_s: float = field(default_factory=monotonic)

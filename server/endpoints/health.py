@@ -45,7 +45,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route("/", index),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        Route("/metrics", metrics),
+        *([Route(site.metrics_path, metrics)] if site.metrics_path else []),
     ]
 
 

@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import httpx2
 import pytest
 
 import fastembed as package
 from fastembed import FastEmbedClient, FastEmbedServer
+from fastembed.client import ServerError
 from tests.e2e.serving import fastembed, serving
 
 ASSETS = Path(package.__file__).parent / "demo_assets"
@@ -137,3 +139,36 @@ async def test_a_server_in_a_thread_serves_until_its_block_ends(tmp_path: Path) 
     assert len(found.data[0].embedding) == 384
     assert again.data[0].embedding == found.data[0].embedding
     assert status.performance_metrics.cache_hit_rate == 0.5
+
+
+async def test_the_server_takes_the_architecture_documents_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTEMBED_HOME", str(tmp_path))
+    server = FastEmbedServer(
+        port=0,
+        models={
+            "text": "gemma-3n-4b",
+            "vision": "gemma-3n-4b",
+            "documents": "granite-docling-258m",
+            "embeddings": "bge-small-en-v1.5",
+        },
+        hardware={
+            "npu_memory_limit": "12GB",
+            "enable_model_quantization": True,
+            "fallback_to_cpu": True,
+            "max_concurrent_requests": 10,
+        },
+        caching={"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"},
+        monitoring={"enable_metrics": True, "metrics_endpoint": "/numbers"},
+    )
+    with server:
+        async with FastEmbedClient(server.url) as client:
+            models = {model.id: model.state for model in await client.models.list()}
+            answer = await client.chat.completions.create(messages=[{"role": "user", "content": "hello"}])
+            with pytest.raises(ServerError, match="nothing here serves"):
+                await client.request("GET", "/metrics")
+        assert "fastembed_items_admitted_total" in httpx2.get(f"{server.url}/numbers").text
+    assert (models["gemma-3n-4b"], models["granite-docling-258m"]) == ("missing", "missing")
+    assert (answer.model, answer.choices[0].message.content) == ("chat-pocket", "Hello! How can I help you?")

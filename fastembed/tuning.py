@@ -1,0 +1,162 @@
+"""What `FastEmbedServer(models=..., hardware=...)` says, laid over a configuration as if its file said so.
+
+    models={"text": "gemma-3n-4b", "documents": "granite-docling-258m", "embeddings": "bge-small-en-v1.5"}
+    hardware={"npu_memory_limit": "12GB", "fallback_to_cpu": True, "max_concurrent_requests": 10}
+
+A named model is declared before those of the file, so that "auto" means it where its files are; where they are not,
+what `fastembed serve` would use answers. Models are quantised when they are pulled or exported, never while a server
+runs: `enable_model_quantization` is understood, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from inference.devices import DeviceLimits, DeviceName
+from inference.folders import Task, locate
+from inference.hub.known import command_for, find_known
+from inference.specs import AUTO, DEFAULTS, ModelSpec
+from pipeline.config.definition import definition_hash
+from pipeline.errors import ConfigError
+from pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
+from pipeline.units import parse_size
+
+log: Final = logging.getLogger("fastembed.server")
+
+_ROLES: Final[Mapping[str, tuple[Task, ...]]] = {
+    "text": ("chat", "code"),
+    "vision": ("chat",),
+    "code": ("chat", "code"),
+    "documents": ("document",),
+    "embeddings": ("embedding",),
+    "speech": ("transcription",),
+    "rerank": ("rerank",),
+}
+_MEMORY: Final[Mapping[str, DeviceName]] = {
+    "npu_memory_limit": "npu",
+    "gpu_memory_limit": "gpu",
+    "cpu_memory_limit": "cpu",
+}
+_FLAGS: Final = ("enable_model_quantization", "fallback_to_cpu")
+_MOST: Final = "max_concurrent_requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """models: roles to models. memory: bytes a device. most: chats answered at once, the others wait; None: as said."""
+
+    models: Mapping[str, str]
+    memory: Mapping[DeviceName, int]
+    on: tuple[DeviceName, ...] = ("npu", "gpu", "cpu")
+    most: int | None = None
+
+    @classmethod
+    def of(cls, models: Mapping[str, Any], hardware: Mapping[str, Any]) -> Tuning:
+        """Check the two parameters. ConfigError lists everything that is wrong with them."""
+        problems = [*_wrong_models(models), *_wrong_hardware(hardware)]
+        if problems:
+            raise ConfigError(problems)
+        on: tuple[DeviceName, ...] = ("npu", "gpu", "cpu") if hardware.get("fallback_to_cpu", True) else ("npu", "gpu")
+        memory = {device: parse_size(hardware[key]) for key, device in _MEMORY.items() if key in hardware}
+        return cls(dict(models), memory, on, hardware.get(_MOST))
+
+    def over(self, configuration: Configuration) -> Configuration:
+        """Return the configuration with this laid over it."""
+        if not (self.models or self.memory or self.most):
+            return configuration
+        sections = dict(configuration.sections)
+        declared = sections.get("models") or {}
+        named = {name: declared.get(name) or _spec(name, self.on) for name in self.models.values()}
+        sections["models"] = {**named, **declared}
+        devices = dict(sections.get("devices") or {})
+        for device, limit in self.memory.items():
+            devices[device] = devices.get(device, DeviceLimits()).model_copy(update={"memory": limit})
+        sections["devices"] = devices
+        base = configuration.path.parent if configuration.path else Path()
+        reader = self._reader(sections["models"], base.absolute())
+        pipelines = {name: self._tuned(plan, reader) for name, plan in configuration.pipelines.items()}
+        return replace(configuration, sections=sections, pipelines=pipelines)
+
+    def _reader(self, declared: Mapping[str, ModelSpec], base: Path) -> str | None:
+        """Return the document model that `parse` shall use, if its files are here."""
+        name = self.models.get("documents")
+        if name is None:
+            return None
+        origin = declared[name].origin
+        known = find_known(origin)
+        if locate(origin, base) or (known and locate(known.origin, base)):
+            return name
+        log.warning("documents are read by rules until %s is here: %s", name, command_for(name, origin))
+        return None
+
+    def _tuned(self, plan: PipelinePlan, reader: str | None) -> PipelinePlan:
+        def tuned(step: StepPlan) -> StepPlan:
+            if step.component.name == "generate" and self.most is not None:
+                return replace(step, workers=self.most)
+            if step.component.name == "parse" and reader is not None and step.options["model"] == AUTO:
+                return replace(step, options={**step.options, "model": reader})
+            return step
+
+        changed = replace(plan, steps=tuple(_mapped(step, tuned) for step in plan.steps))
+        return replace(changed, definition=definition_hash(changed))
+
+
+def _mapped(step: Step, change: Callable[[StepPlan], StepPlan]) -> Step:
+    """Change a step, or those in the branches of a route or fork."""
+    if isinstance(step, StepPlan):
+        return change(step)
+    branches: tuple[Branch, ...] = tuple(
+        replace(branch, steps=tuple(_mapped(one, change) for one in branch.steps)) for branch in step.branches
+    )
+    return replace(step, branches=branches)
+
+
+def _spec(name: str, on: tuple[DeviceName, ...]) -> ModelSpec:
+    """Return what `models:` would say of a model."""
+    if name in DEFAULTS:
+        return DEFAULTS[name]
+    known = find_known(name)
+    found: dict[str, Any] = {"from": name, "on": on}
+    if known is not None:
+        found |= {"task": known.task, "fallback": known.fallback}
+    return ModelSpec.model_validate(found)
+
+
+def _wrong_models(models: Mapping[str, Any]) -> list[str]:
+    problems = [f"models: found {role!r}, expected one of {', '.join(_ROLES)}" for role in models if role not in _ROLES]
+    for role, tasks in _ROLES.items():
+        name = models.get(role)
+        if role in models and (not isinstance(name, str) or not name):
+            problems.append(f"models: found {name!r} for {role}, expected a model's name")
+            continue
+        if name is None:
+            continue
+        known = find_known(name)
+        task = known.task if known else DEFAULTS[name].task if name in DEFAULTS else None
+        if task is not None and task not in tasks:
+            problems.append(f"models: found {name}, a model for {task}, expected one for {role}")
+    return problems
+
+
+def _wrong_hardware(hardware: Mapping[str, Any]) -> list[str]:
+    known = (*_MEMORY, *_FLAGS, _MOST)
+    problems = [f"hardware: found {key!r}, expected one of {', '.join(known)}" for key in hardware if key not in known]
+    for key in _MEMORY:
+        if key in hardware:
+            try:
+                parse_size(hardware[key])
+            except ValueError as error:
+                problems.append(f"hardware: {key}: {error}")
+    problems += [
+        f"hardware: found {hardware[key]!r} for {key}, expected True or False"
+        for key in _FLAGS
+        if not isinstance(hardware.get(key, True), bool)
+    ]
+    most = hardware.get(_MOST, 1)
+    if type(most) is not int or most < 1:
+        problems.append(f"hardware: found {most!r} for {_MOST}, expected a whole number from 1")
+    return problems
