@@ -55,7 +55,8 @@ def create_app(
 
     recall: gives answers again. files: what requests may refer to. endpoints: what the server answers itself.
     """
-    app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: _refusal(life)})
+    refusal = _refusal(life, _served(routes, endpoints))
+    app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: refusal})
     app.router.redirect_slashes = False
     gateway = Gateway(
         app,
@@ -90,7 +91,19 @@ def _cors(app: ASGIApp, settings: Settings) -> ASGIApp:
     )
 
 
-def _refusal(life: Life) -> Callable[[Request, Exception], Response]:
+def _served(routes: HttpRoutes, endpoints: Sequence[BaseRoute]) -> Callable[[str], bool]:
+    """Return what tells whether something answers at a path."""
+    own = {getattr(route, "path", "") for route in endpoints}
+    return lambda path: path in own or routes.methods(path) is not None
+
+
+def _meant(path: str, served: Callable[[str], bool]) -> str:
+    """Return the path that was meant, by the slips that base URLs invite: no /v1, two of them, a slash at the end."""
+    bare = path.rstrip("/")
+    return next((near for near in (bare, f"/v1{bare}", bare.removeprefix("/v1")) if near != path and served(near)), "")
+
+
+def _refusal(life: Life, served: Callable[[str], bool]) -> Callable[[Request, Exception], Response]:
     """Return what turns the router's own 404 and 405 into the error tree; the gateway answers."""
 
     def refuse(request: Request, error: Exception) -> Response:
@@ -99,9 +112,9 @@ def _refusal(life: Life) -> Callable[[Request, Exception], Response]:
         if error.status_code == 404 and life.phase == "starting":  # noqa: PLR2004 - not found, yet
             raise Unavailable(f"found a server that is starting, expected {path} to be served soon", retry_after_s=1.0)
         if error.status_code == 404:  # noqa: PLR2004 - not found
-            raise NotFound(
-                f"found {request.method} {path}, which nothing here serves; GET / lists what does", code="unknown_url"
-            )
+            meant = _meant(path, served)
+            hint = f"did you mean {meant}?" if meant else "GET / lists what does"
+            raise NotFound(f"found {request.method} {path}, which nothing here serves; {hint}", code="unknown_url")
         if error.status_code == 405:  # noqa: PLR2004 - method not allowed
             raise MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", ""))
         raise error

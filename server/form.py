@@ -196,6 +196,8 @@ class _Parts:
         if not name:
             raise InvalidInput("found a part of a form without a name, expected one", code="invalid_form")
         if b"filename" in self._options:
+            if name in self._files:
+                raise InvalidInput(f"found two files in the field {name[:80]!r}, expected one", param=name[:80])
             media = self._headers.get(b"content-type", b"").decode("latin-1")
             self._files[name] = Upload(data, self._options[b"filename"].decode("utf-8", "replace"), media)
             return

@@ -104,13 +104,15 @@ def _event(value: Mapping[str, Any]) -> bytes:
 
 def decode(form: Form, *, translate: bool) -> tuple[SpeechFile, Wanted]:
     """Check a request's form. InvalidInput names the field, what was found and what was expected."""
+    if "file" in form.fields:
+        refuse("found a field without a filename, expected a file", "file", "invalid_type")
     fields = Fields(_typed(form.fields))
     fields.known(_TRANSLATION if translate else _TRANSCRIPTION)
     _check_the_rest(fields)
     upload = form.files.get("file")
     if upload is None or len(form.files) > 1:
-        found = ", ".join(sorted(form.files)) or "none"
-        refuse(f"found the files {found}, expected one, in the field file", "file", "missing_required_parameter")
+        found = f"the files {', '.join(sorted(form.files))}" if form.files else "no file"
+        refuse(f"found {found}, expected one, in the field file", "file", "missing_required_parameter")
     if not upload.data:
         refuse("found an empty file, expected a recording", "file", "invalid_audio")
     settings = SpeechSettings(

@@ -166,14 +166,19 @@ def shown(found: object) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, (int, float)):
-        return f"{found:g}"
+        return _number(found)
     if isinstance(found, str):
         return f"{found!r:.80}" if found else "an empty string"
     return kind(found)
 
 
+def _number(found: float) -> str:
+    """Write a number; a whole one with all its digits."""
+    return str(found) if isinstance(found, int) else f"{found:g}"
+
+
 def _within(found: float, least: float, most: float, place: str, word: str) -> None:
     if found > most:
-        refuse(f"found {found:g}, expected at most {most:g}", place, f"{word}_above_max_value")
+        refuse(f"found {_number(found)}, expected at most {_number(most)}", place, f"{word}_above_max_value")
     if not found >= least:
-        refuse(f"found {found:g}, expected at least {least:g}", place, f"{word}_below_min_value")
+        refuse(f"found {_number(found)}, expected at least {_number(least)}", place, f"{word}_below_min_value")

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from inference.media.files import recognise
 from inference.media.frames import decode_frames
@@ -48,6 +48,7 @@ Detail = Literal["auto", "low", "high"]
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
 _FORMAT_WORDS: Final = "a PNG, JPEG, WebP or GIF that does not move"
+_VIDEOS: Final = ("mp4", "matroska")
 _NOT_BASE64: Final = b"\t\n\r "
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -102,6 +103,7 @@ async def film(content: str | bytes, place: str) -> VideoPart:
     """Decode a few frames of a video, base64 or its bytes. InvalidInput names the field `place`."""
     async with _turn():
         data = await asyncio.to_thread(decoded, content, place)
+        _check_video(data[:16], place)
         try:
             frames, times_s = await decode_frames(data)
         except ItemError as error:
@@ -157,12 +159,25 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
             return np.asarray(_upright(image), np.uint8)
     except InvalidInput:
         raise
+    except UnidentifiedImageError:
+        begins = f"bytes that begin with {data[:8].hex()}" if data else "nothing"
+        refuse(f"found {begins}, expected {_FORMAT_WORDS}", place, "invalid_image")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         _too_many("far too many", place)
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
         if not isinstance(error, OSError | SyntaxError | ValueError):  # those that its documentation names
             _log.warning("a picture broke its decoder", exc_info=error)
         refuse(f"found what cannot be read as a picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
+
+
+def _check_video(head: bytes, place: str) -> None:
+    """Refuse what begins like no video, in words about videos: their decoder speaks of sound too."""
+    try:
+        kind = recognise(head)
+    except ItemError:
+        kind = f"that begins with {head[:8].hex()}" if head else "of no bytes"
+    if kind not in _VIDEOS:
+        refuse(f"found a file {kind}, expected an MP4, WebM or Matroska video", place, "invalid_video")
 
 
 def _too_many(found: str, place: str) -> NoReturn:

@@ -86,7 +86,7 @@ async def test_documents_and_texts_become_parts_of_their_name():
         (
             {"inputs": [{"type": "image", "source": "base64", "content": "aGVsbG8="}]},
             "inputs[0].content",
-            "inputs[0].content: found what cannot be read as a picture",
+            "inputs[0].content: found bytes that begin with 68656c6c6f, expected a PNG",
         ),
         (
             {"inputs": [{"type": "image", "source": "url", "url": "photo.png"}]},

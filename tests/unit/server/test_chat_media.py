@@ -211,3 +211,21 @@ async def test_an_address_of_a_sound_is_not_fetched():
     error = await refused({"type": "audio", "audio": {"url": "http://10.0.0.1/a.wav"}})
     assert (error.param, error.code) == ("messages[0].content[0].audio.url", "invalid_audio_url")
     assert "fetches nothing" in error.message
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (image(b"BM hello"), "found bytes that begin with 424d2068656c6c6f, expected a PNG, JPEG, WebP or GIF"),
+        (image(b""), "found nothing, expected a PNG"),
+        (
+            {"type": "video_url", "video_url": {"url": url(b"hello", "video/mp4")}},
+            "begins with 68656c6c6f, expected an MP4",
+        ),
+        ({"type": "video_url", "video_url": {"url": url(tone(), "video/mp4")}}, "found a file wav, expected an MP4"),
+    ],
+)
+async def test_what_is_no_picture_or_video_is_told_by_its_first_bytes(part, message):
+    error = await refused(part)
+    assert message in error.message
+    assert "object at" not in error.message

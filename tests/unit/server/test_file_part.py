@@ -169,7 +169,7 @@ async def test_what_an_id_means_must_be_what_the_part_says(references: Reference
         (sent(b"", "a.txt", "text/plain"), "file.file_data", "found the empty file a.txt, expected a picture"),
         (sent(b"\x00\x01\x02\x03", "a.pdf"), "file.file_data", "found a.pdf, which nothing here reads (it begins with"),
         (sent(b"II*\x00" + bytes(20), "a.tif"), "file.file_data", "expected a picture (PNG, JPEG, WebP, GIF), a doc"),
-        (sent(picture()[:40], "a.png"), "file.file_data", "found what cannot be read as a picture"),
+        (sent(picture()[:40], "a.png"), "file.file_data", "found bytes that begin with 89504e47"),
     ],
 )
 async def test_a_bad_file_is_named(file: dict[str, Any], param: str, message: str) -> None:

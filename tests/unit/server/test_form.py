@@ -69,6 +69,12 @@ async def test_a_broken_form_is_refused(body, message):
         await read(body, "multipart/form-data; boundary=x")
 
 
+async def test_two_files_in_one_field_are_refused_not_one_of_them_dropped():
+    body, media = encoded(files=[("file", ("a.wav", b"a")), ("file", ("b.wav", b"b"))])
+    with pytest.raises(InvalidInput, match="found two files in the field 'file', expected one"):
+        await read(body, media)
+
+
 async def test_too_many_parts_too_large_fields_and_bodies_are_refused(monkeypatch):
     monkeypatch.setattr(form, "MAX_FIELDS", 3)
     monkeypatch.setattr(form, "MAX_FIELD_BYTES", 10)

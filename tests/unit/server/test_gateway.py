@@ -170,6 +170,17 @@ async def test_unknown_paths_and_methods_are_error_objects(world):
     assert wrong.error["message"] == "found DELETE /echo, expected POST"
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("/v1/echo/", "/v1/echo"), ("/echo", "/v1/echo"), ("/echo/", "/v1/echo"), ("/v1/v1/echo", "/v1/echo")],
+)
+async def test_a_slip_in_the_base_url_is_named(world, path, meant):
+    async with serving(world.routes, "POST /v1/echo", echo):
+        refused = await call(world.app, "POST", path)
+    assert refused.status == 404
+    assert refused.error["message"].endswith(f"nothing here serves; did you mean {meant}?")
+
+
 async def test_a_path_that_is_not_served_yet_is_503_while_the_server_starts(world):
     world.life.phase = "starting"
     reply = await call(world.app, "POST", "/v1/embeddings", body={})
