@@ -11,6 +11,7 @@ _OF_OTHERS: Final = re.compile(
     r"(gpt-|chatgpt|o[1-9](-|$)|text-embedding-|text-davinci|davinci|whisper-1$|tts-1|dall-e|omni-moderation|claude|gemini-)"
 )
 """Names of services: their files are nowhere to be had."""
+_HUB_ID: Final = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _SHOWN: Final = 8
 
 
@@ -31,7 +32,7 @@ def unknown(name: str, task: str, here: Sequence[str], others: Iterable[str] = (
     folded = {known.casefold(): known for known in (*here, *others)}
     near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
     expected = ", ".join(near or here[:_SHOWN]) or f"a model for {task}"
+    hub = f"is fetched with fastembed pull {name:.80} and declared" if _HUB_ID.fullmatch(name) else "is declared"
     return (
-        f"found no model {name!r:.80}, expected {expected}; another one is declared in `models:` and fetched with "
-        f"fastembed pull {name:.80}"
+        f"found no model {name!r:.80}, expected {expected}; another one {hub} in `models:` (fastembed models lists all)"
     )

@@ -59,11 +59,14 @@ def test_aliases_name_the_same_model(tmp_path):
     assert catalog.place("sentence-transformers/all-MiniLM-L6-v2", "embedding").name == DEFAULT_EMBEDDING
 
 
-def test_an_unknown_name_gets_the_near_ones_and_the_command(tmp_path):
+def test_an_unknown_name_gets_the_near_ones_and_a_command_that_helps(tmp_path):
     with pytest.raises(ModelNotFound) as missing:
         Catalog(base=tmp_path).place("all-minilm-l6", "embedding")
     assert "found no model 'all-minilm-l6', expected all-MiniLM-L6-v2" in str(missing.value)
-    assert "fastembed pull all-minilm-l6" in str(missing.value)
+    assert "fastembed models lists all" in str(missing.value)
+    assert "fastembed pull" not in str(missing.value)  # only the hub's ids can be pulled
+    with pytest.raises(ModelNotFound, match="fastembed pull acme/all-minilm and declared in `models:`"):
+        Catalog(base=tmp_path).place("acme/all-minilm", "embedding")
     assert missing.value.param == "model"
     assert missing.value.status == 404
 
