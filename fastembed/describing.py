@@ -10,11 +10,13 @@ from inference.catalog import AUTO
 from inference.folders import Task
 from inference.hub.known import KNOWN
 from inference.models import Models
+from inference.routing.router import Router
 from inference.speech.engines import SpeechEngines
 from inference.speech.sphinx import LABEL
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
 from pipeline.errors import ItemError
+from pipeline.payload.chat import ChatRequest
 from pipeline.plan import PipelinePlan, StepPlan
 
 _TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document", "rerank": "rerank"}
@@ -55,22 +57,44 @@ def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
     return lines
 
 
+def absent(plan: PipelinePlan, resources: Resources) -> list[str]:
+    """Say which models a pipeline cannot open without: no such model, none for this step, or its files are missing."""
+    problems = []
+    for step in operators(plan.steps):
+        if (name := _named(step)) is not None:
+            try:
+                _resolved(step, name, resources)
+            except ItemError as error:
+                problems.append(f"{step.place}: {error.message}")
+    return problems
+
+
 def _model_of(step: StepPlan, resources: Resources) -> str | None:
+    name = _named(step)
+    try:
+        return None if name is None else _resolved(step, name, resources)
+    except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
+        return name
+
+
+def _named(step: StepPlan) -> str | None:
+    """Return the model that a step uses, by the name that the file has for it."""
     parameter = step.component.options.get("model")
     if parameter is None:
         return None
     name = step.options.get("model", parameter.default)
-    if not isinstance(name, str):
+    if not isinstance(name, str) or (step.component.name == "parse" and name == AUTO):  # by rules
         return None
-    if step.component.name == "parse" and name == AUTO:
-        return None  # by rules
-    try:
-        if step.component.name in ("transcribe", "hear"):
-            return resources.get(SpeechEngines).resolve(name).label
-        task = _TASKS.get(step.component.name, "embedding")
-        return resources.get(Models).catalog.place(name, task).name
-    except ItemError:  # not a model of this task, or its files are missing: opening the pipeline will say so
-        return name
+    return name
+
+
+def _resolved(step: StepPlan, name: str, resources: Resources) -> str:
+    """Return the model that a name means to a step. ItemError if none."""
+    if step.component.name in ("transcribe", "hear"):
+        return resources.get(SpeechEngines).resolve(name).label
+    if step.component.name == "generate" and name != AUTO:
+        return resources.get(Router).decide(ChatRequest(), default=name).candidates[0].model
+    return resources.get(Models).catalog.place(name, _TASKS.get(step.component.name, "embedding")).name
 
 
 def _with_primary(end: Any, base: Path) -> str:

@@ -15,7 +15,7 @@ from fastembed.assembly import (
     make_resources,
     read_configuration,
 )
-from fastembed.describing import line_of
+from fastembed.describing import absent, line_of
 from inference.specs import SECTIONS
 from pipeline.config.mermaid import mermaid
 from pipeline.config.schema import schema as schema_of
@@ -36,6 +36,8 @@ def check(config: Path | None) -> int:
     resources = make_resources(report.configuration)
     for plan in report.configuration.pipelines.values():
         typer.echo(line_of(plan, resources))
+        for problem in absent(plan, resources):
+            typer.echo(f"{problem} (warning: serve does not start without it)", err=True)
     typer.echo(f"{chosen_file(config) or 'the built-in pipelines.yaml'}: all right")
     return 0
 

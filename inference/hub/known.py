@@ -144,6 +144,13 @@ def find_known(name: str) -> KnownModel | None:
     return _BY_NAME.get(name.casefold())
 
 
+def missing(name: str, origin: str) -> str:
+    """Return what an error says of a model without files. origin: its `from:`, a path if it begins like one."""
+    if origin.startswith((".", "/", "~")) and not find_known(name):
+        return f"found no files of {name}, expected a model folder at {origin}"
+    return f"found no files of {name}, expected a model folder: {command_for(name, origin)}"
+
+
 def command_for(name: str, origin: str = "") -> str:
     """Return the command that gets a model's files: its own if it is known, else `fastembed pull`."""
     known = find_known(origin) or find_known(name)

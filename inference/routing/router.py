@@ -12,6 +12,7 @@ from inference.catalog import Placed, capabilities, is_pocket
 from inference.chat.folder import fixed_lengths
 from inference.devices import family
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from inference.hub.known import missing as missing_files
 from inference.loaders import LOADERS
 from inference.models import Models
 from inference.residency.plan import Outlook
@@ -111,7 +112,7 @@ class Router:
         known = find_known(spec.origin) or find_known(model.name)
         found = capabilities(model)
         command = command_for(model.name, spec.origin)
-        missing = "" if model.folder else f"found no files of {model.name}, expected a model folder: {command}"
+        missing = "" if model.folder else missing_files(model.name, spec.origin)
         return Offer(
             name=model.name,
             task=model.task or (known.task if known else None),

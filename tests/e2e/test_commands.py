@@ -119,6 +119,24 @@ def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
     assert "FAILED it is loud" in failed.stdout
 
 
+def test_check_names_models_without_which_serve_does_not_start(tmp_path: Path) -> None:
+    chat = "{{source: {{http: POST /{0}}}, operators: [generate: {{model: {0}}}], sink: reply}}"
+    names = ("nope", "phi-4-mini", "all-MiniLM-L6-v2", "code-pocket", "typo")
+    pipelines = "".join(f"  {name}: {chat.format(name)}\n" for name in names)
+    models = "models: {typo: {from: ./nothere, task: chat}}\n"
+    (tmp_path / "pipelines.yaml").write_text(f"version: 1\n{models}pipelines:\n{pipelines}")
+    checked = fastembed(tmp_path, "check")
+    assert checked.returncode == 0
+    lines = [line.partition(": found ")[2] for line in checked.stderr.splitlines()]
+    assert [line[:40] for line in lines] == [
+        "no model 'nope', expected chat-pocket, v",
+        "no files of phi-4-mini, expected a model",
+        "'all-MiniLM-L6-v2', a model for embeddin",
+        "no files of typo, expected a model folde",
+    ]
+    assert "expected a model folder at ./nothere" in lines[3]
+
+
 def test_a_wrong_name_ends_with_the_right_ones(folder: Path) -> None:
     assert fastembed(folder, "run", "letters").stderr == (
         "fastembed: found no pipeline 'letters', expected one of papers\n"
