@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
 from fastembed.watching import follow
+from inference.catalog import AUTO
 from inference.devices import Devices
 from inference.folders import kept_home
 from inference.models import Models
@@ -25,10 +26,10 @@ from inference.speech.engines import SpeechEngines
 from inference.warmup.warmup import Warmup
 from pipeline.collector import rest_collector
 from pipeline.component import Resources
-from pipeline.config.guarantees import guarantee
+from pipeline.config.guarantees import guarantee, operators
 from pipeline.engine import Engine
 from pipeline.observe import PipelineCollector
-from pipeline.plan import Configuration, PipelinePlan
+from pipeline.plan import Configuration, PipelinePlan, StepPlan
 from pipeline.tracing import export_spans
 from server.app import create_app
 from server.cache import ResponseCache
@@ -46,6 +47,7 @@ from server.site import PipelineView, Site
 from sources.http import HttpRoutes
 from sources.websocket import WebsocketRoutes
 
+_ANSWERING: Final = ("generate", "embed", "rerank", "transcribe", "parse")
 _log: Final = logging.getLogger("fastembed.server")
 
 
@@ -71,6 +73,13 @@ class RunningPipelines:
     def views(self) -> Sequence[PipelineView]:
         """Describe each pipeline."""
         return [self._view(plan) for plan in self._configuration.pipelines.values()]
+
+    def default_model(self, path: str) -> str:
+        """Return what "auto" means to the pipeline that serves POST on this path: its own `model:`, else "auto"."""
+        for plan in self._configuration.pipelines.values():
+            if plan.source.options.get("route") == f"POST {path}":
+                return next((name for step in operators(plan.steps) if (name := _answers_with(step)) != AUTO), AUTO)
+        return AUTO
 
     def waiting_for(self) -> Sequence[str]:
         """Return the pipelines that have not opened: their models are not warm."""
@@ -117,6 +126,11 @@ class RunningPipelines:
             in_flight=running.stats.in_flight if running else 0,
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
         )
+
+
+def _answers_with(step: StepPlan) -> str:
+    """Return the model of a step that answers; what only prepares (`hear`) has one of its own."""
+    return str(step.options.get("model", AUTO)) if step.component.name in _ANSWERING else AUTO
 
 
 class Process:

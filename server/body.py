@@ -60,7 +60,7 @@ def require_json(scope: Scope) -> None:
 
 
 async def read_body(scope: Scope, receive: Receive, *, max_bytes: int) -> bytes:
-    """Read the whole body; most arrive in one message, which is returned as it came."""
+    """Read the whole body; most arrive in one message, which is returned as it came. 415 for a compressed one."""
     await _check_declared(scope, receive, max_bytes)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
@@ -85,6 +85,10 @@ def declared_bytes(scope: Scope) -> int | None:
 
 
 async def _check_declared(scope: Scope, receive: Receive, max_bytes: int) -> None:
+    encoding = header(scope, b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
+        shown = encoding.decode("latin-1")[:80]
+        raise UnsupportedMedia(f"found content encoding {shown!r}, expected a body that is not compressed")
     declared = declared_bytes(scope)
     if declared is not None and declared > max_bytes:
         await linger(receive)

@@ -42,6 +42,9 @@ class Running(Protocol):
     def views(self) -> Sequence[PipelineView]:
         """Describe each pipeline."""
 
+    def default_model(self, path: str) -> str:
+        """Return what "auto" means to the pipeline that serves POST on this path: its own `model:`, else "auto"."""
+
     def waiting_for(self) -> Sequence[str]:
         """Say what is not warm yet; empty when all is."""
 

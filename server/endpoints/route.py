@@ -27,6 +27,7 @@ from inference.routing.decision import Decision
 from inference.routing.router import Explanation, Router
 from inference.specs import AUTO
 from pipeline.errors import ItemError
+from server import analysis
 from server.body import read_json
 from server.endpoints.answers import json_answer
 from server.openai import chat, completions, embeddings
@@ -51,7 +52,8 @@ def routes(site: Site) -> list[BaseRoute]:
         body = await read_json(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
         endpoint, asked = _unwrapped(body)
         found, wishes = await _READERS[endpoint](asked, References(files=site.files, owner=request.scope["owner"]))
-        return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes)))
+        default = site.running.default_model(endpoint)
+        return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes, default=default)))
 
     return [Route("/v1/route", route, methods=["POST"])]
 
@@ -67,6 +69,11 @@ def _unwrapped(body: object) -> tuple[str, object]:
 
 async def _chat(body: object, references: References) -> Understood:
     request, _ = await chat.decode(body, references)
+    return profile(request), preferences(request)
+
+
+async def _analysis(body: object, references: References) -> Understood:
+    request, _ = await analysis.decode(body, references)
     return profile(request), preferences(request)
 
 
@@ -112,6 +119,7 @@ def _model(fields: Fields) -> Preferences:
 _READERS: Final[Mapping[str, Callable[[object, References], Awaitable[Understood]]]] = {
     CHAT: _chat,
     "/v1/completions": _completion,
+    "/v1/multimodal/analyze": _analysis,
     "/v1/embeddings": _embedding,
     "/v1/rerank": _rerank,
     "/v1/audio/transcriptions": _speech,

@@ -21,13 +21,20 @@ from sources.http import HttpRoutes
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
 
 
+class Pipelines:
+    """What runs: completions are left to a model of their own."""
+
+    def default_model(self, path):
+        return "code-pocket" if path == "/v1/completions" else "auto"
+
+
 @pytest.fixture
 def asked(tmp_path):
     """Return a function that posts a body to /v1/route."""
     models = Models.from_sections({"aliases": {"gpt-4o": "auto"}}, tmp_path)
     routes, life, stats = HttpRoutes(), Life(), HttpStats()
     life.serve()
-    site = Site(None, Resources(models, Router(models)), routes, life, stats, lambda: b"", "0")
+    site = Site(Pipelines(), Resources(models, Router(models)), routes, life, stats, lambda: b"", "0")
     app = create_app(Settings(), routes=routes, life=life, stats=stats, endpoints=route.routes(site))
 
     async def asked(body):
@@ -105,6 +112,8 @@ async def test_an_alias_is_told(asked):
     ("endpoint", "request_body", "task", "model"),
     [
         ("/v1/completions", {"model": "auto", "prompt": "def f("}, "chat", "code-pocket"),
+        ("/v1/completions", {"model": "auto", "prompt": "Once upon a time"}, "chat", "code-pocket"),
+        ("/v1/multimodal/analyze", {"inputs": [{"type": "text", "text": "hello"}]}, "chat", "chat-pocket"),
         ("/v1/embeddings", {"model": "auto", "input": ["a", "b"]}, "embedding", "all-MiniLM-L6-v2"),
         ("/v1/audio/transcriptions", {"model": "auto", "seconds": 3}, "transcription", "pocketsphinx"),
     ],
