@@ -27,6 +27,7 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
+from pipeline.errors import InvalidInput
 from pipeline.payload.document import Document, DocumentRequest, File
 from server.exchange import Exchange
 from server.openai.chat_fields import Fields, refuse
@@ -73,6 +74,9 @@ async def answer_document(exchange: Exchange) -> None:
             results = await exchange.submit(DocumentRequest(file, asked.model, html=asked.output == "html"))
             try:
                 document = (await results.all())[0]
+            except InvalidInput as error:
+                results.cancel()
+                raise _about_the_request(error, asked, file.name) from error
             except BaseException:
                 results.cancel()
                 raise
@@ -146,6 +150,15 @@ def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
     """Return each formula that stands by itself: its page, and its LaTeX where the reader knows it, else its words."""
     texts = structure.get("texts", ())
     return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
+
+
+def _about_the_request(error: InvalidInput, asked: Asked, name: str) -> InvalidInput:
+    """Say of what the parser found which field it is about: it knows files by a name, which no request has."""
+    if error.param is not None:
+        return error
+    said = error.message.removeprefix(f"{name}: ").replace("as its name says", "as document.type says")
+    place = f"document.{_CONTENTS[asked.source][0]}"
+    return type(error)(f"{place}: {said}", param=place, code=error.code)
 
 
 async def _content(asked: Asked, exchange: Exchange) -> str | bytes:

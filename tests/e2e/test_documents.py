@@ -116,7 +116,7 @@ def test_a_model_that_is_not_here_is_a_404_with_the_command_that_gets_it(server:
 @pytest.mark.parametrize(
     ("kind", "content", "document", "message"),
     [
-        ("pdf", b"no PDF", {}, "found plain text, expected PDF as its name says"),
+        ("pdf", b"no PDF", {}, "found plain text, expected PDF as document.type says"),
         ("md", MARKDOWN, {"source": "upload_id"}, "found no upload_id, expected the id of an uploaded file"),
         ("md", MARKDOWN, {"source": "url", "content": "http://127.0.0.1:1/a"}, "found port 1 of 127.0.0.1"),
         ("md", MARKDOWN, {"content": "%%%"}, "found what is no base64"),
@@ -128,3 +128,16 @@ def test_what_cannot_be_read_is_refused_with_a_reason(
     refused = process(server, kind, content, document=document)
     assert 400 <= refused.status_code < 500
     assert message in refused.json()["error"]["message"]
+
+
+def test_content_that_is_something_else_is_named_by_its_field(server: Serving) -> None:
+    refused = process(server, "docx", b"%PDF-1.4 x")
+    assert refused.status_code == 415
+    assert refused.json()["error"] == {
+        "message": "document.content: found PDF content, expected DOCX as document.type says",
+        "type": "invalid_request_error",
+        "param": "document.content",
+        "code": "format_mismatch",
+    }
+    broken = process(server, "pdf", b"%PDF-1.4 x").json()["error"]
+    assert (broken["param"], broken["code"]) == ("document.content", "corrupt")
