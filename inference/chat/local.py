@@ -167,7 +167,7 @@ class LocalModel:
                     return
 
     def _answer(self, request: ChatRequest, form: Form, text: str, choice: int) -> Answer:
-        calls = bool(request.tools) and (request.tool_choice != "none" or request.named_tool)
+        calls = form.open and bool(request.tools) and (request.tool_choice != "none" or request.named_tool)
         chat = request.prompt is None
         return Answer(
             choice,

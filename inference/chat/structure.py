@@ -30,10 +30,11 @@ _NO_PARAMETERS: Final = '{"type": "object", "properties": {}, "additionalPropert
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a request's answers must look like. calls: they begin with a tool call."""
+    """What a request's answers must look like. calls: they begin with a tool call. open: they may hold one."""
 
     structure: Any = None
     calls: bool = False
+    open: bool = True
 
 
 class SchemaGuard:
@@ -81,7 +82,9 @@ async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) ->
         return Form(await _forced(tools, request, style, guard), calls=True)
     if request.json is not None:
         schema = _ANY_OBJECT if request.json == "object" else await _checked(request.json, "response_format", guard)
-        return Form(_genai().StructuredOutputConfig(json_schema=schema))
+        if tools and style.begin and not style.special:
+            return Form(await _either(schema, tools, style, guard))
+        return Form(_genai().StructuredOutputConfig(json_schema=schema), open=False)
     if tools and not style.special and style.begin and any(tool.strict for tool in tools):
         return Form(await _triggered(tools, request, style, guard))
     return Form()
@@ -111,6 +114,13 @@ async def _forced(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyl
     config = genai.StructuredOutputConfig
     form = config.TagsWithSeparator(tags, separator="\n", at_least_one=True, stop_after_first=alone)
     return config(structural_tags_config=form)
+
+
+async def _either(schema: str, tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -> Any:
+    """Return the form of an answer that is JSON of the schema, or calls one tool: xgrammar's choices must all end."""
+    config = _genai().StructuredOutputConfig
+    tags = [await _tag(tool, place, style, guard) for place, tool in enumerate(tools)]
+    return config(structural_tags_config=config.Union(config.JSONSchema(schema), *tags))
 
 
 async def _triggered(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyle, guard: SchemaGuard) -> Any:

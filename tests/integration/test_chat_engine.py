@@ -134,6 +134,16 @@ async def test_a_function_without_parameters_is_called_without_arguments(model):
     assert calls_of(await answer(model, request)) == [("now", {})]
 
 
+async def test_an_answer_of_a_given_form_may_be_a_tool_call_instead(model):
+    form = {"tools": (WEATHER,), "json": PERSON}
+    called = await answer(model, asked("what is the weather in Paris?", **form))
+    assert (calls_of(called), text_of(called)) == ([("get_weather", {"city": "Paris"})], "")
+    assert called[-1].reason == "tool_calls"
+    said = await answer(model, asked("give me json with name Lola and age 30", **form))
+    assert (calls_of(said), json.loads(text_of(said))) == ([], {"name": "Lola", "age": 30})
+    assert said[-1].reason == "stop"
+
+
 async def test_an_answer_obeys_a_json_schema(model):
     events = await answer(model, asked("give me json with name Lola and age 30", json=PERSON))
     assert json.loads(text_of(events)) == {"name": "Lola", "age": 30}

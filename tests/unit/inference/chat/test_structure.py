@@ -1,0 +1,27 @@
+"""What an answer may hold where JSON is asked for and there are tools."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.chat.calling import STYLES
+from inference.chat.structure import form_of
+from pipeline.payload.chat import ChatRequest, Tool
+
+
+class Fits:
+    """A guard that finds nothing wrong."""
+
+    async def problem(self, schema):
+        return None
+
+
+@pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])
+async def test_calls_beside_json_need_marks_that_a_grammar_can_write(style):
+    form = await form_of(ChatRequest(json="object", tools=(Tool("a"),)), style, Fits())
+    assert (form.open, form.calls) == (style.name == "hermes", False)
+
+
+@pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])
+async def test_free_text_may_hold_calls(style):
+    assert (await form_of(ChatRequest(tools=(Tool("a"),)), style, Fits())).open
