@@ -39,7 +39,7 @@ def routes(site: Site) -> list[BaseRoute]:
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
-        if aliases().get(name) == AUTO:
+        if aliases().get(name, name) == AUTO:
             return json_answer({"id": name, "object": "model", "created": 0, "owned_by": "local", "stands_for": AUTO})
         for card in cards():
             if name in (card.name, *card.aliases):

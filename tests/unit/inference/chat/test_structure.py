@@ -12,7 +12,7 @@ from pipeline.payload.chat import ChatRequest, Tool
 class Fits:
     """A guard that finds nothing wrong."""
 
-    async def problem(self, schema):
+    async def problem(self, _):
         return None
 
 
