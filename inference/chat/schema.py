@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from math import isqrt
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
 MAX_PROPERTIES: Final = 1_000
 MAX_OPTIONAL: Final = 500
-"""Properties that may be missing, of one object that takes others too."""
+"""Properties that may be missing, of one object that takes others too; of several, the root of their squares' sum."""
 MAX_VALUES: Final = 5_000
 MAX_REPEATS: Final = 128
 MAX_REPEATS_EACH: Final = 32
@@ -50,13 +51,13 @@ def too_much(schema: Mapping[str, Any]) -> str | None:
         properties += len(named)
         if one.get("additionalProperties") is not False:
             required = one.get("required")
-            optional = max(optional, len(named) - len(required if isinstance(required, list) else ()))
+            optional += max(0, len(named) - len(required if isinstance(required, list) else ())) ** 2
         values += len(found) if isinstance(found := one.get("enum"), list) else 0
         patterns += [pattern for pattern in (one.get("pattern"), *_mapping(one, "patternProperties")) if pattern]
     repeats = [_repeats(pattern) for pattern in patterns if isinstance(pattern, str)]
     return (
         _over(properties, MAX_PROPERTIES, "properties")
-        or _over(optional, MAX_OPTIONAL, "properties that may be missing from an object that takes others too")
+        or _over(isqrt(optional), MAX_OPTIONAL, "properties that may be missing from objects that take others too")
         or _over(values, MAX_VALUES, "values in enum")
         or _over(max(map(len, repeats), default=0), MAX_REPEATS_EACH, "repetitions in one pattern")
         or _over(sum(map(len, repeats)), MAX_REPEATS, "repetitions in all patterns")

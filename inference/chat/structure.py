@@ -110,7 +110,7 @@ async def _forced(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyl
     """Return the form of one call, or several where the request and the choice allow them."""
     genai = _genai()
     alone = request.tool_choice != "required" or not request.parallel_tool_calls or not style.begin
-    tags = [await _tag(tool, place, style, guard) for place, tool in enumerate(tools)]
+    tags = await _tags(tools, style, guard)
     config = genai.StructuredOutputConfig
     form = config.TagsWithSeparator(tags, separator="\n", at_least_one=True, stop_after_first=alone)
     return config(structural_tags_config=form)
@@ -119,18 +119,26 @@ async def _forced(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyl
 async def _either(schema: str, tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -> Any:
     """Return the form of an answer that is JSON of the schema, or calls one tool: xgrammar's choices must all end."""
     config = _genai().StructuredOutputConfig
-    tags = [await _tag(tool, place, style, guard) for place, tool in enumerate(tools)]
+    tags = await _tags(tools, style, guard)
     return config(structural_tags_config=config.Union(config.JSONSchema(schema), *tags))
 
 
 async def _triggered(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyle, guard: SchemaGuard) -> Any:
     """Return the form of free text in which every call obeys its tool's schema."""
     config = _genai().StructuredOutputConfig
-    tags = [await _tag(tool, place, style, guard) for place, tool in enumerate(tools)]
+    tags = await _tags(tools, style, guard)
     form = config.TriggeredTags(
         triggers=[style.begin], tags=tags, at_least_one=False, stop_after_first=not request.parallel_tool_calls
     )
     return config(structural_tags_config=form)
+
+
+async def _tags(tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -> list[Any]:
+    """Return the forms of calls of these tools. InvalidInput if together they are too much for one grammar."""
+    shallow = [dict(tool.parameters) for tool in tools if not deeper(tool.parameters)]  # the others are refused below
+    if much := too_much({"anyOf": shallow}):
+        raise InvalidInput(f"found tools with {much} in all", param="tools", code="invalid_json_schema")
+    return [await _tag(tool, place, style, guard) for place, tool in enumerate(tools)]
 
 
 async def _tag(tool: Tool, place: int, style: CallStyle, guard: SchemaGuard) -> Any:
