@@ -36,7 +36,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
         except BaseException:
             results.cancel()
             raise
-    await exchange.respond(embeddings.encode(vectors, form))
+    await exchange.respond(embeddings.encode(vectors, form), headers=model_headers(vectors.model))
 
 
 async def answer_rerank(exchange: Exchange) -> None:

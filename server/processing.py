@@ -27,14 +27,17 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
+from inference.specs import DEFAULTS
 from pipeline.errors import InvalidInput
 from pipeline.payload.document import Document, DocumentRequest, File
 from server.exchange import Exchange
 from server.openai.chat_fields import Fields, refuse
+from server.openai.chat_reply import model_headers
 
 Output = Literal["markdown", "html", "json"]
 
 MODEL_FREE: Final = "model-free"
+_POCKETS: Final = frozenset(name for name, spec in DEFAULTS.items() if spec.task == "document")
 _TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
 _SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
 _CONTENTS: Final = {
@@ -80,7 +83,9 @@ async def answer_document(exchange: Exchange) -> None:
             except BaseException:
                 results.cancel()
                 raise
-    await exchange.respond(await asyncio.to_thread(encode, document, asked, exchange.request_id, began))
+    model = document.model or MODEL_FREE
+    body = await asyncio.to_thread(encode, document, asked, exchange.request_id, began)
+    await exchange.respond(body, headers=model_headers(model, "pocket" if model in _POCKETS else ""))
 
 
 def decode(body: object) -> Asked:

@@ -93,7 +93,10 @@ def test_a_document_is_fetched_from_a_place_that_is_allowed(server: Serving, she
 def test_a_picture_of_a_page_is_read_by_the_model_that_is_named(server: Serving) -> None:
     picture = io.BytesIO()
     draw(PAGE)[0].save(picture, "PNG")
-    found = process(server, "image", picture.getvalue(), model="docling-pocket").json()
+    answer = process(server, "image", picture.getvalue(), model="docling-pocket")
+    found = answer.json()
+    assert answer.headers["x-fastembed-model"] == "docling-pocket"
+    assert answer.headers["x-fastembed-model-state"] == "pocket"
     assert (found["model"], found["parser"], found["page_count"]) == ("docling-pocket", "png+docling-pocket", 1)
     assert found["content"].startswith("## garden summary\n\n| year | price |")
     assert found["tables"] == [{"page": 1, "rows": [["year", "price"], ["first", "68"]]}]

@@ -94,7 +94,9 @@ def test_the_openai_client_gets_the_same_vectors_as_floats_and_as_its_default_ba
 
 
 def test_the_openai_client_reads_every_precision_through_its_default_base64(client: openai.OpenAI) -> None:
-    exact = client.embeddings.create(model="auto", input="precision").data[0].embedding
+    raw = client.embeddings.with_raw_response.create(model="auto", input="precision")
+    assert raw.headers["x-fastembed-model"] == "all-MiniLM-L6-v2"
+    exact = raw.parse().data[0].embedding
     for precision in ("float16", "int8"):
         found = client.embeddings.create(model="auto", input="precision", extra_body={"precision": precision})
         vector = np.array(found.data[0].embedding)
