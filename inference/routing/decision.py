@@ -32,7 +32,7 @@ from pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0
 """A place whose queue takes longer goes behind one whose does not."""
-BY_RULES: Final = "read by rules, without a model: a document model reads where the request or `parse` names it"
+BY_RULES: Final = "read by rules; a document model reads where the request or `parse` names it"
 _SERVE: Final[Mapping[str, frozenset[str]]] = {"chat": frozenset({"chat", "code"})}
 """What else a model may be for."""
 
@@ -72,7 +72,7 @@ class Decision:
     @property
     def summary(self) -> str:
         """Return one line for a header, in printable ASCII: `phi-4-mini on GPU: about code, which it is good at`."""
-        text = f"nobody: {self.refusal or '; '.join(self.reasons)}"
+        text = f"nobody: {self.refusal}" if self.refusal else f"no model: {'; '.join(self.reasons)}"
         if self.candidates:
             first = self.candidates[0]
             text = f"{first.model} on {first.device}: {'; '.join(self.reasons)}"

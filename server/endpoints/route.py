@@ -8,12 +8,14 @@ document.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from inference.models import Models
 from inference.routing.analysis import (
     ContentProfile,
     Preferences,
@@ -26,6 +28,7 @@ from inference.routing.analysis import (
 from inference.routing.decision import Decision
 from inference.routing.router import Explanation, Router
 from inference.specs import AUTO
+from inference.speech.engines import OPENAI_NAMES
 from pipeline.errors import ItemError
 from server import analysis
 from server.body import read_json
@@ -37,6 +40,7 @@ from server.site import Site
 from sources.http import MAX_BODY_BYTES
 
 CHAT: Final = "/v1/chat/completions"
+SPEECH: Final = "/v1/audio/transcriptions"
 _WRAPPER: Final = ("endpoint", "request")
 _MAX_TEXTS: Final = 4096
 _MAX_SECONDS: Final = 86_400
@@ -52,10 +56,18 @@ def routes(site: Site) -> list[BaseRoute]:
         body = await read_json(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
         endpoint, asked = _unwrapped(body)
         found, wishes = await _READERS[endpoint](asked, References(files=site.files, owner=request.scope["owner"]))
+        if endpoint == SPEECH and wishes.model in OPENAI_NAMES and not _declared(site, wishes.model):
+            wishes = replace(wishes, model=AUTO)  # as the endpoint itself takes them
         default = site.running.default_model(endpoint)
         return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes, default=default)))
 
     return [Route("/v1/route", route, methods=["POST"])]
+
+
+def _declared(site: Site, name: str) -> bool:
+    """Whether a name is a model's here, or an alias."""
+    known = {other for offer in site.resources.get(Router).offers() for other in (offer.name, *offer.aliases)}
+    return name in known or name in site.resources.get(Models).catalog.aliases
 
 
 def _unwrapped(body: object) -> tuple[str, object]:
@@ -122,7 +134,7 @@ _READERS: Final[Mapping[str, Callable[[object, References], Awaitable[Understood
     "/v1/multimodal/analyze": _analysis,
     "/v1/embeddings": _embedding,
     "/v1/rerank": _rerank,
-    "/v1/audio/transcriptions": _speech,
+    SPEECH: _speech,
     "/v1/documents/process": _document,
 }
 
