@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from inference.chat.schema import deeper, loose
+from inference.chat.schema import MAX_DEPTH, deeper, loose
 from pipeline.payload.chat import Tool
 from server.openai.chat_fields import Fields, refuse
 
@@ -57,35 +57,37 @@ def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
     if name == "json_object":
         return "object"
     if form.has("schema") and not form.has("json_schema"):  # our short form
-        return form.mapping("schema") or "object"
+        return _schema(form, "schema", strict=False) or "object"
     wrapper = form.required("json_schema", "an object with name and schema")
     _named_as(wrapper)
     wrapper.text("description")
-    schema = wrapper.mapping("schema")
-    if schema and wrapper.flag("strict"):
-        _check_kept(schema, wrapper.at("schema"))
-    return schema or "object"
+    return _schema(wrapper, "schema", strict=wrapper.flag("strict")) or "object"
 
 
 def _tool(fields: Fields) -> Tool:
     if fields.choice("type", ("function",)) is None:
         fields.refuse("type", "function")
     function = fields.required("function", "an object with name, description and parameters")
-    parameters, strict = function.mapping("parameters") or {}, function.flag("strict")
-    if strict:
-        _check_kept(parameters, function.at("parameters"))
+    strict = function.flag("strict")
+    parameters = _schema(function, "parameters", strict=strict)
     return Tool(_named_as(function), function.text("description") or "", parameters, strict)
 
 
-def _check_kept(schema: Mapping[str, Any], place: str) -> None:
-    """Refuse a strict schema that answers may break, as the real API does."""
-    if not deeper(schema) and (keyword := loose(schema)):  # one that is too deep is refused as such
+def _schema(fields: Fields, name: str, *, strict: bool) -> dict[str, Any]:
+    """Return a JSON Schema; {} if there is none. A strict one that answers may break is refused, as by the real API."""
+    schema = fields.mapping(name) or {}
+    if deeper(schema):  # before anything walks through it: every walk has its depth
+        refuse(
+            f"found a JSON Schema nested deeper than {MAX_DEPTH}, expected less", fields.at(name), "invalid_json_schema"
+        )
+    if strict and (keyword := loose(schema)):
         refuse(
             f"found a strict schema with {keyword!r}, which answers cannot be held to, expected one without it, "
             "or strict: false",
-            place,
+            fields.at(name),
             "invalid_json_schema",
         )
+    return schema
 
 
 def _named_as(fields: Fields) -> str:

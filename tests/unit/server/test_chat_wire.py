@@ -16,6 +16,9 @@ TOOL = {"type": "function", "function": {"name": "add", "description": "Adds.", 
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 ANSWERED = {"role": "tool", "tool_call_id": "c1", "content": "2"}
+DEEP: dict = {"type": "string"}
+for _ in range(600):
+    DEEP = {"items": DEEP}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
@@ -223,6 +226,18 @@ async def test_every_form_of_an_answer_is_read(form, read):
             "response_format.json_schema.schema",
             "invalid_json_schema",
             "found a strict schema with 'multipleOf', which answers cannot be held to",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "schema": DEEP}},
+            "response_format.schema",
+            "invalid_json_schema",
+            "found a JSON Schema nested deeper than 64, expected less",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "n", "parameters": DEEP}}]},
+            "tools[0].function.parameters",
+            "invalid_json_schema",
+            "found a JSON Schema nested deeper than 64, expected less",
         ),
         (
             {"response_format": {"type": "json_schema"}},
