@@ -37,6 +37,7 @@ _SINGLE: Final = (
     "else",
 )
 _LOOSE: Final = ("not", "if", "then", "else", "contains", "dependentRequired", "dependentSchemas", "multipleOf")
+_BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _VALUES: Final = frozenset({"enum", "const", "default", "examples"})
 _CLASS_OR_ESCAPE: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?", re.DOTALL)
 _REPEAT: Final = re.compile(r"[?*+]|\{\d*,?\d*\}")
@@ -89,6 +90,22 @@ def loose(schema: Mapping[str, Any]) -> str | None:
         if isinstance(one.get("allOf"), list) and len(one["allOf"]) > 1:
             return "allOf"
     return None
+
+
+def compiled(value: Any, *, names: bool = False) -> Any:
+    """Return a schema as xgrammar is given it: without bounds that are no whole numbers.
+
+    It writes their decimal point as a pattern's dot (xgrammar of OpenVINO GenAI 2026.4): `0u5` for a number from 0.5.
+    names: the keys of `value` are names of schemas, not keywords.
+    """
+    if isinstance(value, Mapping):
+        broken = not names and any(type(value.get(key)) is float for key in _BOUNDS)
+        return {
+            key: one if not names and key in _VALUES else compiled(one, names=not names and key in _NAMED)
+            for key, one in value.items()
+            if not (broken and key in _BOUNDS)
+        }
+    return [compiled(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def deeper(value: Any, most: int = MAX_DEPTH) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from inference.chat.calling import CallStyle
 from inference.chat.native import reason, tensor
-from inference.chat.schema import MAX_DEPTH, dangling, deeper, too_much
+from inference.chat.schema import MAX_DEPTH, compiled, dangling, deeper, too_much
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest, Tool
 
@@ -178,7 +178,7 @@ def _text(schema: Mapping[str, Any], param: str) -> str:
     if name := dangling(schema):
         raise _unfit(f"whose $ref {name!r:.80} leads to no other part of it, expected one that does", param)
     try:
-        text = json.dumps(schema, default=dict, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(compiled(schema), default=dict, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise _unfit(f"that is no JSON: {error}", param) from error
     if len(text) > _LONGEST:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from inference.chat.decoding import MARKED, texts_of
 from inference.chat.pictures import with_places, with_tags, without_tags
+from inference.chat.schema import deeper
 from pipeline.errors import InvalidInput, Unprocessable
 from pipeline.payload.chat import (
     AudioPart,
@@ -189,12 +191,15 @@ def _context(request: ChatRequest) -> dict[str, Any]:
 
 
 def _object(arguments: str) -> Any:
-    """Return the arguments as templates want them: an object where the text is one."""
+    """Return the arguments as templates want them: an object where the text is one that they can hold.
+
+    Numbers beyond 64 bits, NaN, half surrogates and deep nests are JSON to some; genai's binding raises over them.
+    """
     try:
-        found = json.loads(arguments)
-    except json.JSONDecodeError:
+        found = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
         return arguments
-    return found if isinstance(found, dict) else arguments
+    return found if isinstance(found, dict) and not deeper(found) else arguments
 
 
 def _json(value: Any) -> Any:

@@ -101,6 +101,32 @@ async def test_a_tool_is_called_and_its_result_used(model, tool):
     assert text_of(await answer(model, told)) == "It is 21 degrees and sunny in Paris."
 
 
+@pytest.mark.parametrize(
+    "arguments", ['{"a": ' + "9" * 900 + "}", '{"a": 18446744073709551615}', '{"a": NaN}', '{"a": "\\ud800"}', "[" * 90]
+)
+async def test_arguments_that_are_no_plain_json_are_told_as_they_are(model, arguments):
+    told = asked(
+        "hello",
+        Message("assistant", tool_calls=(ToolCall("c1", "get_weather", arguments),)),
+        Message("tool", (TextPart("{}"),), tool_call_id="c1"),
+        tools=(WEATHER,),
+    )
+    assert (await answer(model, told))[-1].reason in ("stop", "length", "tool_calls")
+    assert model.process.restarts == 0
+
+
+async def test_arguments_with_more_digits_than_python_reads_are_a_long_prompt_not_a_broken_engine(model):
+    told = asked(
+        "hello",
+        Message("assistant", tool_calls=(ToolCall("c1", "get_weather", '{"a": ' + "9" * 5000 + "}"),)),
+        Message("tool", (TextPart("{}"),), tool_call_id="c1"),
+        tools=(WEATHER,),
+    )
+    with pytest.raises(InvalidInput) as refused:
+        await answer(model, told)
+    assert refused.value.code == "context_length_exceeded"
+
+
 async def test_tools_need_not_be_called(model):
     events = await answer(model, asked("hello", tools=(WEATHER,)))
     assert text_of(events) == "Hello! How can I help you?"

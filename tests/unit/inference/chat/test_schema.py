@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inference.chat.schema import dangling, deeper, loose, too_much
+from inference.chat.schema import compiled, dangling, deeper, loose, too_much
 
 TEXT = {"type": "string"}
 OPEN = {"type": "object", "properties": {f"p{i}": TEXT for i in range(501)}}
@@ -88,3 +88,14 @@ def test_depth_is_counted():
         nested = {"items": nested}
     assert deeper(nested)
     assert not deeper(nested, 65)
+
+
+def test_bounds_that_a_grammar_breaks_on_are_left_out():
+    half = {"type": "number", "minimum": 0.5, "maximum": 2}
+    schema = {"properties": {"a": half, "minimum": half}, "enum": [{"minimum": 0.5}], "items": [{"minimum": 1}]}
+    free = {"type": "number"}
+    assert compiled(schema) == {
+        "properties": {"a": free, "minimum": free},
+        "enum": [{"minimum": 0.5}],
+        "items": [{"minimum": 1}],
+    }
