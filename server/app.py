@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -103,10 +103,14 @@ def _meant(path: str, served: Callable[[str], bool]) -> str:
     return next((near for near in (bare, f"/v1{bare}", bare.removeprefix("/v1")) if near != path and served(near)), "")
 
 
-def _refusal(life: Life, served: Callable[[str], bool]) -> Callable[[Request, Exception], Response]:
-    """Return what turns the router's own 404 and 405 into the error tree; the gateway answers."""
+def _refusal(life: Life, served: Callable[[str], bool]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what turns the router's own 404 and 405 into the error tree; the gateway answers.
 
-    def refuse(request: Request, error: Exception) -> Response:
+    A coroutine, since Starlette gives plain functions to a thread: by the time that one runs, a server that was
+    starting may have started, and the path that it was asked for would be one that nothing serves.
+    """
+
+    async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
         path = request.url.path
         if error.status_code == 404 and life.phase == "starting":  # noqa: PLR2004 - not found, yet

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from inference.chat.decoding import MARKED, texts_of
+from inference.chat.native import reason
 from inference.chat.pictures import with_places, with_tags, without_tags
 from inference.chat.schema import deeper
 from pipeline.errors import InvalidInput, Unprocessable
@@ -213,5 +214,5 @@ def _json(value: Any) -> Any:
 
 def _complaint(error: BaseException) -> str:
     """Return what the template says, without genai's advice."""
-    said = str(error).partition("Minja's error:")[2].strip() or str(error).strip()
+    said = str(error).partition("Minja's error:")[2].strip() or reason(error)
     return said.partition("\n")[0][:300]

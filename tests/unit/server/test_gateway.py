@@ -188,6 +188,12 @@ async def test_a_path_that_is_not_served_yet_is_503_while_the_server_starts(worl
     assert "expected /v1/embeddings to be served soon" in reply.error["message"]
 
 
+async def test_a_path_that_is_served_a_moment_later_is_503_too(world):
+    world.life.phase = "starting"
+    asyncio.get_running_loop().call_soon(setattr, world.life, "phase", "serving")
+    assert (await call(world.app, "POST", "/v1/embeddings", body={})).status == 503
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "message"),
     [
