@@ -168,9 +168,10 @@ class _Slot:
         self._watched.put((request, arrays, done))
 
     def stop(self) -> None:
-        """End the thread after the inference that it waits for."""
+        """End the thread after the inference that it waits for, and let go of the model."""
         self._watched.put(None)
         self._thread.join(_PATIENCE_S)  # a call that hangs is left behind
+        self.requests.clear()  # the line of free slots and its slots hold each other: that keeps no model in memory
 
     def _wait(self) -> None:
         while watched := self._watched.get():

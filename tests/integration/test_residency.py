@@ -157,8 +157,7 @@ async def test_an_idle_model_gives_its_memory_back(made):
     clock.now_s += 1
     models.residents.remove_idle()
     assert ready(models) == set()
-    await models.residents.settled()
-    gc.collect()
+    await models.residents.settled()  # and without waiting for a collection of garbage
     after = process_memory()
     assert before.anonymous - after.anonymous > 15 * MIB
     assert await embed(models, "mini") == (1, 384)
