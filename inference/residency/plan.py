@@ -13,6 +13,10 @@ Greedy-Dual-Size-Frequency caching policy", 1998) with two differences: its agei
 replaced by frequencies that fade, which absent models keep too; and the set is searched, as there are few and large
 models, not filled in order of value a byte.
 
+Some models work with more memory than they need: a chat model caches longer and more conversations. Such a one gets, as
+it loads, half of what is left beside what it needs, up to what it can use; the other half is for whoever comes next. It
+holds that until it leaves. Nothing leaves for more than what a model needs.
+
 Never a model in use, never a pinned one. So that a stream of overlapping uses cannot keep others out for ever, those in
 the way of an entry that has waited for `patience_s` are told to end: they are lent to nobody new, and leave when they
 are idle. Two models that do not fit together thus take turns of at least that length under load.
@@ -63,10 +67,15 @@ class Room:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One model on one device. users: who has it or waits for it. ending: it is lent to nobody new, and leaves."""
+    """One model on one device. users: who has it or waits for it. ending: it is lent to nobody new, and leaves.
+
+    bytes: what it takes, or would need. least, most: what it needs and what it can use, of one that works with more.
+    """
 
     key: Key
     bytes: int = 0
+    least: int = 0
+    most: int = 0
     load_s: float = 1.0
     pinned: bool = False
     keep_alive_s: float | None = None
@@ -138,6 +147,7 @@ class Plan:
     def gone(self, entry: Entry) -> None:
         """Note that a load has failed or an unload has ended: its room is free."""
         entry.state, entry.ending = State.ABSENT, False
+        entry.bytes = entry.least or entry.bytes
 
     def taken(self, device: str) -> int:
         """Return the bytes that are taken or reserved on a device."""
@@ -197,7 +207,8 @@ class Plan:
                 entry.state = State.ABSENT
                 yield Order("refuse", entry, self._why(entry, room))
             elif room is None or self.taken(device) + need <= room.bytes:
-                entry.state, entry.bytes = State.LOADING, need
+                more = self._more(entry, need, room) if first is None else 0
+                entry.state, entry.bytes = State.LOADING, need + more
                 yield Order("load", entry)
             elif first is None:
                 first = entry
@@ -239,6 +250,11 @@ class Plan:
         if entry.bytes <= rest:
             return entry.bytes
         return None if room.firm else max(0, rest)
+
+    def _more(self, entry: Entry, need: int, room: Room | None) -> int:
+        """Return the bytes that it gets beyond what it needs."""
+        wanted = max(0, entry.most - need)
+        return wanted if room is None else min(wanted, (room.bytes - self.taken(entry.device) - need) // 2)
 
     def _why(self, entry: Entry, room: Room | None) -> str:
         pinned = [other.key[0] for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned]

@@ -30,6 +30,8 @@ class World:
         for number, (size, load_s, pin) in enumerate(models):
             entry = self.plan.entry((f"m{number}", DEVICES[number % 2]))
             entry.bytes, entry.load_s = size, load_s
+            if number % 3 == 0:
+                entry.least, entry.most = size, 2 * size
             entry.pinned = pin and pinned[entry.device] + size <= ROOM // 2
             pinned[entry.device] += size if entry.pinned else 0
             self.entries.append(entry)

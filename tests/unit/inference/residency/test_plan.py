@@ -260,3 +260,50 @@ def test_the_memory_of_absent_models_is_bounded():
         machine.model(f"m{number}", 8)
     assert len(machine.plan.entries) <= 1_001
     assert machine.loaded() == ["first"]
+
+
+def test_a_model_that_can_use_more_than_it_needs_gets_half_of_what_is_left_and_keeps_it():
+    machine = Machine(100)
+    a, b = machine.model("a", 20, least=20, most=500), machine.model("b", 20, least=20, most=25)
+    machine.use(a)
+    assert (a.bytes, machine.plan.taken("CPU")) == (60, 60)
+    machine.use(b)
+    assert (b.bytes, machine.plan.taken("CPU")) == (25, 85)
+    machine.use(a)
+    assert a.bytes == 60
+
+
+def test_nobody_leaves_for_more_than_is_needed():
+    machine = Machine(100)
+    a, b = machine.model("a", 50), machine.model("b", 40, least=40, most=100)
+    machine.use(a, b)
+    assert machine.loaded() == ["a", "b"]
+    assert b.bytes == 45
+
+
+def test_without_a_limit_a_model_gets_all_that_it_can_use():
+    machine = Machine(None)
+    a = machine.model("a", 20, least=20, most=500)
+    machine.use(a)
+    assert a.bytes == 500
+
+
+def test_who_passes_another_gets_what_it_needs_and_no_more():
+    machine = Machine(100)
+    a, b, c = machine.model("a", 60), machine.model("b", 50), machine.model("c", 10, least=10, most=40)
+    machine.want(a)
+    machine.want(b)
+    machine.want(c)
+    assert machine.loaded() == ["a", "c"]
+    assert c.bytes == 10
+
+
+def test_what_was_given_beyond_the_need_is_not_needed_the_next_time():
+    machine = Machine(100)
+    a, b = machine.model("a", 20, least=20, most=500), machine.model("b", 50)
+    machine.use(a)
+    machine.use(b)
+    assert machine.loaded() == ["b"]
+    machine.use(a)
+    assert machine.loaded() == ["a", "b"]
+    assert a.bytes == 35
