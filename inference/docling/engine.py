@@ -5,13 +5,13 @@ vectors) and a writer, a language model that keeps its keys and values itself. A
 by what the eyes saw; then tokens are taken greedily, one a step, for several pages at a time: shorter prompts are
 padded on the left, and pages that are done leave the batch, by naming the remaining rows in `beam_idx`.
 
-One object serves one caller at a time. It computes in the thread that calls it, so its home is a process that can be
-killed.
+One object serves one caller at a time. It computes in the thread that calls it, and its home is a process of its own
+(`model.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -85,11 +85,14 @@ class DoclingEngine:
         message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PROMPT}]}
         self._prompt = str(self._tokenizer.apply_chat_template([message], add_generation_prompt=True))
 
-    def read(self, images: Sequence[Image.Image]) -> list[Written]:
-        """Return the DocTags of each page. TooLarge: a page that needs more tokens than the model's context has."""
+    def read(self, images: Sequence[Image.Image], *, left: Callable[[], bool] = lambda: False) -> list[Written]:
+        """Return the DocTags of each page. left: whether nobody waits for them any more; then they break off.
+
+        TooLarge: a page that needs more tokens than the model's context has.
+        """
         pages = [_Page(self._prompt_of(image)) for image in images]
         if pages:
-            self._write(pages)
+            self._write(pages, left)
         return [self._written(page) for page in pages]
 
     def _prompt_of(self, image: Image.Image) -> NDArray[np.float32]:
@@ -124,7 +127,7 @@ class DoclingEngine:
         self._words.infer([ids])
         return np.array(self._words.get_output_tensor(0).data, np.float32)
 
-    def _write(self, pages: list[_Page]) -> None:
+    def _write(self, pages: list[_Page], left: Callable[[], bool]) -> None:
         """Take tokens until every page has ended."""
         longest = max(len(page.prompt) for page in pages)
         vectors = np.zeros((len(pages), longest, pages[0].prompt.shape[1]), np.float32)
@@ -135,7 +138,7 @@ class DoclingEngine:
         places = np.maximum(mask.cumsum(axis=1) - 1, 0)
         rows = np.arange(len(pages), dtype=np.int32)
         self._writer.reset_state()
-        while pages:
+        while pages and not left():
             inputs = {"inputs_embeds": vectors, "attention_mask": mask, "position_ids": places, "beam_idx": rows}
             self._writer.infer(inputs)
             logits = self._writer.get_tensor("logits").data[:, -1]

@@ -45,11 +45,20 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """sight: of its eyes. picture_token: the id that stands for a piece of picture. window: tokens of its context."""
+    """sight: of its eyes. picture_token: the id that stands for a piece of picture. window: tokens of its context.
+
+    token_bytes: what a token of the context takes in the writer's memory, at 16 bits.
+    """
 
     sight: Sight
     picture_token: int
     window: int
+    token_bytes: int
+
+    @property
+    def page_bytes(self) -> int:
+        """What a page takes that fills the context."""
+        return self.window * self.token_bytes
 
 
 def read_traits(folder: Path) -> Traits:
@@ -73,7 +82,11 @@ def read_traits(folder: Path) -> Traits:
         std=tuple(pictures["image_std"]),
         resample=pictures.get("resample", _LANCZOS),
     )
-    return Traits(sight, config["image_token_id"], config["text_config"]["max_position_embeddings"])
+    text = config["text_config"]
+    heads = text["num_attention_heads"]
+    per_layer = 2 * text.get("num_key_value_heads", heads) * text.get("head_dim", text["hidden_size"] // heads) * 2
+    window = text["max_position_embeddings"]
+    return Traits(sight, config["image_token_id"], window, text["num_hidden_layers"] * per_layer)
 
 
 def _read(file: Path) -> dict[str, Any]:
