@@ -25,6 +25,8 @@ _BYTES: Final = ((re.compile("int4|q4"), 0.6), (re.compile("fp16|f16"), 2.0), (r
 _TEMPLATE_BYTES: Final = 4_000_000
 _SHIPPED: Final = "Apache-2.0"
 """The licence of what ships."""
+_OTHERS: Final = {f"{BUILT_IN}pocketsphinx": "BSD-2-Clause"}
+"""That of what comes with the packages that this needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def capabilities_of(
         least=hardware.least if hardware else traits.weights or None,
         optimal=hardware.optimal if hardware else None,
         npu=hardware.npu if hardware else None,
-        licence=known.licence if known else _SHIPPED if origin.startswith(BUILT_IN) else None,
+        licence=known.licence if known else _OTHERS.get(origin, _SHIPPED if origin.startswith(BUILT_IN) else None),
     )
 
 

@@ -15,7 +15,7 @@ from inference.folders import BUILT_IN, Task, candidates, locate, recognise
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.naming import unknown
 from inference.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
-from inference.specs import DEFAULTS, ModelSpec
+from inference.specs import DEFAULTS, LAST, ModelSpec
 from pipeline.errors import ModelNotFound
 
 log = logging.getLogger("fastembed.models")
@@ -152,7 +152,7 @@ class Catalog:
 
     def _names(self, task: Task | None) -> Iterator[str]:
         """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
-        last = [name for name, spec in DEFAULTS.items() if name.endswith("-pocket") and self._specs[name] is spec]
+        last = [name for name in LAST if self._specs[name] is DEFAULTS[name]]
         yield from (name for name in self._specs if name not in last)
         yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
         yield from last

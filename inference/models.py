@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, overl
 from inference.catalog import AUTO, Card, Catalog, Placed
 from inference.chat.model import ChatModel
 from inference.devices import Devices
+from inference.docling.model import DoclingModel
 from inference.embedding.model import EmbeddingModel
 from inference.folders import Task
 from inference.loaders import LOADERS, LoadedModel, Loading
@@ -24,7 +25,7 @@ from inference.residency.footprints import Footprints
 from inference.residency.plan import Outlook
 from inference.residency.residents import Resident, Residents
 from inference.specs import ModelSpec, read_sections
-from inference.speech.whisper import WhisperEngine
+from inference.speech.engine import SpeechEngine
 from pipeline.errors import ModelNotFound, Unavailable
 
 log = logging.getLogger("fastembed.models")
@@ -119,7 +120,11 @@ class Models:
     @overload
     def lend(
         self, name: str, task: Literal["transcription"], *, device: str | None = None, priority: int = 0
-    ) -> Lease[WhisperEngine]: ...
+    ) -> Lease[SpeechEngine]: ...
+    @overload
+    def lend(
+        self, name: str, task: Literal["document"], *, device: str | None = None, priority: int = 0
+    ) -> Lease[DoclingModel]: ...
     @overload
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]: ...
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]:

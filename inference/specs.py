@@ -84,9 +84,6 @@ Problem = tuple[tuple[str | int, ...], str]
 """The keys that lead to it, and what was found and expected."""
 
 AUTO: Final = "auto"
-SPEECH: Final = ("pocketsphinx", "whisper-pocket")
-"""Speech models that ship, beside those of `DEFAULTS`."""
-
 DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
 DEFAULTS: Final[Mapping[str, ModelSpec]] = {
     DEFAULT_EMBEDDING: ModelSpec.model_validate(
@@ -104,9 +101,15 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
             ("code-pocket", "code"),
             ("rerank-pocket", "rerank"),
             ("docling-pocket", "document"),
+            ("pocketsphinx", "transcription"),
+            ("whisper-pocket", "transcription"),
         )
     },
 }
+"""Of two for the same task "auto" means the first."""
+
+LAST: Final = tuple(name for name in DEFAULTS if name != DEFAULT_EMBEDDING)
+"""What "auto" means only where there is nothing else: tiny models, and pocketsphinx, which mishears much."""
 
 
 def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:
@@ -143,9 +146,9 @@ def wrong_names(sections: Mapping[str, Any]) -> list[Problem]:
         if isinstance(found, str) and found not in names - {name}:
             problems.append((("models", name, "fallback"), _found(found, names - {name})))
     for alias, target in aliases.items():
-        if alias in {*names, *SPEECH, AUTO}:
+        if alias in {*names, AUTO}:
             problems.append((("aliases", alias), f"found the alias {alias!r}, which is a model, expected another name"))
-        elif isinstance(target, str) and target not in {*names, *SPEECH, AUTO}:
+        elif isinstance(target, str) and target not in {*names, AUTO}:
             problems.append((("aliases", alias), _found(target, {*names, AUTO})))
     return problems
 

@@ -25,7 +25,9 @@ class ModelStats(Collector):
         failures = CounterMetricFamily("fastembed_model_load_failures", "Loads that failed", labels=_LABELS)
         unloads = CounterMetricFamily("fastembed_model_unloads", "For other models, or idle", labels=_LABELS)
         seconds = CounterMetricFamily("fastembed_model_load_seconds", "Time that loads took", labels=_LABELS)
-        memory = GaugeMetricFamily("fastembed_model_memory_bytes", "What loaded models take", labels=_LABELS)
+        memory = GaugeMetricFamily(
+            "fastembed_model_memory_bytes", "What loaded models take or may take", labels=_LABELS
+        )
         padding = GaugeMetricFamily("fastembed_model_padding_ratio", "Padding in computed tokens", labels=_LABELS)
         for key, resident in list(self._models.residents.known.items()):
             loads.add_metric(key, resident.loads)

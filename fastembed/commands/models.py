@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from inference.hub.checks import amount
 from inference.hub.known import KNOWN, KnownModel, command_for, find_known
 from inference.hub.shelf import Shelved, shelved, size_of
 from inference.models import Models
-from inference.speech.engines import SpeechEngines
 from server.endpoints.models import describe
 
 
@@ -40,13 +38,12 @@ class Row:
 
 def list_models(config: Path | None, *, as_json: bool) -> int:
     """Print the declared models, those that ship, those in the models folder, and those that are known by name."""
-    resources = make_resources(read_configuration(config))
-    models, speech = resources.get(Models).catalog, resources.get(SpeechEngines).cards()
-    rows = all_rows(models, speech)
+    models = make_resources(read_configuration(config)).get(Models).catalog
+    rows = all_rows(models)
     if as_json:
         import orjson
 
-        cards = {card.name: describe(card) for card in (*models.cards(), *speech)}
+        cards = {card.name: describe(card) for card in models.cards()}
         found = [cards.get(row.name, {}) | _object(row) for row in rows]
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return 0
@@ -60,15 +57,11 @@ def list_models(config: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def all_rows(models: Catalog, speech: Sequence[Card] = ()) -> list[Row]:
-    """Return the lines: what can be used first, then what lies in the models folder, then what could be fetched.
-
-    speech: what ships beside the catalog's models.
-    """
+def all_rows(models: Catalog) -> list[Row]:
+    """Return the lines: what can be used first, then what lies in the models folder, then what could be fetched."""
     cards = models.cards()
     placed = {model.name: model for model in models.placed()}
     rows = [_of_card(card, tuple(placed[card.name].spec.on), placed[card.name].spec.origin) for card in cards]
-    rows += [_of_shipped(card) for card in speech]
     used = {card.folder for card in cards} | {row.folder for row in rows}
     names = {row.name for row in rows}
     known = [_of_known(model) for model in KNOWN if model.name not in names]
@@ -87,12 +80,6 @@ def _of_card(card: Card, devices: tuple[str, ...], origin: str) -> Row:
         note=str(card.folder) if card.folder else command_for(card.name, origin),
         folder=card.folder,
     )
-
-
-def _of_shipped(card: Card) -> Row:
-    """Describe a speech model that is always here; pocketsphinx comes with its package, not as a folder."""
-    row = _of_card(card, ("cpu",), card.name)
-    return row if card.folder else replace(row, state="ready", note="low accuracy")
 
 
 def _of_known(known: KnownModel) -> Row:

@@ -88,6 +88,11 @@ class BatchedEngine:
         """Answers that run or wait."""
         return len(self._live) + len(self._waiting) + len(self._suspects)
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the pipeline keeps for contexts; the system gives it the pages as they are written."""
+        return int(self._pipeline.get_metrics().kv_cache_size_in_bytes) if self._pipeline else 0
+
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
         config = self._adjust(self._defaults.fresh())

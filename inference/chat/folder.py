@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ BLOCK_TOKENS: Final = 32
 _DEFAULT_WINDOW: Final = 4096
 _CACHE_BYTES: Final = 2 * 1024**3
 _ANSWERS_CACHED: Final = 64
+_LEAST_TOKENS: Final = 2048
+"""Less of a context, or of all answers' together, is no use."""
 _NPU_PROMPT: Final = 1024
 _NPU_ANSWER: Final = 512
 _FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
@@ -87,12 +89,22 @@ def hears(config: Mapping[str, Any], files: Container[str]) -> bool:
     return config.get("model_type") in _HEARING and _EAR in files
 
 
-def blocks(traits: ChatTraits, memory: int | None) -> int:
-    """Return the cache blocks to reserve: for 64 full contexts, within 2 GiB or what `memory` leaves of the device."""
-    wanted = _ANSWERS_CACHED * -(-traits.window // BLOCK_TOKENS)
-    left = _CACHE_BYTES if memory is None else max(0, memory - traits.size)
-    most = left // (traits.token_bytes * BLOCK_TOKENS)
-    return max(8, min(wanted, most))
+def with_draft(traits: ChatTraits, draft: Path | None) -> ChatTraits:
+    """Return the traits of a model beside which a draft model has as many cache blocks of its own."""
+    return replace(traits, token_bytes=traits.token_bytes + read_traits(draft).token_bytes) if draft else traits
+
+
+def cache_range(traits: ChatTraits) -> tuple[int, int]:
+    """Return the bytes of cache that a model needs, and those that it can use: for 64 full contexts, within 2 GiB."""
+    least = min(traits.window, _LEAST_TOKENS) * traits.token_bytes
+    return least, max(least, min(_CACHE_BYTES, _ANSWERS_CACHED * traits.window * traits.token_bytes))
+
+
+def blocks(traits: ChatTraits, cache: int | None) -> int:
+    """Return the cache blocks to reserve in so many bytes; None: as many as the model can use."""
+    least, most = cache_range(traits)
+    granted = most if cache is None else max(least, min(cache, most))
+    return max(8, granted // (traits.token_bytes * BLOCK_TOKENS))
 
 
 def fixed_lengths(properties: Mapping[str, Any], window: int | None) -> tuple[int, int]:

@@ -135,6 +135,10 @@ class TextEngine(Protocol):
     def longest_prompt(self) -> int:
         """Most tokens of a prompt."""
 
+    @property
+    def cache_bytes(self) -> int:
+        """What is kept for contexts beside the model."""
+
     def config(self) -> Any:
         """Return a fresh GenerationConfig with the model's own defaults."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from inference.chat.answer import Answer
 from inference.chat.batched import BatchedEngine
 from inference.chat.calling import style_of
-from inference.chat.folder import BLOCK_TOKENS, POCKET, ChatTraits, blocks, open_batched, read_traits
+from inference.chat.folder import BLOCK_TOKENS, POCKET, ChatTraits, blocks, open_batched, read_traits, with_draft
 from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.pictures import SeenPrompt, pictures_of, untagged
@@ -39,17 +39,19 @@ class LocalModel:
         *,
         device: str = "CPU",
         properties: Mapping[str, Any] | None = None,
-        memory: int | None = None,
+        cache: int | None = None,
         options: ChatOptions = PLAIN,
     ) -> None:
-        """Load: takes seconds. memory: bytes for the model and its contexts."""
+        """Load: takes seconds. cache: bytes for its contexts, None: as many as it can use."""
         self.name = name
         self.folder = folder
         self.device = device
         self.pocket = is_pocket(folder)
         traits = read_traits(folder)
-        self._engine = _engine(folder, traits, device, properties or {}, memory=memory, options=options)
+        self._engine = _engine(folder, traits, device, properties or {}, cache=cache, options=options)
         self.window = traits.window
+        guessing = read_traits(options.draft).token_bytes if options.draft else 0
+        self.cache_bytes = self._engine.cache_bytes * (traits.token_bytes + guessing) // traits.token_bytes
         self._traits = traits
         self._template = ChatTemplate(self._engine.decoder.tokenizer, name, sees=traits.sees, hears=traits.hears)
         self._style = style_of(self._template.text)
@@ -204,7 +206,7 @@ def _engine(
     device: str,
     properties: Mapping[str, Any],
     *,
-    memory: int | None,
+    cache: int | None,
     options: ChatOptions,
 ) -> TextEngine:
     if family(device) == "npu":
@@ -215,11 +217,14 @@ def _engine(
                 f"found draft, prompt_lookup or lora on {device}, expected none: on: [gpu, cpu] takes them"
             )
         return StatefulEngine(folder, device, properties, traits.window, sees=traits.sees)
-    kv_blocks = blocks(traits, memory)
     if traits.hears:
         if options != PLAIN:
             raise RuntimeError("found draft, prompt_lookup or lora of a model that hears, expected none")
-        return StatefulEngine(folder, device, properties, traits.window, sees=True, kv_blocks=kv_blocks)
+        kv_blocks, kept = blocks(traits, cache), traits.token_bytes * BLOCK_TOKENS
+        return StatefulEngine(
+            folder, device, properties, traits.window, sees=True, kv_blocks=kv_blocks, cache_bytes=kv_blocks * kept
+        )
+    kv_blocks = blocks(with_draft(traits, options.draft), cache)
     return BatchedEngine(
         lambda: open_batched(folder, device, options.properties(device, properties), kv_blocks),
         device=device,

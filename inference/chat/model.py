@@ -26,11 +26,11 @@ class ChatModel:
         *,
         device: str = "CPU",
         properties: Mapping[str, Any] | None = None,
-        memory: int | None = None,
+        cache: int | None = None,
         stall_s: float = 600.0,
         options: ChatOptions = PLAIN,
     ) -> None:
-        """Load: takes seconds, call it off the event loop. memory: bytes for the model and its contexts.
+        """Load: takes seconds, call it off the event loop. cache: bytes for its contexts, None: as many as it can use.
 
         options: adapters, and what guesses tokens ahead.
         stall_s: an engine that gives no sign of life for so long is ended and started again.
@@ -41,7 +41,7 @@ class ChatModel:
         self.device = device
         self.pocket = is_pocket(folder)
         self.window = read_traits(folder).window
-        loading = Loading(name, folder, device, properties or {}, memory, stall_s, options)
+        loading = Loading(name, folder, device, properties or {}, cache, stall_s, options)
         self._process = ChatProcess(loading)
 
     @property

@@ -33,6 +33,11 @@ class ChatOptions:
         """Whether tokens are guessed ahead."""
         return self.draft is not None or self.prompt_lookup
 
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """The folders and files that are loaded with the model's own."""
+        return (*([self.draft] if self.draft else []), *(file for file, _ in self.adapters))
+
     def properties(self, device: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a pipeline's properties are with these options; a draft model takes the same ones."""
         import openvino_genai as genai

@@ -25,7 +25,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from inference.chat.resume import Produced, Progress
-from inference.chat.wire import Ask, Leave, Loading, News, Over, framed, read, receive
+from inference.chat.wire import Ask, Leave, Loaded, Loading, News, Over, framed, read, receive
 from pipeline.errors import ItemError, Unavailable
 from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 
@@ -46,6 +46,7 @@ class Child:
     def __init__(self, loading: Loading) -> None:
         """Start it: milliseconds. `load` must follow, `end` at last."""
         self.loading = loading
+        self.cache_bytes = 0
         self.pipe, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
@@ -56,7 +57,7 @@ class Child:
         """Have it load the model: seconds, so in a thread. Raises what the load raises."""
         try:
             self.pipe.sendall(framed(self.loading))
-            answer = receive(self.pipe)
+            answer: Loaded | Exception = receive(self.pipe)
         except (EOFError, OSError) as error:
             raise Unavailable(
                 f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
@@ -65,6 +66,7 @@ class Child:
         if isinstance(answer, Exception):
             self.end()
             raise answer
+        self.cache_bytes = answer.cache
 
     def end(self, patience_s: float = 0.0) -> str:
         """End it, return how it ended. patience_s: wait so long for it to end by itself."""
@@ -155,6 +157,11 @@ class ChatProcess:
         """The present process's id."""
         pid: int = self._child.process.pid
         return pid
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the present process keeps for contexts, whether anything is in it or not."""
+        return self._child.cache_bytes
 
     async def generate(
         self, request: ChatRequest, route: str = "", progress: Progress | None = None

@@ -39,11 +39,13 @@ class StatefulEngine:
         *,
         sees: bool = False,
         kv_blocks: int | None = None,
+        cache_bytes: int = 0,
         most: int = 64,
     ) -> None:
         """Load now: takes seconds, on an NPU maybe minutes. sees: prompts are texts with pictures, maybe with sounds.
 
-        kv_blocks: cache to reserve where the device fixes no lengths. most: answers that run and wait.
+        kv_blocks: cache to reserve where the device fixes no lengths, of `cache_bytes`; else what is kept of a context is
+        part of the compiled model. most: answers that run and wait.
         """
         if kv_blocks is None:
             self.longest_prompt, answer = fixed_lengths(properties, window)
@@ -54,6 +56,7 @@ class StatefulEngine:
             self.longest_prompt = self.room - 1
         self.device = device
         self._kv_blocks = kv_blocks
+        self.cache_bytes = cache_bytes
         self.tells_logprobs = False
         self.before_step: Callable[[], None] = nothing  # its steps block nothing
         self._folder = folder

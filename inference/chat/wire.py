@@ -27,14 +27,15 @@ _LENGTH: Final = struct.Struct("<Q")
 class Loading:
     """The first message to a process: which model to load, where.
 
-    memory: bytes for it and its contexts. stall_s: with work and no sign of life for so long, the process has hung.
+    cache: bytes for its contexts, None: as many as it can use. stall_s: with work and no sign of life for so long, the
+    process has hung.
     """
 
     name: str
     folder: Path
     device: str
     properties: Mapping[str, Any]
-    memory: int | None = None
+    cache: int | None = None
     stall_s: float = 600.0
     options: ChatOptions = PLAIN
 
@@ -46,7 +47,9 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A process's first message when all is well; otherwise it is the exception."""
+    """A process's first message when all is well; otherwise it is the exception. cache: bytes kept for contexts."""
+
+    cache: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,14 @@ def main() -> None:
                 loading.folder,
                 device=loading.device,
                 properties=loading.properties,
-                memory=loading.memory,
+                cache=loading.cache,
                 options=loading.options,
             )
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
             pipe.sendall(framed(portable(error)))
         else:
             rest_collector()
-            pipe.sendall(framed(Loaded()))
+            pipe.sendall(framed(Loaded(model.cache_bytes)))
             asyncio.run(_serve(pipe, model, loading))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -39,20 +40,23 @@ class Footprints:
         self._known: dict[str, Footprint] | None = None
         self._writing = Lock()
 
-    def of(self, folder: Path, device: str) -> Footprint:
-        """Return what is known of a model on a device, or what to expect. Blocks for a look at the disk."""
-        found = self._read().get(_identity(folder, device))
+    def of(self, folder: Path, device: str, *others: Path) -> Footprint:
+        """Return what is known of a model on a device, or what to expect. Blocks for a look at the disk.
+
+        others: folders and files that are loaded with it, a draft model's and adapters.
+        """
+        found = self._read().get(_identity(device, (folder, *others)))
         if found is not None:
             return found
-        weights = weights_of(folder)
+        weights = weights_of(folder, *others)
         return Footprint(int(weights * _GROWS) + _WITHOUT_WEIGHTS, _LEAST_S + weights / _BYTES_A_SECOND)
 
-    def remember(self, folder: Path, device: str, size: int, load_s: float) -> None:
+    def remember(self, folder: Path, device: str, size: int, load_s: float, *others: Path) -> None:
         """Keep what was measured; the oldest of more than 200 are dropped. Blocks for a look at the disk."""
-        identity = _identity(folder, device)
+        identity = _identity(device, (folder, *others))
         with self._writing:
-            others = [(key, value) for key, value in self._read().items() if key != identity]
-            self._known = dict([*others, (identity, Footprint(size, round(load_s, 3), measured=True))][-_MOST:])
+            kept = [(key, value) for key, value in self._read().items() if key != identity]
+            self._known = dict([*kept, (identity, Footprint(size, round(load_s, 3), measured=True))][-_MOST:])
             self._write(self._known)
 
     def _read(self) -> dict[str, Footprint]:
@@ -82,15 +86,23 @@ class Footprints:
             log.warning("footprints are not remembered in %s: %s", self._file, error)
 
 
-def weights_of(folder: Path) -> int:
-    """Return the bytes of a model's weights on the disk."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.suffix in _WEIGHTS and file.is_file())
-
-
-def _identity(folder: Path, device: str) -> str:
-    """Name a folder's content: its place, and the names, sizes and times of its files."""
-    stats = sorted(
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file()
+def weights_of(*parts: Path) -> int:
+    """Return the bytes of a model's weights on the disk: those in folders, and whole files."""
+    return sum(
+        file.stat().st_size
+        for part in parts
+        for file in (part.rglob("*") if part.is_dir() else (part,))
+        if (file.suffix in _WEIGHTS or file == part) and file.is_file()
     )
-    digest = sha256(json.dumps([str(folder.absolute()), stats]).encode()).hexdigest()[:16]
-    return f"{folder.name} {digest} {device}"
+
+
+def _identity(device: str, parts: Sequence[Path]) -> str:
+    """Name what is loaded by its content: its places, and the names, sizes and times of its files."""
+    stats = [(str(part.absolute()), sorted(map(_stat, part.iterdir() if part.is_dir() else (part,)))) for part in parts]
+    digest = sha256(json.dumps(stats).encode()).hexdigest()[:16]
+    return f"{parts[0].name} {digest} {device}"
+
+
+def _stat(file: Path) -> tuple[str, int, int]:
+    stat = file.stat()
+    return (file.name, 0, 0) if file.is_dir() else (file.name, stat.st_size, stat.st_mtime_ns)

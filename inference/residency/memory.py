@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +67,14 @@ def process_memory(pid: int | None = None) -> ProcessMemory | None:
     if "Pss_Anon" not in fields:
         return None
     return ProcessMemory(fields["Pss_Anon"], fields["Pss"] - fields["Pss_Anon"])
+
+
+def memory_of_processes(pids: Iterable[int]) -> ProcessMemory | None:
+    """Return what processes take together; None where nothing tells. Those that are gone take nothing."""
+    found = [memory for pid in pids if (memory := process_memory(pid))]
+    if not found:
+        return None
+    return ProcessMemory(sum(memory.anonymous for memory in found), sum(memory.mapped for memory in found))
 
 
 def room_of(devices: Devices, device: str, ours: int) -> Room | None:

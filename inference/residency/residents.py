@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
 from inference.devices import Devices
-from inference.loaders import LOADERS, LoadedModel, Loading, process_of
+from inference.loaders import LoadedModel, Loading, extra_range, load, processes_of, yet_to_take
 from inference.residency.compiled import prune
 from inference.residency.footprints import Footprints, weights_of
-from inference.residency.memory import ProcessMemory, process_memory, room_of
+from inference.residency.memory import ProcessMemory, memory_of_processes, process_memory, room_of
 from inference.residency.plan import Entry, Key, Outlook, Plan, Room, State
 from pipeline.errors import Unavailable
 
@@ -27,11 +27,15 @@ _HOLDS: Final = (State.LOADED, State.LEAVING)
 class Resident:
     """A model on a device, loaded or not, and what became of it so far.
 
-    unloads: how often it left for another model, or because it was idle. load_s: of all loads together.
+    bare: bytes that it is expected to take itself, without what it may work with. measured: what it was last found to
+    take; None: not loaded, or nothing tells. unloads: how often it left for another model, or because it was idle.
+    load_s: of all loads together.
     """
 
     entry: Entry
     model: LoadedModel | None = None
+    bare: int = 0
+    measured: int | None = None
     loads: int = 0
     failures: int = 0
     unloads: int = 0
@@ -60,7 +64,7 @@ class Residents:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Start with nothing loaded. `leaves` is called when one is lent to nobody any more."""
-        self.plan = Plan(self._room)
+        self.plan = Plan(self.room)
         self.known: dict[Key, Resident] = {}
         self.contended = False
         self._devices = devices
@@ -78,12 +82,15 @@ class Residents:
         """Return a model on a device, and what to expect of it if it is not loaded. Blocks for a look at the disk."""
         entry = self.plan.entry((loading.name, loading.device))
         entry.pinned, entry.keep_alive_s = pinned, keep_alive_s
-        if entry.state in (State.ABSENT, State.WAITING):
-            expected = self._footprints.of(loading.folder, loading.device)
-            entry.bytes, entry.load_s = expected.bytes, expected.load_s
         found = self.known.get(entry.key)
         if found is None or found.entry is not entry:
             found = self.known[entry.key] = Resident(entry)
+        if entry.state in (State.ABSENT, State.WAITING):
+            expected = self._footprints.of(loading.folder, loading.device, *loading.options.parts)
+            least, most = extra_range(replace(loading, bare=expected.bytes))
+            found.bare, entry.load_s = expected.bytes, expected.load_s
+            entry.least, entry.most = expected.bytes + least, expected.bytes + most
+            entry.bytes = entry.least
         return found
 
     def outlook(self, resident: Resident) -> Outlook:
@@ -120,6 +127,15 @@ class Residents:
         if self.contended and not resident.entry.users:
             self.step()
 
+    def room(self, device: str) -> Room | None:
+        """Return what models may take. Where no limit is declared: what they really have, and what is free."""
+        held = (
+            entry.bytes if resident.measured is None else resident.measured
+            for resident in self.known.values()
+            if (entry := resident.entry).device == device and entry.state in _HOLDS
+        )
+        return room_of(self._devices, device, sum(held))
+
     def idle_s(self, resident: Resident) -> float:
         """Return how long ago a model was last given back, or for how long nobody has used it; 0 while it is in use."""
         last_s = resident.entry.use.last_s
@@ -152,9 +168,10 @@ class Residents:
     async def measure(self) -> None:
         """Measure models in processes of their own again: what they remember of conversations grows."""
         for resident in list(self.known.values()):
-            pid = process_of(resident.model) if resident.model else None
-            memory = await asyncio.to_thread(process_memory, pid) if pid else None
+            pids = processes_of(resident.model) if resident.model else None
+            memory = await asyncio.to_thread(memory_of_processes, pids) if pids else None
             if memory is not None and resident.ready:
+                resident.measured = memory.anonymous
                 resident.entry.bytes = max(resident.entry.bytes, memory.anonymous)
         self.step()
 
@@ -205,7 +222,8 @@ class Residents:
             raise
         entry, began_s = resident.entry, self._clock()
         try:
-            model, size = await self._load(loading)
+            extra = max(0, entry.bytes - resident.bare)
+            model, size = await self._load(replace(loading, bare=resident.bare, extra=extra))
         except BaseException:
             resident.failures += 1
             self.plan.gone(entry)
@@ -215,9 +233,12 @@ class Residents:
             resident.model = model
             resident.loads += 1
             resident.load_s += took_s
-            self.plan.loaded(entry, size=size or entry.bytes, load_s=took_s)
+            resident.measured = size
+            more = await asyncio.to_thread(yet_to_take, model, size or resident.bare)
+            self.plan.loaded(entry, size=size + more if size else entry.bytes, load_s=took_s)
             if size:
-                await asyncio.to_thread(self._footprints.remember, loading.folder, loading.device, size, took_s)
+                known, parts = self._footprints, loading.options.parts
+                await asyncio.to_thread(known.remember, loading.folder, loading.device, size, took_s, *parts)
             if self._devices.cache is not None:
                 await asyncio.to_thread(prune, self._devices.cache)
             log.info("loaded %s on %s in %.1f s, %d MiB", loading.name, loading.device, took_s, entry.bytes >> 20)
@@ -230,18 +251,19 @@ class Residents:
         self._started += 1
         self._loading += 1
         started, alone = self._started, self._loading == 1
-        before = process_memory()
+        before: ProcessMemory | None = process_memory()
         try:
-            model = await asyncio.to_thread(LOADERS[loading.task], loading)
-            pid = process_of(model)
-            after = process_memory(pid)
+            model = await load(loading)
+            pids = processes_of(model)
+            after = process_memory() if pids is None else memory_of_processes(pids)
         finally:
             self._loading -= 1
-        if pid is not None:
+        if pids is not None:
             before = _NOTHING
         elif not alone or self._started != started:
             before = None
-        return model, _grown(before, after, weights_of(loading.folder)) if before and after else None
+        weights = weights_of(loading.folder, *loading.options.parts)
+        return model, _grown(before, after, weights) if before and after else None
 
     def _remove(self, resident: Resident, why: str) -> None:
         """Unload a model that is leaving."""
@@ -252,7 +274,7 @@ class Residents:
         task.add_done_callback(self._removing.discard)
 
     async def _close(self, resident: Resident, why: str) -> None:
-        model, resident.model = resident.model, None
+        model, resident.model, resident.measured = resident.model, None, None
         try:
             if model is not None:
                 await model.close()
@@ -279,10 +301,6 @@ class Residents:
 
     async def _change(self) -> None:
         await self._changed.wait()
-
-    def _room(self, device: str) -> Room | None:
-        held = (entry.bytes for entry in self.plan.entries.values() if entry.device == device and entry.state in _HOLDS)
-        return room_of(self._devices, device, sum(held))
 
 
 def _grown(before: ProcessMemory, after: ProcessMemory, weights: int) -> int:

@@ -28,7 +28,7 @@ from inference.routing.analysis import (
 )
 from inference.routing.decision import Decision, decide
 from inference.routing.offers import Engine, Load, Offer, Standing
-from inference.specs import SPEECH
+from inference.specs import DEFAULTS, LAST
 from pipeline.errors import ModelNotFound, Unavailable
 
 ANSWER_S: Final = 1.0
@@ -104,7 +104,6 @@ class Router:
         }
         offers = [self._of_placed(model) for model in placed]
         offers += [self._of_known(known) for known in KNOWN if known.name not in names]
-        offers += [Offer(name, "transcription", "pocket") for name in SPEECH if name not in names]
         return sorted(offers, key=lambda offer: offer.standing == "pocket")
 
     def _of_placed(self, model: Placed) -> Offer:
@@ -129,7 +128,8 @@ class Router:
         )
 
     def _standing(self, model: Placed) -> Standing:
-        if is_pocket(model.spec):
+        ships = model.name in LAST and model.spec is DEFAULTS[model.name]
+        if ships or is_pocket(model.spec):
             return "pocket"
         return "declared" if self._models.catalog.declares(model.name) else "known"
 

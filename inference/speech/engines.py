@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from inference.capabilities import Capabilities, capabilities_of
-from inference.catalog import AUTO, Card
-from inference.folders import BUILT_IN, locate
+from inference.catalog import AUTO
+from inference.folders import is_sphinx
 from inference.hub.known import find_known
 from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engine import SpeechEngine
-from inference.speech.lent import LentWhisper
+from inference.speech.lent import LentEngine
 from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from inference.speech.whisper import WhisperEngine
 from pipeline.errors import ModelNotFound, Unavailable
@@ -42,38 +41,23 @@ def label_parts(label: str) -> tuple[str, str]:
 
 
 class SpeechEngines:
-    """The speech engines of this process, a resource of its components.
+    """The speech engines of this process, a resource of its components; what they hear with is lent by its models.
 
     A name is one that `models:` declares (or an alias), "pocketsphinx", "whisper-pocket", or "auto": the first declared
     transcription model whose files are there, else pocketsphinx.
     """
 
-    def __init__(
-        self, models: Models | None = None, *, workers: int | None = None, breakers: Breakers | None = None
-    ) -> None:
-        """Open nothing yet. workers: pocketsphinx processes, by default one a core, 2 to 8."""
+    def __init__(self, models: Models | None = None, *, breakers: Breakers | None = None) -> None:
+        """Open nothing yet."""
         self._models = models or Models()
+        self._owned = None if models else self._models
         self._breakers = breakers or Breakers()
-        self._workers = workers
         self._open: dict[str, SpeechEngine] = {}
         self._closed = False
 
     def names(self) -> list[str]:
         """Return every name that can be asked for, those of missing files left out."""
-        declared = [model.name for model in self._models.catalog.placed("transcription") if model.folder]
-        return [AUTO, *declared, MODEL_ID, POCKET]
-
-    def cards(self) -> list[Card]:
-        """Describe, for a list of models, what ships beside the models of the catalog."""
-        folder = locate(f"{BUILT_IN}{POCKET}", Path())
-        pocket = capabilities_of(POCKET, f"{BUILT_IN}{POCKET}", "transcription", folder)
-        sphinx = Capabilities(licence="BSD-2-Clause")
-        taken = {model.name for model in self._models.catalog.placed("transcription")}
-        cards = (
-            Card(POCKET, "transcription", "available", folder=folder, pocket=True, capabilities=pocket),
-            Card(MODEL_ID, "transcription", "available", pocket=True, capabilities=sphinx),
-        )
-        return [card for card in cards if card.name not in taken]
+        return [AUTO, *(model.name for model in self._models.catalog.placed("transcription") if model.folder)]
 
     def resolve(self, name: str = AUTO, default: str = AUTO) -> SpeechEngine:
         """Return the engine of a name; of "auto" and of OpenAI's names that of `default`.
@@ -83,21 +67,15 @@ class SpeechEngines:
         if self._closed:
             raise Unavailable("the speech engines are closed: found a new request, expected none")
         name = self._models.catalog.aliases.get(name, name)
-        declared = {model.name for model in self._models.catalog.placed("transcription")}
-        declared |= {alias for model in self._models.catalog.placed("transcription") for alias in model.spec.aliases}
-        if name in declared:
-            return self._whisper(name)
+        placed = self._models.catalog.placed("transcription")
+        if name in {alias for model in placed for alias in (model.name, *model.spec.aliases)}:
+            return self._lent(name)
         if name == AUTO or name in OPENAI_NAMES:
-            if default != AUTO:
-                return self.resolve(default)
-            present = next((model for model in self._models.catalog.placed("transcription") if model.folder), None)
-            return self._whisper(present.name) if present else self._sphinx()
-        if name in (MODEL_ID, LABEL):
-            return self._sphinx()
-        if name == POCKET and (folder := locate(f"{BUILT_IN}{POCKET}", Path())):
-            return self._open.get(POCKET) or self._opened(POCKET, WhisperEngine(folder, name=POCKET))
+            return self.resolve(default) if default != AUTO else self._lent(AUTO)
+        if name == LABEL:
+            return self._lent(MODEL_ID)
         if find_known(name):
-            return self._whisper(name)  # its files are not here: the error names the command that gets them
+            return self._lent(name)  # its files are not here: the error names the command that gets them
         raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
 
     def check(self, settings: SpeechSettings) -> None:
@@ -114,18 +92,19 @@ class SpeechEngines:
         for engine in self._open.values():
             await engine.close()
         self._open.clear()
+        if self._owned is not None:
+            await self._owned.close()
 
-    def _sphinx(self) -> SpeechEngine:
-        return self._open.get(MODEL_ID) or self._opened(MODEL_ID, SphinxEngine(workers=self._workers))
-
-    def _whisper(self, name: str) -> SpeechEngine:
+    def _lent(self, name: str) -> SpeechEngine:
         model = self._models.catalog.place(name, "transcription")
-        if model.name in self._open:
-            return self._open[model.name]
-        if model.folder is None:  # pragma: no cover - place raises
-            raise AssertionError
-        return self._opened(model.name, LentWhisper(self._models, self._breakers, model.name, model.folder))
+        if model.name not in self._open:
+            if model.folder is None:  # pragma: no cover - place raises
+                raise AssertionError
+            unloaded = _unloaded(model.name, model.folder)
+            self._open[model.name] = LentEngine(self._models, self._breakers, model.name, unloaded)
+        return self._open[model.name]
 
-    def _opened(self, key: str, engine: SpeechEngine) -> SpeechEngine:
-        self._open[key] = engine
-        return engine
+
+def _unloaded(name: str, folder: Path) -> SpeechEngine:
+    """Return an engine that was not loaded. ModelNotFound names what its folder lacks."""
+    return SphinxEngine() if is_sphinx(folder) else WhisperEngine(folder, name=name)

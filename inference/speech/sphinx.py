@@ -28,6 +28,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.folders import BUILT_IN, locate
 from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
 from inference.speech.sphinx_worker import HEADER
 from inference.speech.turnstile import Turnstile
@@ -48,12 +49,21 @@ _SILENT_S: Final = 2.0
 """An utterance of which nothing came for so long has been left: partials come several times a second."""
 
 
+def decoders() -> int:
+    """Return how many decoders there are where nothing says how many: one a core, 2 to 8."""
+    return max(2, min(8, os.cpu_count() or 1))
+
+
 class SphinxEngine:
     """English speech to lower-case words, by up to `workers` decoders at once."""
 
+    name = MODEL_ID
+    device = "CPU"
+
     def __init__(self, *, workers: int | None = None) -> None:
         """Start nothing yet; a decoder starts when it is first needed."""
-        self._workers = [_Worker() for _ in range(workers or max(2, min(8, os.cpu_count() or 1)))]
+        self.folder = locate(f"{BUILT_IN}{MODEL_ID}", Path()) or Path()
+        self._workers = [_Worker() for _ in range(workers or decoders())]
         self._turnstile: Turnstile[_Worker] = Turnstile()
         for worker in reversed(self._workers):
             self._turnstile.give(worker)
@@ -64,6 +74,16 @@ class SphinxEngine:
     def label(self) -> str:
         """The model's name as users see it."""
         return LABEL
+
+    @property
+    def decoders(self) -> int:
+        """How many processes there may be."""
+        return len(self._workers)
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that there are."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def check(self, language: str | None, *, translate: bool = False) -> None:
         """Refuse what is not English."""
@@ -173,6 +193,11 @@ class _Worker:
     def started(self) -> bool:
         """Whether there is a process."""
         return self._process is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process, if there is one."""
+        return self._process.pid if self._process is not None else None
 
     def follows(self, stream_id: str | None) -> bool:
         """Whether this decoder has heard the beginning of that utterance."""

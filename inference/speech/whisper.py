@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from inference.opening import OPENING
 from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
@@ -131,8 +134,14 @@ class WhisperEngine:
             return self._pipeline
         raise Unavailable(f"{self.name} loads on none of its devices ({'; '.join(refusals)})")
 
-    def _generate(self, samples: list[float], request: SpeechRequest) -> Heard:
-        options: dict[str, Any] = {}
+    def try_out(self) -> None:
+        """Hear a second of nothing here and now, so that all that it works with is there, and measured. Blocks."""
+        language = "en" if "en" in self._languages else next(iter(sorted(self._languages)), None)
+        nothing = np.zeros(RATE_HZ, np.float32)
+        with contextlib.suppress(Unavailable):  # it has been logged, and whoever asks for something will be told
+            self._generate(nothing.tolist(), SpeechRequest(nothing, language, partial=True), max_new_tokens=1)
+
+    def _generate(self, samples: list[float], request: SpeechRequest, **options: Any) -> Heard:
         pipeline = self.load()
         language = request.language or ("en" if self.device.startswith("NPU") else None)  # the NPU cannot detect it
         if language is not None and self._languages:

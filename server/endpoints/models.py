@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route
 from inference.catalog import AUTO, Card
 from inference.hub.known import find_known
 from inference.models import Models
-from inference.speech.engines import SpeechEngines
 from pipeline.errors import ModelNotFound
 from server.endpoints.answers import json_answer
 from server.site import Site
@@ -27,8 +26,7 @@ def routes(site: Site) -> list[BaseRoute]:
     """Return the routes."""
 
     def cards() -> list[Card]:
-        speech = site.resources.find(SpeechEngines)
-        return [*site.resources.get(Models).cards(), *(speech.cards() if speech else ())]
+        return site.resources.get(Models).cards()
 
     def aliases() -> Mapping[str, str]:
         return site.resources.get(Models).catalog.aliases

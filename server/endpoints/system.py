@@ -42,6 +42,7 @@ def routes(site: Site) -> list[BaseRoute]:
                 **devices,
                 "process": {"memory": amount(_resident_bytes())},
                 "breakers": site.resources.get(Breakers).views(),
+                "model_memory": _model_memory(models),
                 "loaded_models": [_loaded(models, resident, now) for resident in held],
                 "warmup": _warmup(site.resources.get(Warmup)),
                 "pipelines": site.running.views(),
@@ -70,7 +71,8 @@ def _loaded(models: Models, resident: Resident, now: datetime) -> dict[str, Any]
         "model_id": entry.key[0],
         "device": entry.key[1],
         "state": "ready" if model else entry.state.value,
-        "memory_usage": amount(entry.bytes) if model else None,
+        "memory_usage": amount(entry.bytes if resident.measured is None else resident.measured) if model else None,
+        "memory_reserved": amount(entry.bytes) if model else None,
         "last_used": used.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "requests_queued": queued,
         "requests_running": entry.users if model else 0,
@@ -82,6 +84,18 @@ def _warmup(warmup: Warmup) -> dict[str, Any]:
     """Say how likely models are used in the coming hour, as of the last forecast."""
     chances = {model: round(chance, 2) for model, chance in sorted(warmup.chances.items(), key=lambda pair: -pair[1])}
     return {"enabled": warmup.policy.enabled, "above": warmup.policy.above, "next_hour": chances}
+
+
+def _model_memory(models: Models) -> dict[str, Any]:
+    """Say by device what models may take together, and what they have taken or reserved."""
+    found = {}
+    for device in models.devices.available:
+        room = models.residents.room(device)
+        found[device] = {
+            "limit": amount(room.bytes if room else None),
+            "taken": amount(models.residents.plan.taken(device)),
+        }
+    return found
 
 
 def _devices(devices: Devices) -> dict[str, Any]:

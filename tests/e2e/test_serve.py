@@ -212,6 +212,8 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
     assert status["npu"].keys() >= {"available", "total_memory", "used_memory", "free_memory", "utilization"}
     (loaded,) = [model for model in status["loaded_models"] if model["model_id"] == "all-MiniLM-L6-v2"]
     assert loaded["memory_usage"].endswith("MB")
+    assert loaded["memory_reserved"].endswith("MB")
+    assert status["model_memory"]["CPU"].keys() == {"limit", "taken"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", loaded["last_used"])
     assert (loaded["state"], loaded["requests_queued"]) == ("ready", 0)
     assert {view["name"] for view in httpx2.get(f"{server.url}/v1/pipelines").json()["data"]} == {

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
+from inference.devices import DeviceLimits, Devices
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
@@ -80,7 +81,8 @@ def configuration(*, model: str = "whisper-pocket", sessions: int = 32) -> Confi
 @asynccontextmanager
 async def serving(*, model: str = "whisper-pocket", sessions: int = 32) -> AsyncIterator[Served]:
     """Serve the pipeline until the block ends."""
-    engines, routes = SpeechEngines(Models(), workers=2), WebsocketRoutes()
+    models, routes = Models(devices=Devices({"cpu": DeviceLimits(inflight=2)})), WebsocketRoutes()
+    engines = SpeechEngines(models)
     engine = Engine(Resources(engines, routes))
     await engine.start(configuration(model=model, sessions=sessions))
     draining = asyncio.Event()
@@ -97,6 +99,7 @@ async def serving(*, model: str = "whisper-pocket", sessions: int = 32) -> Async
         draining.set()
         await engine.stop()
         await engines.close()
+        await models.close()
         server.should_exit = True
         await running
 

@@ -139,10 +139,10 @@ async def test_what_a_model_takes_is_measured_and_known_at_the_next_start(made, 
 async def test_a_chat_model_that_has_grown_is_counted_as_it_is(made):
     models = made()
     await chat(models)
-    entry = models.residents.known["chat-pocket", "CPU"].entry
-    measured, entry.bytes = entry.bytes, MIB
+    resident = models.residents.known["chat-pocket", "CPU"]
+    measured, resident.entry.bytes = resident.measured, MIB
     await models.residents.measure()
-    assert entry.bytes > measured // 2
+    assert resident.entry.bytes > measured // 2
 
 
 async def test_an_idle_model_gives_its_memory_back(made):

@@ -16,6 +16,7 @@ import openai
 import pytest
 from starlette.types import ASGIApp
 
+from inference.devices import DeviceLimits, Devices
 from inference.models import Models
 from inference.speech.engines import SpeechEngines
 from pipeline.component import Resources
@@ -70,7 +71,8 @@ class Speech:
 @pytest.fixture(scope="module")
 def speech() -> Iterator[Speech]:
     with asyncio.Runner() as runner:
-        engines, routes, life = SpeechEngines(Models(), workers=1), HttpRoutes(), Life()
+        models = Models(devices=Devices({"cpu": DeviceLimits(inflight=1)}))
+        engines, routes, life = SpeechEngines(models), HttpRoutes(), Life()
         engine = Engine(Resources(engines, routes))
         configuration = parse(PIPELINES, registry=REGISTRY, file="pipelines.yaml")
         kept = {
@@ -93,6 +95,7 @@ def speech() -> Iterator[Speech]:
         runner.run(client.close())
         runner.run(engine.stop())
         runner.run(engines.close())
+        runner.run(models.close())
 
 
 def wav(heard: np.ndarray) -> bytes:

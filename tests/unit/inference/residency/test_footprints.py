@@ -61,3 +61,15 @@ def test_the_oldest_of_very_many_are_forgotten(tmp_path):
         known.remember(models[2], f"GPU.{device}", 1, 1.0)
     assert not known.of(models[0], "CPU").measured
     assert known.of(models[1], "CPU").measured
+
+
+def test_what_is_loaded_with_a_model_counts_and_makes_it_another(tmp_path):
+    model, draft = folder(tmp_path), folder(tmp_path, "draft", 20 * MIB)
+    adapter = tmp_path / "adapter_model.safetensors"
+    adapter.write_bytes(b"0" * MIB)
+    known = Footprints()
+    assert known.of(model, "CPU", draft, adapter).bytes - known.of(model, "CPU").bytes == int(1.3 * 21 * MIB)
+    known.remember(model, "CPU", 70 * MIB, 2.5, draft)
+    assert known.of(model, "CPU", draft).measured
+    assert not known.of(model, "CPU").measured
+    assert not known.of(model, "CPU", draft, adapter).measured
