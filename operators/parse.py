@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from operators.parsing.pool import WorkerPool
-from operators.parsing.wire import from_path, printable
+from operators.parsing.wire import from_path, pictures_of, printable
 from operators.parsing.worker import WorkerSettings
 from pipeline.component import Context, operator
 from pipeline.errors import ModelNotFound
@@ -57,17 +57,18 @@ class Parse:
         model: a document model of `models:` (granite-docling-258m) that reads PDFs and images, page by page as
             pictures; a page on which it fails is read by rules, and the document says so. "auto": none, rules only.
         ocr: `auto` reads pages that have no text of their own, `always` reads every page from its pixels, `never` none.
-        memory: address space of the parser process, a model's not counted, 0: unlimited; a file that needs more is
-            refused.
+        memory: address space of the parser process, 0: unlimited; a file that needs more is refused. A document
+            model has a process of its own, which counts among the models (`devices: memory`).
         recycle: files until the parser process is replaced by a fresh one.
         max_pages: of a PDF; the rest is left out and the document says so in its warnings. Default: all.
         max_size: of a file.
         max_cells: of a workbook or a CSV file.
         limit: for one file, from when its parser is ready; the step's `timeout` counts the waiting, too.
-        threads: that OCR and a document model may use.
+        threads: that OCR may use.
         ahead: start a parser process (3 to 5 s, 180 MB) before the first file comes.
 
-    Raises: ItemError, see the table of this module; ModelNotFound: no such model, or its files are missing.
+    Raises: ItemError, see the table of this module; ModelNotFound: no such model, or its files are missing;
+    Unavailable: the model does not fit into the memory that models may take.
     """
 
     workers = 2
@@ -88,10 +89,8 @@ class Parse:
         ahead: bool = True,
     ) -> None:
         self._model = model
-        self._choice: dict[str, Any] | None = None
         self._models: Models | None = None
         self._limit_s = limit or None
-        self._threads = threads
         self._ahead = ahead
         self._starting: asyncio.TimerHandle | None = None
         options = {"ocr": ocr, "max_pages": max_pages, "threads": threads, "file_bytes": max_size, "cells": max_cells}
@@ -112,7 +111,7 @@ class Parse:
         """
         self._models = _models(context)
         if self._model != AUTO:
-            self._choice = self._chosen(self._model)
+            self._named(self._model)
         if not self._ahead:
             return
         if context.once:
@@ -124,13 +123,14 @@ class Parse:
         """Return the document that a file holds."""
         wanted = asked if isinstance(asked, DocumentRequest) else DocumentRequest(asked)
         file = wanted.file
+        model = self._model if wanted.model == AUTO else wanted.model
         request = {
             "path": from_path(file.path),
             "name": printable(file.name),
-            "model": self._choice if wanted.model == AUTO else self._chosen(wanted.model),
+            "model": self._named(model) if model != AUTO else None,
             "html": wanted.html,
         }
-        answer = await self._pool.run(request, limit_s=self._limit_s)
+        answer = await self._pool.run(request, limit_s=self._limit_s, show=self._show)
         return to_document(file, answer)
 
     async def close(self) -> None:
@@ -139,21 +139,20 @@ class Parse:
             self._starting.cancel()
         await self._pool.close()
 
-    def _chosen(self, name: str) -> dict[str, Any]:
-        """Return the fields of the parser process's `ModelChoice`. ModelNotFound says what gets the files."""
-        from inference.devices import family
-
+    def _named(self, name: str) -> str:
+        """Return the name of the model that a name or an alias stands for. ModelNotFound says what gets its files."""
         if self._models is None:
             raise ModelNotFound(f"found the model {name!r:.80} and no models in this process, expected none")
-        placed = self._models.catalog.place(name, "document")
-        devices = self._models.devices
-        tried = [(device, devices.generation_properties(device)) for device in devices.choices(placed.spec.on)]
-        threads = {"INFERENCE_NUM_THREADS": self._threads}
-        return {
-            "name": placed.name,
-            "folder": str(placed.folder),
-            "devices": [(device, (threads if family(device) == "cpu" else {}) | said) for device, said in tried],
-        }
+        return self._models.catalog.place(name, "document").name
+
+    async def _show(self, message: dict[str, Any]) -> list[list[Any]]:
+        """Show some pages of a document to its model, which is lent for these only: others wait for its room, too."""
+        if self._models is None:  # pragma: no cover - no model is named then
+            raise AssertionError
+        pictures = await asyncio.to_thread(pictures_of, message)
+        async with self._models.lend(message["model"], "document") as model:
+            written = await model.read(pictures)
+        return [[page.text, page.token_count, page.ending] for page in written]
 
 
 def _models(context: Context) -> Models | None:

@@ -30,6 +30,7 @@ from operators.parsing.wire import LENGTH, body_length, decode, encode, error_me
 from pipeline.errors import ItemError, TooLarge, Unprocessable
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
+Show = Callable[[dict[str, Any]], list[list[Any]]]
 
 _PR_SET_PDEATHSIG: Final = 1
 _REST_AFTER_S: Final = 60.0
@@ -49,9 +50,10 @@ def main(argument: str) -> None:
     with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
         os.nice(settings["nice"])
     if settings["memory_bytes"]:
-        most = resource.getrlimit(resource.RLIMIT_AS)[1]  # untouched: a model is given room of its own
-        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], most))
+        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], settings["memory_bytes"]))
     target = load(settings["target"])(settings["options"])
+    connect: Callable[[Show], None] = getattr(target, "connect", _nothing)
+    connect(lambda message: show(pipe, message))
     pipe.sendall(encode({"ready": True, "rss": resident_bytes()}))
     serve(pipe, target)
 
@@ -75,8 +77,27 @@ def serve(pipe: socket.socket, target: Target) -> None:
         pipe.sendall(answer(target, decode(body)))
 
 
-def _nothing() -> None:
-    """Rest as a target does that holds nothing."""
+def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
+    """Have the server show pictures to a model, in the middle of a request; return what that writes.
+
+    RuntimeError: the model failed. Unprocessable: the server gives the request up, and knows why.
+    """
+    pipe.sendall(encode(message))
+    prefix = _receive(pipe, LENGTH.size)
+    body = _receive(pipe, body_length(prefix)) if prefix is not None else None
+    if body is None:
+        os._exit(0)
+    said = decode(body)
+    if "failed" in said:
+        raise RuntimeError(said["failed"])
+    if "refused" in said:
+        raise Unprocessable(said["refused"])
+    written: list[list[Any]] = said["written"]
+    return written
+
+
+def _nothing(*_: object) -> None:
+    """Rest as a target does that holds nothing, and needs nobody."""
 
 
 def answer(target: Target, request: dict[str, Any]) -> bytes:

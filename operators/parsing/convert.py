@@ -26,7 +26,7 @@ from operators.parsing.office import read_office
 from operators.parsing.pdf.document import read_pdf
 from operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
 from operators.parsing.raster import Sheet, page_count, pixels_only, sheets, single_page
-from operators.parsing.sight import ModelChoice, Onlooker, Seen
+from operators.parsing.sight import Seen, Show, look
 from operators.parsing.wire import to_path
 from pipeline.errors import NotFound, Unprocessable
 
@@ -70,20 +70,22 @@ class Converter:
         """Load nothing yet."""
         self._settings = settings
         self._reader = PageReader(settings.threads)
-        self._onlooker = Onlooker()
+        self._show: Show | None = None
+
+    def connect(self, show: Show) -> None:
+        """Take the way to the document models, which the server has."""
+        self._show = show
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a request of the server."""
-        model = request.get("model")
-        choice = ModelChoice(**model) if model else None
-        return self.convert(to_path(request["path"]), request["name"], model=choice, html=request.get("html", False))
+        path, html = to_path(request["path"]), request.get("html", False)
+        return self.convert(path, request["name"], model=request.get("model"), html=html)
 
     def rest(self) -> None:
         """Free what the next page can load again in a second or two."""
         self._reader.rest()
-        self._onlooker.rest()
 
-    def convert(self, path: Path, name: str, *, model: ModelChoice | None = None, html: bool = False) -> dict[str, Any]:
+    def convert(self, path: Path, name: str, *, model: str | None = None, html: bool = False) -> dict[str, Any]:
         """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
 
         Raises an ItemError for every reason in the table of `operators.parse`.
@@ -113,7 +115,7 @@ class Converter:
         if not pieces:
             remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
-        used = model.name if model and seen and len(seen.unread) < seen.page_count else None
+        used = model if seen and len(seen.unread) < seen.page_count else None
         return {
             **_content(document, pieces),
             "html": document.export_to_html() if html else "",
@@ -126,11 +128,9 @@ class Converter:
             "warnings": remarks,
         }
 
-    def _look(
-        self, path: Path, name: str, format_: Format, remarks: list[str], choice: ModelChoice | None
-    ) -> Seen | None:
+    def _look(self, path: Path, name: str, format_: Format, remarks: list[str], model: str | None) -> Seen | None:
         """Return a PDF or an image as the model sees it; None without a model, or for a format that has no pages."""
-        if choice is None or not (format_ is Format.PDF or format_ in IMAGES):
+        if model is None or self._show is None or not (format_ is Format.PDF or format_ in IMAGES):
             return None
 
         def otherwise(number: int) -> DoclingDocument:
@@ -142,12 +142,11 @@ class Converter:
 
         try:
             with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
-                seen = self._onlooker.read(pages, choice, name, otherwise)
+                seen = look(pages, model, name, show=self._show, otherwise=otherwise)
         except RuntimeError as error:  # OpenVINO's: the model does not load or run
-            self._onlooker.rest()
-            remarks.append(f"read without {choice.name}, which failed: {str(error)[:_LONGEST_REMARK]}")
+            remarks.append(f"read without {model}, which failed: {str(error)[:_LONGEST_REMARK]}")
             return None
-        remarks += [f"page {number}: read without {choice.name}: {why}" for number, why in seen.unread.items()]
+        remarks += [f"page {number}: read without {model}: {why}" for number, why in seen.unread.items()]
         return seen
 
     def _sheets(self, path: Path, name: str, format_: Format, remarks: list[str]) -> Generator[Sheet]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from operators.parsing.worker import Worker, WorkerSettings
+from operators.parsing.worker import Show, Worker, WorkerSettings
 from pipeline.errors import Expired, ItemError, Unprocessable
 
 _GROWN_SHARE: Final = 0.5
@@ -49,8 +49,10 @@ class WorkerPool:
         if self._idle:
             await self._idle[0].ready()
 
-    async def run(self, request: dict[str, Any], *, limit_s: float | None = None) -> dict[str, Any]:
-        """Return a process's answer to `request`.
+    async def run(
+        self, request: dict[str, Any], *, limit_s: float | None = None, show: Show | None = None
+    ) -> dict[str, Any]:
+        """Return a process's answer to `request`. show: shows pictures to a model, where the process asks for it.
 
         Cancelling kills the process. Raises: the ItemError that it answers with; Unprocessable if it dies; Expired
         after `limit_s` seconds (from when the process is ready); Unavailable if it cannot start.
@@ -63,7 +65,7 @@ class WorkerPool:
             self._prepare_successor(worker)
             healthy = False
             async with asyncio.timeout(limit_s):
-                answer = await worker.ask(request)
+                answer = await worker.ask(request, show)
             healthy = True
         except TimeoutError as error:
             raise Expired(

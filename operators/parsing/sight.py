@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import resource
-from collections.abc import Callable, Iterator
+import base64
+import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 from docling_core.types.doc import Size
 from docling_core.types.doc.document import DoclingDocument
 from PIL import Image
 
-from inference.docling.engine import DoclingEngine, Written
+from inference.docling.engine import Written
+from inference.docling.model import PAGES_AT_ONCE
 from operators.parsing.doctags import page_of, problem
 from operators.parsing.raster import Sheet
 
-log = logging.getLogger("fastembed.parse")
-
-PAGES_AT_ONCE: Final = 4
-_ROOM: Final = 3
-"""Address space for a model, in times of its files: they are mapped, rearranged for the device, and computed with."""
 _BLANK: Final = 24
 """Levels of grey between a blank page's lightest and darkest pixel, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A document model: its name, its folder, and OpenVINO's devices to try, each [its name, compile properties]."""
-
-    name: str
-    folder: str
-    devices: list[list[Any]]
+Show = Callable[[dict[str, Any]], list[list[Any]]]
+"""Has the server show pictures to a model: `shown` in, [text, tokens, ending] of each out. RuntimeError: it failed."""
 
 
 @dataclass(slots=True)
@@ -46,73 +35,45 @@ class Seen:
     unread: dict[int, str] = field(default_factory=dict)
 
 
-class Onlooker:
-    """Reads pages with the model of the choice that it was last given, which stays loaded until `rest`."""
-
-    def __init__(self) -> None:
-        """Load nothing yet."""
-        self._choice: ModelChoice | None = None
-        self._engine: DoclingEngine | None = None
-        self._room_bytes = 0
-
-    def rest(self) -> None:
-        """Free the model."""
-        self._choice = self._engine = None
-        gc.collect()
-        self._take_room(0)
-
-    def read(
-        self,
-        sheets: Iterator[Sheet],
-        choice: ModelChoice,
-        name: str,
-        otherwise: Callable[[int], DoclingDocument],
-    ) -> Seen:
-        """Return the document on these pages. otherwise: reads one page, by its number from 1, without the model."""
-        engine = self._load(choice)
-        pages: list[DoclingDocument] = []
-        unread: dict[int, str] = {}
-        while some := list(islice(sheets, PAGES_AT_ONCE)):
-            for sheet, written in zip(some, _written(engine, some), strict=True):
-                number = len(pages) + 1
-                page, reason = _page(sheet, written, name)
-                if page is None:
-                    unread[number] = reason
-                    page = otherwise(number)
-                pages.append(page)
-        return Seen(DoclingDocument.concatenate(pages), len(pages), unread)
-
-    def _load(self, choice: ModelChoice) -> DoclingEngine:
-        """Return the model, loaded on the first of its devices that takes it."""
-        if self._engine is not None and self._choice == choice:
-            return self._engine
-        self.rest()
-        self._take_room(_ROOM * sum(file.stat().st_size for file in Path(choice.folder).glob("*.bin")))
-        *first, last = choice.devices
-        for device, properties in first:
-            try:
-                self._engine = DoclingEngine(Path(choice.folder), device=device, properties=properties)
-                break
-            except RuntimeError as error:  # OpenVINO's: this device cannot compile the model
-                log.warning("%s does not run on %s, trying the next device: %s", choice.name, device, error)
-        else:
-            self._engine = DoclingEngine(Path(choice.folder), device=last[0], properties=last[1])
-        self._choice = choice
-        return self._engine
-
-    def _take_room(self, size_bytes: int) -> None:
-        """Allow the process so much address space besides what its documents may have."""
-        now, most = resource.getrlimit(resource.RLIMIT_AS)
-        if now != resource.RLIM_INFINITY:
-            resource.setrlimit(resource.RLIMIT_AS, (now - self._room_bytes + size_bytes, most))
-        self._room_bytes = size_bytes
+def look(
+    sheets: Iterator[Sheet],
+    model: str,
+    name: str,
+    *,
+    show: Show,
+    otherwise: Callable[[int], DoclingDocument],
+) -> Seen:
+    """Return the document on these pages. otherwise: reads one page, by its number from 1, without the model."""
+    pages: list[DoclingDocument] = []
+    unread: dict[int, str] = {}
+    while some := list(islice(sheets, PAGES_AT_ONCE)):
+        for sheet, written in zip(some, _written(some, model, show), strict=True):
+            number = len(pages) + 1
+            page, reason = _page(sheet, written, name)
+            if page is None:
+                unread[number] = reason
+                page = otherwise(number)
+            pages.append(page)
+    return Seen(DoclingDocument.concatenate(pages), len(pages), unread)
 
 
-def _written(engine: DoclingEngine, sheets: list[Sheet]) -> list[Written | None]:
+def shown(images: Sequence[Image.Image], model: str) -> dict[str, Any]:
+    """Return what asks the server to show pictures to a model."""
+    return {"model": model, "value": {str(place): _packed(image) for place, image in enumerate(images)}}
+
+
+def _packed(image: Image.Image) -> str:
+    packed = io.BytesIO()
+    image.convert("RGB").save(packed, "PNG", compress_level=1)  # without loss; the model takes seconds over it
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def _written(sheets: list[Sheet], model: str, show: Show) -> list[Written | None]:
     """Return what the model writes for each page; None for a blank one, of which models tell tales."""
     blank = [_is_blank(sheet.image) for sheet in sheets]
-    found = iter(engine.read([sheet.image for sheet, nothing in zip(sheets, blank, strict=True) if not nothing]))
-    return [None if nothing else next(found) for nothing in blank]
+    images = [sheet.image for sheet, nothing in zip(sheets, blank, strict=True) if not nothing]
+    found = iter(show(shown(images, model)) if images else ())
+    return [None if nothing else Written(*next(found)) for nothing in blank]
 
 
 def _page(sheet: Sheet, written: Written | None, name: str) -> tuple[DoclingDocument | None, str]:

@@ -5,10 +5,14 @@ A frame is a 4-byte big-endian length, then that many bytes: the length of a JSO
 of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter busy
 for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
 `{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells its memory as `rss` in each.
+Before its answer it may have pictures shown to a model, as often as it likes: `{"model": name, "value": {place: PNG in
+base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed": why}` or, where the request is
+given up, `{"refused": why}`.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import struct
 from pathlib import Path
@@ -61,6 +65,11 @@ def encode(message: dict[str, Any]) -> bytes:
             f"found {length:,} bytes of parsed document, expected at most {MAX_FRAME_BYTES:,}", code="too_large"
         )
     return b"".join((LENGTH.pack(length), LENGTH.pack(len(head)), head, *texts))
+
+
+def pictures_of(message: dict[str, Any]) -> list[bytes]:
+    """Return the picture files that a message wants to be shown to a model."""
+    return [base64.b64decode(text) for text in message["value"].values()]
 
 
 def body_length(prefix: bytes | bytearray) -> int:

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
 from operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
-from pipeline.errors import Unavailable, Unprocessable
+from pipeline.errors import ItemError, Unavailable, Unprocessable
 
 _log: Final = logging.getLogger("fastembed.parse")
 
@@ -29,6 +30,10 @@ _STDERR_TAIL_BYTES: Final = 2000
 _LARGE_BYTES: Final = 1 << 20
 # One document at a time uses one core or two; every further arena or pool thread only costs address space.
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
+
+
+Show = Callable[[dict[str, Any]], Awaitable[list[list[Any]]]]
+"""Shows pictures to a model (`operators.parsing.sight`): a message of the process in, what to answer it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +117,22 @@ class Worker:
         self.start_s = time.monotonic() - self._started_at
         self.rss_bytes = self.baseline_bytes = int(hello["rss"])
 
-    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer to one request.
+    async def ask(self, request: dict[str, Any], show: Show | None = None) -> dict[str, Any]:
+        """Return the answer to one request. show: what the process may have done for it in the meantime.
 
-        Raises the ItemError that the process answers with; Unprocessable if the process dies over it. After any
+        Raises what `show` raises, but RuntimeErrors, which the process is told of;
+        raises the ItemError that the process answers with; Unprocessable if the process dies over it. After any
         exception but such an answer, cancellation included, only `kill` may follow: `alive` may still be true.
         """
         await self.ready()
-        began = time.monotonic()
+        began, refused = time.monotonic(), None
         try:
-            await asyncio.get_running_loop().sock_sendall(self._pipe, encode(request))
+            await self._send(request)
             answer = await self._receive()
+            while show is not None and "rss" not in answer:
+                said, refused = await _shown(show, answer)
+                await self._send(said)
+                answer = await self._receive()
         except (OSError, EOFError, BadFrame) as error:
             raise Unprocessable(
                 f"found a document that its parser process did not survive ({await self._last_words()}), "
@@ -133,6 +143,8 @@ class Worker:
         self.served += 1
         self.busy_s += time.monotonic() - began
         self.rss_bytes = int(answer["rss"])
+        if refused is not None:
+            raise refused
         if "error" in answer:
             told = to_error(answer["error"])
             if trace := answer["error"].get("trace"):
@@ -155,6 +167,9 @@ class Worker:
                 self._hello.exception()  # whoever waited for it has been told
         self._pipe.close()
         self._stderr.close()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._pipe, encode(message))
 
     async def _receive(self) -> dict[str, Any]:
         body = await self._exactly(body_length(await self._exactly(LENGTH.size)))
@@ -183,3 +198,13 @@ class Worker:
         lines = [line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         telling = next((line for line in reversed(lines) if "Error" in line or "terminate" in line), None)
         return f"{ended}: {telling[:300]}" if telling else ended
+
+
+async def _shown(show: Show, message: dict[str, Any]) -> tuple[dict[str, Any], ItemError | None]:
+    """Return what to tell the process, and the error that ends the request when that has been told."""
+    try:
+        return {"written": await show(message)}, None
+    except RuntimeError as error:  # OpenVINO's: the process reads on without the model
+        return {"failed": str(error)}, None
+    except ItemError as error:
+        return {"refused": error.message}, error

@@ -67,9 +67,11 @@ async def parse(tmp_path_factory):
     folders = {"cramped": cramped_folder, "broken": broken}
     declared = {name: ModelSpec.model_validate({"from": str(folder)}) for name, folder in folders.items()}
     made = Parse(model="docling-pocket", ocr="never")
-    await made.open(Context("papers", "parse", "d", Path(), resources=Resources(Models(declared))))
+    models = Models(declared)
+    await made.open(Context("papers", "parse", "d", Path(), resources=Resources(models)))
     yield made
     await made.close()
+    await models.close()
 
 
 def test_a_page_becomes_doctags(engine):
