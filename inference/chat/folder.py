@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from inference.chat.gguf import find_gguf, read_gguf
+from inference.chat.gguf import GgufTraits, find_gguf, read_gguf
 from inference.opening import OPENING
 from pipeline.errors import ModelNotFound
 
@@ -142,9 +143,15 @@ def model_path(folder: Path) -> str:
 
 
 def _gguf_traits(file: Path) -> ChatTraits:
-    found = read_gguf(file)
+    found = _header(file, file.stat().st_mtime_ns)
     size = sum(part.stat().st_size for part in file.parent.glob("*.gguf"))
     return ChatTraits(found.window, size, 2 * found.layers * found.kv_heads * found.head_size * 2)
+
+
+@lru_cache(maxsize=64)
+def _header(file: Path, _changed_ns: int) -> GgufTraits:
+    """Read a header once: it holds all words of the model, and takes a second."""
+    return read_gguf(file)
 
 
 def picture_tokens(config: Mapping[str, Any], folder: Path) -> int:

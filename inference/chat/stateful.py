@@ -44,8 +44,8 @@ class StatefulEngine:
     ) -> None:
         """Load now: takes seconds, on an NPU maybe minutes. sees: prompts are texts with pictures, maybe with sounds.
 
-        kv_blocks: cache to reserve where the device fixes no lengths, of `cache_bytes`; elsewhere the compiled model has
-        a place for one context. most: answers that run and wait.
+        kv_blocks: cache to reserve where the device fixes no lengths, of `cache_bytes`; elsewhere the compiled model
+        has a place for one context. most: answers that run and wait.
         """
         if kv_blocks is None:
             self.longest_prompt, answer = fixed_lengths(properties, window)

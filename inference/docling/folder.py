@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +70,16 @@ def read_traits(folder: Path) -> Traits:
     config, pictures = _read(folder / "config.json"), _read(folder / "preprocessor_config.json")
     if config.get("model_type") != "idefics3":
         raise ModelNotFound(f"found a model of type {config.get('model_type')!r} in {folder}, expected idefics3")
-    eyes = config["vision_config"]
+    try:
+        return _traits(config, pictures)
+    except KeyError as error:
+        raise ModelNotFound(
+            f"found no {error} in the configuration in {folder}, expected an Idefics3 model's"
+        ) from error
+
+
+def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> Traits:
+    eyes, text = config["vision_config"], config["text_config"]
     side = eyes["image_size"] // eyes["patch_size"]
     sight = Sight(
         tile=pictures["max_image_size"]["longest_edge"],
@@ -82,11 +92,11 @@ def read_traits(folder: Path) -> Traits:
         std=tuple(pictures["image_std"]),
         resample=pictures.get("resample", _LANCZOS),
     )
-    text = config["text_config"]
-    heads = text["num_attention_heads"]
-    per_layer = 2 * text.get("num_key_value_heads", heads) * text.get("head_dim", text["hidden_size"] // heads) * 2
-    window = text["max_position_embeddings"]
-    return Traits(sight, config["image_token_id"], window, text["num_hidden_layers"] * per_layer)
+    heads = text.get("num_attention_heads") or 1
+    head_size = text.get("head_dim") or (text.get("hidden_size") or 0) // heads
+    per_layer = 2 * (text.get("num_key_value_heads") or heads) * head_size * 2
+    token_bytes = max(1, per_layer * (text.get("num_hidden_layers") or 1))
+    return Traits(sight, config["image_token_id"], text["max_position_embeddings"], token_bytes)
 
 
 def _read(file: Path) -> dict[str, Any]:

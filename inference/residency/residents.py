@@ -168,11 +168,10 @@ class Residents:
     async def measure(self) -> None:
         """Measure models in processes of their own again: what they remember of conversations grows."""
         for resident in list(self.known.values()):
-            pids = processes_of(resident.model) if resident.model else None
-            memory = await asyncio.to_thread(memory_of_processes, pids) if pids else None
-            if memory is not None and resident.ready:
-                resident.measured = memory.anonymous
-                resident.entry.bytes = max(resident.entry.bytes, memory.anonymous)
+            held = await asyncio.to_thread(_held, resident.model) if resident.model else None
+            if held is not None and resident.ready:
+                resident.measured = held
+                resident.entry.bytes = max(resident.entry.bytes, held)
         self.step()
 
     async def settled(self) -> None:
@@ -301,6 +300,12 @@ class Residents:
 
     async def _change(self) -> None:
         await self._changed.wait()
+
+
+def _held(model: LoadedModel) -> int | None:
+    """Return what a model takes in processes of its own; None: it has none, or nothing tells."""
+    memory = memory_of_processes(processes_of(model) or ())
+    return _grown(_NOTHING, memory, weights_of(model.folder)) if memory else None
 
 
 def _grown(before: ProcessMemory, after: ProcessMemory, weights: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +18,8 @@ from inference.docling.engine import Written
 from inference.docling.model import PAGES_AT_ONCE
 from operators.parsing.doctags import page_of, problem
 from operators.parsing.raster import Sheet
+
+log = logging.getLogger("fastembed.parse")
 
 _BLANK: Final = 24
 """Levels of grey between a blank page's lightest and darkest pixel, at most."""

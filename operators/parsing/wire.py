@@ -6,8 +6,8 @@ of its `value`, whose names and sizes are in its `texts` (as JSON strings they w
 for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
 `{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells its memory as `rss` in each.
 Before its answer it may have pictures shown to a model, as often as it likes: `{"model": name, "value": {place: PNG in
-base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed": why}` or, where the request is
-given up, `{"refused": why}`.
+base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed": why}` or, where the request
+is given up, `{"refused": why}`.
 """
 
 from __future__ import annotations
