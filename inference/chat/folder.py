@@ -18,6 +18,7 @@ POCKET: Final = "chat-pocket"
 BLOCK_TOKENS: Final = 32
 _DEFAULT_WINDOW: Final = 4096
 _CACHE_BYTES: Final = 2 * 1024**3
+_CONTEXT_BYTES: Final = 4 * 1024**3
 _ANSWERS_CACHED: Final = 64
 _LEAST_TOKENS: Final = 2048
 """Less of a context, or of all answers' together, is no use."""
@@ -96,9 +97,13 @@ def with_draft(traits: ChatTraits, draft: Path | None) -> ChatTraits:
 
 
 def cache_range(traits: ChatTraits) -> tuple[int, int]:
-    """Return the bytes of cache that a model needs, and those that it can use: for 64 full contexts, within 2 GiB."""
-    least = min(traits.window, _LEAST_TOKENS) * traits.token_bytes
-    return least, max(least, min(_CACHE_BYTES, _ANSWERS_CACHED * traits.window * traits.token_bytes))
+    """Return the bytes of cache that a model needs, and those that it can use.
+
+    Those are for 64 full contexts within 2 GiB, or for one within 4 GiB, whichever is more.
+    """
+    context = traits.window * traits.token_bytes
+    most = max(min(_ANSWERS_CACHED * context, _CACHE_BYTES), min(context, _CONTEXT_BYTES))
+    return min(context, _LEAST_TOKENS * traits.token_bytes, most), most
 
 
 def blocks(traits: ChatTraits, cache: int | None) -> int:

@@ -1,10 +1,11 @@
 """What a folder says of its model, and how much cache is reserved."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from inference.chat.folder import ChatTraits, blocks, read_traits
+from inference.chat.folder import ChatTraits, blocks, cache_range, read_traits, with_draft
 from pipeline.errors import ModelNotFound
 
 FILES = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
@@ -58,6 +59,23 @@ def test_only_what_genai_gives_sound_to_hears(tmp_path, kind, files, frames):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(ModelNotFound, match=r"found no openvino_tokenizer.xml in .*, expected a chat model"):
         read_traits(folder(tmp_path, {}, without=("openvino_tokenizer.xml",)))
+
+
+def test_a_long_context_may_take_more_than_many_short_ones():
+    long = ChatTraits(window=32_768, size=10**6, token_bytes=2**17)
+    assert cache_range(long) == (2048 * 2**17, 4 * 2**30)
+    assert cache_range(replace(long, window=20_480)) == (2048 * 2**17, 20_480 * 2**17)
+    assert cache_range(replace(long, window=8_192)) == (2048 * 2**17, 2 * 2**30)
+    assert cache_range(replace(long, window=8_192, token_bytes=64)) == (2048 * 64, 64 * 8_192 * 64)
+
+
+def test_a_draft_model_has_as_many_blocks_of_its_own(tmp_path):
+    small = ChatTraits(window=1024, size=10**6, token_bytes=2048)
+    draft = folder(tmp_path, {"num_attention_heads": 2, "hidden_size": 128, "num_hidden_layers": 2})
+    both = with_draft(small, draft)
+    assert both.token_bytes == 2048 + 2 * 2 * 2 * 64 * 2
+    assert blocks(both, 100 * 32 * both.token_bytes) == 100
+    assert with_draft(small, None) == small
 
 
 def test_the_cache_holds_64_contexts_where_memory_allows():
