@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -185,7 +186,8 @@ def _text(document: Any) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    # Accents that a file draws apart are combining marks to poppler, and no parts of words.
+    return _WORD.findall(unicodedata.normalize("NFC", text).casefold())
 
 
 def _recall(own: Sequence[str], reference: Sequence[str]) -> float:

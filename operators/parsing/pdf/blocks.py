@@ -12,12 +12,12 @@ from enum import StrEnum
 from operators.parsing.pdf.contents import Contents
 from operators.parsing.pdf.figures import CAPTION
 from operators.parsing.pdf.geometry import Box, enclosing
-from operators.parsing.pdf.headings import Heading, Place
 from operators.parsing.pdf.hyphens import Vocabulary
 from operators.parsing.pdf.lists import is_sure, marker_of
+from operators.parsing.pdf.named import Heading, Place
 from operators.parsing.pdf.rows import Figure, PageRows, Row
 from operators.parsing.pdf.tables import Grid
-from operators.parsing.pdf.text import Line, Word
+from operators.parsing.pdf.text import SPACE_EM, Line, Word
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
 _TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
@@ -346,6 +346,7 @@ def _spaced(words: Sequence[Word], left: float, pitch: float) -> str:
             gap = round((word.box.l - left) / pitch)
         else:
             width = word.box.l - before.box.r
-            gap = max(1 if word.spaced else 0, round(width / pitch))
+            apart = word.spaced or width > SPACE_EM * word.style.size
+            gap = max(int(apart), round(width / pitch))
         text += " " * max(0, min(gap, 200)) + word.text
     return text

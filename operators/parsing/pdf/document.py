@@ -63,7 +63,7 @@ def read_pdf(
         pages = [_page(file, number, ocr) for number in range(1, count + 1)]
         bookmarks = list(file.outline()) if use_outline else []
     body = body_size(line for page in pages for line in page.lines)
-    rows = [page_rows(page, edge, body) for page, edge in zip(pages, furniture(pages), strict=True)]
+    rows = [page_rows(page, edge, body) for page, edge in zip(pages, furniture(pages, body), strict=True)]
     contents = find_contents(rows)
     headings = find_headings(rows, contents, bookmarks)
     vocabulary = Vocabulary(row.text for page in rows for row in page.rows if row.line is not None)

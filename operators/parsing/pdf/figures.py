@@ -49,7 +49,8 @@ def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, heigh
     seeds = _distinct([b for b in seeds if b.height < _MIN_SIDE or not _holds_prose(b, lines)])
     frame = _distinct([r.box for r in drawing.rules] + drawing.shades)
     boxes = []
-    for cluster in _clusters(seeds, frame, page):
+    for core, whole in _clusters(seeds, frame, page):
+        cluster = _without_headings(core, whole, lines, body)
         if min(cluster.width, cluster.height) < _MIN_SIDE or _holds_prose(cluster, lines):
             continue
         boxes.append(_with_labels(cluster, lines, body))
@@ -72,8 +73,23 @@ def _holds_prose(box: Box, lines: Sequence[Line]) -> bool:
     return len(prose) >= 3 and sum(ln.box.area for ln in prose) > 0.25 * box.area
 
 
-def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box]:
+def _without_headings(core: Box, whole: Box, lines: Sequence[Line], body: float) -> Box:
+    """Return a picture's box without the lines set larger than the text that only what is around the picture holds."""
+    top, bottom = whole.t, whole.b
+    for line in lines:
+        aside = line.size >= 1.1 * body and not line.turned and line.box.share_inside(core) < 0.5
+        if aside and line.box.share_inside(whole) > 0.6:
+            if line.box.t + line.box.b > whole.t + whole.b:
+                bottom = min(bottom, line.box.t)
+            else:
+                top = max(top, line.box.b)
+    return whole._replace(t=top, b=bottom) if bottom - top > 0.6 * whole.height else whole
+
+
+def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[tuple[Box, Box]]:
     """Return the boxes of the seeds that lie within a few points of each other, found on a coarse grid.
+
+    Each comes alone and with what frames it.
 
     Rules and shades join the clusters that they touch, but form none.
     """
@@ -101,7 +117,7 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[Box
             continue
         core = enclosing(own)
         whole = enclosing(members[i] for i in group)
-        boxes.append(whole if whole.area < 0.7 * page.area else core)
+        boxes.append((core, whole if whole.area < 0.7 * page.area else core))
     return boxes
 
 

@@ -12,6 +12,8 @@ from operators.parsing.pdf.text import Line
 _EDGE = 0.16
 _ROUNDS = 3
 _MAX_WORDS = 22
+_LARGER = 1.15
+_SAME = 4
 _NUMBER = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
     r"^\W*(?:page|seite|página|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]{1,2}[-.]\d{1,3}|\d{1,2}[-–]\d{1,3})"
@@ -20,21 +22,26 @@ _PAGE_NUMBER = re.compile(
 )
 
 
-def furniture(pages: Sequence[Page]) -> list[tuple[set[int], set[int]]]:
+def furniture(pages: Sequence[Page], body: float) -> list[tuple[set[int], set[int]]]:
     """Return, for each page, the indices of the lines in its running head and in its running foot.
 
     A row at the edge is furniture if rows at the same height on other pages repeat its words or count the pages, and
     if white space separates it from the text; a bare page number is furniture wherever it stands alone at the edge.
+    What is set larger than the text and says something else on every page is a heading.
+
+    Args:
+        pages: the document's pages.
+        body: its body size in points.
     """
-    heads = _edge(pages, top=True)
-    feet = _edge(pages, top=False)
+    heads = _edge(pages, body, top=True)
+    feet = _edge(pages, body, top=False)
     return list(zip(heads, feet, strict=True))
 
 
 _Row = list[int]
 
 
-def _edge(pages: Sequence[Page], *, top: bool) -> list[set[int]]:
+def _edge(pages: Sequence[Page], body: float, *, top: bool) -> list[set[int]]:
     rows = [_edge_rows(page, top=top) for page in pages]
     found: list[set[int]] = [set() for _ in pages]
     for depth in range(_ROUNDS):
@@ -43,9 +50,8 @@ def _edge(pages: Sequence[Page], *, top: bool) -> list[set[int]]:
             if len(rows[p]) > depth and len(found[p]) == sum(len(r) for r in rows[p][:depth]):
                 slots[round(_distance(page, rows[p][depth], top=top))].append(p)
         for where in _merged(slots):
-            if _repeats(pages, rows, where, depth):
-                for p in where:
-                    found[p].update(rows[p][depth])
+            for p in _repeating(pages, rows, where, depth, body):
+                found[p].update(rows[p][depth])
     for p, page in enumerate(pages):
         _keep_text(page, rows[p], found[p], top=top)
         if rows[p] and not found[p] and _is_bare_number(page, rows[p], top=top):
@@ -99,9 +105,10 @@ def _text(page: Page, row: _Row) -> str:
     return " ".join(page.lines[i].text for i in sorted(row, key=lambda i: page.lines[i].box.l))
 
 
-def _repeats(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int) -> bool:
+def _repeating(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, body: float) -> list[int]:
+    """Return those of the pages `where` whose row at one height is furniture."""
     if len(where) < 2:
-        return False
+        return []
     texts = [_text(pages[p], rows[p][depth]) for p in where]
     shapes = Counter(_NUMBER.sub("#", t).strip() for t in texts)
     offsets: Counter[int] = Counter()
@@ -109,12 +116,18 @@ def _repeats(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], de
         numbers = _NUMBER.findall(text)
         offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})
     offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
-    good = 0
+    often = 2 if len(where) < 6 else 3
+    good, kept, same = 0, [], []
     for p, text in zip(where, texts, strict=True):
         counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
-        repeated = shapes[_NUMBER.sub("#", text).strip()] >= (2 if len(where) < 6 else 3)
-        good += counted or repeated or bool(_PAGE_NUMBER.match(text))
-    return good >= 0.6 * len(where)
+        count = shapes[_NUMBER.sub("#", text).strip()]
+        good += counted or count >= often or bool(_PAGE_NUMBER.match(text))
+        large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
+        if count >= often or not large or _PAGE_NUMBER.match(text):
+            kept.append(p)
+        if count >= _SAME:
+            same.append(p)
+    return kept if good >= 0.6 * len(where) else same
 
 
 def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.style import Style, style_of
+from operators.parsing.pdf.geometry import Box, x_overlap, y_overlap
+from operators.parsing.pdf.style import Style, is_mono_name, style_of
 from operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
 
 # What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
@@ -34,6 +34,8 @@ _HYPHENS = {0x02, 0xAD, 0xFFFE}
 _ACCENTS = dict(
     zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True)
 )
+_ACCENT_REACH = 150
+"""How many glyphs away an accent may be written from its letter: PDFium sorts by place, TeX draws them first."""
 _BASELINE_EM = 0.12
 _MIN_PITCH_GLYPHS = 6
 _PITCH_SPREAD = 0.15
@@ -154,7 +156,31 @@ def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
             continue
         glyphs.append((code, rect.left, rect.bottom, rect.right, rect.top, x.value, y.value, spaced, run))
         spaced = False
-    return glyphs, _with_pitch(glyphs, runs)
+    return _accented(glyphs), _with_pitch(glyphs, runs)
+
+
+def _accented(glyphs: list[_Glyph]) -> list[_Glyph]:
+    """Put the accents that a file draws as glyphs of their own, somewhere near, onto the letters below them."""
+    marks = [i for i, glyph in enumerate(glyphs) if chr(glyph[0]) in _ACCENTS]
+    if not marks:
+        return glyphs
+    glyphs, gone = list(glyphs), set()
+    for i in marks:
+        around = range(max(0, i - _ACCENT_REACH), min(len(glyphs), i + _ACCENT_REACH))
+        k = next((k for k in around if _stands_over(glyphs[i], glyphs[k])), i)
+        whole = unicodedata.normalize("NFC", chr(glyphs[k][0]) + _ACCENTS[chr(glyphs[i][0])])
+        if k != i and len(whole) == 1:
+            glyphs[k] = (ord(whole), *glyphs[k][1:])
+            gone.add(i)
+    return [glyph for i, glyph in enumerate(glyphs) if i not in gone]
+
+
+def _stands_over(mark: _Glyph, letter: _Glyph) -> bool:
+    middle = (mark[1] + mark[3]) / 2
+    if not letter[1] < middle < letter[3] or abs(letter[6] - mark[6]) > 0.4 * (letter[4] - letter[2]):
+        return False
+    inset = 0.1 * (letter[3] - letter[1])
+    return letter[1] + inset < middle < letter[3] - inset and chr(letter[0]).isalpha()
 
 
 def _run(text_page: Any, i: int, text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> _Run:
@@ -172,26 +198,34 @@ def _run(text_page: Any, i: int, text_object: Any, fonts: dict[int, tuple[str, i
     return _Run(style, matrix.a, matrix.b, ctypes.addressof(font.contents) if font else 0)
 
 
-def _is_fixed(widths: dict[int, float]) -> bool:
-    """Whether narrow letters are as wide as wide ones; digits are equally wide in most fonts and say nothing."""
+def _is_fixed(widths: dict[int, float]) -> bool | None:
+    """Whether narrow letters are as wide as wide ones; None for too few, as digits are equally wide in most fonts."""
     letters = {chr(code): width for code, width in widths.items() if chr(code).isalpha()}
     if len(letters) < _MIN_PITCH_GLYPHS or not set("iljtfr") & set(letters) or not set("mwaeo") & set(letters):
-        return False
+        return None
     return max(letters.values()) - min(letters.values()) < _PITCH_SPREAD * max(letters.values())
 
 
 def _with_pitch(glyphs: list[_Glyph], runs: list[_Run]) -> list[_Run]:
-    """Find the fixed-pitch ones among the fonts without a name (bitmap fonts): all their glyphs are equally wide."""
-    nameless = {run.font for run in runs if not run.style.font and run.font}
-    if not nameless:
+    """Measure the pitch of the fonts without a name (bitmap fonts) and of those that only their flags call fixed."""
+    unsure = {run.font for run in runs if run.font and _is_unsure(run.style)}
+    if not unsure:
         return runs
-    widths: dict[int, dict[int, float]] = {font: {} for font in nameless}
+    widths: dict[int, dict[int, float]] = {font: {} for font in unsure}
     for code, left, _, right, _, _, _, _, index in glyphs:
         run = runs[index]
-        if run.font in nameless and (right - left) > 0:
+        if run.font in unsure and (right - left) > 0:
             widths[run.font][code] = (right - left) / run.style.size
-    fixed = {font for font, own in widths.items() if _is_fixed(own)}
-    return [replace(run, style=replace(run.style, mono=True)) if run.font in fixed else run for run in runs]
+    fixed = {font: _is_fixed(own) for font, own in widths.items()}
+    return [_with_mono(run, fixed=fixed.get(run.font)) for run in runs]
+
+
+def _is_unsure(style: Style) -> bool:
+    return not style.font or (style.mono and not is_mono_name(style.font))
+
+
+def _with_mono(run: _Run, *, fixed: bool | None) -> _Run:
+    return run if fixed is None else replace(run, style=replace(run.style, mono=fixed))
 
 
 def _font(text_object: Any, fonts: dict[int, tuple[str, int, int]]) -> tuple[str, int, int]:
@@ -233,14 +267,18 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
         if upright:
             baseline = view.point(ox, oy)[1]
             if draft is not None and not spaced and _follows(draft, box, baseline, runs):
-                _append(draft, char, box, runs[run].style.size)
+                _append(draft, char, box)
                 continue
             draft = _Draft(char, box, baseline, run, spaced=spaced)
             drafts.append((draft, True))
             continue
         draft = None
         last = drafts[-1][0] if drafts and not drafts[-1][1] else None
-        if last is not None and directions[last.run] == directions[run] and _beside(last, box, runs[run].style.size):
+        if (
+            last is not None
+            and directions[last.run] == directions[run]
+            and _beside(last, box, runs[run].style.size, directions[run])
+        ):
             reach = Box(last.l, last.t, last.r, last.b).grown(SPACE_EM * runs[run].style.size)
             last.chars.append((" " if spaced or not reach.touches(box) else "") + char)
             last.l, last.t, last.r, last.b = (
@@ -262,19 +300,15 @@ def _follows(draft: _Draft, box: Box, baseline: float, runs: list[_Run]) -> bool
     return abs(baseline - draft.baseline) <= _BASELINE_EM * size and -1.2 * size < gap <= SPACE_EM * size
 
 
-def _beside(draft: _Draft, box: Box, size: float) -> bool:
-    reach = Box(draft.l, draft.t, draft.r, draft.b).grown(0.6 * size)
-    return reach.touches(box)
+def _beside(draft: _Draft, box: Box, size: float, direction: int) -> bool:
+    """Whether a glyph goes on with a turned word: close to it, and in its line where the line is no slope."""
+    last = Box(draft.l, draft.t, draft.r, draft.b)
+    across = {0: size, -1: size, 2: y_overlap(last, box)}.get(direction, x_overlap(last, box))
+    return across > 0.75 * size and last.grown(0.6 * size).touches(box)
 
 
-def _append(draft: _Draft, char: str, box: Box, size: float) -> None:
-    before = draft.chars[-1]
-    if before in _ACCENTS and char.isalpha() and box.l < draft.r - 0.2 * size:
-        draft.chars[-1] = unicodedata.normalize("NFC", char + _ACCENTS[before])
-    elif char in _ACCENTS and before.isalpha() and box.l < draft.r - 0.2 * size:
-        draft.chars[-1] = unicodedata.normalize("NFC", before + _ACCENTS[char])
-    else:
-        draft.chars.append(char)
+def _append(draft: _Draft, char: str, box: Box) -> None:
+    draft.chars.append(char)
     draft.l, draft.r = min(draft.l, box.l), max(draft.r, box.r)
     draft.t, draft.b = min(draft.t, box.t), max(draft.b, box.b)
 

@@ -105,6 +105,8 @@ def _ordered(number: int, lines: Sequence[Line], solids: Sequence[Figure | Grid]
         for group in _same_rows(lines, region):
             box = enclosing(pieces[i].box for i in group)
             space = float("inf") if bottom is None else box.t - bottom
+            if rows and rows[-1].solid is not None and group[0] < len(lines) and bottom is not None:
+                space = max(space, lines[group[0]].size)  # pictures bring the white space around them along
             bottom = box.b if bottom is None else max(bottom, box.b)
             if group[0] >= len(lines):
                 rows.append(Row(number, box, column, space, solid=solids[group[0] - len(lines)]))

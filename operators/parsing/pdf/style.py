@@ -66,10 +66,15 @@ def style_of(name: str, size: float, *, flags: int = 0, weight: int = 0, colour:
         size=round(size, 2),
         bold=not math and _is_bold(bare, flags, weight),
         italic=not math and (bool(_ITALIC.search(bare)) or bool(flags & _ITALIC_FLAG)),
-        mono=not math and (bool(_MONO.search(bare)) or bool(flags & _FIXED_PITCH)),
+        mono=not math and (is_mono_name(bare) or bool(flags & _FIXED_PITCH)),
         math=math,
         colour=colour,
     )
+
+
+def is_mono_name(name: str) -> bool:
+    """Whether a font's name says that it has a fixed pitch."""
+    return bool(_MONO.search(name))
 
 
 def _is_bold(name: str, flags: int, weight: int) -> bool:

@@ -236,9 +236,11 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
     inside = [w for w in words if w.box.share_inside(outer.grown(3, 1)) > 0.6]
     head_end = next((r.position for r in rules[1:] if r.position - rules[0].position > _SNAP), rules[-1].position)
     rows = _rows(inside)
+    if len(rows) < 2:
+        return None
     body_rows = [row for row in rows if row[0].baseline > head_end] or rows
     xs = _column_edges(body_rows, outer)
-    if len(xs) < 3 or len(rows) < 2:
+    if len(xs) < 3:
         return None
     rows = [_split_head(row, xs) if row[0].baseline <= head_end else row for row in rows]
     placed = _placed(rows, xs, head_end, partial)

@@ -153,7 +153,7 @@ def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of de
     bare = split_number(text)[1].replace(" ", "")
     letters = sum(c.isalpha() for c in bare)
     if (
-        bare.startswith("(")
+        bare.startswith(("(", "[", "-", "–"))
         or letters < 2
         or letters < 0.33 * len(bare)
         or len(text) > _MAX_TEXT
@@ -169,7 +169,9 @@ def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of de
     if (marker_of(text) and not depth_of(text)) or text.endswith((",", ";")):
         return False
     line = run.rows[0].line
-    if line is None or line.math_share > 0.5 or run.below is None:
+    if line is None or line.math_share > 0.5:
+        return False
+    if run.below is None and not (depth_of(text) and (run.look[1] or run.size >= _LARGER * body.size)):
         return False
     return not (run.look[3] and run.size < _LARGER * body.size)
 
@@ -183,8 +185,8 @@ def _is_heading(  # noqa: PLR0911 - a list of decisions, each with its result
 ) -> bool:
     text = run.text.strip()
     ratio = run.size / body.size
-    numbered = depth_of(text) > 0 and _starts_like_title(text)
     bold = run.look[1] and not body.look[1]
+    numbered = depth_of(text) > 0 and (_starts_like_title(text) or (bold and depth_of(text) > 1))
     if body.running[run.look] > 3 * body.alone[run.look] and not numbered:
         return False
     if ratio >= _LARGER:

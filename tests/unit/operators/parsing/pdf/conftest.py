@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FONTS = {"plain": "Helvetica", "bold": "Helvetica-Bold", "mono": "Courier", "italic": "Helvetica-Oblique"}
+FONTS = {
+    "plain": "Helvetica",
+    "bold": "Helvetica-Bold",
+    "mono": "Courier",
+    "italic": "Helvetica-Oblique",
+    "flagged": "Helvetica",
+}
+# Some makers call every font one of fixed pitch.
+FLAGGED = "/FontDescriptor << /Type /FontDescriptor /FontName /Helvetica /Flags 33 /ItalicAngle 0 >>"
 
 
 class Sheets:
@@ -28,6 +36,10 @@ class Sheets:
         code = escaped.encode("cp1252").decode("latin-1")
         name = list(FONTS).index(font)
         self.pages[-1].append(f"BT /F{name} {size} Tf {x} {842 - y} Td ({code}) Tj ET")
+        return self
+
+    def upwards(self, x, y, words, *, size=10):
+        self.pages[-1].append(f"BT /F0 {size} Tf 0 1 -1 0 {x} {842 - y} Tm ({words}) Tj ET")
         return self
 
     def lines(self, x, y, lines, *, size=10, font="plain", leading=None):
@@ -70,8 +82,9 @@ class Sheets:
                 f"/Resources << /Font << {font_names} >> /XObject << {image_names} >> >> >>"
             ).encode()
             objects[4 + 2 * k] = _stream("", "\n".join(content).encode("latin-1"))
-        for k, base in enumerate(FONTS.values()):
-            font = f"<< /Type /Font /Subtype /Type1 /BaseFont /{base} /Encoding /WinAnsiEncoding >>"
+        for k, (name, base) in enumerate(FONTS.items()):
+            more = FLAGGED if name == "flagged" else ""
+            font = f"<< /Type /Font /Subtype /Type1 /BaseFont /{base} /Encoding /WinAnsiEncoding {more} >>"
             objects[fonts + k] = font.encode()
         for k, pixels in enumerate(self.images):
             height, width = pixels.shape[:2]

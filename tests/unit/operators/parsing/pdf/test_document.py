@@ -339,3 +339,14 @@ def test_an_encrypted_file_is_told_apart(article, tmp_path):
 def test_a_missing_file_is_no_bad_pdf(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file at"):
         PdfFile(tmp_path / "none.pdf")
+
+
+def test_rules_without_words_between_them_are_no_table(sheets, prose, tmp_path):
+    for y in (100, 102, 104):
+        sheets.rule(72, y, 400, y)
+    sheets.lines(72, 130, prose)
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    assert not document.tables
+    assert texts(document, DocItemLabel.TEXT) == [" ".join(prose)]
