@@ -76,7 +76,10 @@ class _Walk:
         if box is None:
             return
         if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
-            self.drawing.images.append(box)
+            if min(box.height, box.width) <= RULE_THICKNESS:
+                self._add_rule(box)  # dvips draws its rules as images of one pixel
+            else:
+                self.drawing.images.append(box)
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             self._path(page_object, matrix, box)
         elif kind == pdfium.FPDF_PAGEOBJ_SHADING:

@@ -15,6 +15,7 @@ _MAX_WORDS = 22
 _LARGER = 1.15
 _SAME = 4
 _NUMBER = re.compile(r"\d+")
+_ANY_NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b")
 _PAGE_NUMBER = re.compile(
     r"^\W*(?:page|seite|página|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]{1,2}[-.]\d{1,3}|\d{1,2}[-–]\d{1,3})"
     r"(?:\s*(?:/|of|von|de)\s*\d{1,4})?\W*$",
@@ -110,7 +111,7 @@ def _repeating(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], 
     if len(where) < 2:
         return []
     texts = [_text(pages[p], rows[p][depth]) for p in where]
-    shapes = Counter(_NUMBER.sub("#", t).strip() for t in texts)
+    shapes = Counter(_ANY_NUMBER.sub("#", t).strip() for t in texts)
     offsets: Counter[int] = Counter()
     for p, text in zip(where, texts, strict=True):
         numbers = _NUMBER.findall(text)
@@ -120,7 +121,7 @@ def _repeating(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], 
     good, kept, same = 0, [], []
     for p, text in zip(where, texts, strict=True):
         counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
-        count = shapes[_NUMBER.sub("#", text).strip()]
+        count = shapes[_ANY_NUMBER.sub("#", text).strip()]
         good += counted or count >= often or bool(_PAGE_NUMBER.match(text))
         large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
         if count >= often or not large or _PAGE_NUMBER.match(text):

@@ -263,7 +263,7 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
         if box.r < 0 or box.b < 0 or box.l > width or box.t > height:
             continue
         upright = directions[run] == 0
-        char = _BARE_CODES.get(code, "") if code < 32 or code == 0x88 else chr(code)
+        char = _bare(code) if code < 32 or 0x80 <= code < 0xA0 else chr(code)
         if upright:
             baseline = view.point(ox, oy)[1]
             if draft is not None and not spaced and _follows(draft, box, baseline, runs):
@@ -292,6 +292,11 @@ def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Wor
     upright_words = [_word(d, runs) for d, up in drafts if up]
     turned_words = [_word(d, runs) for d, up in drafts if not up]
     return upright_words, turned_words
+
+
+def _bare(code: int) -> str:
+    """Return what a control code means where fonts have no character names: T1's sign, or Windows' above 0x80."""
+    return _BARE_CODES.get(code) or (bytes([code]).decode("cp1252", "ignore") if code > 32 else "")
 
 
 def _follows(draft: _Draft, box: Box, baseline: float, runs: list[_Run]) -> bool:

@@ -10,7 +10,7 @@ from operators.parsing.pdf.named import Heading, Place, from_contents, from_outl
 from operators.parsing.pdf.page import Bookmark
 from operators.parsing.pdf.rows import PageRows, Row
 from operators.parsing.pdf.titles import depth_of, folded, is_label, is_number, split_number
-from operators.parsing.pdf.typography import Body, Look, Run, body_of, heading_runs, look_of, runs_of
+from operators.parsing.pdf.typography import Body, Look, Run, body_of, heading_runs, is_centred, look_of, runs_of
 
 _MAX_ROWS = 4
 _LARGER = 1.12
@@ -148,12 +148,7 @@ def _after_front(
     if title is None:
         return list(candidates)
     (page, _), _ = title
-    texts = [
-        run
-        for run in runs
-        if run.page == page
-        and (sum(len(r.text) for r in run.rows) > 180 and len(run.rows) >= 3 and run.size < 1.15 * body.size)
-    ]
+    texts = [run for run in runs if run.page == page and run.size < 1.15 * body.size and _is_running(run)]
     end = min((run.start for run in texts), default=10**6)
     kept = []
     for run in candidates:
@@ -166,6 +161,13 @@ def _after_front(
                 continue
         kept.append(run)
     return kept
+
+
+def _is_running(run: Run) -> bool:
+    """Whether a run is text, not an address: lines that fill the column."""
+    first = run.rows[0]
+    wide = first.box.width > 0.6 * first.column.width and not is_centred(first)
+    return len(run.rows) >= (2 if wide else 3) and len(run.text) > (90 if wide else 180)
 
 
 def _is_opening(text: str) -> bool:

@@ -350,3 +350,36 @@ def test_rules_without_words_between_them_are_no_table(sheets, prose, tmp_path):
 
     assert not document.tables
     assert texts(document, DocItemLabel.TEXT) == [" ".join(prose)]
+
+
+def test_rules_drawn_as_thin_images_make_tables_too(sheets, tmp_path):
+    black = np.zeros((1, 1, 3), np.uint8)
+    for y in (100, 120, 140):
+        sheets.image(100, y, 200, 0.5, black)
+    for x in (100, 200, 299.5):
+        sheets.image(x, 100, 0.5, 40, black)
+    sheets.text(110, 114, "Sign").text(210, 114, "Meaning").text(110, 134, "+").text(210, 134, "sum")
+
+    table = read_pdf(sheets.save(tmp_path / "a.pdf")).tables[0]
+
+    assert [[cell.text for cell in row] for row in table.data.grid] == [["Sign", "Meaning"], ["+", "sum"]]
+
+
+def test_running_feet_with_roman_page_numbers_are_furniture(sheets, prose, tmp_path):
+    for number in ("vi", "vii", "viii", "ix"):
+        sheets.lines(72, 100, [*prose, f"Page {number} ends here."])
+        sheets.text(72, 800, f"{number} Copyright by the House")
+        if number != "ix":
+            sheets.page()
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    assert not any("Copyright" in text for text in reading(document))
+
+
+def test_the_first_section_may_start_with_little_text(sheets, prose, tmp_path):
+    sheets.text(180, 100, "The Protocol", size=17)
+    sheets.text(72, 170, "Messages", size=14, font="bold").lines(72, 190, prose[:2])
+    sheets.text(72, 240, "Labels", size=14, font="bold").lines(72, 260, prose)
+
+    assert [text for text, _ in headings(read_pdf(sheets.save(tmp_path / "a.pdf")))] == ["Messages", "Labels"]
