@@ -16,6 +16,7 @@ from docling_core.types.doc import (
 )
 from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
 
+from operators.parsing.pdf.aligned import with_aligned_tables
 from operators.parsing.pdf.blocks import Block, Kind, page_blocks
 from operators.parsing.pdf.contents import find_contents
 from operators.parsing.pdf.flow import flowing, with_captions
@@ -63,7 +64,8 @@ def read_pdf(
         pages = [_page(file, number, ocr) for number in range(1, count + 1)]
         bookmarks = list(file.outline()) if use_outline else []
     body = body_size(line for page in pages for line in page.lines)
-    rows = [page_rows(page, edge, body) for page, edge in zip(pages, furniture(pages, body), strict=True)]
+    edges = furniture(pages, body)
+    rows = [with_aligned_tables(page_rows(page, edge, body), body) for page, edge in zip(pages, edges, strict=True)]
     contents = find_contents(rows)
     headings = find_headings(rows, contents, bookmarks)
     vocabulary = Vocabulary(row.text for page in rows for row in page.rows if row.line is not None)

@@ -239,9 +239,24 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
     if len(rows) < 2:
         return None
     body_rows = [row for row in rows if row[0].baseline > head_end] or rows
-    xs = _column_edges(body_rows, outer)
+    xs = column_edges(body_rows, outer)
     if len(xs) < 3:
         return None
+    return grid_of(rows, xs, outer, head_end=head_end, partial=partial)
+
+
+def grid_of(
+    rows: list[list[Line]], xs: list[float], outer: Box, *, head_end: float, partial: Sequence[Rule] = ()
+) -> Grid:
+    """Return the table of lines that stand in rows and columns.
+
+    Args:
+        rows: the lines of each row, from left to right.
+        xs: the columns' edges, from `column_edges`.
+        outer: the table's box.
+        head_end: the y down to which rows are heads.
+        partial: rules that separate rows in some columns only.
+    """
     rows = [_split_head(row, xs) if row[0].baseline <= head_end else row for row in rows]
     placed = _placed(rows, xs, head_end, partial)
     top = [rows[0][0].box.t - 1]
@@ -252,7 +267,7 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
     return Grid(outer, len(placed), len(xs) - 1, tuple(cells))
 
 
-def _column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
+def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
     """Return the left edge, the middles of the gaps that (nearly) all rows share, and the right edge."""
     em = statistics.median(ln.size for row in rows for ln in row)
     spans = sorted((ln.box.l, ln.box.r) for row in rows if len(row) > 1 for ln in row)
@@ -268,7 +283,9 @@ def _column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
     return [min(outer.l, merged[0][0]) - 1, *inner, max(outer.r, merged[-1][1]) + 1]
 
 
-def _placed(rows: list[list[Line]], xs: list[float], head_end: float, partial: list[Rule]) -> list[list[list[Line]]]:
+def _placed(
+    rows: list[list[Line]], xs: list[float], head_end: float, partial: Sequence[Rule]
+) -> list[list[list[Line]]]:
     """Group the rows: a row that continues the cells above it joins the row above."""
     groups: list[list[list[Line]]] = []
     for row in rows:
