@@ -6,6 +6,7 @@ They are called directly, without docling's `DocumentConverter`: it imports ever
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
 from operators.parsing.formats import Format
+from operators.parsing.workbook import without_lost_drawings
 from pipeline.errors import Unprocessable
 
 _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
@@ -35,6 +37,13 @@ _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
 
 def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
     """Return the document at `path`. Unprocessable says what its reader could not make of it."""
+    if format_ is not Format.XLSX:
+        return _read(path, name, format_)
+    with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+        return _read(without_lost_drawings(path, Path(folder)), name, format_)
+
+
+def _read(path: Path, name: str, format_: Format) -> DoclingDocument:
     input_format, reader = _READERS[format_]
     # docling otherwise takes all that stands before the first heading for furniture.
     options = HTMLBackendOptions.model_validate({"infer_furniture": False}) if format_ is Format.HTML else None
@@ -42,10 +51,19 @@ def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
     # What DocumentConverter itself does. An opened file may still be "invalid": a deck without slides is no error here.
     backend: Any = getattr(source, "_backend", None)
     if backend is None or not backend.is_valid():
-        reason = source._rejection.message if source._rejection else "its reader refuses it"  # noqa: SLF001 - no accessor
+        reason = _reason(source)
         raise Unprocessable(f"{name}: found {reason}, expected a well-formed {format_.upper()} file", code="corrupt")
     try:
         document: DoclingDocument = backend.convert()
     finally:
         backend.unload()
     return document
+
+
+def _reason(source: InputDocument) -> str:
+    """Return why a file was refused: what its reader stumbled over, if docling knows."""
+    rejection = source._rejection  # noqa: SLF001 - no accessor
+    if rejection is None:
+        return "its reader refuses it"
+    cause = rejection.original_error.__cause__ if rejection.original_error is not None else None
+    return f"{type(cause).__name__}: {cause}" if cause is not None else str(rejection.message)

@@ -74,6 +74,18 @@ def make_xlsx(path: Path) -> Path:
     return path
 
 
+def make_xlsx_without_its_drawing(path: Path) -> Path:
+    """A workbook whose sheet refers to a drawing that the file lacks, as some writers leave it behind."""
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/drawing"
+    with zipfile.ZipFile(make_xlsx(path), "a") as archive:
+        archive.writestr(
+            "xl/worksheets/_rels/sheet1.xml.rels",
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            f'<Relationship Id="rId1" Type="{relation}" Target="../drawings/drawing1.xml"/></Relationships>',
+        )
+    return path
+
+
 def make_sparse_xlsx(path: Path) -> Path:
     made = openpyxl.Workbook()
     made.active["A1"] = "x"

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import orjson
@@ -93,6 +94,20 @@ async def test_xlsx(parse, tmp_path):
         ("heading", "Rates"),
         ("table", "| name | rate |\n| --- | --- |\n| a | 2.5 |"),
     ]
+
+
+async def test_a_workbook_may_lack_a_drawing_that_it_refers_to(parse, tmp_path):
+    document = await parse(as_file(documents.make_xlsx_without_its_drawing(tmp_path / "book.xlsx")))
+    assert texts(document, "table") == [TABLE, "| name | rate |\n| --- | --- |\n| a | 2.5 |"]
+
+
+async def test_a_broken_workbook_says_what_breaks_it(parse, tmp_path):
+    path = tmp_path / "book.xlsx"
+    with zipfile.ZipFile(documents.make_xlsx(tmp_path / "whole.xlsx")) as whole, zipfile.ZipFile(path, "w") as cut:
+        for name in whole.namelist():
+            cut.writestr(name, b"<worksheet>" if name == "xl/worksheets/sheet2.xml" else whole.read(name))
+    with pytest.raises(Unprocessable, match=r"book.xlsx: found \w+Error: .+, expected a well-formed XLSX file"):
+        await parse(as_file(path))
 
 
 async def test_html(parse, tmp_path):
