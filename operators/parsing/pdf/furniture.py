@@ -14,6 +14,7 @@ _ROUNDS = 3
 _MAX_WORDS = 22
 _LARGER = 1.15
 _SAME = 4
+_MIN_APART = 6
 _NUMBER = re.compile(r"\d+")
 _ANY_NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b")
 _PAGE_NUMBER = re.compile(
@@ -51,7 +52,7 @@ def _edge(pages: Sequence[Page], body: float, *, top: bool) -> list[set[int]]:
             if len(rows[p]) > depth and len(found[p]) == sum(len(r) for r in rows[p][:depth]):
                 slots[round(_distance(page, rows[p][depth], top=top))].append(p)
         for where in _merged(slots):
-            for p in _repeating(pages, rows, where, depth, body):
+            for p in _repeating(pages, rows, where, depth, body, top=top):
                 found[p].update(rows[p][depth])
     for p, page in enumerate(pages):
         _keep_text(page, rows[p], found[p], top=top)
@@ -106,7 +107,9 @@ def _text(page: Page, row: _Row) -> str:
     return " ".join(page.lines[i].text for i in sorted(row, key=lambda i: page.lines[i].box.l))
 
 
-def _repeating(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, body: float) -> list[int]:
+def _repeating(
+    pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, body: float, *, top: bool
+) -> list[int]:
     """Return those of the pages `where` whose row at one height is furniture."""
     if len(where) < 2:
         return []
@@ -128,7 +131,22 @@ def _repeating(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], 
             kept.append(p)
         if count >= _SAME:
             same.append(p)
-    return kept if good >= 0.6 * len(where) else same
+    if good >= 0.6 * len(where) or _stand_apart(pages, rows, where, depth, top=top):
+        return kept
+    return same
+
+
+def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, *, top: bool) -> bool:
+    """Whether nearly all pages have a light row at one height, apart from the text: then its words may differ."""
+    if depth or len(where) < max(_MIN_APART, 0.7 * len(pages)):
+        return False
+    apart = 0
+    for p in where:
+        row = rows[p][depth]
+        line = pages[p].lines[row[0]]
+        light = max(pages[p].lines[i].bold_share for i in row) < 0.5
+        apart += light and _gap(pages[p], row, top=top) > line.size
+    return apart >= 0.85 * len(where)
 
 
 def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
@@ -148,9 +166,13 @@ def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
     row = rows[0]
     if not _PAGE_NUMBER.match(_text(page, row)):
         return False
+    return 0.8 * page.lines[row[0]].size < _gap(page, row, top=top) < page.height
+
+
+def _gap(page: Page, row: _Row, *, top: bool) -> float:
+    """Return the white space between a row at the edge and all other lines in points, the page's height for none."""
     line = page.lines[row[0]]
     rest = [ln.box for i, ln in enumerate(page.lines) if i not in row and not ln.turned]
     if not rest:
-        return False
-    gap = min(b.t for b in rest) - line.box.b if top else line.box.t - max(b.b for b in rest)
-    return gap > 0.8 * line.size
+        return page.height
+    return min(b.t for b in rest) - line.box.b if top else line.box.t - max(b.b for b in rest)

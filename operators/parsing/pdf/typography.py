@@ -217,6 +217,8 @@ def _is_set_apart(run: Run, body: Body) -> bool:
     text = run.text.strip()
     letters = [c for c in text if c.isalpha()]
     capitals = len(letters) >= 4 and all(c.isupper() for c in letters)
+    if "://" in text:
+        return False  # what bibliographies and lists of links slant
     different = (run.look[2] and not body.look[2]) or capitals or run.look[4] != body.look[4]
     if not different or len(run.rows) > 2 or text.endswith((".", ":", "!", "?")) or not _starts_like_title(text):
         return False

@@ -100,3 +100,21 @@ def test_a_running_head_of_one_chapter_only_is_none_of_its_headings(sheets, pros
             sheets.page()
 
     assert "4 AVAILABLE FORMATS" not in headings()
+
+
+def test_light_lines_at_one_height_of_every_page_are_running_heads_though_their_words_differ(sheets, prose, headings):
+    for k, name in enumerate(("Reading", "Writing", "Moving", "Ends", "Notes", "Thanks", "Index")):
+        sheets.text(400, 60, name, font="italic").lines(72, 110, [*prose, f"Number {k} ends here."])
+        if k < 6:
+            sheets.page()
+
+    assert headings() == []
+
+
+def test_slanted_links_are_no_headings(sheets, prose, headings):
+    sheets.text(72, 50, "Formats and Options", size=20, font="bold").lines(72, 80, prose)
+    for k in range(4):
+        sheets.text(72, 180 + 90 * k, f"The Desktop http://example.org/{k}", font="italic")
+        sheets.lines(72, 200 + 90 * k, prose)
+
+    assert headings() == []
