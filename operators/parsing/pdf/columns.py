@@ -23,6 +23,7 @@ _MIN_SIDE_SHARE = 0.16
 _MAX_DEPTH = 6
 _CANDIDATES = 10
 _FLUSH = 8.0
+_HEADING = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,8 @@ def _gutters(pieces: Sequence[Piece], own: list[int], area: Box) -> list[float]:
 
 
 def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tuple[list[_Band], float]:
-    crossing = sorted(
-        (i for i in own if pieces[i].box.l < x - 1 and pieces[i].box.r > x + 1), key=lambda i: pieces[i].box.t
-    )
+    crossing = [i for i in own if pieces[i].box.l < x - 1 and pieces[i].box.r > x + 1]
+    crossing = sorted(crossing + _headings_alone(pieces, own, x), key=lambda i: pieces[i].box.t)
     middles = [(pieces[i].box.t + pieces[i].box.b) / 2 for i in crossing]
     sides: list[tuple[list[int], list[int]]] = [([], []) for _ in range(len(crossing) + 1)]
     crossing_set = set(crossing)
@@ -141,6 +141,25 @@ def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tupl
     if plain:
         bands.append(plain)
     return bands, score
+
+
+def _headings_alone(pieces: Sequence[Piece], own: list[int], x: float) -> list[int]:
+    """Return the larger lines left of the gutter beside which the right side is empty, with text above and below it.
+
+    They head both columns, though they are too short to cross the gutter.
+    """
+    em = statistics.median(pieces[i].size for i in own)
+    right = [pieces[i].box for i in own if pieces[i].box.l > x - 1]
+    found = []
+    for i in own:
+        piece = pieces[i]
+        if piece.solid or piece.size < _HEADING * em or piece.box.r > x + 1:
+            continue
+        top, bottom = piece.box.t - 0.8 * em, piece.box.b + 0.8 * em
+        above, below = any(b.b <= top for b in right), any(b.t >= bottom for b in right)
+        if above and below and not any(b.t < bottom and b.b > top for b in right):
+            found.append(i)
+    return found
 
 
 def _height(pieces: Sequence[Piece], own: list[int]) -> float:

@@ -90,6 +90,20 @@ def test_columns_are_read_one_after_the_other(sheets, tmp_path):
     assert places == sorted(places)
 
 
+def test_a_short_heading_with_nothing_beside_it_heads_both_columns(sheets, tmp_path):
+    above = [[f"above {side} line number {k} of these" for k in range(8)] for side in ("left", "right")]
+    below = [[f"below {side} line number {k} of these" for k in range(8)] for side in ("left", "right")]
+    for x, (upper, lower) in zip((72, 310), zip(above, below, strict=True), strict=True):
+        sheets.lines(x, 120, upper)
+        sheets.lines(x, 270, lower)
+    sheets.text(72, 245, "Changes", size=14, font="bold")
+
+    words = " ".join(reading(read_pdf(sheets.save(tmp_path / "a.pdf"))))
+
+    places = [words.index(line) for line in (*above[0], *above[1], "Changes", *below[0], *below[1])]
+    assert places == sorted(places)
+
+
 def test_repeated_lines_at_the_edges_are_furniture(sheets, prose, tmp_path):
     for number in range(1, 5):
         sheets.text(72, 40, "Annual Report")
