@@ -17,6 +17,7 @@ from docling_core.types.doc import (
 from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
 
 from operators.parsing.pdf.aligned import with_aligned_tables
+from operators.parsing.pdf.backdrops import without_backdrops
 from operators.parsing.pdf.blocks import Block, Kind, page_blocks
 from operators.parsing.pdf.contents import find_contents
 from operators.parsing.pdf.flow import flowing, with_captions
@@ -61,7 +62,7 @@ def read_pdf(
     """
     with PdfFile(path) as file:
         count = len(file) if max_pages is None else min(len(file), max_pages)
-        pages = [_page(file, number, ocr) for number in range(1, count + 1)]
+        pages = without_backdrops([_page(file, number, ocr) for number in range(1, count + 1)])
         bookmarks = list(file.outline()) if use_outline else []
     body = body_size(line for page in pages for line in page.lines)
     edges = furniture(pages, body)

@@ -11,6 +11,7 @@ from operators.parsing.pdf.text import Line
 
 _EDGE = 0.16
 _ROUNDS = 3
+_END_NUMBER = re.compile(r"^(?:\d{1,4}|[ivxlc]{1,7})(?=\s)|(?<=\s)(?:\d{1,4}|[ivxlc]{1,7})$")
 _MAX_WORDS = 22
 _LARGER = 1.15
 _SAME = 4
@@ -114,6 +115,7 @@ def _repeating(
     if len(where) < 2:
         return []
     texts = [_text(pages[p], rows[p][depth]) for p in where]
+    exact = Counter(_without_page(t) for t in texts)
     shapes = Counter(_ANY_NUMBER.sub("#", t).strip() for t in texts)
     offsets: Counter[int] = Counter()
     for p, text in zip(where, texts, strict=True):
@@ -127,13 +129,18 @@ def _repeating(
         count = shapes[_ANY_NUMBER.sub("#", text).strip()]
         good += counted or count >= often or bool(_PAGE_NUMBER.match(text))
         large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
-        if count >= often or not large or _PAGE_NUMBER.match(text):
+        if not large or exact[_without_page(text)] >= often or _PAGE_NUMBER.match(text):
             kept.append(p)
         if count >= _SAME:
             same.append(p)
     if good >= 0.6 * len(where) or _stand_apart(pages, rows, where, depth, top=top):
         return kept
     return same
+
+
+def _without_page(text: str) -> str:
+    """Return a running head without the page number at one of its ends."""
+    return _END_NUMBER.sub("", text).strip()
 
 
 def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, *, top: bool) -> bool:

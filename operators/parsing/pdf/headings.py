@@ -36,7 +36,8 @@ def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequ
         found = dict(named)
         _add_alike(found, named, inner, runs, pages)
         if not bookmarks:
-            _add_deeper(found, inner, body, _smallest(named, rows_of))
+            numbered = sum(depth_of(entry.title) > 0 for entry in contents.entries) > 0.5 * len(contents.entries)
+            _add_deeper(found, inner, body, _smallest(named, rows_of), numbered=numbered)
     else:
         found = _from_type(inner)
     for place in [
@@ -94,10 +95,13 @@ def _add_alike(
         found[run.page, run.start] = Heading(len(run.rows), votes.most_common(1)[0][0])
 
 
-def _add_deeper(found: dict[Place, Heading], candidates: Sequence[Run], body: Body, smallest: float) -> None:
+def _add_deeper(
+    found: dict[Place, Heading], candidates: Sequence[Run], body: Body, smallest: float, *, numbered: bool
+) -> None:
     """Add the headings of deeper levels than the printed contents: numbered, or in a size of their own above the text.
 
-    `smallest` is the least size of the headings that the contents name, in points.
+    `smallest` is the least size of the headings that the contents name, in points; where those are `numbered`, what has
+    no number is none.
     """
     deepest = max(h.level for h in found.values())
     sizes = sorted({r.size for r in candidates if _LARGER * body.size <= r.size < smallest}, reverse=True)
@@ -108,7 +112,7 @@ def _add_deeper(found: dict[Place, Heading], candidates: Sequence[Run], body: Bo
             continue
         if depth > max(1, deepest - 1) and (run.look[1] or run.size > body.size):
             found[run.page, run.start] = Heading(len(run.rows), depth)
-        elif not depth and run.size in sizes and not is_label(run.text):
+        elif not numbered and not depth and run.size in sizes and not is_label(run.text):
             found[run.page, run.start] = Heading(len(run.rows), deepest + 1 + sizes.index(run.size))
 
 

@@ -65,18 +65,20 @@ def from_contents(
     index = _Index(pages, contents)
     likely = {(run.page, row) for run in candidates for row in range(run.start, run.end)}
     levels = _entry_levels(entries)
+    shift = _page_shift(entries, index)
     found: dict[Place, Heading] = {}
     last = (0, -1)
     matched = 0
     for entry, level in zip(entries, levels, strict=True):
+        stated = int(entry.page) + shift if shift is not None and entry.page.isdecimal() else 0
         spots = [
             s
             for s in index.exact(spellings(entry.title))
             if (s.page, s.row) not in found
-            and ((s.page, s.row) in likely or _stands_out(index.rows[s.page][s.row]))
+            and (s.page == stated or (s.page, s.row) in likely or _stands_out(index.rows[s.page][s.row]))
             and not _other_number(entry.title, index.rows[s.page][s.row].text)
         ]
-        later = [s for s in spots if (s.page, s.row) > last]
+        later = [s for s in spots if s.page == stated] or [s for s in spots if (s.page, s.row) > last]
         if not later:
             continue
         spot = min(later, key=lambda s: ((s.page, s.row) not in likely, s.page, s.row, s.rows))
@@ -87,6 +89,17 @@ def from_contents(
         last = (spot.page, spot.row)
         matched += 1
     return found if matched >= 0.6 * len(entries) else None
+
+
+def _page_shift(entries: Sequence[Entry], index: "_Index") -> int | None:
+    """Return how many pages of the file precede the one numbered 1, None if too few titles stand where that says."""
+    votes: Counter[int] = Counter()
+    for entry in entries:
+        if entry.page.isdecimal():
+            pages = {spot.page for spot in index.exact(spellings(entry.title))}
+            votes.update(page - int(entry.page) for page in pages)
+    shift, count = votes.most_common(1)[0] if votes else (0, 0)
+    return shift if count >= max(_MIN_ENTRIES, 0.6 * len(entries)) else None
 
 
 @dataclass(frozen=True, slots=True)

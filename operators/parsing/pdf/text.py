@@ -141,7 +141,7 @@ def body_size(lines: Iterable[Line]) -> float:
     """Return the size of most characters, in points; 10 for no text."""
     count: Counter[float] = Counter()
     for line in lines:
-        count[round(line.size * 2) / 2] += len(line.text)
+        count[max(0.5, round(line.size * 2) / 2)] += len(line.text)
     return count.most_common(1)[0][0] if count else 10.0
 
 

@@ -54,7 +54,7 @@ class Run:
 def look_of(line: Line) -> Look:
     """Return the look that most of a line has."""
     return (
-        round(line.size * 2) / 2,
+        max(0.5, round(line.size * 2) / 2),
         line.bold_share > 0.7,
         line.italic_share > 0.7,
         line.mono_share > 0.8,

@@ -31,8 +31,8 @@ def test_each_chapter_may_have_a_section_of_the_same_name(sheets, prose, heading
 
 
 def test_headings_in_a_size_of_their_own_are_found_below_those_of_the_contents(sheets, prose, headings):
-    contents(sheets, "1 Reading", "2 Writing", "3 Moving", "4 Ends")
-    for k, title in enumerate(("1 Reading", "2 Writing", "3 Moving", "4 Ends")):
+    contents(sheets, "Reading", "Writing", "Moving", "Ends")
+    for k, title in enumerate(("Reading", "Writing", "Moving", "Ends")):
         sheets.page().text(72, 80 + 4 * k, title, size=16, font="bold").lines(72, 110, prose)
         sheets.text(72, 190, "How it ended", size=12, font="bold").lines(72, 208, prose)
 
@@ -116,5 +116,54 @@ def test_slanted_links_are_no_headings(sheets, prose, headings):
     for k in range(4):
         sheets.text(72, 180 + 90 * k, f"The Desktop http://example.org/{k}", font="italic")
         sheets.lines(72, 200 + 90 * k, prose)
+
+    assert headings() == []
+
+
+def test_the_contents_say_on_which_page_a_title_stands(sheets, prose, headings):
+    titles = ["1 Release 0.4", "2 Release 0.3", "3 Release 0.2", "4 Raw logs"]
+    contents(sheets, *titles)
+    for k, title in enumerate(titles):
+        # On its page a title is as light as the text; bold is only the same name in the logs.
+        sheets.page().text(72, 80 + 3 * k, title).lines(72, 110, prose)
+    for k in range(3):
+        sheets.text(72, 200 + 90 * k, f"Release 0.{4 - k}", font="bold").lines(72, 220 + 90 * k, prose)
+
+    assert headings()[:4] == titles
+
+
+def test_what_has_no_number_is_none_of_numbered_headings(sheets, prose, headings):
+    contents(sheets, "1 Reading", "2 Writing", "3 Moving", "4 Ends")
+    for k, title in enumerate(("1 Reading", "2 Writing", "3 Moving", "4 Ends")):
+        sheets.page().text(72, 80 + 4 * k, title, size=16, font="bold").lines(72, 110, prose)
+        sheets.text(72, 190, "read_all (file)", size=12).lines(72, 208, prose)
+
+    assert headings() == ["1 Reading", "2 Writing", "3 Moving", "4 Ends"]
+
+
+def test_a_large_heading_that_differs_by_a_number_is_no_running_head(sheets, prose, headings):
+    for k in range(6):
+        sheets.text(72, 60, f"Release 0.{k}", size=14, font="bold").lines(72, 90, [*prose, f"Number {k} ends here."])
+        if k < 5:
+            sheets.page()
+
+    assert headings() == [f"Release 0.{k}" for k in range(1, 6)]  # the first one is the title
+
+
+def test_a_watermark_behind_every_page_is_no_figure(sheets, prose, headings):
+    for k in range(4):
+        for n in range(3):
+            sheets.curve(74, 198 + n, 487, 629)
+        sheets.text(72, 220, f"{k + 1} Part of it", size=14, font="bold").lines(72, 250, prose[: 2 + k % 2])
+        sheets.text(300, 800, f"This ends page number {k} of them all.")
+        if k < 3:
+            sheets.page()
+
+    assert headings() == [f"{k + 1} Part of it" for k in range(4)]
+
+
+def test_type_of_no_size_harms_nothing(sheets, headings):
+    for k in range(30):
+        sheets.text(72, 100 + 12 * k, "as small as nothing", size=0.1)
 
     assert headings() == []
