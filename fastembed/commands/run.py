@@ -92,7 +92,9 @@ def _summarise(pipeline: Pipeline) -> int:
     """Print how a pipeline's items ended; return how many failed."""
     outcomes = pipeline.stats.outcomes
     parts = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items() if count) or "nothing to do"
-    typer.echo(f"{pipeline.name}: {parts}")
+    copies = pipeline.source.progress().duplicates if hasattr(pipeline.source, "progress") else 0
+    note = f" ({copies} {'file holds' if copies == 1 else 'files hold'} the bytes of another)" if copies else ""
+    typer.echo(f"{pipeline.name}: {parts}{note}")
     if pipeline.stats.restarts:
         raise FastEmbedError(f"{pipeline.name} broke {pipeline.stats.restarts} times; the log says why")
     return sum(outcomes.get(outcome, 0) for outcome in _BAD)

@@ -70,6 +70,13 @@ def test_run_once_processes_what_is_there_and_the_database_answers(folder: Path)
     assert fastembed(folder, "run", "--once").stdout == "papers: 2 delivered\n"
 
 
+def test_run_once_says_which_files_are_copies(folder: Path) -> None:
+    for name in ("note.md", "same.md"):
+        (folder / "inbox" / name).write_text("# Ferry\n\nThe ferry leaves at seven.\n")
+    ended = fastembed(folder, "run", "--once")
+    assert (ended.returncode, ended.stdout) == (0, "papers: 1 delivered (1 file holds the bytes of another)\n")
+
+
 def test_a_file_that_fails_is_told_and_can_be_replayed(folder: Path) -> None:
     (folder / "inbox" / "broken.docx").write_bytes(b"PK\x03\x04 this is no document")
     ended = fastembed(folder, "run", "--once")
