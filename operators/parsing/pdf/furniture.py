@@ -123,7 +123,7 @@ def _repeating(
         offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})
     offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
     often = 2 if len(where) < 6 else 3
-    good, kept, same = 0, [], []
+    good, kept, same, small = 0, [], [], []
     for p, text in zip(where, texts, strict=True):
         counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
         count = shapes[_ANY_NUMBER.sub("#", text).strip()]
@@ -131,11 +131,15 @@ def _repeating(
         large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
         if not large or exact[_without_page(text)] >= often or _PAGE_NUMBER.match(text):
             kept.append(p)
-        if count >= _SAME:
-            same.append(p)
-    if good >= 0.6 * len(where) or _stand_apart(pages, rows, where, depth, top=top):
+        if not large:  # several slides in a row may have one title
+            small.append(p)
+            if count >= _SAME:
+                same.append(p)
+    if pages[where[0]].width > pages[where[0]].height:  # slides: what many have at one height may be their titles
+        return where if good >= 0.6 * len(where) else []
+    if good >= 0.6 * len(where):
         return kept
-    return same
+    return small if _stand_apart(pages, rows, where, depth, top=top) else same
 
 
 def _without_page(text: str) -> str:

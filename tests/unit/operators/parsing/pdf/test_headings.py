@@ -167,3 +167,13 @@ def test_type_of_no_size_harms_nothing(sheets, headings):
         sheets.text(72, 100 + 12 * k, "as small as nothing", size=0.1)
 
     assert headings() == []
+
+
+def test_slides_in_a_row_may_have_one_title(sheets, prose, headings):
+    for k in range(12):
+        title = "Labels" if 2 < k < 8 else f"All of {'ABCDEFGHIJKL'[k] * 4}"
+        sheets.text(72, 60, title, size=16).lines(72, 110, [*prose, f"Number {k} ends here."])
+        if k < 11:
+            sheets.page()
+
+    assert headings().count("Labels") == 5
