@@ -20,6 +20,7 @@ from inference.warmup.history import History
 from inference.warmup.warmup import Warmup
 from pipeline.component import Resources
 from pipeline.config.load import Report, lint, load, parse
+from pipeline.config.problems import did_you_mean
 from pipeline.errors import ConfigError
 from pipeline.plan import Configuration, PipelinePlan
 from pipeline.registry import Registry
@@ -139,7 +140,8 @@ def only(configuration: Configuration, names: tuple[str, ...]) -> Configuration:
     """Return the configuration with these pipelines only. ConfigError says which there are."""
     unknown = [name for name in names if name not in configuration.pipelines]
     if unknown:
-        known = ", ".join(configuration.pipelines) or "none"
-        raise ConfigError([f"found no pipeline {unknown[0]!r}, expected one of {known}"])
+        known = list(configuration.pipelines)
+        near = did_you_mean(unknown[0], known)
+        raise ConfigError([f"found no pipeline {unknown[0]!r}, expected one of {', '.join(known) or 'none'}{near}"])
     kept = {name: plan for name, plan in configuration.pipelines.items() if name in names}
     return replace(configuration, pipelines=kept)

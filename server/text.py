@@ -1,4 +1,4 @@
-"""Amounts as people read them."""
+"""Amounts and names as people read them."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def amount(size_bytes: int | None) -> str | None:
             return f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}TB"
+
+
+def printable(text: str) -> str:
+    """Escape what would not stay on its line, or would command a terminal: names of files may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -13,13 +13,13 @@ from fastembed.assembly import (
     lint_configuration,
     make_registry,
     make_resources,
+    only,
     read_configuration,
 )
 from fastembed.describing import absent, line_of
 from inference.specs import SECTIONS
 from pipeline.config.mermaid import mermaid
 from pipeline.config.schema import schema as schema_of
-from pipeline.errors import ConfigError
 from pipeline.plan import Configuration
 from pipeline.trial import TrialResult, run_trial
 
@@ -45,9 +45,8 @@ def check(config: Path | None) -> int:
 def graph(config: Path | None, pipeline: str | None) -> int:
     """Print Mermaid."""
     configuration = read_configuration(config)
-    if pipeline is not None and pipeline not in configuration.pipelines:
-        known = ", ".join(configuration.pipelines)
-        raise ConfigError([f"found no pipeline {pipeline!r}, expected one of {known}"])
+    if pipeline is not None:
+        only(configuration, (pipeline,))
     for plan in configuration.pipelines.values():
         if pipeline in (None, plan.name):
             typer.echo(mermaid(plan))

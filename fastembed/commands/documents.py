@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
+from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
 from inference.models import Models
 from pipeline.config.guarantees import sinks
@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError, FastEmbedError
 from pipeline.plan import Configuration
 from server.endpoints.documents import replay_failed
 from server.endpoints.documents import search as search_lake
+from server.text import printable
 from sinks.lake.database import Lake, LakeLocked
 
 T = TypeVar("T")
@@ -40,16 +41,20 @@ class Source:
         self,
         offline: Callable[[Lake, Configuration], Awaitable[T]],
         online: Callable[[FastEmbedClient], Awaitable[T]],
+        pipeline: str | None = None,
     ) -> T:
-        """Answer from the file, or by the server that holds it."""
-        return asyncio.run(self._ask(offline, online))
+        """Answer from the file, or by the server that holds it. ConfigError if there is no such `pipeline`."""
+        return asyncio.run(self._ask(offline, online, pipeline))
 
     async def _ask(
         self,
         offline: Callable[[Lake, Configuration], Awaitable[T]],
         online: Callable[[FastEmbedClient], Awaitable[T]],
+        pipeline: str | None,
     ) -> T:
         configuration = read_configuration(self.config)
+        if pipeline is not None:
+            only(configuration, (pipeline,))
         path = database_of(configuration)
         if not path.is_file():
             raise FastEmbedError(f"found no database {path}: nothing was processed yet")
@@ -112,12 +117,15 @@ def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> in
     async def offline(lake: Lake, _: Configuration) -> Rows:
         return [asdict(row) for row in await lake.documents(pipeline)]
 
-    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents", pipeline))
+    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents", pipeline), pipeline)
     if as_json:
         _print_json(rows)
         return 0
     for row in rows:
-        typer.echo(f"{row['state']:<10} {row['pages']:>4} p {row['chunks']:>5} chunks  {row['name']}  {row['title']}")
+        what = printable(f"{row['name']}  {row['title']}")
+        typer.echo(f"{row['state']:<10} {row['pages']:>4} p {row['chunks']:>5} chunks  {what}")
+    if not rows:
+        typer.echo("no file was processed yet", err=True)
     return 0
 
 
@@ -127,12 +135,15 @@ def list_failed(source: Source, pipeline: str | None, *, as_json: bool) -> int:
     async def offline(lake: Lake, _: Configuration) -> Rows:
         return [asdict(row) for row in await lake.failures(pipeline)]
 
-    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents/failed", pipeline))
+    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents/failed", pipeline), pipeline)
     if as_json:
         _print_json(rows)
         return 0
     for row in rows:
-        typer.echo(f"{row['name']}: {row['reason']}" + (f"  (now {row['location']})" if row["location"] else ""))
+        now = f"  (now {row['location']})" if row["location"] else ""
+        typer.echo(printable(f"{row['name']}: {row['reason']}{now}"))
+    if not rows:
+        typer.echo("no file has failed", err=True)
     return 0
 
 
@@ -148,9 +159,9 @@ def replay(source: Source, pipeline: str | None, names: list[str] | None) -> int
         found = await client.request("POST", "/v1/documents/replay", body=body)
         return list(found["data"])
 
-    rows = source.ask(offline, online)
+    rows = source.ask(offline, online, pipeline)
     for row in rows:
-        typer.echo(f"{row['name']}: {row['problem'] or 'is tried again'}")
+        typer.echo(printable(f"{row['name']}: {row['problem'] or 'is tried again'}"))
     if not rows:
         typer.echo("found no failed file of that name" if names else "found no failed file", err=True)
     return int(not rows or any(row["problem"] for row in rows))
@@ -160,9 +171,6 @@ def reprocess(source: Source, pipeline: str, *, everything: bool) -> int:
     """Mark files to be processed again."""
 
     async def offline(lake: Lake, configuration: Configuration) -> int:
-        if pipeline not in configuration.pipelines:
-            known = ", ".join(configuration.pipelines)
-            raise ConfigError([f"found no pipeline {pipeline!r}, expected one of {known}"])
         definition = None if everything else configuration.pipelines[pipeline].definition
         return await lake.reprocess(pipeline, definition)
 
@@ -170,7 +178,7 @@ def reprocess(source: Source, pipeline: str, *, everything: bool) -> int:
         body = {"pipeline": pipeline, "all": everything}
         return int((await client.request("POST", "/v1/documents/reprocess", body=body))["count"])
 
-    count = source.ask(offline, online)
+    count = source.ask(offline, online, pipeline)
     typer.echo(f"{count} file{'s' if count != 1 else ''} will be processed again by {pipeline}")
     return 0
 
@@ -184,8 +192,8 @@ def _print_hit(number: int, hit: Mapping[str, Any]) -> None:
     pages = hit["pages"]
     page = "" if not pages else f", page {pages[0]}" if pages[0] == pages[1] else f", pages {pages[0]}-{pages[1]}"
     heading = " > ".join(hit["headings"])
-    typer.echo(f"{number}. {hit['document']}{page}  [{hit['score']:.4f}]" + (f"  {heading}" if heading else ""))
-    typer.echo(f"   {hit['snippet']}")
+    head = f"{number}. {hit['document']}{page}  [{hit['score']:.4f}]" + (f"  {heading}" if heading else "")
+    typer.echo(f"{printable(head)}\n   {printable(hit['snippet'])}")
 
 
 def _print_json(rows: Rows | Sequence[Answer]) -> None:

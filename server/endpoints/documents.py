@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from inference.models import Models
 from pipeline.component import Resources
+from pipeline.config.problems import did_you_mean
 from pipeline.errors import InvalidInput, NotFound
 from server.body import read_json
 from server.endpoints.answers import json_answer, listing, whole_parameter
@@ -46,14 +47,14 @@ def routes(site: Site) -> list[BaseRoute]:
         return listing(hits, query=query)
 
     async def documents(request: Request) -> Response:
-        return listing(await opened(site.resources).documents(request.query_params.get("pipeline")))
+        return listing(await opened(site.resources).documents(_asked(site, request.query_params.get("pipeline"))))
 
     async def failed(request: Request) -> Response:
-        return listing(await opened(site.resources).failures(request.query_params.get("pipeline")))
+        return listing(await opened(site.resources).failures(_asked(site, request.query_params.get("pipeline"))))
 
     async def replay(request: Request) -> Response:
         body = await _fields(request)
-        names, pipeline = body.get("names"), _name(body, "pipeline")
+        names, pipeline = body.get("names"), _asked(site, _name(body, "pipeline"))
         if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise InvalidInput("found names that are no list of strings, expected file names or null", param="names")
         folders = site.running.failure_folders(pipeline)
@@ -62,10 +63,13 @@ def routes(site: Site) -> list[BaseRoute]:
     async def reprocess(request: Request) -> Response:
         body = await _fields(request)
         views = {view.name: view for view in site.running.views()}
-        name = _name(body, "pipeline")
-        if name not in views:
-            raise InvalidInput(f"found {name!r}, expected a pipeline: {', '.join(views)}", param="pipeline")
-        definition = None if body.get("all") is True else views[name].definition
+        name = _asked(site, _name(body, "pipeline"))
+        if name is None:
+            raise InvalidInput(f"found no pipeline, expected one of {', '.join(views)}", param="pipeline")
+        everything = body.get("all", False)
+        if not isinstance(everything, bool):
+            raise InvalidInput("found something else, expected true or false for all", param="all")
+        definition = None if everything else views[name].definition
         return json_answer({"count": await opened(site.resources).reprocess(name, definition)})
 
     return [
@@ -107,6 +111,17 @@ async def replay_failed(
             moved += await asyncio.to_thread(replay_folder, folder, names)
     marked = await lake.retry(pipeline, names)
     return [*moved, *(Replayed(name, "") for name in marked if name not in {file.name for file in moved})]
+
+
+def _asked(site: Site, pipeline: str | None) -> str | None:
+    """Return the pipeline that is asked for, None: all. InvalidInput where there is none of that name."""
+    known = [view.name for view in site.running.views()]
+    if pipeline is None or pipeline in known:
+        return pipeline
+    near = did_you_mean(pipeline, known)
+    raise InvalidInput(
+        f"found no pipeline {pipeline[:80]!r}, expected one of {', '.join(known)}{near}", param="pipeline"
+    )
 
 
 async def _table(lake: Lake, asked: str | None) -> str:

@@ -90,6 +90,16 @@ def test_a_file_that_fails_is_told_and_can_be_replayed(folder: Path) -> None:
     assert fastembed(folder, "replay", "other.docx").returncode == 1
 
 
+def test_names_of_files_stay_on_their_line_and_do_not_command_the_terminal(folder: Path) -> None:
+    (folder / "inbox" / "new\nline \x1b[31mé.md").write_text("# Ferry\n\nThe ferry leaves at seven.\n")
+    assert fastembed(folder, "run", "--once").returncode == 0
+    for command in (["ls"], ["search", "ferry"]):
+        said = fastembed(folder, *command).stdout
+        assert "new\\nline \\x1b[31mé.md" in said
+        assert "\x1b" not in said
+    assert fastembed(folder, "failed").stderr == "no file has failed\n"
+
+
 def test_a_server_that_holds_the_database_is_asked(folder: Path) -> None:
     (folder / "inbox" / "note.md").write_text("# Ferry\n\nThe ferry leaves at seven from the eastern quay.\n")
     assert fastembed(folder, "run", "--once").returncode == 0
@@ -97,6 +107,11 @@ def test_a_server_that_holds_the_database_is_asked(folder: Path) -> None:
         found = fastembed(folder, "search", "ferry", "--url", server.url)
         assert "note.md" in found.stdout
         lost = fastembed(folder, "ls", "--url", "http://127.0.0.1:1")
+        for path in ("/v1/documents", "/v1/documents/failed"):
+            refused = httpx2.get(f"{server.url}{path}?pipeline=paper").json()["error"]
+            assert refused["message"] == "found no pipeline 'paper', expected one of papers; did you mean 'papers'?"
+        for body in ({"pipeline": "paper"}, {"pipeline": "papers", "all": "yes"}, {}):
+            assert httpx2.post(f"{server.url}/v1/documents/reprocess", json=body).status_code == 400
     assert lost.returncode == 1
     assert "DuckDB lets one process at a time hold a database" in lost.stderr
     assert "name it with --url" in lost.stderr
@@ -148,6 +163,12 @@ def test_a_wrong_name_ends_with_the_right_ones(folder: Path) -> None:
     assert fastembed(folder, "run", "letters").stderr == (
         "fastembed: found no pipeline 'letters', expected one of papers\n"
     )
+    for command in (["ls", "-p"], ["failed", "-p"], ["replay", "-p"], ["reprocess"], ["graph"], ["run"]):
+        ended = fastembed(folder, *command, "paper")
+        assert (ended.returncode, ended.stderr) == (
+            2,
+            "fastembed: found no pipeline 'paper', expected one of papers; did you mean 'papers'?\n",
+        )
     assert fastembed(folder, "graph", "papers").stdout.startswith("flowchart LR")
     assert json.loads(fastembed(folder, "schema").stdout)["title"] == "pipelines.yaml"
 
