@@ -21,8 +21,8 @@ _LEAST_TOKENS: Final = 16
 def chunk(
     document: Document,
     *,
-    tokens: Annotated[int, Field(ge=_LEAST_TOKENS)] = 400,
-    overlap: Annotated[int, Field(ge=0)] = 40,
+    tokens: Annotated[int, Field(ge=_LEAST_TOKENS)] = 256,
+    overlap: Annotated[int, Field(ge=0)] = 32,
 ) -> Iterator[Document | Chunk]:
     """Cut a document into chunks for embedding: first the document itself, then its chunks in reading order.
 
