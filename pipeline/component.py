@@ -90,7 +90,8 @@ class Context:
     pipeline, step: its names. definition: hash of the pipeline's definition (a ledger's identity holds it). base: the
     folder that relative paths start from. once: process what is there, then end. ledger: what the pipeline's sink
     remembers of finished items, for sources that must not repeat them; None if it remembers nothing. queue: the bound
-    that the YAML declares for a source. admit: takes an item into the pipeline's count (`channel` calls it).
+    that the YAML declares for a source. admit: takes an item into the pipeline's count (`channel` calls it). takes: the
+    type that every item is of that the first step takes, for sources that others hand their values to.
     """
 
     pipeline: str
@@ -102,6 +103,7 @@ class Context:
     ledger: Ledger | None = None
     queue: QueuePolicy = QueuePolicy()
     admit: Callable[[Item[Any]], None] = admit_alone
+    takes: Any = Any
 
     def channel(self, *, per_key: bool = False) -> Channel[Any]:
         """Return the bounded queue that a source which is pushed to puts its items in, as its YAML declares it.

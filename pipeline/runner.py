@@ -16,7 +16,7 @@ from pipeline.errors import ItemError, StepFailed, Unavailable
 from pipeline.graph import Graph
 from pipeline.item import Ack, Item, Outcome
 from pipeline.observe import PipelineStats
-from pipeline.plan import PipelinePlan
+from pipeline.plan import PipelinePlan, StepPlan
 from pipeline.step import outcome_of
 from pipeline.tasks import Tasks
 from pipeline.tracing import tracing
@@ -78,6 +78,7 @@ class Pipeline:
             ledger=sink if hasattr(sink, "entries") else None,
             queue=self.plan.source.queue,
             admit=self.admit,
+            takes=_taken(self.plan),
         )
         opened = []
         try:
@@ -288,6 +289,11 @@ class Pipeline:
         self._error = self._error or error
         if self._run is not None:
             self._run.cancel()
+
+
+def _taken(plan: PipelinePlan) -> Any:
+    first = plan.steps[0] if plan.steps else None
+    return first.component.in_type if isinstance(first, StepPlan) and first.condition is None else Any
 
 
 def _is_bad(outcome: Outcome | None) -> bool:

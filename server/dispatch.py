@@ -12,6 +12,7 @@ from server import rerank
 from server.analysis import answer_analysis
 from server.errors import MethodNotAllowed
 from server.exchange import Exchange, to_json
+from server.kinds import check_kind
 from server.openai import embeddings
 from server.openai.audio import answer_transcriptions, answer_translations
 from server.openai.chat import answer_chat
@@ -56,11 +57,13 @@ async def answer_rerank(exchange: Exchange) -> None:
 async def answer_json(exchange: Exchange) -> None:
     """Any other route: the JSON body (of a GET: the query) is the item's value, its results are the response.
 
-    One result is the response itself, several are a list, none is 204. With `?stream=true`, `"stream": true` or
-    `Accept: text/event-stream`, each result is a Server-Sent Event of its own.
+    A value of another kind than the pipeline's first step takes is a 400. One result is the response itself, several
+    are a list, none is 204. With `?stream=true`, `"stream": true` or `Accept: text/event-stream`, each result is a
+    Server-Sent Event of its own.
     """
     query = exchange.query()
     value: Any = await exchange.body() if exchange.method != "GET" else query
+    check_kind(value, exchange.source.takes)
     with exchange.watched():
         results = await exchange.submit(value)
         try:

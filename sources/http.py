@@ -212,12 +212,14 @@ class Http:
         self._stopped = False
         self.definition = ""
         """The hash of its pipeline's definition."""
+        self.takes: Any = Any
+        """The type of the values that its pipeline's first step takes."""
 
     async def open(self, context: Context) -> None:
         """Make the queue and take the route; requests wait until `items` runs."""
         self._routes = context.resources.get(HttpRoutes)
         self._channel = context.channel()
-        self.definition = context.definition
+        self.definition, self.takes = context.definition, context.takes
         self._routes.offer(self)
 
     async def items(self) -> AsyncIterator[Item[Any]]:

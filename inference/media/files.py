@@ -72,6 +72,8 @@ def recognise(head: bytes) -> str:
             return "aac"
         if head[1] & 0xE0 == 0xE0:  # noqa: PLR2004 - its other three bits
             return "mp3"
+    if not head:
+        raise UnsupportedMedia(f"found an empty file, expected one of {', '.join(KINDS)}")
     raise UnsupportedMedia(f"found a file that begins with {head[:8].hex()}, expected one of {', '.join(KINDS)}")
 
 

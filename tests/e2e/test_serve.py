@@ -165,6 +165,8 @@ def test_models_are_listed_and_found_by_name_and_alias(client: openai.OpenAI) ->
 def test_a_pipeline_of_plug_ins_answers_json(server: Serving) -> None:
     response = httpx2.post(f"{server.url}/shout", json={"text": "hello"})
     assert response.json() == {"said": "HELLO"}
+    refused = httpx2.post(f"{server.url}/shout", json=["hello"])
+    assert (refused.status_code, refused.json()["error"]["message"]) == (400, "found a list, expected an object")
 
 
 def test_documents_are_put_in_order_and_the_answer_says_that_the_small_model_did_it(server: Serving) -> None:

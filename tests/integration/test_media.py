@@ -55,7 +55,6 @@ async def test_frames_come_while_the_file_is_still_being_decoded() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
         b"hello",
         b"ffconcat version 1.0\nfile /etc/passwd\n",
         b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\n",
@@ -65,6 +64,11 @@ async def test_frames_come_while_the_file_is_still_being_decoded() -> None:
 async def test_what_is_no_media_file_is_not_opened(data: bytes) -> None:
     with pytest.raises(UnsupportedMedia, match="found a file that begins with"):
         await heard(data)
+
+
+async def test_an_empty_file_is_called_empty() -> None:
+    with pytest.raises(UnsupportedMedia, match="found an empty file, expected one of wav, flac"):
+        await heard(b"")
 
 
 async def test_broken_files_end_as_unprocessable_and_none_hangs() -> None:
