@@ -235,8 +235,20 @@ def _problem(problems: Sequence[Any]) -> InvalidInput:
     if first["type"].startswith("union_tag"):
         param += ".type"
     found = first["input"] if not isinstance(first["input"], dict | list) else type(first["input"]).__name__
+    found = first.get("ctx", {}).get("tag", found)
     return InvalidInput(
-        f"Invalid value for '{param}': found {found!r:.100}, expected otherwise: {first['msg']}.",
+        f"Invalid value for '{param}': found {found!r:.100}, expected {_expected(first)}.",
         param=param,
         code="invalid_value",
     )
+
+
+def _expected(problem: Any) -> str:
+    """Say what pydantic wanted, in words that name none of our classes."""
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "an object"
+    if problem["type"] == "union_tag_invalid":
+        return f"one of {problem['ctx']['expected_tags']}"
+    text = str(problem["msg"])
+    wanted = text.removeprefix("Input should be ")
+    return f"otherwise: {text}" if wanted == text else wanted

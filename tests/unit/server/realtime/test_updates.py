@@ -1,5 +1,7 @@
 """A session's settings: what they are, who may change them to what, how that is told."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.errors import ModelNotFound
@@ -191,3 +193,29 @@ def test_updates_that_are_not_answered_are_bounded() -> None:
         assert update(session).events == []
     error = the_error(update(session))
     assert error["type"] == "rate_limit_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (3, "Invalid value for 'session': found 3, expected an object."),
+        (
+            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 11025}}}},
+            "Invalid value for 'session.audio.input.format.rate': found 11025, expected 8000, 16000, 24000 or 48000.",
+        ),
+        (
+            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/wma"}}}},
+            (
+                "Invalid value for 'session.audio.input.format.type': found 'audio/wma', expected one of 'audio/pcm', "
+                "'audio/pcmu', 'audio/pcma', 'audio/webm', 'audio/ogg'."
+            ),
+        ),
+        (
+            {"type": "transcription", "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": "x"}}}},
+            "Invalid value for 'session.audio.input.turn_detection.threshold': found 'x', expected a valid number.",
+        ),
+    ],
+)
+def test_a_wrong_update_is_told_in_the_words_of_the_api(fields: Any, message: str) -> None:
+    error = say(started(), "session.update", session=fields).events[0]["error"]
+    assert error["message"] == message
