@@ -49,13 +49,7 @@ async def read_json(scope: Scope, receive: Receive, *, max_bytes: int) -> Any:
 
 
 def require_json(scope: Scope) -> None:
-    """Refuse a declared content type that is not JSON; what a web page can send unasked (forms, text) is among them.
-
-    A compressed body is refused too: nothing here unpacks one.
-    """
-    coding = header(scope, b"content-encoding")
-    if coding is not None and coding.strip().lower() != b"identity":
-        raise UnsupportedMedia(f"found content encoding {coding.decode('latin-1')[:80]!r}, expected a plain body")
+    """Refuse a declared content type that is not JSON; what a web page can send unasked (forms, text) is among them."""
     found = header(scope, b"content-type")
     if found is None:
         return
