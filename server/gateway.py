@@ -83,7 +83,8 @@ class Gateway:
             reply.status = reply.status or _CLIENT_CLOSED
         except asyncio.CancelledError:
             await reply.fail_silently()
-            raise
+            if self._life.phase != "draining":  # else the server itself asked, and would log a crash
+                raise
         except Exception as error:  # noqa: BLE001 - the HTTP boundary: nothing may pass unanswered
             await reply.fail(error)
         finally:

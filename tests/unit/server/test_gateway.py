@@ -243,6 +243,23 @@ async def test_a_draining_server_refuses_all_but_health(world):
     assert (await call(world.app, "GET", "/healthz")).status == 404  # let in; this application has no such endpoint
 
 
+async def test_a_request_that_is_cut_off_by_the_end_of_a_drain_is_answered_and_is_no_crash(world):
+    seen = asyncio.Event()
+
+    async def wait(_):
+        seen.set()
+        await asyncio.Event().wait()
+
+    async with serving(world.routes, "POST /wait", wait):
+        request = asyncio.create_task(call(world.app, "POST", "/wait", body={}))
+        await seen.wait()
+        world.life.drain()
+        request.cancel()
+        reply = await request
+    assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+    assert reply.error["message"] == "the server stopped before the request ended; send it again"
+
+
 async def test_a_missing_key_is_401():
     world = World(api_keys=("k",))
     async with serving(world.routes, "POST /echo", echo):
