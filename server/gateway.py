@@ -35,6 +35,7 @@ _FIXED: Final = ((b"openai-version", b"2020-10-01"), (b"x-content-type-options",
 _ALWAYS_OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _REFUSED: Final = 400
 _CLIENT_CLOSED: Final = 499
+_SWITCHED: Final = 101
 _POLICY_VIOLATION: Final = 1008
 _SERVICE_RESTART: Final = 1012
 
@@ -103,7 +104,7 @@ class Gateway:
         try:
             await self._app(scope, receive, send)
         finally:
-            self._note(scope, 101, started_s, scope["request_id"])
+            self._note(scope, scope.get("refused_with", _SWITCHED), started_s, scope["request_id"])
 
     def _admit(self, scope: Scope) -> None:
         self._guard.check(scope)

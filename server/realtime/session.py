@@ -107,6 +107,7 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
         await websocket.close(TRY_AGAIN, error.message[:100])
         return
     what = answer(error, websocket.scope.get("request_id", ""))
+    websocket.scope["refused_with"] = what.status  # the gateway notes it
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in what.headers}
     await websocket.send_denial_response(
         Response(what.body, what.status, headers=headers, media_type="application/json")

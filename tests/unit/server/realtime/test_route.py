@@ -33,6 +33,7 @@ async def refused(route: RealtimeRoute, path: str) -> tuple[int, dict[str, Any]]
     scope = {"type": "websocket", "path": path, "headers": [], "extensions": extensions, "request_id": "req_1"}
     await route.handle(scope, receive, send)
     assert "served_path" not in scope  # what a client types is no label of a metric
+    assert scope["refused_with"] == sent[0]["status"]
     return sent[0]["status"], orjson.loads(sent[1]["body"])["error"]
 
 
