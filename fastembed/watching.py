@@ -25,15 +25,15 @@ async def follow(files: Callable[[], Iterable[Path]], reload: Callable[[], Await
     """
     taken = _contents(files())
     while True:
-        folders = {path.parent for path in taken}
+        folders = _folders(taken)
         async with aclosing(awatch(*folders, recursive=False, debounce=_QUIET_MS)) as stirs:
             async for _ in stirs:
                 now = _contents(taken)
-                if now == taken or None in now.values():  # another file, or one in the middle of being replaced
-                    continue
+                if not any(found not in (None, taken[place]) for place, found in now.items()):
+                    continue  # another file, or one that is gone or in the middle of being replaced
                 await _take_over(reload)
                 taken = {place: now.get(place, content) for place, content in _contents(files()).items()}
-                if {path.parent for path in taken} != folders:
+                if _folders(taken) != folders:
                     break
 
 
@@ -45,6 +45,11 @@ async def _take_over(reload: Callable[[], Awaitable[Any]]) -> None:
             _log.error("not taken over, nothing has changed: %s", problem)
     except FastEmbedError as error:
         _log.error("not taken over, a pipeline cannot start: %s", error)
+
+
+def _folders(files: Iterable[Path]) -> set[Path]:
+    """Return the folders that can be watched: one that is gone would end the watch of all."""
+    return {path.parent for path in files if path.parent.is_dir()}
 
 
 def _contents(files: Iterable[Path]) -> dict[Path, bytes | None]:
