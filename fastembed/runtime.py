@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
-from fastembed.watching import follow
+from fastembed.watching import contents, follow
 from inference.catalog import AUTO
 from inference.devices import Devices
 from inference.folders import kept_home
@@ -157,6 +157,7 @@ class Process:
         self.running = RunningPipelines(
             self.engine, configuration, read or partial(read_configuration, source), self.resources
         )
+        self._read = contents(self.running.files())
         self.life = Life()
         self.stats = HttpStats()
         self.metrics = CollectorRegistry()
@@ -210,7 +211,7 @@ class Process:
     def _watch(self) -> asyncio.Task[None] | None:
         if self._watched is None:
             return None
-        return asyncio.create_task(follow(self.running.files, self.running.reload), name="watch")
+        return asyncio.create_task(follow(self.running.files, self.running.reload, self._read), name="watch")
 
     async def _start(self) -> None:
         await self.engine.start(self.configuration)

@@ -16,23 +16,31 @@ _log: Final = logging.getLogger("fastembed.config")
 _QUIET_MS: Final = 200
 """A save is taken over when the file has been quiet for this long: editors write more than once."""
 
+_LOOKS: Final[Any] = {"rust_timeout": 1000, "yield_on_timeout": True}
+"""A look every second, whatever the watch says: what was saved before it was in place, it tells nobody."""
 
-async def follow(files: Callable[[], Iterable[Path]], reload: Callable[[], Awaitable[Any]]) -> None:
+
+async def follow(
+    files: Callable[[], Iterable[Path]],
+    reload: Callable[[], Awaitable[Any]],
+    taken: dict[Path, bytes | None] | None = None,
+) -> None:
     """Call `reload` after each change of the files, until cancelled; a bad one is logged and changes nothing.
 
     files: the pipelines.yaml and its plug-ins, as they are declared now. Their folders are watched rather than they
-    themselves, because most editors replace a file instead of writing into it.
+    themselves, because most editors replace a file instead of writing into it. taken: what was in them when they were
+    read; what was saved since, while models were loaded, is found as well.
     """
-    taken = _contents(files())
+    taken = contents(files()) if taken is None else taken
     while True:
         folders = _folders(taken)
-        async with aclosing(awatch(*folders, recursive=False, debounce=_QUIET_MS)) as stirs:
+        async with aclosing(awatch(*folders, recursive=False, debounce=_QUIET_MS, **_LOOKS)) as stirs:
             async for _ in stirs:
-                now = _contents(taken)
+                now = contents(taken)
                 if not any(found not in (None, taken[place]) for place, found in now.items()):
                     continue  # another file, or one that is gone or in the middle of being replaced
                 await _take_over(reload)
-                taken = {place: now.get(place, content) for place, content in _contents(files()).items()}
+                taken = {place: now.get(place, content) for place, content in contents(files()).items()}
                 if _folders(taken) != folders:
                     break
 
@@ -52,7 +60,7 @@ def _folders(files: Iterable[Path]) -> set[Path]:
     return {path.parent for path in files if path.parent.is_dir()}
 
 
-def _contents(files: Iterable[Path]) -> dict[Path, bytes | None]:
+def contents(files: Iterable[Path]) -> dict[Path, bytes | None]:
     """Return what is in each file; a link counts where it is and where it leads."""
     return {place: _content(place) for file in files for place in (file.absolute(), file.resolve())}
 

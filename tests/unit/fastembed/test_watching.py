@@ -51,6 +51,22 @@ async def test_a_plug_in_that_is_declared_later_is_followed_in_its_own_folder(tm
         await saved(plugin, "2", reloaded)
 
 
+async def test_what_was_saved_before_the_watch_was_in_place_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "pipelines.yaml"
+    file.write_text("saved while the models were loaded")
+    reloaded = asyncio.Event()
+
+    async def reload() -> None:
+        reloaded.set()
+
+    task = asyncio.create_task(follow(lambda: [file], reload, {file: b"read before"}))
+    async with asyncio.timeout(30):
+        await reloaded.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_a_plug_in_that_is_gone_holds_up_no_change_of_the_file(tmp_path: Path) -> None:
     file, plugin = tmp_path / "pipelines.yaml", tmp_path / "plug.py"
     file.write_text("a")
