@@ -137,7 +137,7 @@ async def test_every_choice_hears(local):
 async def test_an_answer_goes_on_where_it_broke_off(local):
     produced: list[int] = []
     request = asked(tone("low"), tone("high"), tone("noise"), "list them")
-    whole = text_of(await events_of(local, request, produced=lambda _, ids: produced.extend(ids)))
+    whole = text_of(await events_of(local, request, produced=lambda tokens: produced.extend(tokens.ids)))
     assert whole == "low, high, noise"
     for cut in range(1, len(produced)):
         rest = text_of(await events_of(local, request, so_far=BrokenOff({0: produced[:cut]})))

@@ -77,10 +77,10 @@ async def test_a_process_that_does_not_end_what_nobody_waits_for_is_killed(model
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_process_that_dies_is_replaced_and_its_pages_are_read_all_the_same(model):
     pid = model.pid
-    reading = asyncio.create_task(model.read([picture(REPORT)] * 4))
+    reading = asyncio.create_task(model.read([picture(REPORT)] * 60))
     await asyncio.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
-    assert [page.text for page in await reading] == [doctags(REPORT)] * 4
+    assert [page.text for page in await reading] == [doctags(REPORT)] * 60
     assert model.pid != pid
 
 
