@@ -283,8 +283,10 @@ class ChatProcess:
 
     async def _start_again(self, pause_s: float) -> float:
         """Start a process that loads the model; return the last pause. If it cannot, the next request has it tried."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + pause_s
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(due_s - loop.time())
             self.restarts += 1
             self._child = Child(self._loading)
             try:
@@ -295,6 +297,7 @@ class ChatProcess:
                 why = error.message if isinstance(error, ItemError) else f"it failed ({type(error).__name__})"
                 self._fail(list(self._asked.values()), f"the chat model cannot be loaded again: {why}")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                due_s = loop.time() + pause_s
                 self._wanted.clear()
                 await self._wanted.wait()
             else:
