@@ -210,8 +210,8 @@ def capabilities(model: Placed) -> Capabilities:
 
 
 def is_pocket(spec: ModelSpec) -> bool:
-    """Whether a model is one of the tiny ones that ship for trying things out."""
-    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith("-pocket")
+    """Whether a model is one of those that ship to stand in for real ones: the tiny ones, and pocketsphinx."""
+    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith(("-pocket", "pocketsphinx"))
 
 
 def _spec_of(name: str) -> ModelSpec:

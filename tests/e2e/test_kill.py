@@ -23,7 +23,7 @@ from pipeline.payload.document import Block, Document, File
 
 
 @operator
-def read(file: File) -> Document:
+def open_text(file: File) -> Document:
     text = file.path.read_text()
     time.sleep(0.005)
     blocks = tuple(Block("paragraph", line) for line in text.splitlines() if line)
@@ -37,7 +37,7 @@ pipelines:
   papers:
     source: {folder: inbox, match: "**/*.txt", settle: 50ms, rescan: 1s}
     operators:
-      - read
+      - open_text
       - chunk: {tokens: 60, overlap: 0}
       - embed: {model: auto}
     sink: {duckdb: lake.duckdb, table: chunks}
