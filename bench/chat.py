@@ -143,15 +143,18 @@ class Streaming(asyncio.Protocol):
         self.ended.set_result(None) if whole else self.ended.set_exception(RuntimeError(f"broke off: {self._tail!r}"))
 
 
-def client_main(url: str, streams: int, tokens: int, first: int) -> None:
-    """Run in a process of its own: print tokens a second, and the slowest first token in ms, as JSON."""
+def client_main(url: str, streams: int, tokens: int, times: int) -> None:
+    """Run in a process of its own: print the medians of tokens a second and of the slowest first token in ms, as JSON.
+
+    times: so often one after the other; the first of several is not counted, a process is slow in what it does first.
+    """
     import uvloop
 
     address = urlsplit(url)
 
-    async def run() -> tuple[float, float]:
+    async def once() -> tuple[float, float]:
         loop = asyncio.get_running_loop()
-        asked = [_asked(address.netloc, f"hello {first + place}", tokens) for place in range(streams)]
+        asked = [_asked(address.netloc, f"hello {place}", tokens) for place in range(streams)]
         started = perf_counter()
         made = await asyncio.gather(
             *(loop.create_connection(partial(Streaming, one), address.hostname, address.port) for one in asked)
@@ -159,6 +162,10 @@ def client_main(url: str, streams: int, tokens: int, first: int) -> None:
         await asyncio.gather(*(stream.ended for _, stream in made))
         took_s = perf_counter() - started
         return streams * tokens / took_s, (max(stream.first_s for _, stream in made) - started) * 1e3
+
+    async def run() -> list[float]:
+        found = [await once() for _ in range(times)]
+        return [statistics.median(column) for column in zip(*(found[1:] or found), strict=True)]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(run())))
@@ -172,9 +179,9 @@ def _asked(host: str, text: str, tokens: int) -> bytes:
     return f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def over_http(url: str, streams: int, tokens: int, first: int) -> tuple[float, float]:
+async def over_http(url: str, streams: int, tokens: int, times: int = 1) -> tuple[float, float]:
     """Return tokens a second through the server, and the slowest first token in ms, as a client process sees them."""
-    told = [url, str(streams), str(tokens), str(first)]
+    told = [url, str(streams), str(tokens), str(times)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, "--client", *told), stdout=asyncio.subprocess.PIPE
     )
@@ -259,14 +266,16 @@ async def compare(options: argparse.Namespace, model: ChatModel, raw: Raw) -> No
 async def compare_http(options: argparse.Namespace, url: str, raw: Raw) -> None:
     """Measure the whole way to a client's socket."""
     print("streams   raw tokens/s  HTTP tokens/s  ratio   first token raw   over HTTP   more")
-    await over_http(url, 1, 8, 0)
+    await over_http(url, 1, 8)
     for streams in STREAMS:
         raws, rates, firsts = [], [], []
         for _ in range(options.rounds):
             raws.append(raw.run(streams, options.tokens))
-            rates.append(await over_http(url, streams, options.tokens, 0))
+            rates.append(await over_http(url, streams, options.tokens))
         if streams == 1:
-            firsts += [(raw.run(1, 2)[1], (await over_http(url, 1, 2, 0))[1]) for _ in range(FIRSTS)]
+            for _ in range(options.rounds):
+                here = statistics.median(raw.run(1, 2)[1] for _ in range(FIRSTS))
+                firsts.append((here, (await over_http(url, 1, 2, 1 + FIRSTS))[1]))
         fastest, slower = (statistics.median(rate for rate, _ in found) for found in (raws, rates))
         line = f"{streams:7} {fastest:14,.0f} {slower:14,.0f} {slower / fastest:6.2f}"
         if firsts:
