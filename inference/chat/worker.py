@@ -12,11 +12,8 @@ import contextlib
 import faulthandler
 import logging
 import os
-import select
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
@@ -26,11 +23,11 @@ from inference.chat.resume import Produced
 from inference.chat.wire import Ask, Leave, Loaded, Loading, Over, framed, portable, read, receive
 from pipeline.collector import rest_collector
 from pipeline.errors import ItemError
+from pipeline.lifeline import end_with, take_pipe
 from pipeline.payload.chat import ChatEvent
 
 log = logging.getLogger("fastembed.chat")
 
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
 _CLOSED: Final = (EOFError, OSError)
 
 
@@ -40,8 +37,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then closes us
         signal.signal(polite, signal.SIG_IGN)
-    pipe = _take_pipe()
-    threading.Thread(target=_exit_when_closed, args=(pipe.fileno(),), daemon=True).start()
+    pipe = take_pipe()
+    end_with(pipe)
     with contextlib.suppress(*_CLOSED):
         loading: Loading = receive(pipe)
         try:
@@ -139,22 +136,3 @@ class Desk:
         if not self._news:
             self._loop.call_soon(self.flush)  # where no step comes first
         self._news.append((id_, event))
-
-
-def _take_pipe() -> socket.socket:
-    """Return the socket that is standard input; nothing else of this process may read it or write to it."""
-    pipe = socket.socket(fileno=os.dup(_STDIN))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
-    os.dup2(_STDERR, _STDOUT)
-    sys.stdout = sys.stderr
-    return pipe
-
-
-def _exit_when_closed(fileno: int) -> None:
-    """End the process as soon as the other side of the socket is gone, also while a model is being loaded."""
-    watch = select.poll()
-    watch.register(fileno, getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR)
-    watch.poll()
-    os._exit(0)

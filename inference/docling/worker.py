@@ -22,10 +22,10 @@ from PIL import Image
 from inference.chat.wire import framed, portable, receive
 from inference.docling.engine import DoclingEngine, Written
 from inference.docling.wire import Leave, Loaded, Loading, Read
+from pipeline.lifeline import take_pipe
 
 _NICE: Final = 5
 """Reading gives way to the server."""
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         signal.signal(polite, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
         os.nice(_NICE)
-    pipe = _take_pipe()
+    pipe = take_pipe()
     with contextlib.suppress(EOFError, OSError):
         loading: Loading = receive(pipe)
         desk = Desk(pipe)
@@ -85,13 +85,3 @@ class Desk:
         if self._left.is_set():
             return []
         return engine.read([Image.open(io.BytesIO(picture)) for picture in pictures], left=self._left.is_set)
-
-
-def _take_pipe() -> socket.socket:
-    """Return the socket that is standard input; nothing else of this process may read it or write to it."""
-    pipe = socket.socket(fileno=os.dup(_STDIN))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
-    os.dup2(_STDERR, _STDOUT)
-    return pipe

@@ -18,7 +18,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ import orjson
 
 from operators.parsing.wire import LENGTH, body_length, decode, encode, error_message
 from pipeline.errors import ItemError, TooLarge, Unprocessable
+from pipeline.lifeline import end_with, take_pipe
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[list[Any]]]
@@ -35,7 +35,6 @@ Show = Callable[[dict[str, Any]], list[list[Any]]]
 _PR_SET_PDEATHSIG: Final = 1
 _REST_AFTER_S: Final = 60.0
 _TRACE_CHARS: Final = 8000
-_STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 def main(argument: str) -> None:
@@ -45,8 +44,8 @@ def main(argument: str) -> None:
     for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then kills us
         signal.signal(polite, signal.SIG_IGN)
     _die_with_parent(settings["parent"])
-    pipe = _take_pipe()
-    threading.Thread(target=_exit_when_closed, args=(pipe.fileno(),), daemon=True).start()
+    pipe = take_pipe()
+    end_with(pipe)
     with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
         os.nice(settings["nice"])
     if settings["memory_bytes"]:
@@ -149,27 +148,9 @@ def _receive(pipe: socket.socket, count: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _take_pipe() -> socket.socket:
-    """Return the socket that is standard input; nothing else of this process may read it or write to it."""
-    pipe = socket.socket(fileno=os.dup(_STDIN))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, _STDIN)
-    os.close(nothing)
-    os.dup2(_STDERR, _STDOUT)
-    return pipe
-
-
 def _die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before this line
         os._exit(1)
-
-
-def _exit_when_closed(fileno: int) -> None:
-    """End the process as soon as the other side of the pipe is gone."""
-    watch = select.poll()
-    watch.register(fileno, getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR)
-    watch.poll()
-    os._exit(0)
