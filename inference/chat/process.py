@@ -14,24 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
-import signal
-import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
 from inference.chat.resume import Produced, Progress
-from inference.chat.wire import Ask, Leave, Loaded, Loading, News, Over, framed, read, receive
+from inference.chat.wire import Ask, Leave, Loaded, Loading, News, Over
+from inference.child import Child
+from inference.framing import framed, read
 from pipeline.errors import ItemError, Unavailable
 from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 
 log = logging.getLogger("fastembed.chat")
 
-_BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from inference.chat.worker import main; main()"
 _RUNS: Final = 3
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 10.0
@@ -40,24 +36,19 @@ _POLITE_S: Final = 5.0
 _ids: Final = itertools.count(1)
 
 
-class Child:
-    """One process, from its start to its end."""
+class ChatChild(Child):
+    """One chat process, from its start to its end. cache_bytes: what it keeps for contexts."""
 
     def __init__(self, loading: Loading) -> None:
         """Start it: milliseconds. `load` must follow, `end` at last."""
+        super().__init__("inference.chat.worker")
         self.loading = loading
         self.cache_bytes = 0
-        self.pipe, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-c", _BOOT, json.dumps(sys.path)], stdin=theirs.fileno(), stdout=subprocess.DEVNULL
-            )
 
     def load(self) -> None:
         """Have it load the model: seconds, so in a thread. Raises what the load raises."""
         try:
-            self.pipe.sendall(framed(self.loading))
-            answer: Loaded | Exception = receive(self.pipe)
+            answer: Loaded | Exception = self.ask(self.loading)
         except (EOFError, OSError) as error:
             raise Unavailable(
                 f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
@@ -67,16 +58,6 @@ class Child:
             self.end()
             raise answer
         self.cache_bytes = answer.cache
-
-    def end(self, patience_s: float = 0.0) -> str:
-        """End it, return how it ended. patience_s: wait so long for it to end by itself."""
-        self.pipe.close()
-        if patience_s:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience_s)
-        self.process.kill()
-        code = self.process.wait()
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
 
 
 class _Asked:
@@ -136,7 +117,7 @@ class ChatProcess:
         """Start the process and wait for its model: seconds. Raises what loading raises."""
         self._loading = loading
         self._stall_s = loading.stall_s
-        self._child = Child(loading)
+        self._child = ChatChild(loading)
         self._child.load()
         self._asked: dict[int, _Asked] = {}
         self._following: asyncio.Task[None] | None = None
@@ -235,7 +216,7 @@ class ChatProcess:
             pause_s = _FIRST_PAUSE_S if loop.time() - began_s > _LIVED_S else min(pause_s * 2, _LONGEST_PAUSE_S)
             pause_s = await self._start_again(pause_s)
 
-    async def _follow(self, child: Child) -> None:
+    async def _follow(self, child: ChatChild) -> None:
         """Hand on what a process says until it is gone."""
         reader, writer = await asyncio.open_unix_connection(sock=child.pipe)
         self._writer = writer
@@ -265,7 +246,7 @@ class ChatProcess:
             if isinstance(event, Over):
                 del self._asked[id_]
 
-    async def _watch(self, child: Child) -> None:
+    async def _watch(self, child: ChatChild) -> None:
         """Kill a process that has work and gives no sign of life."""
         loop = asyncio.get_running_loop()
         while True:
@@ -288,7 +269,7 @@ class ChatProcess:
         while True:
             await asyncio.sleep(due_s - loop.time())
             self.restarts += 1
-            self._child = Child(self._loading)
+            self._child = ChatChild(self._loading)
             try:
                 await asyncio.to_thread(self._child.load)
             except Exception as error:  # whatever the load raises: those who wait are told, and it is tried again

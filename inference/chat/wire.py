@@ -1,26 +1,15 @@
-"""What the server and its chat process say to each other: pickled messages behind their length.
-
-Both ends run the same code of the same installation, and the socket has no other ends: what comes is trusted.
-"""
+"""What the server and its chat process say to each other (`inference.framing` says how)."""
 
 from __future__ import annotations
 
-import asyncio
-import pickle
-import socket
-import struct
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from inference.chat.options import PLAIN, ChatOptions
 from inference.chat.resume import NOTHING, BrokenOff, Produced
-from pipeline.errors import ItemError
 from pipeline.payload.chat import ChatEvent, ChatRequest
-
-_LENGTH: Final = struct.Struct("<Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,44 +67,3 @@ class Over:
 
 News = Sequence[tuple[int, ChatEvent | Produced | Over]]
 """What came of requests since the last message, in order; empty: a sign of life."""
-
-
-def framed(message: object) -> bytes:
-    """Return the bytes of one message."""
-    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(body)) + body
-
-
-def receive(pipe: socket.socket) -> Any:
-    """Wait for a message in a thread. EOFError: the other side is gone."""
-    (length,) = _LENGTH.unpack(_exactly(pipe, _LENGTH.size))
-    return pickle.loads(_exactly(pipe, length))  # noqa: S301 - our own process
-
-
-async def read(reader: asyncio.StreamReader) -> Any:
-    """Wait for a message on the event loop. EOFError or OSError: the other side is gone."""
-    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own process
-
-
-def portable(error: BaseException) -> Exception:
-    """Return what can be raised on the other side: our own errors as they are, others as RuntimeError.
-
-    Those carry a note of where it happened here, for the log there.
-    """
-    if isinstance(error, ItemError):
-        return error
-    told = RuntimeError(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
-    told.add_note(f"In the chat process:\n{''.join(traceback.format_exception(error))}")
-    return told
-
-
-def _exactly(pipe: socket.socket, count: int) -> bytes:
-    parts: list[bytes] = []
-    while count:
-        part = pipe.recv(min(count, 1 << 20))
-        if not part:
-            raise EOFError(f"found the end of the pipe, expected {count} more bytes")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

@@ -20,7 +20,8 @@ from typing import Final
 
 from inference.chat.local import LocalModel
 from inference.chat.resume import Produced
-from inference.chat.wire import Ask, Leave, Loaded, Loading, Over, framed, portable, read, receive
+from inference.chat.wire import Ask, Leave, Loaded, Loading, Over
+from inference.framing import framed, portable, read, receive
 from pipeline.collector import rest_collector
 from pipeline.errors import ItemError
 from pipeline.lifeline import end_with, take_pipe
@@ -51,7 +52,7 @@ def main() -> None:
                 options=loading.options,
             )
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
-            pipe.sendall(framed(portable(error)))
+            pipe.sendall(framed(portable(error, "chat")))
         else:
             rest_collector()
             pipe.sendall(framed(Loaded(model.cache_bytes)))
@@ -129,7 +130,7 @@ class Desk:
             return Over(error)
         except Exception as error:  # the process's boundary: the server says whose fault it is
             log.exception("an answer failed")
-            return Over(portable(error))
+            return Over(portable(error, "chat"))
         return Over()
 
     def _tell(self, id_: int, event: ChatEvent | Produced | Over) -> None:

@@ -10,43 +10,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from inference.chat.wire import framed, receive
+from inference.child import Child
 from inference.docling.folder import read_traits
 from inference.docling.wire import Leave, Loading, Read
+from inference.framing import framed, receive
 from pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
     from inference.docling.engine import Written
 
 PAGES_AT_ONCE: Final = 4
-_BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from inference.docling.worker import main; main()"
-)
 _LEAVE_S: Final = 2.0
 
 
-class _Child:
-    """One process, from its start to its end."""
+class _Child(Child):
+    """One document process, from its start to its end."""
 
     def __init__(self, loading: Loading) -> None:
         """Start it and have it load the model: seconds, so in a thread. Raises what the load raises."""
+        super().__init__("inference.docling.worker")
         self._sending = threading.Lock()
-        self.pipe, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-c", _BOOT, json.dumps(sys.path)], stdin=theirs.fileno(), stdout=subprocess.DEVNULL
-            )
         try:
             answer = self.ask(loading)
         except (EOFError, OSError) as error:
@@ -56,7 +45,7 @@ class _Child:
             raise answer
 
     def ask(self, message: object) -> Any:
-        """Return the answer to a message. EOFError, OSError: the process is gone."""
+        """Return the answer to a message; blocks. EOFError, OSError: the process is gone."""
         with self._sending:
             self.pipe.sendall(framed(message))
         return receive(self.pipe)
@@ -67,17 +56,6 @@ class _Child:
             with contextlib.suppress(OSError):
                 self.pipe.send(framed(message))
             self._sending.release()
-
-    def kill(self) -> None:
-        """End it now, whatever it does; `end` must follow."""
-        self.process.kill()
-
-    def end(self) -> str:
-        """End it, return how it ended."""
-        self.kill()
-        code = self.process.wait()
-        self.pipe.close()
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
 
 
 class DoclingModel:
@@ -133,7 +111,7 @@ class DoclingModel:
         """Fail what runs, free the model."""
         self._closed = True
         if self._child is not None:
-            self._child.kill()
+            self._child.process.kill()
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         if self._child is not None:
             await asyncio.to_thread(self._child.end)
@@ -148,7 +126,7 @@ class DoclingModel:
 
         def insist() -> None:
             if not asked.done():
-                child.kill()
+                child.process.kill()
 
         asyncio.get_running_loop().call_later(_LEAVE_S, insist)
 

@@ -1,4 +1,4 @@
-"""What the server and a document model's process say to each other, framed as `inference.chat.wire` does it."""
+"""What the server and a document model's process say to each other (`inference.framing` says how)."""
 
 from __future__ import annotations
 

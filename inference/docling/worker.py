@@ -19,9 +19,9 @@ from typing import Final
 
 from PIL import Image
 
-from inference.chat.wire import framed, portable, receive
 from inference.docling.engine import DoclingEngine, Written
 from inference.docling.wire import Leave, Loaded, Loading, Read
+from inference.framing import framed, portable, receive
 from pipeline.lifeline import take_pipe
 
 _NICE: Final = 5
@@ -42,7 +42,7 @@ def main() -> None:
         try:
             engine = DoclingEngine(loading.folder, device=loading.device, properties=loading.properties)
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
-            pipe.sendall(framed(portable(error)))
+            pipe.sendall(framed(portable(error, "document")))
         else:
             pipe.sendall(framed(Loaded()))
             desk.serve(engine, loading.pages)
@@ -67,7 +67,7 @@ class Desk:
             try:
                 answer: object = [page for batch in batches for page in self._written(engine, batch)]
             except Exception as error:  # noqa: BLE001 - the process's boundary: the server says whose fault it is
-                answer = portable(error)
+                answer = portable(error, "document")
             self._pipe.sendall(framed(answer))
 
     def _take(self) -> None:
