@@ -37,12 +37,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def client(server: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as found:
-        yield found
-
-
 def chat(client: openai.OpenAI, *said: Any, **options: Any) -> Any:
     """Return the answer's message; what was said alternates between user and assistant."""
     roles = ("user", "assistant")

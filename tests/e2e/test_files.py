@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,7 @@ import openai
 import pytest
 from PIL import Image, ImageDraw
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, serving
 
 PIPELINES = """
 version: 1
@@ -72,12 +68,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(folder: Path) -> Iterator[Serving]:
     with serving(folder, environ={"FASTEMBED_HOME": str(folder / "home")}) as running:
         yield running
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0) as client:
-        yield client
 
 
 def told(client: openai.OpenAI, *parts: dict[str, Any]) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-from serving import Serving, serving
-
-sys.path.pop(0)
+from tests.e2e.serving import Serving, serving
 
 ASSETS = Path(__file__).parent.parent / "assets"
 PIPELINES = f"""
@@ -39,12 +35,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     (folder / "pipelines.yaml").write_text(PIPELINES)
     with serving(folder) as running:
         yield running
-
-
-@pytest.fixture
-def client(server: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0) as client:
-        yield client
 
 
 def sound(pitch_hz: float, rate_hz: int = 44_100) -> dict:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -55,12 +55,26 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+async def under_way(client: httpx2.AsyncClient) -> None:
+    while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
+        pass
+
+
 def slow_folder(folder: Path) -> Path:
     (folder / "pipelines.yaml").write_text(SLOW)
     (folder / "slow.py").write_text(SLOW_PY)
     return folder
 
 
+@pytest.fixture
+def hanging_up() -> Iterator[None]:
+    """Under nohup a hangup is ignored, and the server, which inherits that, would rightly keep to it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hanging_up")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(
     number: signal.Signals, tmp_path: Path
@@ -68,8 +82,7 @@ async def test_a_stop_ends_what_runs_refuses_what_is_new_and_exits_with_0(
     with serving(slow_folder(tmp_path)) as server:
         async with httpx2.AsyncClient(base_url=server.url) as client:
             running = asyncio.create_task(client.post("/slow", json={"seconds": 4}, timeout=60))
-            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
-                pass
+            await under_way(client)
             server.process.send_signal(number)
             while (await client.get("/readyz")).status_code == 200:
                 pass
@@ -85,8 +98,7 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with serving(slow_folder(tmp_path)) as server:
         async with httpx2.AsyncClient(base_url=server.url) as client:
             running = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
-            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
-                pass
+            await under_way(client)
             server.process.send_signal(signal.SIGINT)
             while (await client.get("/readyz")).status_code == 200:
                 pass
@@ -100,8 +112,7 @@ async def test_a_client_that_leaves_frees_its_place(tmp_path: Path) -> None:
     with serving(slow_folder(tmp_path)) as server:
         async with httpx2.AsyncClient(base_url=server.url) as client:
             leaving = asyncio.create_task(client.post("/slow", json={"seconds": 60}))
-            while (await client.get("/v1/system/status")).json()["pipelines"][0]["in_flight"] == 0:
-                pass
+            await under_way(client)
             leaving.cancel()
             await asyncio.wait([leaving])
             async with asyncio.timeout(5):

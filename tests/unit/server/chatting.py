@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 import openai
 import orjson
-from asgi import Reply, call
 
 from pipeline.component import Resources, operator
 from pipeline.item import Item
@@ -26,6 +25,7 @@ from server.recall import Recall
 from server.settings import Settings
 from sinks.reply import Reply as ReplySink
 from sources.http import Http, HttpRoutes
+from tests.unit.server.asgi import Reply, call
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from asgi import scope_of
 
 from pipeline.errors import ConfigError, Forbidden, Unauthenticated
 from server.auth import EVERYBODY, BrowserGuard, Keys, is_loopback
 from server.settings import Settings
+from tests.unit.server.asgi import scope_of
 
 KEYS = Keys.of([" first ", "second", ""])
 

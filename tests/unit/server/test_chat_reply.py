@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 
 import openai
 import pytest
-from asgi import call
-from chatting import CHAT, STARTED, chatting
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
@@ -18,6 +16,8 @@ from pipeline.errors import InvalidInput, Overloaded, Unavailable
 from pipeline.item import Item
 from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 from pipeline.testing import run_virtual
+from tests.unit.server.asgi import call
+from tests.unit.server.chatting import CHAT, STARTED, chatting
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("first", "second")]
 HELLO = [{"role": "user", "content": "hello you"}]

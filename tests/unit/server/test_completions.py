@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import openai
 import pytest
-from chatting import COMPLETIONS, chatting
 
 from pipeline.errors import InvalidInput
 from pipeline.payload.chat import ChatRequest, Sampling
 from server.openai.chat_sampling import Delivery
 from server.openai.completions import decode
+from tests.unit.server.chatting import COMPLETIONS, chatting
 
 
 def read(**fields):

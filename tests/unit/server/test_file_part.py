@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatting import chatting
 from PIL import Image
 
 from pipeline.errors import InvalidInput, ItemError, NotFound
@@ -20,6 +19,7 @@ from server.openai import chat_messages
 from server.openai.chat import decode
 from server.references import NOTHING, References
 from tests.integration.test_frames import video
+from tests.unit.server.chatting import chatting
 
 AUDIO = Path(__file__).parents[2] / "assets" / "audio"
 ME = "a" * 32

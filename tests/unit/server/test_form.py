@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import httpx2
 import pytest
-from asgi import scope_of
 
 from pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
 from server import form
 from server.form import Form, Upload, read_form, spool_form
+from tests.unit.server.asgi import scope_of
 
 TWICE = (
     b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n1\r\n'

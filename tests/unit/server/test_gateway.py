@@ -5,7 +5,6 @@ import logging
 import re
 
 import pytest
-from asgi import call, scope_of, serving
 
 from pipeline.errors import Overloaded
 from pipeline.item import Item
@@ -15,6 +14,7 @@ from server.life import Life
 from server.metrics import HttpStats
 from server.settings import Settings
 from sources.http import HttpRoutes
+from tests.unit.server.asgi import call, scope_of, serving
 
 
 class World:

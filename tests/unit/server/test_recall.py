@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asgi import call, serving
-from chatting import COMPLETIONS, chatting, parrot
 
 from inference.models import Models
 from pipeline.errors import Unavailable
@@ -35,6 +33,8 @@ from server.recall import Recall, digest, revisions
 from server.settings import Settings
 from sources.http import HttpRoutes
 from tests.conversation import asked, turn
+from tests.unit.server.asgi import call, serving
+from tests.unit.server.chatting import COMPLETIONS, chatting, parrot
 
 
 class Counted:

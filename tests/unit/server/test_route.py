@@ -4,7 +4,6 @@ import base64
 import io
 
 import pytest
-from asgi import call
 from PIL import Image
 
 from inference.models import Models
@@ -17,6 +16,7 @@ from server.metrics import HttpStats
 from server.settings import Settings
 from server.site import Site
 from sources.http import HttpRoutes
+from tests.unit.server.asgi import call
 
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
 
