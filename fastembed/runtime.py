@@ -24,7 +24,7 @@ from inference.models import Models
 from inference.resilience.breakers import Breakers
 from inference.speech.engines import SpeechEngines
 from inference.warmup.warmup import Warmup
-from pipeline.collector import rest_collector
+from pipeline.collector import rest_collector, wake_collector
 from pipeline.component import Resources
 from pipeline.config.guarantees import guarantee, operators
 from pipeline.engine import Engine
@@ -268,8 +268,11 @@ def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.
         rest_collector()
         ready(address)
 
-    with new_runner() as runner:
-        runner.run(process.serve(sock, ready=settled))
+    try:
+        with new_runner() as runner:
+            runner.run(process.serve(sock, ready=settled))
+    finally:
+        wake_collector()
 
 
 def new_runner() -> asyncio.Runner:

@@ -6,6 +6,7 @@ import gc
 from typing import Final
 
 _COLLECTED_AT: Final = 20_000
+_USUAL: Final = gc.get_threshold()
 
 
 def rest_collector() -> None:
@@ -17,3 +18,12 @@ def rest_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTED_AT)
+
+
+def wake_collector() -> None:
+    """Take back what `rest_collector` did, before the process ends.
+
+    What is left out of the rounds is not freed at the end either, and libraries (nanobind's) report it as leaked.
+    """
+    gc.unfreeze()
+    gc.set_threshold(*_USUAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -173,3 +174,9 @@ def test_a_saved_plug_in_is_taken_over_and_a_broken_one_is_not(tmp_path: Path) -
             plugin.write_text(SLOW_PY.replace("return self._answer", "return self._answer.upper()"))
             until(lambda: said() == "OLD")
         assert "reloaded: changed slow\n" in server.errors()
+
+
+def test_a_server_that_has_ended_has_said_nothing_but_its_log(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert server.terminate() == 0
+        assert [line for line in server.errors().splitlines() if not re.match(r"\d\d:\d\d:\d\d \w+ ", line)] == []

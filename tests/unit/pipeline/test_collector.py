@@ -5,7 +5,8 @@ import sys
 
 CODE = """
 import gc
-from pipeline.collector import rest_collector
+from pipeline.collector import rest_collector, wake_collector
+usual = gc.get_threshold()
 loaded = [[] for _ in range(100_000)]
 rest_collector()
 frozen = gc.get_freeze_count()
@@ -14,6 +15,8 @@ assert frozen >= 100_000, frozen
 assert len(gc.get_objects()) < 30_000, len(gc.get_objects())
 cycle = []; cycle.append(cycle); del cycle
 print(gc.collect())
+wake_collector()
+assert (gc.get_freeze_count(), gc.get_threshold()) == (0, usual)
 """
 
 
