@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +26,9 @@ _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "op
 class WhisperEngine:
     """One Whisper on the first of its devices that takes it. One request at a time: a pipeline is not safe for more.
 
-    A request runs in the engine's own thread; a partial request is refused while another runs. device: where it was
-    loaded, "" before.
+    A request runs in the engine's own thread; a partial request is refused while another runs. What is cancelled leaves
+    off after the window that is being heard: genai 2026.4.1 cannot be stopped within one. device: where it was loaded,
+    "" before.
     """
 
     def __init__(
@@ -92,7 +94,12 @@ class WhisperEngine:
         turn = self._turnstile.take() if request.partial else await self._turnstile.wait()
         if turn is None:
             return None
-        heard: Heard = await self._run(self._generate, samples.tolist(), request)
+        left = threading.Event()
+        try:
+            heard: Heard = await self._run(self._generate, samples.tolist(), request, left)
+        except asyncio.CancelledError:
+            left.set()
+            raise
         return heard
 
     async def close(self) -> None:
@@ -141,7 +148,10 @@ class WhisperEngine:
         with contextlib.suppress(Unavailable):  # it has been logged, and whoever asks for something will be told
             self._generate(nothing.tolist(), SpeechRequest(nothing, language, partial=True), max_new_tokens=1)
 
-    def _generate(self, samples: list[float], request: SpeechRequest, **options: Any) -> Heard:
+    def _generate(
+        self, samples: list[float], request: SpeechRequest, left: threading.Event | None = None, **options: Any
+    ) -> Heard:
+        """Transcribe in this thread. left: nobody waits any more; it leaves off after the window that it hears."""
         pipeline = self.load()
         language = request.language or ("en" if self.device.startswith("NPU") else None)  # the NPU cannot detect it
         if language is not None and self._languages:
@@ -152,6 +162,8 @@ class WhisperEngine:
             options["initial_prompt"] = self._prompt(pipeline, request.prompt)
         if not request.partial or len(samples) > self._window:
             options["return_timestamps"] = True  # also what carries whisper over windows longer than its own
+        if left is not None and len(samples) > self._window:
+            options["streamer"] = lambda _: left.is_set()  # genai asks once a window; true: stop
         try:
             result = pipeline.generate(samples, **options)
         except RuntimeError as error:  # what OpenVINO raises, whatever is wrong

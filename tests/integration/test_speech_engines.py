@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -186,6 +187,21 @@ async def test_whisper_goes_on_with_the_next_request_when_one_is_cancelled() -> 
         assert await engine.transcribe(SpeechRequest(samples("red-light.wav"), partial=True)) is None
         first.cancel()
         assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text
+
+
+async def test_whisper_leaves_off_with_the_window_in_which_its_caller_left() -> None:
+    long = np.tile(samples("red-light.wav"), 200)
+    async with opened(WhisperEngine(POCKET_FOLDER)) as engine:
+        await engine.warm()
+        began = time.perf_counter()
+        await engine.transcribe(SpeechRequest(long))
+        whole_s = time.perf_counter() - began
+        leaving = asyncio.create_task(engine.transcribe(SpeechRequest(long)))
+        await asyncio.sleep(whole_s / 20)
+        began = time.perf_counter()
+        leaving.cancel()
+        assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text == LIGHT
+        assert time.perf_counter() - began < whole_s / 2
 
 
 async def test_whisper_loads_on_the_next_device_where_the_first_refuses() -> None:
