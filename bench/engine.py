@@ -3,8 +3,9 @@
     .venv/bin/python bench/engine.py [--items 20000] [--rounds 5]
 
 `make bench` installs the others (dependency group `bench`) and runs this. Every operator adds one to a number. The
-first two rows are ours: the whole pipeline is a `pipeline.runner.Pipeline` with source, sink and counters; both make
-an item with its acknowledgement for every value, and settle it. "an operator" is the slope from 1 to 10 operators.
+first two rows are ours: the whole pipeline is a `fastembed.pipeline.runner.Pipeline` with source, sink and counters;
+both make an item with its acknowledgement for every value, and settle it. "an operator" is the slope from 1 to 10
+operators.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.component import describe, operator, sink, source
-from pipeline.item import Ack, Item, Outcome
-from pipeline.observe import StageStats
-from pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
-from pipeline.runner import Pipeline
-from pipeline.stages.fuse import fuse
-from pipeline.step import Step
+from fastembed.pipeline.component import describe, operator, sink, source
+from fastembed.pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.observe import StageStats
+from fastembed.pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.stages.fuse import fuse
+from fastembed.pipeline.step import Step
 
 DEPTHS = (1, 3, 6, 10)
 LIMITS = (8, 32, 128)

@@ -17,14 +17,21 @@ from statistics import median
 
 import numpy as np
 
-from inference.speech.engines import SpeechEngines
-from inference.speech.resample import Resampler
-from operators.decode import Decode
-from operators.transcribe import Transcribe
-from operators.vad import Vad
-from pipeline.component import Context, Resources
-from pipeline.item import Ack, Item
-from pipeline.payload.audio import AudioBytes, SpeechSettings, SpeechStopped, Transcript, TranscriptDelta, Utterance
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.speech.resample import Resampler
+from fastembed.operators.decode import Decode
+from fastembed.operators.transcribe import Transcribe
+from fastembed.operators.vad import Vad
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.item import Ack, Item
+from fastembed.pipeline.payload.audio import (
+    AudioBytes,
+    SpeechSettings,
+    SpeechStopped,
+    Transcript,
+    TranscriptDelta,
+    Utterance,
+)
 
 ASSETS = Path(__file__).parents[1] / "tests" / "assets" / "audio"
 CONTEXT = Context("bench", "", "", Path())

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastembed.client import FastEmbedClient
-
 if TYPE_CHECKING:
-    from fastembed.server import FastEmbedServer
+    from fastembed.client import FastEmbedClient
+    from fastembed.embedded import FastEmbedServer
 
 __all__ = ["FastEmbedClient", "FastEmbedServer"]
 
+_HOMES = {"FastEmbedClient": "fastembed.client", "FastEmbedServer": "fastembed.embedded"}
+_OF_THE_OTHER = frozenset({"TextEmbedding", "SparseTextEmbedding", "ImageEmbedding", "LateInteractionTextEmbedding"})
+
 
 def __getattr__(name: str) -> Any:
-    """Load the server only where it is asked for: a client needs none of it."""
-    if name == "FastEmbedServer":
-        from fastembed.server import FastEmbedServer
+    """Load what is asked for and no more: every floor's import runs this file first."""
+    if name in _HOMES:
+        from importlib import import_module
 
-        return FastEmbedServer
+        return getattr(import_module(_HOMES[name]), name)
+    if (
+        name in _OF_THE_OTHER
+    ):  # an AttributeError's text is lost in `from fastembed import ...`, an ImportError's is not
+        raise ImportError(
+            f"found fastembed-multimodal, which has no {name}, expected the distribution fastembed: both own the "
+            "module fastembed; install each in an environment of its own"
+        )
     raise AttributeError(f"module 'fastembed' has no attribute {name!r}")

@@ -8,24 +8,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from inference.devices import Devices
-from inference.folders import own_home
-from inference.models import Models
-from inference.residency.footprints import Footprints
-from inference.resilience.breakers import Breakers
-from inference.routing.router import Router
-from inference.specs import SECTIONS, wrong_names
-from inference.speech.engines import SpeechEngines
-from inference.warmup.history import History
-from inference.warmup.warmup import Warmup
-from pipeline.component import Resources
-from pipeline.config.load import Report, lint, load, parse
-from pipeline.config.problems import did_you_mean
-from pipeline.errors import ConfigError
-from pipeline.plan import Configuration, PipelinePlan
-from pipeline.registry import Registry
-from sources.http import Http, HttpRoutes
-from sources.websocket import Websocket, WebsocketRoutes
+from fastembed.inference.devices import Devices
+from fastembed.inference.folders import own_home
+from fastembed.inference.models import Models
+from fastembed.inference.residency.footprints import Footprints
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.routing.router import Router
+from fastembed.inference.specs import SECTIONS, wrong_names
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.warmup.history import History
+from fastembed.inference.warmup.warmup import Warmup
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.load import Report, lint, load, parse
+from fastembed.pipeline.config.problems import did_you_mean
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.registry import Registry
+from fastembed.sources.http import Http, HttpRoutes
+from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
 SERVED: Final = frozenset({"http", "websocket"})
@@ -34,7 +34,7 @@ SERVED: Final = frozenset({"http", "websocket"})
 
 def make_registry() -> Registry:
     """Return the components of this distribution, of entry points, and, once a file names them, of plug-ins."""
-    return Registry({"source": "sources", "operator": "operators", "sink": "sinks"})
+    return Registry({"source": "fastembed.sources", "operator": "fastembed.operators", "sink": "fastembed.sinks"})
 
 
 def chosen_file(named: Path | None) -> Path | None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.errors import ConfigError, FastEmbedError
 
 FAILED: Final = 1
 MISUSED: Final = 2

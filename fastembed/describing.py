@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from inference.catalog import AUTO
-from inference.folders import Task
-from inference.hub.known import KNOWN
-from inference.models import Models
-from inference.routing.router import Router
-from inference.speech.engines import SpeechEngines
-from inference.speech.sphinx import LABEL
-from pipeline.component import Resources
-from pipeline.config.guarantees import guarantee, operators
-from pipeline.errors import ItemError
-from pipeline.payload.chat import ChatRequest
-from pipeline.plan import PipelinePlan, StepPlan
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.folders import Task
+from fastembed.inference.hub.known import KNOWN
+from fastembed.inference.models import Models
+from fastembed.inference.routing.router import Router
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.speech.sphinx import LABEL
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.guarantees import guarantee, operators
+from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.payload.chat import ChatRequest
+from fastembed.pipeline.plan import PipelinePlan, StepPlan
 
 _TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document", "rerank": "rerank"}
 

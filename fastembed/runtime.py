@@ -16,36 +16,36 @@ from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.devices import Devices
+from fastembed.inference.folders import kept_home
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.warmup.warmup import Warmup
+from fastembed.pipeline.collector import rest_collector, wake_collector
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.guarantees import guarantee, operators
+from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.observe import PipelineCollector
+from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
+from fastembed.pipeline.tracing import export_spans
+from fastembed.server.app import create_app
+from fastembed.server.cache import ResponseCache
+from fastembed.server.endpoints import documents, files, health, models, pipelines, route, system
+from fastembed.server.files.expiry import keep_clean
+from fastembed.server.files.store import FileStore
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.model_metrics import ModelStats
+from fastembed.server.realtime.session import RealtimeRoute
+from fastembed.server.recall import Recall, revisions
+from fastembed.server.serving import Server, address_of, listen
+from fastembed.server.settings import Settings
+from fastembed.server.site import PipelineView, Site
+from fastembed.sources.http import HttpRoutes
+from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
-from inference.catalog import AUTO
-from inference.devices import Devices
-from inference.folders import kept_home
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.speech.engines import SpeechEngines
-from inference.warmup.warmup import Warmup
-from pipeline.collector import rest_collector, wake_collector
-from pipeline.component import Resources
-from pipeline.config.guarantees import guarantee, operators
-from pipeline.engine import Engine
-from pipeline.observe import PipelineCollector
-from pipeline.plan import Configuration, PipelinePlan, StepPlan
-from pipeline.tracing import export_spans
-from server.app import create_app
-from server.cache import ResponseCache
-from server.endpoints import documents, files, health, models, pipelines, route, system
-from server.files.expiry import keep_clean
-from server.files.store import FileStore
-from server.life import Life
-from server.metrics import HttpStats
-from server.model_metrics import ModelStats
-from server.realtime.session import RealtimeRoute
-from server.recall import Recall, revisions
-from server.serving import Server, address_of, listen
-from server.settings import Settings
-from server.site import PipelineView, Site
-from sources.http import HttpRoutes
-from sources.websocket import WebsocketRoutes
 
 _ANSWERING: Final = ("generate", "embed", "rerank", "transcribe", "parse")
 _log: Final = logging.getLogger("fastembed.server")
@@ -60,7 +60,10 @@ def distribution_version() -> str:
 
 
 class RunningPipelines:
-    """The engine as the server's endpoints see it (`server.site.Running`). read: the configuration, when reloaded."""
+    """The engine as the server's endpoints see it (`fastembed.server.site.Running`).
+
+    read: loads the configuration again, for a reload.
+    """
 
     def __init__(
         self, engine: Engine, configuration: Configuration, read: Callable[[], Configuration], resources: Resources

@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from inference.devices import DeviceLimits, DeviceName
-from inference.folders import Task, locate
-from inference.hub.known import command_for, find_known
-from inference.specs import AUTO, DEFAULTS, ModelSpec
-from pipeline.config.definition import definition_hash
-from pipeline.errors import ConfigError
-from pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
-from pipeline.units import parse_size
+from fastembed.inference.devices import DeviceLimits, DeviceName
+from fastembed.inference.folders import Task, locate
+from fastembed.inference.hub.known import command_for, find_known
+from fastembed.inference.specs import AUTO, DEFAULTS, ModelSpec
+from fastembed.pipeline.config.definition import definition_hash
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
+from fastembed.pipeline.units import parse_size
 
 log: Final = logging.getLogger("fastembed.server")
 

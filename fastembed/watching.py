@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from watchfiles import awatch
 
-from pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.errors import ConfigError, FastEmbedError
 
 _log: Final = logging.getLogger("fastembed.config")
 _QUIET_MS: Final = 200

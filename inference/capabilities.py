@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from inference.chat.folder import hears, picture_tokens, text_config
-from inference.folders import BUILT_IN, Task
-from inference.hub.hardware import HARDWARE
-from inference.hub.known import find_known
+from fastembed.inference.chat.folder import hears, picture_tokens, text_config
+from fastembed.inference.folders import BUILT_IN, Task
+from fastembed.inference.hub.hardware import HARDWARE
+from fastembed.inference.hub.known import find_known
 
 Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
 ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from inference.capabilities import Capabilities, capabilities_of
-from inference.chat.adapters import read_adapter
-from inference.chat.options import ChatOptions
-from inference.folders import BUILT_IN, Task, candidates, locate, recognise
-from inference.hub.known import KNOWN, KnownModel, command_for, find_known
-from inference.naming import unknown
-from inference.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
-from inference.specs import DEFAULTS, LAST, ModelSpec
-from pipeline.errors import ModelNotFound
+from fastembed.inference.capabilities import Capabilities, capabilities_of
+from fastembed.inference.chat.adapters import read_adapter
+from fastembed.inference.chat.options import ChatOptions
+from fastembed.inference.folders import BUILT_IN, Task, candidates, locate, recognise
+from fastembed.inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from fastembed.inference.naming import unknown
+from fastembed.inference.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
+from fastembed.inference.specs import DEFAULTS, LAST, ModelSpec
+from fastembed.pipeline.errors import ModelNotFound
 
 log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]

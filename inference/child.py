@@ -10,7 +10,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from inference.framing import framed, receive
+from fastembed.inference.framing import framed, receive
 
 _BOOT: Final = """
 import importlib, json, sys

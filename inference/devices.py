@@ -10,8 +10,8 @@ from typing import Any, Literal
 import openvino
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import Unavailable
-from pipeline.units import Duration, Size
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.units import Duration, Size
 
 DeviceName = Literal["npu", "gpu", "cpu"]
 

@@ -12,7 +12,7 @@ import struct
 import traceback
 from typing import Any, Final
 
-from pipeline.errors import ItemError
+from fastembed.pipeline.errors import ItemError
 
 _LENGTH: Final = struct.Struct("<Q")
 

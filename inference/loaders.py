@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from inference.chat.folder import cache_range, with_draft
-from inference.chat.folder import read_traits as read_chat
-from inference.chat.model import ChatModel
-from inference.chat.options import PLAIN, ChatOptions
-from inference.devices import Devices, family
-from inference.docling.folder import read_traits as read_document
-from inference.docling.model import PAGES_AT_ONCE, DoclingModel
-from inference.embedding.model import EmbeddingModel
-from inference.folders import Task, is_sphinx
-from inference.rerank.model import RerankModel
-from inference.speech.sphinx import SphinxEngine, decoders
-from inference.speech.whisper import WhisperEngine
+from fastembed.inference.chat.folder import cache_range, with_draft
+from fastembed.inference.chat.folder import read_traits as read_chat
+from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.chat.options import PLAIN, ChatOptions
+from fastembed.inference.devices import Devices, family
+from fastembed.inference.docling.folder import read_traits as read_document
+from fastembed.inference.docling.model import PAGES_AT_ONCE, DoclingModel
+from fastembed.inference.embedding.model import EmbeddingModel
+from fastembed.inference.folders import Task, is_sphinx
+from fastembed.inference.rerank.model import RerankModel
+from fastembed.inference.speech.sphinx import SphinxEngine, decoders
+from fastembed.inference.speech.whisper import WhisperEngine
 
 _DOCUMENT_THREADS: Final = 2
 

@@ -13,20 +13,20 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from inference.catalog import AUTO, Card, Catalog, Placed
-from inference.chat.model import ChatModel
-from inference.devices import Devices
-from inference.docling.model import DoclingModel
-from inference.embedding.model import EmbeddingModel
-from inference.folders import Task
-from inference.loaders import LOADERS, LoadedModel, Loading
-from inference.rerank.model import RerankModel
-from inference.residency.footprints import Footprints
-from inference.residency.plan import Outlook
-from inference.residency.residents import Resident, Residents
-from inference.specs import ModelSpec, read_sections
-from inference.speech.engine import SpeechEngine
-from pipeline.errors import ModelNotFound, Unavailable
+from fastembed.inference.catalog import AUTO, Card, Catalog, Placed
+from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.devices import Devices
+from fastembed.inference.docling.model import DoclingModel
+from fastembed.inference.embedding.model import EmbeddingModel
+from fastembed.inference.folders import Task
+from fastembed.inference.loaders import LOADERS, LoadedModel, Loading
+from fastembed.inference.rerank.model import RerankModel
+from fastembed.inference.residency.footprints import Footprints
+from fastembed.inference.residency.plan import Outlook
+from fastembed.inference.residency.residents import Resident, Residents
+from fastembed.inference.specs import ModelSpec, read_sections
+from fastembed.inference.speech.engine import SpeechEngine
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 log = logging.getLogger("fastembed.models")
 ChatTask = Literal["chat", "code"]

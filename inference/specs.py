@@ -7,14 +7,14 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from inference.capabilities import Ability
-from inference.devices import DeviceName, DevicesSection
-from inference.folders import BUILT_IN, Task
-from inference.hub.known import KNOWN
-from inference.resilience.breaker import BreakerPolicy
-from inference.warmup.policy import WarmupPolicy
-from pipeline.errors import ConfigError
-from pipeline.units import Duration
+from fastembed.inference.capabilities import Ability
+from fastembed.inference.devices import DeviceName, DevicesSection
+from fastembed.inference.folders import BUILT_IN, Task
+from fastembed.inference.hub.known import KNOWN
+from fastembed.inference.resilience.breaker import BreakerPolicy
+from fastembed.inference.warmup.policy import WarmupPolicy
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.units import Duration
 
 
 def _as_tuple(value: object) -> object:

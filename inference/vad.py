@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.opening import OPENING
+from fastembed.inference.opening import OPENING
 
 RATE_HZ: Final = 16_000
 FRAME: Final = 512

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from inference.catalog import AUTO
-from inference.embedding.tokens import Analyzed, check_inputs
-from inference.models import Models
-from pipeline.component import Context, operator
-from pipeline.payload.embedding import EmbeddingRequest
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.embedding.tokens import Analyzed, check_inputs
+from fastembed.inference.models import Models
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
 
 
 @operator

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from operators.chunking.packing import pack
-from operators.chunking.sections import Section, path_text, sections_of
-from operators.chunking.segments import Segment
-from operators.chunking.tokens import MARKS, Counter, wordpieces
-from pipeline.component import threaded_operator
-from pipeline.payload.document import Chunk, Document
+from fastembed.operators.chunking.packing import pack
+from fastembed.operators.chunking.sections import Section, path_text, sections_of
+from fastembed.operators.chunking.segments import Segment
+from fastembed.operators.chunking.tokens import MARKS, Counter, wordpieces
+from fastembed.pipeline.component import threaded_operator
+from fastembed.pipeline.payload.document import Chunk, Document
 
 _LEAST_TOKENS: Final = 16
 

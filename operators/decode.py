@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.speech.resample import Resampler
-from operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
-from operators.listening.g711 import decode_alaw, decode_ulaw
-from pipeline.component import operator
-from pipeline.errors import InvalidInput
-from pipeline.item import Item
-from pipeline.payload.audio import (
+from fastembed.inference.speech.resample import Resampler
+from fastembed.operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
+from fastembed.operators.listening.g711 import decode_alaw, decode_ulaw
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.audio import (
     AudioBytes,
     AudioFrame,
     Clear,

@@ -6,22 +6,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from inference.chat.resume import Progress
-from inference.chat.sampling import check_sampling
-from inference.models import Models
-from inference.resilience.attempts import Attempts, Candidate, call
-from inference.resilience.breakers import Breakers
-from inference.resilience.chatting import answer
-from inference.resilience.lending import Lent
-from inference.routing.decision import Decision
-from inference.routing.router import Router
-from inference.routing.showing import shown
-from inference.specs import AUTO
-from inference.speech.engines import SpeechEngines
-from operators.listening.transcripts import Transcripts, has_sound
-from pipeline.component import Context, operator
-from pipeline.item import Item
-from pipeline.payload.chat import ChatEvent, ChatRequest
+from fastembed.inference.chat.resume import Progress
+from fastembed.inference.chat.sampling import check_sampling
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.attempts import Attempts, Candidate, call
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.resilience.chatting import answer
+from fastembed.inference.resilience.lending import Lent
+from fastembed.inference.routing.decision import Decision
+from fastembed.inference.routing.router import Router
+from fastembed.inference.routing.showing import shown
+from fastembed.inference.specs import AUTO
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.listening.transcripts import Transcripts, has_sound
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 
 
 @operator

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inference.catalog import AUTO
-from inference.routing.router import Router
-from inference.speech.engines import SpeechEngines
-from operators.listening.transcripts import Transcripts, has_sound
-from pipeline.component import Context, operator
-from pipeline.payload.chat import ChatRequest
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.routing.router import Router
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.listening.transcripts import Transcripts, has_sound
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.payload.chat import ChatRequest
 
 
 @operator

@@ -10,16 +10,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.media.sound import decode_media
-from inference.vad import VoiceModel
-from operators.listening.packing import Packing
-from operators.listening.segmenter import RATE_HZ
-from operators.vad import new_utterance_id
-from pipeline.component import Context, operator
-from pipeline.errors import Unprocessable
-from pipeline.item import Item
-from pipeline.payload.audio import SpeechEnded, SpeechEvent, SpeechFile, SpeechSettings, TurnDetection, Utterance
-from pipeline.units import Duration
+from fastembed.inference.media.sound import decode_media
+from fastembed.inference.vad import VoiceModel
+from fastembed.operators.listening.packing import Packing
+from fastembed.operators.listening.segmenter import RATE_HZ
+from fastembed.operators.vad import new_utterance_id
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.errors import Unprocessable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.audio import (
+    SpeechEnded,
+    SpeechEvent,
+    SpeechFile,
+    SpeechSettings,
+    TurnDetection,
+    Utterance,
+)
+from fastembed.pipeline.units import Duration
 
 _AHEAD: Final = 3
 """Events of one file on their way: the next utterance is cut while the engine hears the one before."""

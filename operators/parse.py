@@ -29,19 +29,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from operators.parsing.pool import WorkerPool
-from operators.parsing.wire import from_path, pictures_of, printable
-from operators.parsing.worker import WorkerSettings
-from pipeline.component import Context, operator
-from pipeline.errors import ModelNotFound
-from pipeline.payload.document import Block, Document, DocumentRequest, File
-from pipeline.units import Duration, Size
+from fastembed.operators.parsing.pool import WorkerPool
+from fastembed.operators.parsing.wire import from_path, pictures_of, printable
+from fastembed.operators.parsing.worker import WorkerSettings
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.payload.document import Block, Document, DocumentRequest, File
+from fastembed.pipeline.units import Duration, Size
 
 if TYPE_CHECKING:
-    from inference.models import Models
+    from fastembed.inference.models import Models
 
 AUTO: Final = "auto"
-_CONVERTER: Final = "operators.parsing.convert:open_converter"
+_CONVERTER: Final = "fastembed.operators.parsing.convert:open_converter"
 _GIB: Final = 1 << 30
 _START_AFTER_S: Final = 2.0
 _MIB: Final = 1 << 20
@@ -157,7 +157,7 @@ class Parse:
 
 def _models(context: Context) -> Models | None:
     """Return the process's models; without any, documents are read by rules."""
-    from inference.models import Models
+    from fastembed.inference.models import Models
 
     try:
         return context.resources.get(Models)

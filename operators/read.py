@@ -12,12 +12,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from operators.parse import AUTO, Parse
-from pipeline.component import Context, operator
-from pipeline.errors import InvalidInput, TooLarge, Unprocessable, UnsupportedMedia
-from pipeline.payload.chat import ChatRequest, DocumentPart, Message, Part, TextPart
-from pipeline.payload.document import Document, DocumentRequest, File
-from pipeline.units import Duration
+from fastembed.operators.parse import AUTO, Parse
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.errors import InvalidInput, TooLarge, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, Message, Part, TextPart
+from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.pipeline.units import Duration
 
 _CHARS_A_TOKEN: Final = 4
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from inference.catalog import AUTO
-from inference.models import Models
-from inference.rerank.model import RerankModel
-from inference.resilience.breakers import Breakers
-from inference.resilience.lending import OwnDevices
-from pipeline.component import Context, operator
-from pipeline.item import Item
-from pipeline.payload.rerank import Ranking, RerankRequest
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.models import Models
+from fastembed.inference.rerank.model import RerankModel
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.resilience.lending import OwnDevices
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
 
 
 @operator

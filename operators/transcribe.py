@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from inference.models import Models
-from inference.speech.agreement import Agreement
-from inference.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
-from inference.speech.engines import SpeechEngines
-from pipeline.component import Context, operator
-from pipeline.errors import ItemError
-from pipeline.item import Item
-from pipeline.payload.audio import (
+from fastembed.inference.models import Models
+from fastembed.inference.speech.agreement import Agreement
+from fastembed.inference.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.audio import (
     Cleared,
     SpeechEvent,
     SpeechProblem,

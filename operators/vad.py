@@ -7,12 +7,20 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Final
 
-from inference.vad import VoiceModel
-from operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
-from pipeline.component import Context, operator
-from pipeline.item import Item, Outcome
-from pipeline.payload.audio import AudioFrame, Clear, Commit, SpeechEvent, SpeechSettings, SpeechSignal, TurnDetection
-from pipeline.units import Duration
+from fastembed.inference.vad import VoiceModel
+from fastembed.operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
+from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.payload.audio import (
+    AudioFrame,
+    Clear,
+    Commit,
+    SpeechEvent,
+    SpeechSettings,
+    SpeechSignal,
+    TurnDetection,
+)
+from fastembed.pipeline.units import Duration
 
 _BREATH: Final = 8_000  # samples judged (about 1 ms of work) before other sessions get a turn
 

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from pipeline.errors import Overloaded, Unavailable
-from pipeline.item import END_OF_KEY, Ack, Item, Outcome
-from pipeline.policy import QueuePolicy
-from pipeline.waiters import Waiters
+from fastembed.pipeline.errors import Overloaded, Unavailable
+from fastembed.pipeline.item import END_OF_KEY, Ack, Item, Outcome
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.waiters import Waiters
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ The decorators only mark: `@operator`, `@source`, `@sink`. The signature says th
 - The first parameter is what flows in: `T` (the value), `Item[T]` (the item itself), `Batch[T]` (several values)
   or `AsyncIterator[Item[T]]` (the whole stream of one key).
 - Keyword-only parameters are the component's YAML keys; their annotations and defaults are its schema (pydantic types,
-  and the units of `pipeline.units`). A class takes them in its constructor and the input in `__call__`.
+  and the units of `fastembed.pipeline.units`). A class takes them in its constructor and the input in `__call__`.
 - What comes back says how many: a value (None filters the item), an iterator or async iterator (one item each), or, for
   `Batch[T]`, a list with exactly one result an input (an exception instance as a result fails that input alone).
 
@@ -25,13 +25,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, get_args, get_origin
 
-from pipeline.channel import Channel, admit_alone
-from pipeline.item import Item
-from pipeline.policy import QueuePolicy
+from fastembed.pipeline.channel import Channel, admit_alone
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.policy import QueuePolicy
 
 if TYPE_CHECKING:
-    from pipeline.errors import ItemError
-    from pipeline.ledger import Ledger
+    from fastembed.pipeline.errors import ItemError
+    from fastembed.pipeline.ledger import Ledger
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Callable[..., Any])

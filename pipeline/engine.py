@@ -7,11 +7,11 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.component import Resources
-from pipeline.observe import PipelineStats
-from pipeline.plan import Configuration, PipelinePlan
-from pipeline.runner import Pipeline
-from pipeline.tasks import Tasks
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.tasks import Tasks
 
 log = logging.getLogger("fastembed.pipeline")
 

@@ -10,24 +10,24 @@ from typing import Any
 
 from aiostream import stream
 
-from pipeline.component import Context, Kind, Spec
-from pipeline.errors import FastEmbedError, InvalidInput
-from pipeline.item import Item
-from pipeline.memo import memoized
-from pipeline.observe import PipelineStats
-from pipeline.plan import Branch, Expression, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
-from pipeline.plan import Step as PlannedStep
-from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
-from pipeline.stages.arms import Arm, fork, join, route
-from pipeline.stages.deliver import deliver
-from pipeline.stages.dispatch import dispatch
-from pipeline.stages.expand import expand
-from pipeline.stages.fuse import fuse
-from pipeline.stages.keyed import keyed
-from pipeline.stages.waiting import Batches, OneByOne, Waiting
-from pipeline.stages.work import work_of
-from pipeline.step import Step
-from pipeline.tracing import Tracing
+from fastembed.pipeline.component import Context, Kind, Spec
+from fastembed.pipeline.errors import FastEmbedError, InvalidInput
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.memo import memoized
+from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.plan import Branch, Expression, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
+from fastembed.pipeline.plan import Step as PlannedStep
+from fastembed.pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.stages.arms import Arm, fork, join, route
+from fastembed.pipeline.stages.deliver import deliver
+from fastembed.pipeline.stages.dispatch import dispatch
+from fastembed.pipeline.stages.expand import expand
+from fastembed.pipeline.stages.fuse import fuse
+from fastembed.pipeline.stages.keyed import keyed
+from fastembed.pipeline.stages.waiting import Batches, OneByOne, Waiting
+from fastembed.pipeline.stages.work import work_of
+from fastembed.pipeline.step import Step
+from fastembed.pipeline.tracing import Tracing
 
 _CACHEABLE = (Kind.MAP, Kind.ASYNC_MAP)
 _MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` says otherwise

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
-    from pipeline.reply import Reply
+    from fastembed.pipeline.reply import Reply
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -68,7 +68,8 @@ class Ack:
     """The fate of one admitted item: counts what was derived from it, completes once, can be cancelled.
 
     `on_complete(ack)` is called when nothing derived from the item is left in the pipeline. `participants`: the
-    transactional sinks that hold its writes and commit or abort them together (`pipeline.component.Transactional`).
+    transactional sinks that hold its writes and commit or abort them together
+    (`fastembed.pipeline.component.Transactional`).
     """
 
     __slots__ = (

@@ -1,6 +1,7 @@
-"""What a configuration file declares, checked and compiled: the input of `pipeline.graph`.
+"""What a configuration file declares, checked and compiled: the input of `fastembed.pipeline.graph`.
 
-`pipeline.config` makes these from YAML; tests make them by hand. Everything is immutable; durations are seconds.
+`fastembed.pipeline.config` makes these from YAML; tests make them by hand. Everything is immutable; durations are
+seconds.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.component import Spec
-from pipeline.item import Item
-from pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.component import Spec
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
 
 
 @dataclass(frozen=True, slots=True)

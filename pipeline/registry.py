@@ -26,9 +26,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, get_args
 
-from pipeline.component import MARK, Role, Spec, describe
-from pipeline.config.problems import did_you_mean, one_of
-from pipeline.errors import ConfigError
+from fastembed.pipeline.component import MARK, Role, Spec, describe
+from fastembed.pipeline.config.problems import did_you_mean, one_of
+from fastembed.pipeline.errors import ConfigError
 
 GROUP: Final = "fastembed.components"
 _REVISION_CHARACTERS: Final = 16

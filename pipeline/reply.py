@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from pipeline.item import Outcome
+from fastembed.pipeline.item import Outcome
 
 T_contra = TypeVar("T_contra", contravariant=True)
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from aiostream import streamcontext
 
-from pipeline.component import Context, Failure, Resources
-from pipeline.errors import ItemError, StepFailed, Unavailable
-from pipeline.graph import Graph
-from pipeline.item import Ack, Item, Outcome
-from pipeline.observe import PipelineStats
-from pipeline.plan import PipelinePlan, StepPlan
-from pipeline.step import outcome_of
-from pipeline.tasks import Tasks
-from pipeline.tracing import tracing
+from fastembed.pipeline.component import Context, Failure, Resources
+from fastembed.pipeline.errors import ItemError, StepFailed, Unavailable
+from fastembed.pipeline.graph import Graph
+from fastembed.pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.plan import PipelinePlan, StepPlan
+from fastembed.pipeline.step import outcome_of
+from fastembed.pipeline.tasks import Tasks
+from fastembed.pipeline.tracing import tracing
 
 log = logging.getLogger("fastembed.pipeline")
 

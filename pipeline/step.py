@@ -8,13 +8,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pipeline.component import Kind
-from pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFailed
-from pipeline.item import Item, Outcome
-from pipeline.observe import StageStats
-from pipeline.plan import StepPlan
-from pipeline.timeouts import SharedTimeout
-from pipeline.tracing import Tracing
+from fastembed.pipeline.component import Kind
+from fastembed.pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFailed
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.observe import StageStats
+from fastembed.pipeline.plan import StepPlan
+from fastembed.pipeline.timeouts import SharedTimeout
+from fastembed.pipeline.tracing import Tracing
 
 T = TypeVar("T")
 log = logging.getLogger("fastembed.pipeline")

@@ -7,11 +7,11 @@ import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from pipeline.component import Context, describe, sink, source
-from pipeline.item import Ack, Item, Outcome
-from pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
-from pipeline.plan import Step as PlannedStep
-from pipeline.runner import Pipeline
+from fastembed.pipeline.component import Context, describe, sink, source
+from fastembed.pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
+from fastembed.pipeline.plan import Step as PlannedStep
+from fastembed.pipeline.runner import Pipeline
 
 T = TypeVar("T")
 

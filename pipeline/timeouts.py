@@ -10,7 +10,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.errors import Expired
+from fastembed.pipeline.errors import Expired
 
 
 class SharedTimeout:

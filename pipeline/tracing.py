@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ConfigError
-from pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.item import Ack, Item, Outcome
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer

@@ -18,11 +18,20 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from pipeline.component import Resources, Spec, describe, operator, sink, source
-from pipeline.errors import ConfigError
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.plan import ForkPlan, PipelinePlan, PipelineTest, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
-from pipeline.runner import Pipeline
+from fastembed.pipeline.component import Resources, Spec, describe, operator, sink, source
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.plan import (
+    ForkPlan,
+    PipelinePlan,
+    PipelineTest,
+    RoutePlan,
+    SinkPlan,
+    SourcePlan,
+    Step,
+    StepPlan,
+)
+from fastembed.pipeline.runner import Pipeline
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import InvalidInput, NotFound, TooLarge
-from pipeline.payload.chat import (
+from fastembed.pipeline.errors import InvalidInput, NotFound, TooLarge
+from fastembed.pipeline.payload.chat import (
     ChatDelta,
     ChatEvent,
     ChatFinished,
@@ -35,15 +35,15 @@ from pipeline.payload.chat import (
     Sampling,
     TextPart,
 )
-from server.exchange import Exchange
-from server.files.record import NAMELESS, clean_name
-from server.openai.chat_answer import check_finished, new_id, no_event, usage
-from server.openai.chat_fields import Fields, refuse
-from server.openai.chat_reply import reply
-from server.openai.chat_sampling import EXTENSIONS, MAX_TOKENS, read_preferences
-from server.openai.file_part import MAX_DOCUMENT_BYTES, part_of
-from server.openai.media import DATA_URL, MAX_MEDIA, audio_part, decoded, image_part, video_part
-from server.references import NOTHING, References
+from fastembed.server.exchange import Exchange
+from fastembed.server.files.record import NAMELESS, clean_name
+from fastembed.server.openai.chat_answer import check_finished, new_id, no_event, usage
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.chat_reply import reply
+from fastembed.server.openai.chat_sampling import EXTENSIONS, MAX_TOKENS, read_preferences
+from fastembed.server.openai.file_part import MAX_DOCUMENT_BYTES, part_of
+from fastembed.server.openai.media import DATA_URL, MAX_MEDIA, audio_part, decoded, image_part, video_part
+from fastembed.server.references import NOTHING, References
 
 MAX_AREAS: Final = 16
 MAX_AREA: Final = 64

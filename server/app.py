@@ -13,18 +13,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from pipeline.errors import NotFound, Unavailable
-from server.dispatch import PipelineRoute
-from server.errors import MethodNotAllowed
-from server.fetch import Fetcher
-from server.files.store import FileStore
-from server.gateway import Gateway
-from server.life import Life
-from server.metrics import HttpStats
-from server.recall import Recall
-from server.references import References
-from server.settings import Settings
-from sources.http import HttpRoutes
+from fastembed.pipeline.errors import NotFound, Unavailable
+from fastembed.server.dispatch import PipelineRoute
+from fastembed.server.errors import MethodNotAllowed
+from fastembed.server.fetch import Fetcher
+from fastembed.server.files.store import FileStore
+from fastembed.server.gateway import Gateway
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.recall import Recall
+from fastembed.server.references import References
+from fastembed.server.settings import Settings
+from fastembed.sources.http import HttpRoutes
 
 _EXPOSED = [
     "x-request-id",

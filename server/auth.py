@@ -19,8 +19,8 @@ from typing import Final
 
 from starlette.types import Scope
 
-from pipeline.errors import Forbidden, Unauthenticated
-from server.body import header
+from fastembed.pipeline.errors import Forbidden, Unauthenticated
+from fastembed.server.body import header
 
 KEY_PROTOCOL: Final = "openai-insecure-api-key."
 """Subprotocol prefix by which a browser, which can set no header, sends its key (OpenAI's realtime API)."""

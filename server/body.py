@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope
 
-from pipeline.errors import Expired, InvalidInput, TooLarge, UnsupportedMedia
+from fastembed.pipeline.errors import Expired, InvalidInput, TooLarge, UnsupportedMedia
 
 CHUNK_TIMEOUT_S: Final = 30.0
 """How long a client may pause in the middle of its body."""

@@ -11,11 +11,11 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline.errors import ConfigError
-from pipeline.payload.chat import ChatDelta
-from pipeline.payload.embedding import Embeddings
-from pipeline.payload.rerank import Ranking
-from pipeline.units import parse_duration, parse_size
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.payload.chat import ChatDelta
+from fastembed.pipeline.payload.embedding import Embeddings
+from fastembed.pipeline.payload.rerank import Ranking
+from fastembed.pipeline.units import parse_duration, parse_size
 
 TTL_S: Final = 3_600.0
 

@@ -14,13 +14,13 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.errors import error_body
-from server.presence import PRESENCE, Presence
+from fastembed.server.errors import error_body
+from fastembed.server.presence import PRESENCE, Presence
 
 MAX_HEAD_BYTES: Final = 64 * 2**10
 """How long the request line and the headers may be together; of a pipelined one, its first piece does not count."""
 PATIENCE_S: Final = 30.0
-"""How long a client may take to send its headers, and then to begin its body (`server.body` bounds its pauses)."""
+"""How long a client may take to send its headers and begin its body (`fastembed.server.body` bounds its pauses)."""
 
 
 class Connection(HttpToolsProtocol):

@@ -7,21 +7,21 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from pipeline.item import Outcome
-from server import rerank
-from server.analysis import answer_analysis
-from server.errors import MethodNotAllowed
-from server.exchange import Exchange, to_json
-from server.kinds import check_kind
-from server.openai import embeddings
-from server.openai.audio import answer_transcriptions, answer_translations
-from server.openai.chat import answer_chat
-from server.openai.chat_reply import model_headers
-from server.openai.completions import answer_completions
-from server.processing import answer_document
-from server.recall import Recall
-from server.references import NOTHING, References
-from sources.http import HttpRoutes, Results
+from fastembed.pipeline.item import Outcome
+from fastembed.server import rerank
+from fastembed.server.analysis import answer_analysis
+from fastembed.server.errors import MethodNotAllowed
+from fastembed.server.exchange import Exchange, to_json
+from fastembed.server.kinds import check_kind
+from fastembed.server.openai import embeddings
+from fastembed.server.openai.audio import answer_transcriptions, answer_translations
+from fastembed.server.openai.chat import answer_chat
+from fastembed.server.openai.chat_reply import model_headers
+from fastembed.server.openai.completions import answer_completions
+from fastembed.server.processing import answer_document
+from fastembed.server.recall import Recall
+from fastembed.server.references import NOTHING, References
+from fastembed.sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
 """Reads a request, sends it through its pipeline, writes the response."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.exceptions import HTTPException
 
-from pipeline.errors import Expired, ItemError
+from fastembed.pipeline.errors import Expired, ItemError
 
 _log = logging.getLogger("fastembed.http")
 

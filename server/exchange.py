@@ -14,14 +14,14 @@ import numpy as np
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from pipeline.errors import ItemError
-from server.body import header, read_json
-from server.errors import answer
-from server.form import Form, read_form
-from server.presence import ClientWatch
-from server.recall import Recall
-from server.references import NOTHING, References
-from sources.http import Http, HttpRoutes, Results
+from fastembed.pipeline.errors import ItemError
+from fastembed.server.body import header, read_json
+from fastembed.server.errors import answer
+from fastembed.server.form import Form, read_form
+from fastembed.server.presence import ClientWatch
+from fastembed.server.recall import Recall
+from fastembed.server.references import NOTHING, References
+from fastembed.sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
 """A stream with nothing to say sends a comment this often, so that proxies keep the connection."""

@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpcore2
 import httpx2
 
-from pipeline.errors import InvalidInput, TooLarge
-from server.urls import NOTHING, RefusedUrl, UrlPolicy, host_of, port_of
+from fastembed.pipeline.errors import InvalidInput, TooLarge
+from fastembed.server.urls import NOTHING, RefusedUrl, UrlPolicy, host_of, port_of
 
 TOTAL_S: Final = 20.0
 CONNECT_S: Final = 5.0

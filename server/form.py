@@ -15,8 +15,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive, Scope
 
-from pipeline.errors import InvalidInput, UnsupportedMedia
-from server.body import header, read_body, read_pieces
+from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
+from fastembed.server.body import header, read_body, read_pieces
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.errors import Unavailable
-from server.auth import BrowserGuard, Keys
-from server.body import ClientGone
-from server.dispatch import PipelineRoute
-from server.errors import Answer, answer, log_internal
-from server.life import Life
-from server.metrics import HttpStats
+from fastembed.pipeline.errors import Unavailable
+from fastembed.server.auth import BrowserGuard, Keys
+from fastembed.server.body import ClientGone
+from fastembed.server.dispatch import PipelineRoute
+from fastembed.server.errors import Answer, answer, log_internal
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
 
 _access: Final = logging.getLogger("fastembed.access")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, is_typeddict
 
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput
 
 _WORDS: Final[dict[type, str]] = {
     type(None): "null",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from pipeline.errors import Unavailable
+from fastembed.pipeline.errors import Unavailable
 
 Phase = Literal["starting", "serving", "draining"]
 

@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline.observe import Histogram
+from fastembed.pipeline.observe import Histogram
 
 _WINDOW_S: Final = 60.0
 _RECENT: Final = 4096

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from starlette.types import Scope
 
-from server.body import ClientGone
+from fastembed.server.body import ClientGone
 
 PRESENCE: Final = "fastembed.presence"
 """The ASGI extension under which a request finds its `Presence`."""

@@ -7,9 +7,9 @@
 
 `type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
 data URL; with the source `url` it is an http(s) URL, which is fetched where whoever runs the server allows that
-(`server.fetch`), with `upload_id` the field `upload_id`, in its place, is the id of a file of /v1/files. `model` is a
-document model, or "auto": as the pipeline's `parse` says; the answer names the one that read the document, or
-"model-free". `content` is the whole document, as Markdown, HTML or docling's own JSON (a `DoclingDocument`);
+(`fastembed.server.fetch`), with `upload_id` the field `upload_id`, in its place, is the id of a file of /v1/files.
+`model` is a document model, or "auto": as the pipeline's `parse` says; the answer names the one that read the document,
+or "model-free". `content` is the whole document, as Markdown, HTML or docling's own JSON (a `DoclingDocument`);
 `extract_*: false` leaves the field of that name out.
 """
 
@@ -27,12 +27,12 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
-from inference.specs import DEFAULTS
-from pipeline.errors import InvalidInput
-from pipeline.payload.document import Document, DocumentRequest, File
-from server.exchange import Exchange
-from server.openai.chat_fields import Fields, refuse
-from server.openai.chat_reply import model_headers
+from fastembed.inference.specs import DEFAULTS
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.server.exchange import Exchange
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.chat_reply import model_headers
 
 Output = Literal["markdown", "html", "json"]
 

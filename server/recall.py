@@ -19,15 +19,15 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import orjson
 
-from inference.catalog import Catalog
-from inference.folders import Task
-from pipeline.errors import ModelNotFound
-from pipeline.item import Outcome
-from pipeline.payload.chat import ChatFinished, ChatRequest, TextPart
-from pipeline.payload.embedding import EmbeddingRequest
-from pipeline.payload.rerank import RerankRequest
-from server.cache import ResponseCache
-from sources.http import Http, Results
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.folders import Task
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.payload.chat import ChatFinished, ChatRequest, TextPart
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
+from fastembed.pipeline.payload.rerank import RerankRequest
+from fastembed.server.cache import ResponseCache
+from fastembed.sources.http import Http, Results
 
 Revision: TypeAlias = Callable[[str, Task], str]
 """From a model's name and task to what changes when the files behind the name do."""

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.errors import NotFound
-from server.fetch import NOWHERE, Fetcher
-from server.files.record import StoredFile
-from server.files.store import FileStore
+from fastembed.pipeline.errors import NotFound
+from fastembed.server.fetch import NOWHERE, Fetcher
+from fastembed.server.files.record import StoredFile
+from fastembed.server.files.store import FileStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.payload.rerank import Ranking, RerankRequest
-from server.openai.chat_fields import Fields, refuse, shown
+from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
+from fastembed.server.openai.chat_fields import Fields, refuse, shown
 
 MAX_DOCUMENTS: Final = 1000
 _EXPECTED: Final = "a list of strings or of objects with a text"

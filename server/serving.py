@@ -21,9 +21,9 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from pipeline.errors import ConfigError
-from server.connection import Connection
-from server.life import Life
+from fastembed.pipeline.errors import ConfigError
+from fastembed.server.connection import Connection
+from fastembed.server.life import Life
 
 _log: Final = logging.getLogger("fastembed.server")
 _BACKLOG: Final = 2048

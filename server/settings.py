@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
-from server.auth import BrowserGuard, Keys, is_loopback
-from server.cache import CacheLimits
-from server.files.store import QUOTA_BYTES
-from server.urls import UrlPolicy
+from fastembed.pipeline.errors import ConfigError
+from fastembed.server.auth import BrowserGuard, Keys, is_loopback
+from fastembed.server.cache import CacheLimits
+from fastembed.server.files.store import QUOTA_BYTES
+from fastembed.server.urls import UrlPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,10 @@ class Settings:
 
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
-    `server.urls.Rule` reads them; none: it fetches nothing. cache: how many answers it keeps to give them again; None:
-    none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a key all the
-    same. metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take once it stops.
+    `fastembed.server.urls.Rule` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
+    again; None: none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a
+    key all the same. metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
+    once it stops.
     """
 
     host: str = "127.0.0.1"

@@ -8,12 +8,12 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any, Protocol
 
-from pipeline.component import Resources
-from server.cache import ResponseCache
-from server.files.store import FileStore
-from server.life import Life
-from server.metrics import HttpStats
-from sources.http import HttpRoutes
+from fastembed.pipeline.component import Resources
+from fastembed.server.cache import ResponseCache
+from fastembed.server.files.store import FileStore
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.sources.http import HttpRoutes
 
 
 @dataclass(frozen=True, slots=True)

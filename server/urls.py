@@ -2,7 +2,8 @@
 
 A caller's URL is a way into the network that the server stands in (server-side request forgery). So a host must be
 named, and its address must be a public one, whatever its name says: the address is judged after the look-up, and the
-connection is made to that very address (`server.fetch`). Private addresses are reached only where the rules name them.
+connection is made to that very address (`fastembed.server.fetch`). Private addresses are reached only where the rules
+name them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 import httpx2
 
-from pipeline.errors import ConfigError
+from fastembed.pipeline.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

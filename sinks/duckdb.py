@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.component import Context, sink
-from pipeline.errors import InvalidInput
-from pipeline.item import Ack, Item
-from pipeline.ledger import Entry, EntryState
-from pipeline.payload.document import Chunk, Document
-from sinks.lake.database import Lake, LakeLedger, Lakes
-from sinks.lake.schema import check_table_name
-from sinks.lake.writing import Staged
+from fastembed.pipeline.component import Context, sink
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Ack, Item
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.payload.document import Chunk, Document
+from fastembed.sinks.lake.database import Lake, LakeLedger, Lakes
+from fastembed.sinks.lake.schema import check_table_name
+from fastembed.sinks.lake.writing import Staged
 
 
 @sink

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pipeline.component import Context, Failure, sink
-from pipeline.errors import ItemError, StepFailed
-from pipeline.filing import NO_INPUT, destination, move, write
-from pipeline.item import Item
-from pipeline.ledger import Entry, Ledger
-from pipeline.payload.document import File
-from sinks.lake.dead_letters import DeadLetter, letter_of, letters, post
+from fastembed.pipeline.component import Context, Failure, sink
+from fastembed.pipeline.errors import ItemError, StepFailed
+from fastembed.pipeline.filing import NO_INPUT, destination, move, write
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.ledger import Entry, Ledger
+from fastembed.pipeline.payload.document import File
+from fastembed.sinks.lake.dead_letters import DeadLetter, letter_of, letters, post
 
 REASON_CHARS: Final = 500
 

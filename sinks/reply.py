@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pipeline.component import sink
-from pipeline.errors import Unprocessable
-from pipeline.item import Item
-from pipeline.reply import Reply as Caller
+from fastembed.pipeline.component import sink
+from fastembed.pipeline.errors import Unprocessable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.reply import Reply as Caller
 
 
 @sink

@@ -11,17 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
-from pipeline.component import Context, source
-from pipeline.item import Item, Outcome
-from pipeline.payload.document import File
-from pipeline.units import Duration
-from sources.watching import disk
-from sources.watching.books import Books
-from sources.watching.disk import Hidden, Sight
-from sources.watching.files import Emission, End, Stamp, State
-from sources.watching.hints import Hints
-from sources.watching.pattern import any_of, is_hidden, matcher
-from sources.watching.tracker import Tracker
+from fastembed.pipeline.component import Context, source
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.payload.document import File
+from fastembed.pipeline.units import Duration
+from fastembed.sources.watching import disk
+from fastembed.sources.watching.books import Books
+from fastembed.sources.watching.disk import Hidden, Sight
+from fastembed.sources.watching.files import Emission, End, Stamp, State
+from fastembed.sources.watching.hints import Hints
+from fastembed.sources.watching.pattern import any_of, is_hidden, matcher
+from fastembed.sources.watching.tracker import Tracker
 
 SCAN_BATCH: Final = 1000
 HASH_BATCH: Final = 64

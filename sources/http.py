@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
-from pipeline.channel import Channel
-from pipeline.component import Context, source
-from pipeline.errors import Unavailable, Unprocessable
-from pipeline.item import NO_META, Item, Outcome
-from pipeline.units import Size
+from fastembed.pipeline.channel import Channel
+from fastembed.pipeline.component import Context, source
+from fastembed.pipeline.errors import Unavailable, Unprocessable
+from fastembed.pipeline.item import NO_META, Item, Outcome
+from fastembed.pipeline.units import Size
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _ROUTE: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
 
 
 class Results(Generic[T]):
-    """The caller's end of one request (a `pipeline.reply.Reply`): iterate it, or take `all` results at once.
+    """The caller's end of one request (a `fastembed.pipeline.reply.Reply`): iterate it, or take `all` results at once.
 
     Both raise the item's error when it was rejected, failed or expired.
     """

@@ -16,13 +16,13 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final, Literal
 
-from pipeline.channel import Channel
-from pipeline.component import Context, source
-from pipeline.errors import Overloaded, Unavailable
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
-from pipeline.reply import Reply
-from pipeline.units import Size
+from fastembed.pipeline.channel import Channel
+from fastembed.pipeline.component import Context, source
+from fastembed.pipeline.errors import Overloaded, Unavailable
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
+from fastembed.pipeline.reply import Reply
+from fastembed.pipeline.units import Size
 
 _RETRY_S: Final = 5.0
 _HELD: Final = 1  # items that a step may keep open until the next one comes, to flush from at the end

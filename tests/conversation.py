@@ -1,6 +1,6 @@
 """Conversations with chat models: what is asked, what comes back."""
 
-from pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
+from fastembed.pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
 
 GREEDY = Sampling(temperature=0)
 

@@ -17,11 +17,11 @@ from fastembed.assembly import (
     read_configuration,
 )
 from fastembed.describing import absent, line_of
-from inference.specs import SECTIONS
-from pipeline.config.mermaid import mermaid
-from pipeline.config.schema import schema as schema_of
-from pipeline.plan import Configuration
-from pipeline.trial import TrialResult, run_trial
+from fastembed.inference.specs import SECTIONS
+from fastembed.pipeline.config.mermaid import mermaid
+from fastembed.pipeline.config.schema import schema as schema_of
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.trial import TrialResult, run_trial
 
 
 def check(config: Path | None) -> int:

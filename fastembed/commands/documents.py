@@ -16,14 +16,14 @@ import typer
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
-from inference.models import Models
-from pipeline.config.guarantees import sinks
-from pipeline.errors import ConfigError, FastEmbedError
-from pipeline.plan import Configuration
-from server.endpoints.documents import replay_failed
-from server.endpoints.documents import search as search_lake
-from server.text import printable
-from sinks.lake.database import Lake, LakeLocked
+from fastembed.inference.models import Models
+from fastembed.pipeline.config.guarantees import sinks
+from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.plan import Configuration
+from fastembed.server.endpoints.documents import replay_failed
+from fastembed.server.endpoints.documents import search as search_lake
+from fastembed.server.text import printable
+from fastembed.sinks.lake.database import Lake, LakeLocked
 
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]

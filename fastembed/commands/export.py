@@ -7,9 +7,9 @@ import shutil
 
 import typer
 
-from inference.hub.export import PROGRAM, Weights, export_of, run
-from inference.hub.reference import Reference, read_reference, split_name
-from pipeline.errors import FastEmbedError
+from fastembed.inference.hub.export import PROGRAM, Weights, export_of, run
+from fastembed.inference.hub.reference import Reference, read_reference, split_name
+from fastembed.pipeline.errors import FastEmbedError
 
 
 def export(name: str, *, task: str | None, weights: Weights | None, print_only: bool) -> int:

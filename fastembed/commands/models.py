@@ -9,13 +9,13 @@ from typing import Any
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Card, Catalog
-from inference.folders import recognise
-from inference.hub.checks import amount
-from inference.hub.known import KNOWN, KnownModel, command_for, find_known
-from inference.hub.shelf import Shelved, shelved, size_of
-from inference.models import Models
-from server.endpoints.models import describe
+from fastembed.inference.catalog import Card, Catalog
+from fastembed.inference.folders import recognise
+from fastembed.inference.hub.checks import amount
+from fastembed.inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from fastembed.inference.hub.shelf import Shelved, shelved, size_of
+from fastembed.inference.models import Models
+from fastembed.server.endpoints.models import describe
 
 
 @dataclass(frozen=True, slots=True)

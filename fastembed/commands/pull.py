@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Catalog
-from inference.folders import models_home
-from inference.hub.checks import amount
-from inference.hub.client import Hub
-from inference.hub.known import find_known
-from inference.hub.listing import Listing, RemoteFile
-from inference.hub.pull import plan, pull
-from inference.hub.reference import Reference, read_reference, split_name
-from inference.models import Models
-from pipeline.errors import FastEmbedError
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.folders import models_home
+from fastembed.inference.hub.checks import amount
+from fastembed.inference.hub.client import Hub
+from fastembed.inference.hub.known import find_known
+from fastembed.inference.hub.listing import Listing, RemoteFile
+from fastembed.inference.hub.pull import plan, pull
+from fastembed.inference.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import FastEmbedError
 
 
 class Shown:

@@ -8,14 +8,14 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from inference.catalog import Catalog
-from inference.folders import BUILT_IN, locate, models_home
-from inference.hub.checks import amount
-from inference.hub.pull import partial_of
-from inference.hub.reference import read_reference, split_name
-from inference.hub.shelf import check_ours, delete, shelved, size_of
-from inference.models import Models
-from pipeline.errors import FastEmbedError
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.folders import BUILT_IN, locate, models_home
+from fastembed.inference.hub.checks import amount
+from fastembed.inference.hub.pull import partial_of
+from fastembed.inference.hub.reference import read_reference, split_name
+from fastembed.inference.hub.shelf import check_ours, delete, shelved, size_of
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import FastEmbedError
 
 
 def remove(name: str, config: Path | None, *, yes: bool) -> int:

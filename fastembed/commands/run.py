@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from fastembed.assembly import SERVED, close_resources, make_resources, only, read_configuration
-from pipeline.engine import Engine
-from pipeline.errors import ConfigError, FastEmbedError
-from pipeline.item import Outcome
-from pipeline.plan import Configuration
-from pipeline.runner import Pipeline
-from server.logs import Format, Level, configure
-from server.serving import stop_signals
+from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.runner import Pipeline
+from fastembed.server.logs import Format, Level, configure
+from fastembed.server.serving import stop_signals
 
 _BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
 _REFRESH_S = 0.2

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.describing import line_of, stand_ins
+from fastembed.pipeline.errors import ConfigError, ItemError
+from fastembed.pipeline.units import parse_size
 from fastembed.runtime import Process, run_process
-from pipeline.errors import ConfigError, ItemError
-from pipeline.units import parse_size
-from server.cache import CacheLimits
-from server.logs import Format, Level, configure
-from server.serving import listen
-from server.settings import Settings
+from fastembed.server.cache import CacheLimits
+from fastembed.server.logs import Format, Level, configure
+from fastembed.server.serving import listen
+from fastembed.server.settings import Settings
 
 
 def serve(

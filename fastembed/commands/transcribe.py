@@ -11,15 +11,15 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
-from inference.media.sound import decode_media
-from pipeline.engine import Engine
-from pipeline.errors import ConfigError
-from pipeline.item import Outcome
-from pipeline.payload.audio import SpeechSettings, Transcript, TranscriptDelta, TranscriptFailed
-from pipeline.plan import Configuration, PipelinePlan
-from pipeline.policy import QueuePolicy
-from server.logs import configure
-from sources.websocket import Session, Websocket
+from fastembed.inference.media.sound import decode_media
+from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.payload.audio import SpeechSettings, Transcript, TranscriptDelta, TranscriptFailed
+from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.server.logs import configure
+from fastembed.sources.websocket import Session, Websocket
 
 _RATE_HZ = 16_000
 
@@ -78,7 +78,7 @@ async def _speak(session: Session, file: Path, *, follow: bool) -> None:
 
 
 class _Paper:
-    """Where the words go: the session's `pipeline.reply.Reply`."""
+    """Where the words go: the session's `fastembed.pipeline.reply.Reply`."""
 
     def __init__(self, *, follow: bool) -> None:
         self._follow = follow

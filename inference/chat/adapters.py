@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import ModelNotFound
+from fastembed.pipeline.errors import ModelNotFound
 
 _WEIGHTS: Final = "adapter_model.safetensors"
 _CONFIG: Final = "adapter_config.json"

@@ -8,13 +8,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from inference.chat.calling import CallStyle
-from inference.chat.calls import CallArguments, CallBegun, CallParser, Found
-from inference.chat.generation import Ended, Token
-from inference.chat.reasoning import ReasoningSplitter
-from inference.chat.stops import StopStrings
-from inference.resilience.sanity import Fault, TextCheck
-from pipeline.payload.chat import ChatDelta, FinishReason, TokenLogprob
+from fastembed.inference.chat.calling import CallStyle
+from fastembed.inference.chat.calls import CallArguments, CallBegun, CallParser, Found
+from fastembed.inference.chat.generation import Ended, Token
+from fastembed.inference.chat.reasoning import ReasoningSplitter
+from fastembed.inference.chat.stops import StopStrings
+from fastembed.inference.resilience.sanity import Fault, TextCheck
+from fastembed.pipeline.payload.chat import ChatDelta, FinishReason, TokenLogprob
 
 
 class Answer:

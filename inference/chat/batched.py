@@ -22,12 +22,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from inference.chat.decoding import Decoder, News
-from inference.chat.generation import Ended, Generation, Piece, failed, nothing, put
-from inference.chat.native import tensor, unchanged, warmed
-from inference.chat.sampling import Defaults
-from inference.opening import OPENING
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.chat.decoding import Decoder, News
+from fastembed.inference.chat.generation import Ended, Generation, Piece, failed, nothing, put
+from fastembed.inference.chat.native import tensor, unchanged, warmed
+from fastembed.inference.chat.sampling import Defaults
+from fastembed.inference.opening import OPENING
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
 

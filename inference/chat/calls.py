@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from inference.chat.calling import CallStyle
-from inference.chat.stops import held_back
+from fastembed.inference.chat.calling import CallStyle
+from fastembed.inference.chat.stops import held_back
 
 
 @dataclass(frozen=True, slots=True)

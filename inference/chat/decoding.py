@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from inference.chat.generation import Ended, Generation, Piece, Token
+from fastembed.inference.chat.generation import Ended, Generation, Piece, Token
 
 News: TypeAlias = tuple[Generation, list[tuple[int, float]], Ended | Exception | None]
 """An answer, its new (id, logprob) pairs, and how it ends, if it does."""

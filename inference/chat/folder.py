@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from inference.chat.gguf import GgufTraits, find_gguf, read_gguf
-from inference.opening import OPENING
-from pipeline.errors import ModelNotFound
+from fastembed.inference.chat.gguf import GgufTraits, find_gguf, read_gguf
+from fastembed.inference.opening import OPENING
+from fastembed.pipeline.errors import ModelNotFound
 
 POCKET: Final = "chat-pocket"
 """The model that ships."""

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from inference.chat.detokenize import BytesDetokenizer, Detokenizer
-from inference.chat.native import reason
-from inference.chat.pictures import SeenPrompt
-from pipeline.errors import Unavailable
+from fastembed.inference.chat.detokenize import BytesDetokenizer, Detokenizer
+from fastembed.inference.chat.native import reason
+from fastembed.inference.chat.pictures import SeenPrompt
+from fastembed.pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
-    from inference.chat.decoding import Decoder
+    from fastembed.inference.chat.decoding import Decoder
 
 Ended = Literal["stop", "length"]
 _ids: Final = itertools.count(1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import ModelNotFound
+from fastembed.pipeline.errors import ModelNotFound
 
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")

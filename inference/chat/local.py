@@ -8,25 +8,33 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from inference.chat.answer import Answer
-from inference.chat.batched import BatchedEngine
-from inference.chat.calling import style_of
-from inference.chat.folder import BLOCK_TOKENS, POCKET, ChatTraits, blocks, open_batched, read_traits, with_draft
-from inference.chat.generation import Generation, Mailbox, Piece, TextEngine
-from inference.chat.options import PLAIN, ChatOptions
-from inference.chat.pictures import SeenPrompt, pictures_of, untagged
-from inference.chat.reasoning import OPEN, thinks
-from inference.chat.resume import NOTHING, BrokenOff, Produced, go_on
-from inference.chat.sampling import check_sampling, configure, room_for_answer
-from inference.chat.sounds import sounds_of, with_sounds
-from inference.chat.stateful import StatefulEngine
-from inference.chat.structure import Form, SchemaGuard, form_of
-from inference.chat.template import ChatTemplate
-from inference.devices import family
-from inference.folders import BUILT_IN, is_pocket, locate
-from inference.resilience.sanity import Fault, Garbled
-from pipeline.errors import InvalidInput, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from fastembed.inference.chat.answer import Answer
+from fastembed.inference.chat.batched import BatchedEngine
+from fastembed.inference.chat.calling import style_of
+from fastembed.inference.chat.folder import (
+    BLOCK_TOKENS,
+    POCKET,
+    ChatTraits,
+    blocks,
+    open_batched,
+    read_traits,
+    with_draft,
+)
+from fastembed.inference.chat.generation import Generation, Mailbox, Piece, TextEngine
+from fastembed.inference.chat.options import PLAIN, ChatOptions
+from fastembed.inference.chat.pictures import SeenPrompt, pictures_of, untagged
+from fastembed.inference.chat.reasoning import OPEN, thinks
+from fastembed.inference.chat.resume import NOTHING, BrokenOff, Produced, go_on
+from fastembed.inference.chat.sampling import check_sampling, configure, room_for_answer
+from fastembed.inference.chat.sounds import sounds_of, with_sounds
+from fastembed.inference.chat.stateful import StatefulEngine
+from fastembed.inference.chat.structure import Form, SchemaGuard, form_of
+from fastembed.inference.chat.template import ChatTemplate
+from fastembed.inference.devices import family
+from fastembed.inference.folders import BUILT_IN, is_pocket, locate
+from fastembed.inference.resilience.sanity import Fault, Garbled
+from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 
 class LocalModel:

@@ -7,13 +7,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from inference.chat.folder import read_traits
-from inference.chat.options import PLAIN, ChatOptions
-from inference.chat.process import ChatProcess
-from inference.chat.resume import Progress
-from inference.chat.wire import Loading
-from inference.folders import is_pocket
-from pipeline.payload.chat import ChatEvent, ChatRequest
+from fastembed.inference.chat.folder import read_traits
+from fastembed.inference.chat.options import PLAIN, ChatOptions
+from fastembed.inference.chat.process import ChatProcess
+from fastembed.inference.chat.resume import Progress
+from fastembed.inference.chat.wire import Loading
+from fastembed.inference.folders import is_pocket
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 
 
 class ChatModel:

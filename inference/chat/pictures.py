@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.chat.sounds import PLACE as SOUND
-from inference.chat.sounds import Samples
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Part, TextPart, VideoPart
+from fastembed.inference.chat.sounds import PLACE as SOUND
+from fastembed.inference.chat.sounds import Samples
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Part, TextPart, VideoPart
 
 Pixels = NDArray[np.uint8]
 MOST_FRAMES: Final = 8

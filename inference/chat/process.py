@@ -19,12 +19,12 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from inference.chat.resume import Produced, Progress
-from inference.chat.wire import Ask, Leave, Loaded, Loading, News, Over
-from inference.child import Child
-from inference.framing import framed, read
-from pipeline.errors import ItemError, Unavailable
-from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from fastembed.inference.chat.resume import Produced, Progress
+from fastembed.inference.chat.wire import Ask, Leave, Loaded, Loading, News, Over
+from fastembed.inference.child import Child
+from fastembed.inference.framing import framed, read
+from fastembed.pipeline.errors import ItemError, Unavailable
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 
 log = logging.getLogger("fastembed.chat")
 
@@ -41,7 +41,7 @@ class ChatChild(Child):
 
     def __init__(self, loading: Loading) -> None:
         """Start it: milliseconds. `load` must follow, `end` at last."""
-        super().__init__("inference.chat.worker")
+        super().__init__("fastembed.inference.chat.worker")
         self.loading = loading
         self.cache_bytes = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from inference.chat.stops import held_back
+from fastembed.inference.chat.stops import held_back
 
 OPEN: Final = "<think>"
 CLOSE: Final = "</think>"

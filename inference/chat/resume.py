@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from inference.chat.answer import Answer
-from inference.chat.generation import Ended, Generation, TextEngine
-from pipeline.errors import Unavailable
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished
+from fastembed.inference.chat.answer import Answer
+from fastembed.inference.chat.generation import Ended, Generation, TextEngine
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished
 
 
 class CannotGoOn(Unavailable):

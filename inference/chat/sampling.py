@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, Sampling
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, Sampling
 
 _MOST_CHOICES: Final = 128
 _RANGES: Final = (

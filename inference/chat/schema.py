@@ -3,7 +3,7 @@
 A grammar is compiled inside a step of the engine, which holds up every other answer for so long, and some schemas of
 a few hundred bytes take minutes: xgrammar's work grows with the square of an open object's optional properties, and
 faster yet with the optional pieces of one regular expression. So there are limits, at which a grammar takes some 2 s
-of a core; what is left of wrong schemas, `inference.chat.structure` finds by trying.
+of a core; what is left of wrong schemas, `fastembed.inference.chat.structure` finds by trying.
 """
 
 from __future__ import annotations

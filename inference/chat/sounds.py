@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.speech.resample import Resampler
-from pipeline.payload.chat import AudioPart, ChatRequest
+from fastembed.inference.speech.resample import Resampler
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest
 
 Samples = NDArray[np.float32]
 PLACE: Final = "\uf8f1"

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.chat.decoding import Decoder
-from inference.chat.folder import BLOCK_TOKENS, fixed_lengths, model_path, open_hearing
-from inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
-from inference.chat.native import tensor
-from inference.chat.sampling import Defaults
-from inference.opening import OPENING
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.chat.decoding import Decoder
+from fastembed.inference.chat.folder import BLOCK_TOKENS, fixed_lengths, model_path, open_hearing
+from fastembed.inference.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
+from fastembed.inference.chat.native import tensor
+from fastembed.inference.chat.sampling import Defaults
+from fastembed.inference.opening import OPENING
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
 

@@ -2,7 +2,7 @@
 
 A schema that xgrammar cannot compile raises inside the engine's step and takes every other request with it. So each
 form is tried first on a scratch pipeline, the smallest model that ships, for one token: 1 to 25 ms, and seen ones are
-remembered. What would take long there is refused before (`inference.chat.schema`).
+remembered. What would take long there is refused before (`fastembed.inference.chat.schema`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from inference.chat.calling import CallStyle
-from inference.chat.native import reason, tensor
-from inference.chat.schema import MAX_DEPTH, compiled, dangling, deeper, too_much
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, Tool
+from fastembed.inference.chat.calling import CallStyle
+from fastembed.inference.chat.native import reason, tensor
+from fastembed.inference.chat.schema import MAX_DEPTH, compiled, dangling, deeper, too_much
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, Tool
 
 _REMEMBERED: Final = 512
 _LONGEST: Final = 256 * 1024  # characters of one schema

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import orjson
 
-from inference.chat.decoding import MARKED, texts_of
-from inference.chat.native import reason
-from inference.chat.pictures import with_places, with_tags, without_tags
-from inference.chat.schema import deeper
-from pipeline.errors import InvalidInput, Unprocessable
-from pipeline.payload.chat import (
+from fastembed.inference.chat.decoding import MARKED, texts_of
+from fastembed.inference.chat.native import reason
+from fastembed.inference.chat.pictures import with_places, with_tags, without_tags
+from fastembed.inference.chat.schema import deeper
+from fastembed.pipeline.errors import InvalidInput, Unprocessable
+from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatRequest,
     DocumentPart,

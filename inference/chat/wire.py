@@ -1,4 +1,4 @@
-"""What the server and its chat process say to each other (`inference.framing` says how)."""
+"""What the server and its chat process say to each other (`fastembed.inference.framing` says how)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.chat.options import PLAIN, ChatOptions
-from inference.chat.resume import NOTHING, BrokenOff, Produced
-from pipeline.payload.chat import ChatEvent, ChatRequest
+from fastembed.inference.chat.options import PLAIN, ChatOptions
+from fastembed.inference.chat.resume import NOTHING, BrokenOff, Produced
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 
 
 @dataclass(frozen=True, slots=True)

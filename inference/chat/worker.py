@@ -1,8 +1,8 @@
 """The chat process: loads one model, answers what comes over its standard input's socket, ends with the other side.
 
-Started by `inference.chat.process` as a fresh interpreter (never forked). One thread, that of its event loop, does all:
-it takes requests in, steps the engine, and sends what came of a step in one message just before the next step begins.
-`inference` is imported before openvino, as its own text asks.
+Started by `fastembed.inference.chat.process` as a fresh interpreter (never forked). One thread, that of its event loop,
+does all: it takes requests in, steps the engine, and sends what came of a step in one message just before the next step
+begins. `inference` is imported before openvino, as its own text asks.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
-from inference.chat.local import LocalModel
-from inference.chat.resume import Produced
-from inference.chat.wire import Ask, Leave, Loaded, Loading, Over
-from inference.framing import framed, portable, read, receive
-from pipeline.collector import rest_collector
-from pipeline.errors import ItemError
-from pipeline.lifeline import end_with, take_pipe
-from pipeline.payload.chat import ChatEvent
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.resume import Produced
+from fastembed.inference.chat.wire import Ask, Leave, Loaded, Loading, Over
+from fastembed.inference.framing import framed, portable, read, receive
+from fastembed.pipeline.collector import rest_collector
+from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.lifeline import end_with, take_pipe
+from fastembed.pipeline.payload.chat import ChatEvent
 
 log = logging.getLogger("fastembed.chat")
 

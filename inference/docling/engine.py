@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.docling.folder import EYES, WORDS, WRITER, read_traits
-from inference.docling.repetition import Repetition
-from inference.docling.tiles import cut, positions, words
-from inference.opening import OPENING
-from pipeline.errors import TooLarge
+from fastembed.inference.docling.folder import EYES, WORDS, WRITER, read_traits
+from fastembed.inference.docling.repetition import Repetition
+from fastembed.inference.docling.tiles import cut, positions, words
+from fastembed.inference.opening import OPENING
+from fastembed.pipeline.errors import TooLarge
 
 Ending = Literal["end", "length", "loop", "garbled"]
 

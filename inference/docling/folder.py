@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import ModelNotFound
+from fastembed.pipeline.errors import ModelNotFound
 
 EYES: Final = "openvino_vision_embeddings_model.xml"
 WORDS: Final = "openvino_text_embeddings_model.xml"

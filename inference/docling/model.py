@@ -16,14 +16,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from inference.child import Child
-from inference.docling.folder import read_traits
-from inference.docling.wire import Leave, Loading, Read
-from inference.framing import framed, receive
-from pipeline.errors import Unavailable
+from fastembed.inference.child import Child
+from fastembed.inference.docling.folder import read_traits
+from fastembed.inference.docling.wire import Leave, Loading, Read
+from fastembed.inference.framing import framed, receive
+from fastembed.pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
-    from inference.docling.engine import Written
+    from fastembed.inference.docling.engine import Written
 
 PAGES_AT_ONCE: Final = 4
 _LEAVE_S: Final = 2.0
@@ -34,7 +34,7 @@ class _Child(Child):
 
     def __init__(self, loading: Loading) -> None:
         """Start it and have it load the model: seconds, so in a thread. Raises what the load raises."""
-        super().__init__("inference.docling.worker")
+        super().__init__("fastembed.inference.docling.worker")
         self._sending = threading.Lock()
         try:
             answer = self.ask(loading)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.docling.folder import Sight
+from fastembed.inference.docling.folder import Sight
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the server and a document model's process say to each other (`inference.framing` says how)."""
+"""What the server and a document model's process say to each other (`fastembed.inference.framing` says how)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The process of a document model: loads it, reads pages that come over its standard input's socket, ends with that.
 
-Started by `inference.docling.model` as a fresh interpreter (never forked). One thread reads pages; another takes
-messages, so that it hears at once when nobody waits for the pages any more, or when the other side is gone.
+Started by `fastembed.inference.docling.model` as a fresh interpreter (never forked). One thread reads pages; another
+takes messages, so that it hears at once when nobody waits for the pages any more, or when the other side is gone.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Final
 
 from PIL import Image
 
-from inference.docling.engine import DoclingEngine, Written
-from inference.docling.wire import Leave, Loaded, Loading, Read
-from inference.framing import framed, portable, receive
-from pipeline.lifeline import take_pipe
+from fastembed.inference.docling.engine import DoclingEngine, Written
+from fastembed.inference.docling.wire import Leave, Loaded, Loading, Read
+from fastembed.inference.framing import framed, portable, receive
+from fastembed.pipeline.lifeline import take_pipe
 
 _NICE: Final = 5
 """Reading gives way to the server."""

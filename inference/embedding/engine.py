@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.devices import Devices
-from inference.embedding.graph import prepare, read_pooling
-from inference.encoder.engine import EncoderEngine
-from inference.encoder.folder import model_file, read_traits
+from fastembed.inference.devices import Devices
+from fastembed.inference.embedding.graph import prepare, read_pooling
+from fastembed.inference.encoder.engine import EncoderEngine
+from fastembed.inference.encoder.folder import model_file, read_traits
 
 
 class EmbeddingEngine(EncoderEngine):

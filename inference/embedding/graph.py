@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from openvino import opset13 as ops
 
-from inference.encoder.folder import read_json
-from inference.encoder.graph import rebuilt, tame_masks
-from pipeline.errors import ModelNotFound
+from fastembed.inference.encoder.folder import read_json
+from fastembed.inference.encoder.graph import rebuilt, tame_masks
+from fastembed.pipeline.errors import ModelNotFound
 
 Pooling = Literal["mean", "cls"]
 POOLED: Final = "sentence_embedding"

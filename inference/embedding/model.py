@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.devices import Devices
-from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
-from inference.encoder.model import INLINE_CHARS, EncoderModel
-from inference.encoder.tokenize import load_tokenizer
-from inference.opening import OPENING
-from inference.scheduling.batcher import Limits
-from pipeline.errors import InvalidInput
-from pipeline.payload.embedding import EmbeddingInput
+from fastembed.inference.devices import Devices
+from fastembed.inference.embedding.engine import EmbeddingEngine
+from fastembed.inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
+from fastembed.inference.encoder.model import INLINE_CHARS, EncoderModel
+from fastembed.inference.encoder.tokenize import load_tokenizer
+from fastembed.inference.opening import OPENING
+from fastembed.inference.scheduling.batcher import Limits
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.embedding import EmbeddingInput
 
 
 class EmbeddingModel(EncoderModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput
 
 _TINY = 1e-12
 

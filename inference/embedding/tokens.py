@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, overload
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.embedding import EmbeddingInput
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.embedding import EmbeddingInput
 
 MAX_INPUTS: Final = 2048
 _CHARS_PER_TOKEN: Final = 4

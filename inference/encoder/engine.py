@@ -19,9 +19,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.devices import Devices, family
-from inference.encoder.folder import Traits
-from pipeline.errors import ModelNotFound
+from fastembed.inference.devices import Devices, family
+from fastembed.inference.encoder.folder import Traits
+from fastembed.pipeline.errors import ModelNotFound
 
 Outputs = NDArray[np.float32]
 Done = Callable[[Any, Exception | None], None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.errors import ModelNotFound
+from fastembed.pipeline.errors import ModelNotFound
 
 _MODEL_FILES: Final = ("openvino_model.xml", "model.xml")
 

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.encoder.engine import EncoderEngine
-from inference.resilience.sanity import check_vectors
-from inference.scheduling.batcher import Limits
-from inference.scheduling.scheduler import Scheduler
+from fastembed.inference.encoder.engine import EncoderEngine
+from fastembed.inference.resilience.sanity import check_vectors
+from fastembed.inference.scheduling.batcher import Limits
+from fastembed.inference.scheduling.scheduler import Scheduler
 
 T = TypeVar("T")
 

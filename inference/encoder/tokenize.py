@@ -13,8 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
-from inference.opening import OPENING
-from pipeline.errors import ModelNotFound
+from fastembed.inference.opening import OPENING
+from fastembed.pipeline.errors import ModelNotFound
 
 _PROBE = "a"
 

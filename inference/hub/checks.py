@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from inference.hub.listing import RemoteFile
-from pipeline.errors import FastEmbedError
+from fastembed.inference.hub.listing import RemoteFile
+from fastembed.pipeline.errors import FastEmbedError
 
 _CHUNK: Final = 1 << 20
 RESERVE_BYTES: Final = 256 << 20

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import httpx2
 
-from inference.hub.listing import Listing, RemoteFile
-from inference.hub.reference import Reference
-from pipeline.errors import FastEmbedError
+from fastembed.inference.hub.listing import Listing, RemoteFile
+from fastembed.inference.hub.reference import Reference
+from fastembed.pipeline.errors import FastEmbedError
 
 _PUBLIC: Final = "https://huggingface.co"
 _TIMEOUT: Final = httpx2.Timeout(30, connect=10)

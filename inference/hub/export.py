@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 import orjson
 
-from inference.folders import models_home
-from inference.hub.known import KnownModel
-from inference.hub.pull import RECORD, partial_of
-from inference.hub.reference import Reference
-from pipeline.errors import FastEmbedError
+from fastembed.inference.folders import models_home
+from fastembed.inference.hub.known import KnownModel
+from fastembed.inference.hub.pull import RECORD, partial_of
+from fastembed.inference.hub.reference import Reference
+from fastembed.pipeline.errors import FastEmbedError
 
 Weights = Literal["int4", "int8", "fp16"]
 PROGRAM: Final = "optimum-cli"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from inference.folders import Task, locate, models_home
+from fastembed.inference.folders import Task, locate, models_home
 
 GEMMA: Final = "Gemma terms"
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Final
 
-from pipeline.errors import FastEmbedError
+from fastembed.pipeline.errors import FastEmbedError
 
 _SIDE_BY_SIDE: Final = frozenset({".json", ".txt", ".jinja", ".model"})
 """Configurations, vocabularies, chat templates, sentencepiece models."""

@@ -18,12 +18,12 @@ from typing import Any, Final, Protocol
 import filelock
 import orjson
 
-from inference.hub.checks import DiskFull, WrongChecksum, amount, check, check_room, is_right
-from inference.hub.client import Hub, HubRefused
-from inference.hub.listing import Listing, RemoteFile, needed
-from inference.hub.reference import Reference
-from inference.hub.transfer import Pause, Transfer
-from pipeline.errors import FastEmbedError
+from fastembed.inference.hub.checks import DiskFull, WrongChecksum, amount, check, check_room, is_right
+from fastembed.inference.hub.client import Hub, HubRefused
+from fastembed.inference.hub.listing import Listing, RemoteFile, needed
+from fastembed.inference.hub.reference import Reference
+from fastembed.inference.hub.transfer import Pause, Transfer
+from fastembed.pipeline.errors import FastEmbedError
 
 RECORD: Final = ".fastembed.json"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from inference.folders import models_home
-from inference.hub.known import KnownModel, find_known
+from fastembed.inference.folders import models_home
+from fastembed.inference.hub.known import KnownModel, find_known
 
 _PART: Final = r"[A-Za-z0-9_][\w.-]*"  # no leading dot: nothing may climb out of the models folder, or hide in it
 _REFERENCE: Final = re.compile(rf"(?P<repository>{_PART}/{_PART})(?:@(?P<revision>{_PART}))?", re.ASCII)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.folders import models_home
-from inference.hub.pull import partial_of
-from pipeline.errors import FastEmbedError
+from fastembed.inference.folders import models_home
+from fastembed.inference.hub.pull import partial_of
+from fastembed.pipeline.errors import FastEmbedError
 
 
 class NotOurs(FastEmbedError):

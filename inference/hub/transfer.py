@@ -11,9 +11,9 @@ from typing import Final
 
 import httpx2
 
-from inference.hub.client import Hub, HubUnreachable
-from inference.hub.listing import Listing, RemoteFile
-from inference.hub.reference import Reference
+from fastembed.inference.hub.client import Hub, HubUnreachable
+from fastembed.inference.hub.listing import Listing, RemoteFile
+from fastembed.inference.hub.reference import Reference
 
 _TRIES: Final = 5
 """In a row, without a byte between them."""

@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from inference.media.worker import HEADER
-from pipeline.errors import NotFound, Unprocessable, UnsupportedMedia
+from fastembed.inference.media.worker import HEADER
+from fastembed.pipeline.errors import NotFound, Unprocessable, UnsupportedMedia
 
 KINDS: Final = ("wav", "flac", "mp3", "ogg", "webm", "mkv", "mp4", "m4a", "aac", "aiff")
 """What is recognised, for messages."""
@@ -28,7 +28,9 @@ _AAC: Final = frozenset({0xF0, 0xF1, 0xF8, 0xF9})
 
 
 async def decode(source: Path | bytes, wanted: str, *numbers: int) -> AsyncGenerator[bytes, None]:
-    """Yield what a process makes of a file, or of its bytes: see `inference.media.worker` for wanted and numbers.
+    """Yield what a process decodes from a file or its bytes.
+
+    wanted, numbers: see `fastembed.inference.media.worker`.
 
     Close the iterator (`aclosing`) and the process is gone. Raises NotFound, UnsupportedMedia (not a media file that is
     read here), Unprocessable (broken, without what is wanted, takes too long).

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.media.files import decode
-from inference.media.worker import PICTURE
+from fastembed.inference.media.files import decode
+from fastembed.inference.media.worker import PICTURE
 
 MOST_FRAMES: Final = 8
 LONGEST_SIDE: Final = 1024

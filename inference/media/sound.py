@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.media.files import decode
-from inference.media.wav import plain_wav
-from pipeline.errors import TooLarge
-from pipeline.payload.audio import AudioFrame
+from fastembed.inference.media.files import decode
+from fastembed.inference.media.wav import plain_wav
+from fastembed.pipeline.errors import TooLarge
+from fastembed.pipeline.payload.audio import AudioFrame
 
 
 async def decode_media(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.speech.resample import Resampler
+from fastembed.inference.speech.resample import Resampler
 
 _PIECE_S: Final = 0.25
 _MAX_CHANNELS: Final = 8

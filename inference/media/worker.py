@@ -1,6 +1,7 @@
 """The process that decodes a media file which somebody else made: it may crash, hang or eat memory, and is then killed.
 
-Started as a script, in isolation, by `inference.media.files`, with what is wanted, the demuxer, the limit of memory and
+Started as a script, in isolation, by `fastembed.inference.media.files`, with what is wanted, the demuxer, the limit of
+memory and
 
 - for `sound` the rate; it gives float32 mono samples, a quarter of a second at a time,
 - for `frames` how many and their longest side; it gives `PICTURE` (time in seconds, height, width) and RGB bytes.

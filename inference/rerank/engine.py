@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 from openvino import opset13 as ops
 
-from inference.devices import Devices
-from inference.encoder.engine import EncoderEngine
-from inference.encoder.folder import model_file, read_traits
-from inference.encoder.graph import rebuilt, tame_masks
-from pipeline.errors import ModelNotFound
+from fastembed.inference.devices import Devices
+from fastembed.inference.encoder.engine import EncoderEngine
+from fastembed.inference.encoder.folder import model_file, read_traits
+from fastembed.inference.encoder.graph import rebuilt, tame_masks
+from fastembed.pipeline.errors import ModelNotFound
 
 _LOGITS: Final = "logits"
 _LABELS: Final = (1, 2)

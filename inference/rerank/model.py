@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.devices import Devices
-from inference.encoder.model import EncoderModel
-from inference.folders import is_pocket
-from inference.opening import OPENING
-from inference.rerank.engine import RerankEngine
-from inference.rerank.pairs import PairTokenizer, check
-from inference.scheduling.batcher import Limits
-from pipeline.payload.rerank import Ranked, Ranking, RerankRequest
+from fastembed.inference.devices import Devices
+from fastembed.inference.encoder.model import EncoderModel
+from fastembed.inference.folders import is_pocket
+from fastembed.inference.opening import OPENING
+from fastembed.inference.rerank.engine import RerankEngine
+from fastembed.inference.rerank.pairs import PairTokenizer, check
+from fastembed.inference.scheduling.batcher import Limits
+from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
 
 
 class RerankModel(EncoderModel):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from inference.encoder.engine import Pair
-from pipeline.errors import InvalidInput, ModelNotFound
+from fastembed.inference.encoder.engine import Pair
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 
 MAX_DOCUMENTS: Final = 1000
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from inference.devices import Devices, family
-from inference.residency.plan import Room
+from fastembed.inference.devices import Devices, family
+from fastembed.inference.residency.plan import Room
 
 _PROPERTIES: Final = {
     "npu": ("NPU_DEVICE_TOTAL_MEM_SIZE", "NPU_DEVICE_ALLOC_MEM_SIZE"),

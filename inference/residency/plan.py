@@ -30,7 +30,7 @@ from enum import Enum
 from itertools import combinations
 from typing import Final, Literal
 
-from inference.residency.use import Use
+from fastembed.inference.residency.use import Use
 
 Key = tuple[str, str]
 """A model's name, and OpenVINO's name of the device."""

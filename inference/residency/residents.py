@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-from inference.devices import Devices
-from inference.loaders import LoadedModel, Loading, extra_range, load, processes_of, yet_to_take
-from inference.residency.compiled import prune
-from inference.residency.footprints import Footprints, weights_of
-from inference.residency.memory import ProcessMemory, memory_of_processes, process_memory, room_of
-from inference.residency.plan import Entry, Key, Outlook, Plan, Room, State
-from pipeline.errors import Unavailable
+from fastembed.inference.devices import Devices
+from fastembed.inference.loaders import LoadedModel, Loading, extra_range, load, processes_of, yet_to_take
+from fastembed.inference.residency.compiled import prune
+from fastembed.inference.residency.footprints import Footprints, weights_of
+from fastembed.inference.residency.memory import ProcessMemory, memory_of_processes, process_memory, room_of
+from fastembed.inference.residency.plan import Entry, Key, Outlook, Plan, Room, State
+from fastembed.pipeline.errors import Unavailable
 
 log = logging.getLogger("fastembed.models")
 _NOTHING: Final = ProcessMemory(0, 0)

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar
 
-from inference.resilience.breaker import Breaker, Pass
-from inference.resilience.breakers import Breakers
-from pipeline.errors import InvalidInput, ItemError, ModelNotFound, Overloaded, Unavailable
+from fastembed.inference.resilience.breaker import Breaker, Pass
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.pipeline.errors import InvalidInput, ItemError, ModelNotFound, Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.resilience")
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.units import Duration
+from fastembed.pipeline.units import Duration
 
 State = Literal["closed", "open", "half_open"]
 """What a breaker does with the next call."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from inference.resilience.breaker import Breaker, BreakerPolicy, State
+from fastembed.inference.resilience.breaker import Breaker, BreakerPolicy, State
 
 _LEVEL: Final[Mapping[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 

@@ -6,7 +6,8 @@ longer than `PATIENCE_S`: a stream's headers and its signs of life depend on it.
 may change.
 
 What breaks off later goes on, unseen too, on the next device of the same model, behind the tokens that were produced
-(`inference.chat.resume`). Another model never goes on with its words: with no device left an error ends the stream.
+(`fastembed.inference.chat.resume`). Another model never goes on with its words: with no device left an error ends the
+stream.
 
 An answer that is empty, or that was cut because it would not have ended, is asked for once more if nothing of it was
 shown: of the next candidate, else with another seed. The second answer is given whatever it is.
@@ -21,10 +22,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from inference.chat.resume import CannotGoOn, Progress
-from inference.resilience.attempts import Attempts, Candidate
-from inference.resilience.sanity import Garbled
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from fastembed.inference.chat.resume import CannotGoOn, Progress
+from fastembed.inference.resilience.attempts import Attempts, Candidate
+from fastembed.inference.resilience.sanity import Garbled
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 PATIENCE_S: Final = 10.0
 

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from inference.folders import Task
-from inference.models import Models
-from inference.resilience.attempts import Attempts, Candidate, Choice, NotLoaded, call
-from inference.resilience.breakers import Breakers
-from pipeline.errors import ItemError
+from fastembed.inference.folders import Task
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.attempts import Attempts, Candidate, Choice, NotLoaded, call
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.pipeline.errors import ItemError
 
 T = TypeVar("T")
 _FRESH_S: Final = 1.0

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import Unavailable
+from fastembed.pipeline.errors import Unavailable
 
 _LOOK_EVERY: Final = 256
 _KEPT: Final = 16_384

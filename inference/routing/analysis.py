@@ -13,13 +13,21 @@ from typing import Final, Literal
 
 import orjson
 
-from inference.folders import Task
-from inference.routing.signals import Signal, complexity_of, is_about_code, read
-from inference.specs import AUTO
-from pipeline.payload.audio import Utterance
-from pipeline.payload.chat import AudioPart, ChatRequest, DocumentPart, ImagePart, Message, TextPart, VideoPart
-from pipeline.payload.document import Document, File
-from pipeline.payload.embedding import EmbeddingRequest
+from fastembed.inference.folders import Task
+from fastembed.inference.routing.signals import Signal, complexity_of, is_about_code, read
+from fastembed.inference.specs import AUTO
+from fastembed.pipeline.payload.audio import Utterance
+from fastembed.pipeline.payload.chat import (
+    AudioPart,
+    ChatRequest,
+    DocumentPart,
+    ImagePart,
+    Message,
+    TextPart,
+    VideoPart,
+)
+from fastembed.pipeline.payload.document import Document, File
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
 
 Modality = Literal["text", "image", "audio", "video", "document"]
 Reasoning = Literal["simple", "moderate", "complex"]

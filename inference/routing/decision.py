@@ -20,15 +20,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from inference.devices import family
-from inference.naming import unknown
-from inference.routing.analysis import Modality, ModelRequirements, Preferences
-from inference.routing.offers import Load, Offer
-from inference.routing.placing import Place, Rejected, places
-from inference.routing.reasons import Case, reasons_for
-from inference.routing.refusal import refusal_of
-from inference.specs import AUTO
-from pipeline.errors import ItemError, ModelNotFound
+from fastembed.inference.devices import family
+from fastembed.inference.naming import unknown
+from fastembed.inference.routing.analysis import Modality, ModelRequirements, Preferences
+from fastembed.inference.routing.offers import Load, Offer
+from fastembed.inference.routing.placing import Place, Rejected, places
+from fastembed.inference.routing.reasons import Case, reasons_for
+from fastembed.inference.routing.refusal import refusal_of
+from fastembed.inference.specs import AUTO
+from fastembed.pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0
 """A place whose queue takes longer goes behind one whose does not."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inference.folders import Task
-from inference.residency.plan import Outlook
+from fastembed.inference.folders import Task
+from fastembed.inference.residency.plan import Outlook
 
 Standing = Literal["declared", "known", "pocket"]
 Breaker = Literal["closed", "open", "half_open"]

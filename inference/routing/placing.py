@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from inference.devices import family
-from inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences
-from inference.routing.offers import Engine, Load, Offer
+from fastembed.inference.devices import family
+from fastembed.inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences
+from fastembed.inference.routing.offers import Engine, Load, Offer
 
 Cause = Literal["missing", "modality", "window", "device", "memory", "breaker", "preference"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from inference.routing.analysis import Modality, ModelRequirements, Preferences
-from inference.routing.offers import Offer
-from inference.routing.placing import Place, Rejected, ordered, prompt_tokens
-from inference.specs import AUTO
+from fastembed.inference.routing.analysis import Modality, ModelRequirements, Preferences
+from fastembed.inference.routing.offers import Offer
+from fastembed.inference.routing.placing import Place, Rejected, ordered, prompt_tokens
+from fastembed.inference.specs import AUTO
 
 _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text": "text", "document": "documents"}
 

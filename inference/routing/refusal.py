@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inference.routing.reasons import Case, wishes
-from pipeline.errors import InvalidInput, ItemError, ModelNotFound, Unavailable
+from fastembed.inference.routing.reasons import Case, wishes
+from fastembed.pipeline.errors import InvalidInput, ItemError, ModelNotFound, Unavailable
 
 
 def refusal_of(case: Case) -> ItemError:

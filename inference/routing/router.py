@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from inference.capabilities import capabilities_of
-from inference.catalog import Placed, capabilities, is_pocket
-from inference.chat.folder import fixed_lengths
-from inference.devices import family
-from inference.hub.known import KNOWN, KnownModel, command_for, find_known
-from inference.hub.known import missing as missing_files
-from inference.loaders import LOADERS
-from inference.models import Models
-from inference.residency.plan import Outlook
-from inference.resilience.breakers import Breakers, BreakerView
-from inference.routing.analysis import (
+from fastembed.inference.capabilities import capabilities_of
+from fastembed.inference.catalog import Placed, capabilities, is_pocket
+from fastembed.inference.chat.folder import fixed_lengths
+from fastembed.inference.devices import family
+from fastembed.inference.hub.known import KNOWN, KnownModel, command_for, find_known
+from fastembed.inference.hub.known import missing as missing_files
+from fastembed.inference.loaders import LOADERS
+from fastembed.inference.models import Models
+from fastembed.inference.residency.plan import Outlook
+from fastembed.inference.resilience.breakers import Breakers, BreakerView
+from fastembed.inference.routing.analysis import (
     ContentProfile,
     ModelRequirements,
     Preferences,
@@ -26,10 +26,10 @@ from inference.routing.analysis import (
     profile,
     requirements,
 )
-from inference.routing.decision import Decision, decide
-from inference.routing.offers import Engine, Load, Offer, Standing
-from inference.specs import DEFAULTS, LAST
-from pipeline.errors import ModelNotFound, Unavailable
+from fastembed.inference.routing.decision import Decision, decide
+from fastembed.inference.routing.offers import Engine, Load, Offer, Standing
+from fastembed.inference.specs import DEFAULTS, LAST
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 ANSWER_S: Final = 1.0
 """What an answer is taken to last where one goes after the other, on an NPU or of a model that hears."""
@@ -186,7 +186,7 @@ class Router:
         )
 
     def _longest_prompt(self, offer: Offer, device: str) -> int | None:
-        """Return what an NPU takes, which is fixed when a model is compiled for it (`inference.chat.stateful`)."""
+        """Return what an NPU takes; it is fixed when a model is compiled (`fastembed.inference.chat.stateful`)."""
         if family(device) != "npu" or offer.task not in ("chat", "code"):
             return None
         properties = self._models.devices.generation_properties(device)

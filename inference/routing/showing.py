@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from inference.routing.decision import Decision
-from pipeline.payload.chat import ChatRequest, ImagePart, Part, VideoPart
+from fastembed.inference.routing.decision import Decision
+from fastembed.pipeline.payload.chat import ChatRequest, ImagePart, Part, VideoPart
 
 _PARTS: Final[Mapping[str, type[Part]]] = {"image": ImagePart, "video": VideoPart}
 

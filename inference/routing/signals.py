@@ -26,8 +26,8 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from inference.routing import words as known
-from pipeline.payload.chat import ChatRequest
+from fastembed.inference.routing import words as known
+from fastembed.pipeline.payload.chat import ChatRequest
 
 _WEIGHTS: Final[Mapping[str, float]] = {
     "length": 0.15,

@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Generic, TypeVar
 
-from inference.scheduling.cost import CostModel
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.scheduling.cost import CostModel
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 P = TypeVar("P")
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from inference.scheduling.batcher import Batch, Batcher, Entry, Limits
-from pipeline.errors import Expired, Unavailable
+from fastembed.inference.scheduling.batcher import Batch, Batcher, Entry, Limits
+from fastembed.pipeline.errors import Expired, Unavailable
 
 P = TypeVar("P")
 P_contra = TypeVar("P_contra", contravariant=True)

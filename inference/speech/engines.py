@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from inference.catalog import AUTO
-from inference.folders import is_sphinx
-from inference.hub.known import find_known
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.speech.engine import SpeechEngine
-from inference.speech.lent import LentEngine
-from inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
-from inference.speech.whisper import WhisperEngine
-from pipeline.errors import ModelNotFound, Unavailable
-from pipeline.payload.audio import SpeechSettings
+from fastembed.inference.catalog import AUTO
+from fastembed.inference.folders import is_sphinx
+from fastembed.inference.hub.known import find_known
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.speech.engine import SpeechEngine
+from fastembed.inference.speech.lent import LentEngine
+from fastembed.inference.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
+from fastembed.inference.speech.whisper import WhisperEngine
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from fastembed.pipeline.payload.audio import SpeechSettings
 
 POCKET: Final = "whisper-pocket"
 """A Whisper of 36 words that ships to prove the way; only on demand."""

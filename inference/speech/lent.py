@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.resilience.lending import OwnDevices
-from inference.speech.engine import Heard, SpeechEngine, SpeechRequest
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.resilience.lending import OwnDevices
+from fastembed.inference.speech.engine import Heard, SpeechEngine, SpeechRequest
 
 
 class LentEngine:

@@ -28,11 +28,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.folders import BUILT_IN, locate
-from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
-from inference.speech.sphinx_worker import HEADER
-from inference.speech.turnstile import Turnstile
-from pipeline.errors import InvalidInput, Unavailable
+from fastembed.inference.folders import BUILT_IN, locate
+from fastembed.inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
+from fastembed.inference.speech.sphinx_worker import HEADER
+from fastembed.inference.speech.turnstile import Turnstile
+from fastembed.pipeline.errors import InvalidInput, Unavailable
 
 MODEL_ID: Final = "pocketsphinx"
 LABEL: Final = "pocketsphinx (low accuracy)"

@@ -1,7 +1,7 @@
 """The process that runs pocketsphinx, which holds Python's global lock for the whole of every call.
 
-Started as a script, in isolation, by `inference.speech.sphinx`; it imports nothing of this project. Frames on standard
-input and output are a 1-byte kind, a 4-byte little-endian length and that many bytes.
+Started as a script, in isolation, by `fastembed.inference.speech.sphinx`; it imports nothing of this project. Frames on
+standard input and output are a 1-byte kind, a 4-byte little-endian length and that many bytes.
 
 In: `B` begin an utterance (forget the last one), with the cepstral means to start from (see `sphinx.py`). `A` more
 audio (signed 16-bit, 16 kHz, mono). `P` ask for the words so far. `E` end the utterance and ask for its words. `C`

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from inference.opening import OPENING
-from inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
-from inference.speech.turnstile import Turnstile
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.inference.opening import OPENING
+from fastembed.inference.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
+from fastembed.inference.speech.turnstile import Turnstile
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 
 _log: Final = logging.getLogger("fastembed.speech")
 _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml")

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from inference.models import Models
-from inference.warmup.forecast import Past, chance
-from inference.warmup.history import History
-from inference.warmup.policy import WarmupPolicy
-from pipeline.errors import FastEmbedError
+from fastembed.inference.models import Models
+from fastembed.inference.warmup.forecast import Past, chance
+from fastembed.inference.warmup.history import History
+from fastembed.inference.warmup.policy import WarmupPolicy
+from fastembed.pipeline.errors import FastEmbedError
 
 log = logging.getLogger("fastembed.warmup")
 _EVERY_S: Final = 300.0

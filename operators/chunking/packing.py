@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from operators.chunking.segments import Part, Segment
+from fastembed.operators.chunking.segments import Part, Segment
 
 _ENOUGH: Final = 0.5
 """A chunk this full is closed rather than filled with the beginning of a block that fits whole into the next one."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from operators.chunking.segments import Segment, heading, segments_of
-from operators.chunking.tokens import Counter
-from pipeline.payload.document import Block
+from fastembed.operators.chunking.segments import Segment, heading, segments_of
+from fastembed.operators.chunking.tokens import Counter
+from fastembed.pipeline.payload.document import Block
 
 _SMALL: Final = 4
 _TINY: Final = 8

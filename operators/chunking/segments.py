@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final, Literal
 
-from operators.chunking.sentences import sentences, words
-from operators.chunking.tokens import Counter
-from pipeline.payload.document import Block
+from fastembed.operators.chunking.sentences import sentences, words
+from fastembed.operators.chunking.tokens import Counter
+from fastembed.pipeline.payload.document import Block
 
 Kind = Literal["prose", "table", "code", "heading"]
 

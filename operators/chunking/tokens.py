@@ -23,7 +23,9 @@ def wordpieces() -> Counter:
     """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str((resources.files("models") / "minilm" / "tokenizer.json").read_text("utf-8"))
+    tokenizer = Tokenizer.from_str(
+        (resources.files("fastembed.models") / "minilm" / "tokenizer.json").read_text("utf-8")
+    )
     tokenizer.no_truncation()
     tokenizer.no_padding()
 

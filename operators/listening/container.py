@@ -24,7 +24,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from pipeline.errors import InvalidInput, UnsupportedMedia
+from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
 
 Container = Literal["webm", "ogg"]
 

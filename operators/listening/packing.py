@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.listening.recording import Recording
-from operators.listening.segmenter import RATE_HZ, Judge, Limits, Segmenter, SegmenterEvent, effective
-from pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
+from fastembed.operators.listening.recording import Recording
+from fastembed.operators.listening.segmenter import RATE_HZ, Judge, Limits, Segmenter, SegmenterEvent, effective
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
 
 _PAUSE: Final = 3 * RATE_HZ
 """A longer one parts two pieces: engines make words up in silence."""

@@ -24,8 +24,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.listening.recording import Recording
-from pipeline.payload.audio import (
+from fastembed.operators.listening.recording import Recording
+from fastembed.pipeline.payload.audio import (
     Cleared,
     Committed,
     IdleTimeout,

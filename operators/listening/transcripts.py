@@ -10,15 +10,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.speech.agreement import joined
-from inference.speech.engine import SpeechEngine, SpeechRequest
-from inference.speech.engines import SpeechEngines
-from inference.speech.resample import Resampler
-from inference.vad import VoiceModel
-from operators.listening.packing import Packing
-from operators.listening.segmenter import RATE_HZ
-from pipeline.payload.audio import SpeechSettings, TurnDetection
-from pipeline.payload.chat import AudioPart, ChatRequest, Message, Part, TextPart
+from fastembed.inference.speech.agreement import joined
+from fastembed.inference.speech.engine import SpeechEngine, SpeechRequest
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.vad import VoiceModel
+from fastembed.operators.listening.packing import Packing
+from fastembed.operators.listening.segmenter import RATE_HZ
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, Message, Part, TextPart
 
 _LONGEST_S: Final = 30.0
 _SETTINGS: Final = SpeechSettings(turn_detection=None)

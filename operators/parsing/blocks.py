@@ -23,8 +23,8 @@ from docling_core.types.doc.items.table.table_data import RichTableCell
 from docling_core.types.doc.items.text import FormulaItem, ListItem, SectionHeaderItem, TextItem, TitleItem
 from docling_core.types.doc.labels import DocItemLabel, GroupLabel
 
-from operators.parsing.tables import grid_of, markdown_of
-from pipeline.payload.document import Block, BlockKind
+from fastembed.operators.parsing.tables import grid_of, markdown_of
+from fastembed.pipeline.payload.document import Block, BlockKind
 
 _KINDS: Final[dict[str, BlockKind]] = {
     DocItemLabel.CAPTION: "caption",

@@ -1,9 +1,9 @@
 """The parser process: reads requests from its standard input's socket, answers each, ends with its parent.
 
-Started by `operators.parsing.worker` as a fresh interpreter (never forked). It limits its own address space, lowers its
-priority below the server's, keeps third-party chatter away from the pipe, loads its target (which imports docling:
-seconds) and says that it is ready. It dies with its parent: the kernel kills it on Linux (PR_SET_PDEATHSIG), and
-everywhere a thread waits for the pipe to close, even while the main thread parses.
+Started by `fastembed.operators.parsing.worker` as a fresh interpreter (never forked). It limits its own address space,
+lowers its priority below the server's, keeps third-party chatter away from the pipe, loads its target (which imports
+docling: seconds) and says that it is ready. It dies with its parent: the kernel kills it on Linux (PR_SET_PDEATHSIG),
+and everywhere a thread waits for the pipe to close, even while the main thread parses.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any, Final, cast
 
 import orjson
 
-from operators.parsing.wire import LENGTH, body_length, decode, encode, error_message
-from pipeline.errors import ItemError, TooLarge, Unprocessable
-from pipeline.lifeline import end_with, take_pipe
+from fastembed.operators.parsing.wire import LENGTH, body_length, decode, encode, error_message
+from fastembed.pipeline.errors import ItemError, TooLarge, Unprocessable
+from fastembed.pipeline.lifeline import end_with, take_pipe
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[list[Any]]]

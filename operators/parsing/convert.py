@@ -15,20 +15,20 @@ from typing import Any, Final, Literal
 
 from docling_core.types.doc.document import DoclingDocument
 
-from operators.parsing import limits as checks
-from operators.parsing.blocks import Piece, markdown, pieces_of, title_of
-from operators.parsing.cleaning import clean_document
-from operators.parsing.formats import IMAGES, OFFICE, Format, detect
-from operators.parsing.images import opened, page_of
-from operators.parsing.limits import Limits
-from operators.parsing.ocr import PageReader
-from operators.parsing.office import read_office
-from operators.parsing.pdf.document import read_pdf
-from operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
-from operators.parsing.raster import Sheet, page_count, pixels_only, sheets, single_page
-from operators.parsing.sight import Seen, Show, look
-from operators.parsing.wire import to_path
-from pipeline.errors import NotFound, Unprocessable
+from fastembed.operators.parsing import limits as checks
+from fastembed.operators.parsing.blocks import Piece, markdown, pieces_of, title_of
+from fastembed.operators.parsing.cleaning import clean_document
+from fastembed.operators.parsing.formats import IMAGES, OFFICE, Format, detect
+from fastembed.operators.parsing.images import opened, page_of
+from fastembed.operators.parsing.limits import Limits
+from fastembed.operators.parsing.ocr import PageReader
+from fastembed.operators.parsing.office import read_office
+from fastembed.operators.parsing.pdf.document import read_pdf
+from fastembed.operators.parsing.pdf.page import EncryptedPdf, UnreadablePdf
+from fastembed.operators.parsing.raster import Sheet, page_count, pixels_only, sheets, single_page
+from fastembed.operators.parsing.sight import Seen, Show, look
+from fastembed.operators.parsing.wire import to_path
+from fastembed.pipeline.errors import NotFound, Unprocessable
 
 OcrMode = Literal["auto", "never", "always"]
 
@@ -88,7 +88,7 @@ class Converter:
     def convert(self, path: Path, name: str, *, model: str | None = None, html: bool = False) -> dict[str, Any]:
         """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
 
-        Raises an ItemError for every reason in the table of `operators.parse`.
+        Raises an ItemError for every reason in the table of `fastembed.operators.parse`.
         """
         began = time.perf_counter()
         ocr_before = self._reader.pages

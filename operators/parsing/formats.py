@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import ItemError, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.errors import ItemError, Unprocessable, UnsupportedMedia
 
 
 class Format(StrEnum):

@@ -9,8 +9,8 @@ from typing import Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from operators.parsing.limits import Limits, check_pixels
-from pipeline.errors import Unprocessable
+from fastembed.operators.parsing.limits import Limits, check_pixels
+from fastembed.pipeline.errors import Unprocessable
 
 _PAGE_INCHES: Final = 11.7
 """An image without a credible resolution is taken for a page as long as A4."""

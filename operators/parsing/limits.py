@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from pipeline.errors import TooLarge, Unprocessable
+from fastembed.pipeline.errors import TooLarge, Unprocessable
 
 _BOMB_RATIO: Final = 200
 _BOMB_BYTES: Final = 32 << 20

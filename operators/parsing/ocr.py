@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
-from inference.opening import OPENING
+from fastembed import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
+from fastembed.inference.opening import OPENING
 
 Recognised = tuple[str, tuple[float, float, float, float], float]
 

@@ -21,9 +21,9 @@ from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
-from operators.parsing.formats import Format
-from operators.parsing.workbook import without_lost_drawings
-from pipeline.errors import Unprocessable
+from fastembed.operators.parsing.formats import Format
+from fastembed.operators.parsing.workbook import without_lost_drawings
+from fastembed.pipeline.errors import Unprocessable
 
 _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
     Format.DOCX: (InputFormat.DOCX, MsWordDocumentBackend),

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from operators.parsing.worker import Show, Worker, WorkerSettings
-from pipeline.errors import Expired, ItemError, Unprocessable
+from fastembed.operators.parsing.worker import Show, Worker, WorkerSettings
+from fastembed.pipeline.errors import Expired, ItemError, Unprocessable
 
 _GROWN_SHARE: Final = 0.5
 """A process whose resident memory after an answer exceeds this share of its limit is retired."""

@@ -14,10 +14,10 @@ from docling_core.types.doc import Size
 from docling_core.types.doc.document import DoclingDocument
 from PIL import Image
 
-from inference.docling.engine import Written
-from inference.docling.model import PAGES_AT_ONCE
-from operators.parsing.doctags import page_of, problem
-from operators.parsing.raster import Sheet
+from fastembed.inference.docling.engine import Written
+from fastembed.inference.docling.model import PAGES_AT_ONCE
+from fastembed.operators.parsing.doctags import page_of, problem
+from fastembed.operators.parsing.raster import Sheet
 
 log = logging.getLogger("fastembed.parse")
 

@@ -20,7 +20,15 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import Expired, InvalidInput, ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.errors import (
+    Expired,
+    InvalidInput,
+    ItemError,
+    NotFound,
+    TooLarge,
+    Unprocessable,
+    UnsupportedMedia,
+)
 
 LENGTH: Final = struct.Struct(">I")
 MAX_FRAME_BYTES: Final = 1 << 30

@@ -17,14 +17,14 @@ from typing import Any, Final
 
 import orjson
 
-from operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
-from pipeline.errors import ItemError, Unavailable, Unprocessable
+from fastembed.operators.parsing.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
+from fastembed.pipeline.errors import ItemError, Unavailable, Unprocessable
 
 _log: Final = logging.getLogger("fastembed.parse")
 
 _BOOT: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from operators.parsing.child import main; main(sys.argv[2])"
+    "from fastembed.operators.parsing.child import main; main(sys.argv[2])"
 )
 _STDERR_TAIL_BYTES: Final = 2000
 _LARGE_BYTES: Final = 1 << 20
@@ -33,7 +33,7 @@ _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OM
 
 
 Show = Callable[[dict[str, Any]], Awaitable[list[list[Any]]]]
-"""Shows pictures to a model (`operators.parsing.sight`): a message of the process in, what to answer it out."""
+"""Shows pictures to a model (`fastembed.operators.parsing.sight`): a message of the process in, the answer out."""
 
 
 @dataclass(frozen=True, slots=True)

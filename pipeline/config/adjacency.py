@@ -12,9 +12,9 @@ import typing
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from pipeline.config.expressions import value_fields
-from pipeline.config.problems import Problems, did_you_mean
-from pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
+from fastembed.pipeline.config.expressions import value_fields
+from fastembed.pipeline.config.problems import Problems, did_you_mean
+from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 
 _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)}
 

@@ -20,12 +20,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 from typing_extensions import TypedDict
 
-from pipeline.component import Spec
-from pipeline.config.interpolate import Secret
-from pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, plain, shown
-from pipeline.config.problems import Problems, did_you_mean, one_of
-from pipeline.errors import ConfigError, FastEmbedError
-from pipeline.plan import Place
+from fastembed.pipeline.component import Spec
+from fastembed.pipeline.config.interpolate import Secret
+from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, plain, shown
+from fastembed.pipeline.config.problems import Problems, did_you_mean, one_of
+from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.plan import Place
 
 T = TypeVar("T")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pipeline.component import Role, Spec
-from pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
-from pipeline.config.policies import queue_policy
-from pipeline.config.problems import did_you_mean, one_of
-from pipeline.config.scope import Scope
-from pipeline.plan import SinkPlan, SourcePlan
+from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.policies import queue_policy
+from fastembed.pipeline.config.problems import did_you_mean, one_of
+from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.plan import SinkPlan, SourcePlan
 
 SOURCE_KEYS: Final = ("key", "queue", "overflow")
 

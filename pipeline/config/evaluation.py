@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from numbers import Number
 from typing import Any, Final
 
-from pipeline.item import Item
+from fastembed.pipeline.item import Item
 
 ITEM_FIELDS: Final = frozenset({"value", "id", "key", "seq", "time", "deadline", "priority", "meta", "trace"})
 _MAX_BITS: Final = 4096

@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from pipeline.config.evaluation import (
+from fastembed.pipeline.config.evaluation import (
     ARITHMETIC,
     COMPARISONS,
     FUNCTIONS,
@@ -27,10 +27,10 @@ from pipeline.config.evaluation import (
     read_part,
     safe,
 )
-from pipeline.config.problems import did_you_mean
-from pipeline.errors import InvalidInput
-from pipeline.item import Item
-from pipeline.plan import NOWHERE, Expression, Place
+from fastembed.pipeline.config.problems import did_you_mean
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.plan import NOWHERE, Expression, Place
 
 Compiled = Callable[[Item[Any]], Any]
 Result = Literal["any", "truth", "key"]

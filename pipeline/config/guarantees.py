@@ -4,7 +4,7 @@ Class attributes that count (absent means no):
 
 - `replayable = True` of a source: an item that did not end well comes again after a restart (a folder, a broker);
 - `order = "strict" | "key" | "none"` of a source: which of its items must stay in order;
-- `transactional = True` of a sink: see `pipeline.component.Transactional`; what it commits, it commits once.
+- `transactional = True` of a sink: see `fastembed.pipeline.component.Transactional`; what it commits, it commits once.
 
 A replayable source with transactional sinks only gives exactly once, with any other sink at least once. Whatever may
 lose an item on purpose (a source that cannot repeat, an overflow that drops, `latest`, `on_error: skip`) gives at most
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pipeline.component import Kind
-from pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step, StepPlan
-from pipeline.policy import Order
+from fastembed.pipeline.component import Kind
+from fastembed.pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step, StepPlan
+from fastembed.pipeline.policy import Order
 
 Delivery = Literal["exactly once", "at least once", "at most once"]
 

@@ -1,4 +1,4 @@
-"""From a pipelines.yaml to a `pipeline.plan.Configuration`: the way in."""
+"""From a pipelines.yaml to a `fastembed.pipeline.plan.Configuration`: the way in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from pipeline.config.interpolate import Interpolator
-from pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, read, shown
-from pipeline.config.pipelines import read_defaults, read_pipelines, read_tests
-from pipeline.config.problems import Problems
-from pipeline.config.scope import Scope
-from pipeline.errors import ConfigError
-from pipeline.plan import Configuration, PipelinePlan, Place
-from pipeline.registry import Registry
+from fastembed.pipeline.config.interpolate import Interpolator
+from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, read, shown
+from fastembed.pipeline.config.pipelines import read_defaults, read_pipelines, read_tests
+from fastembed.pipeline.config.problems import Problems
+from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Configuration, PipelinePlan, Place
+from fastembed.pipeline.registry import Registry
 
 Sections = Mapping[str, Any]
 """Top-level key to the type of its value: a pydantic model, any type that pydantic knows, or a TypeAdapter."""

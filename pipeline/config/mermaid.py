@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.config.guarantees import guarantee
-from pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
+from fastembed.pipeline.config.guarantees import guarantee
+from fastembed.pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 
 Ends = list[tuple[str, str]]
 """What is still to be joined to the next node: node and the label of the edge."""

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import yaml
 
-from pipeline.config.interpolate import InterpolationError, Secret
-from pipeline.config.problems import Problems
-from pipeline.plan import Place
+from fastembed.pipeline.config.interpolate import InterpolationError, Secret
+from fastembed.pipeline.config.problems import Problems
+from fastembed.pipeline.plan import Place
 
 _MAX_NODES: Final = 100_000  # an alias of an alias of an alias grows exponentially
 

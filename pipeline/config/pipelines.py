@@ -8,18 +8,18 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from pipeline.component import Failure
-from pipeline.config.adjacency import check_flow, fits, type_name
-from pipeline.config.definition import definition_hash
-from pipeline.config.ends import sink_plan, source_plan
-from pipeline.config.guarantees import operators
-from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain, shown
-from pipeline.config.policies import queue_policy, retry_policy, timeouts
-from pipeline.config.problems import did_you_mean, one_of
-from pipeline.config.scope import Defaults, Scope
-from pipeline.config.steps import read_steps
-from pipeline.plan import PipelinePlan, PipelineTest
-from pipeline.units import Duration
+from fastembed.pipeline.component import Failure
+from fastembed.pipeline.config.adjacency import check_flow, fits, type_name
+from fastembed.pipeline.config.definition import definition_hash
+from fastembed.pipeline.config.ends import sink_plan, source_plan
+from fastembed.pipeline.config.guarantees import operators
+from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain, shown
+from fastembed.pipeline.config.policies import queue_policy, retry_policy, timeouts
+from fastembed.pipeline.config.problems import did_you_mean, one_of
+from fastembed.pipeline.config.scope import Defaults, Scope
+from fastembed.pipeline.config.steps import read_steps
+from fastembed.pipeline.plan import PipelinePlan, PipelineTest
+from fastembed.pipeline.units import Duration
 
 PIPELINE_KEYS: Final = ("source", "operators", "sink", "on_error", "timeout", "drain")
 DEFAULT_KEYS: Final = ("queue", "timeout", "retry", "drain")

@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
-from pipeline.config.scope import Scope
-from pipeline.policy import BatchPolicy, Overflow, QueuePolicy, RetryPolicy, Timeouts
-from pipeline.units import Duration, Size, parse_duration, parse_size
+from fastembed.pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.policy import BatchPolicy, Overflow, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.units import Duration, Size, parse_duration, parse_size
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pipeline.errors import ConfigError
-from pipeline.plan import Place
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Place
 
 _SHORTEST_REDACTED: Final = 4  # shorter secrets would blot out the message; the checks never print them anyway
 

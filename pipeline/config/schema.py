@@ -10,12 +10,12 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from pipeline.component import Role, Spec
-from pipeline.config.checking import LenientSchema, options_adapter
-from pipeline.config.ends import SOURCE_KEYS
-from pipeline.config.policies import BatchForm, QueueForm, RetryForm, TimeoutForm
-from pipeline.registry import Registry
-from pipeline.units import Duration, Size
+from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.config.checking import LenientSchema, options_adapter
+from fastembed.pipeline.config.ends import SOURCE_KEYS
+from fastembed.pipeline.config.policies import BatchForm, QueueForm, RetryForm, TimeoutForm
+from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.units import Duration, Size
 
 Schema = dict[str, Any]
 
@@ -27,7 +27,7 @@ _COUNT: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 1}, _REFERENCE
 
 
 def schema(registry: Registry, sections: Mapping[str, Any] | None = None) -> Schema:
-    """Return the schema. It imports every component. sections: as for `pipeline.config.load.load`."""
+    """Return the schema. It imports every component. sections: as for `fastembed.pipeline.config.load.load`."""
     definitions: dict[str, Schema] = {}
     shared = _Definitions(definitions)
     for role in ("source", "operator", "sink"):

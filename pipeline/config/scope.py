@@ -9,16 +9,16 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from pipeline.component import Role, Spec
-from pipeline.config.checking import validate, validate_options
-from pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
-from pipeline.config.interpolate import Secret
-from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
-from pipeline.config.problems import Problems, did_you_mean, one_of
-from pipeline.errors import ConfigError
-from pipeline.plan import Expression
-from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
-from pipeline.registry import Registry
+from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.config.checking import validate, validate_options
+from fastembed.pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
+from fastembed.pipeline.config.interpolate import Secret
+from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.problems import Problems, did_you_mean, one_of
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Expression
+from fastembed.pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.registry import Registry
 
 T = TypeVar("T")
 

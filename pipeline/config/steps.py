@@ -6,14 +6,14 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from pipeline.component import Kind, Spec
-from pipeline.config.ends import sink_plan
-from pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
-from pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
-from pipeline.config.problems import did_you_mean, one_of
-from pipeline.config.scope import Scope
-from pipeline.plan import Branch, ForkPlan, RoutePlan, Step, StepPlan
-from pipeline.policy import Order, RetryPolicy, Timeouts
+from fastembed.pipeline.component import Kind, Spec
+from fastembed.pipeline.config.ends import sink_plan
+from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
+from fastembed.pipeline.config.problems import did_you_mean, one_of
+from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.plan import Branch, ForkPlan, RoutePlan, Step, StepPlan
+from fastembed.pipeline.policy import Order, RetryPolicy, Timeouts
 
 RESERVED: Final = (
     *("id", "if", "batch", "workers", "order", "latest", "timeout", "retry", "on_error", "queue", "cache", "replicas"),

@@ -197,7 +197,7 @@ class SpeechEnded(Lasting):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFailed(Lasting):
-    """An utterance could not be transcribed; the session goes on. status: as of `pipeline.errors.ItemError`."""
+    """An utterance could not be transcribed; the session goes on. status: see `fastembed.pipeline.errors.ItemError`."""
 
     utterance_id: str
     message: str

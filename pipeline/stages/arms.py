@@ -13,14 +13,14 @@ from typing import Any
 
 from aiostream import pipable_operator, streamcontext
 
-from pipeline.channel import Channel
-from pipeline.errors import InvalidInput
-from pipeline.item import END_OF_KEY, Ack, Item, Outcome
-from pipeline.observe import StageStats
-from pipeline.plan import Expression
-from pipeline.policy import QueuePolicy
-from pipeline.stages.outlet import Outlet
-from pipeline.tasks import Tasks
+from fastembed.pipeline.channel import Channel
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import END_OF_KEY, Ack, Item, Outcome
+from fastembed.pipeline.observe import StageStats
+from fastembed.pipeline.plan import Expression
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.stages.outlet import Outlet
+from fastembed.pipeline.tasks import Tasks
 
 log = logging.getLogger("fastembed.pipeline")
 

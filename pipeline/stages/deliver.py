@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from aiostream import streamcontext
 
-from pipeline.errors import Overloaded
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.step import Step, outcome_of
-from pipeline.tasks import Tasks
+from fastembed.pipeline.errors import Overloaded
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.step import Step, outcome_of
+from fastembed.pipeline.tasks import Tasks
 
 _CALLER_WINDOW: Final = 1024
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiostream import pipable_operator, streamcontext
 
-from pipeline.item import END_OF_KEY, Item
-from pipeline.policy import Order
-from pipeline.stages.outlet import Outlet
-from pipeline.stages.waiting import Waiting
-from pipeline.step import Step
-from pipeline.tasks import Tasks
+from fastembed.pipeline.item import END_OF_KEY, Item
+from fastembed.pipeline.policy import Order
+from fastembed.pipeline.stages.outlet import Outlet
+from fastembed.pipeline.stages.waiting import Waiting
+from fastembed.pipeline.step import Step
+from fastembed.pipeline.tasks import Tasks
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

@@ -9,8 +9,8 @@ from typing import Any
 
 from aiostream import pipable_operator, streamcontext
 
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.step import Step
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.step import Step
 
 
 @pipable_operator

@@ -12,9 +12,9 @@ from typing import Any
 
 from aiostream import pipable_operator, streamcontext
 
-from pipeline.item import END_OF_KEY, Item
-from pipeline.observe import StageStats
-from pipeline.step import Step
+from fastembed.pipeline.item import END_OF_KEY, Item
+from fastembed.pipeline.observe import StageStats
+from fastembed.pipeline.step import Step
 
 
 @pipable_operator

@@ -15,13 +15,13 @@ from typing import Any
 
 from aiostream import pipable_operator, streamcontext
 
-from pipeline.channel import Channel
-from pipeline.errors import Overloaded
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.policy import QueuePolicy
-from pipeline.stages.outlet import Outlet
-from pipeline.step import Step
-from pipeline.tasks import Tasks
+from fastembed.pipeline.channel import Channel
+from fastembed.pipeline.errors import Overloaded
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.stages.outlet import Outlet
+from fastembed.pipeline.step import Step
+from fastembed.pipeline.tasks import Tasks
 
 _OUTPUTS = 64  # how many outputs of all keys may wait for the next stage
 

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from pipeline.item import Item
-from pipeline.waiters import Waiters
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.waiters import Waiters
 
 
 class Outlet(AsyncIterator[Item[Any]]):

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from pipeline.item import END_OF_KEY, Item
-from pipeline.policy import BatchPolicy, Order
+from fastembed.pipeline.item import END_OF_KEY, Item
+from fastembed.pipeline.policy import BatchPolicy, Order
 
 
 class Waiting(Protocol):

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, nullcontext
 from typing import Any, Final
 
-from pipeline.component import Batch, Kind
-from pipeline.errors import Expired
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.stages.dispatch import Emit, Work
-from pipeline.step import Step
+from fastembed.pipeline.component import Batch, Kind
+from fastembed.pipeline.errors import Expired
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.stages.dispatch import Emit, Work
+from fastembed.pipeline.step import Step
 
 _MAX_ON_THEIR_WAY: Final = 256
 """Outputs of one item between the operator that makes them and the sink."""

@@ -6,7 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput
 
 
 def json_answer(value: object, status: int = 200) -> Response:

@@ -15,16 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.models import Models
-from pipeline.component import Resources
-from pipeline.config.problems import did_you_mean
-from pipeline.errors import InvalidInput, NotFound
-from server.body import read_json
-from server.endpoints.answers import json_answer, listing, whole_parameter
-from server.site import Site
-from sinks.lake.database import Lake, Lakes
-from sinks.lake.dead_letters import Replayed, replay_folder
-from sinks.lake.search import Hit
+from fastembed.inference.models import Models
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.problems import did_you_mean
+from fastembed.pipeline.errors import InvalidInput, NotFound
+from fastembed.server.body import read_json
+from fastembed.server.endpoints.answers import json_answer, listing, whole_parameter
+from fastembed.server.site import Site
+from fastembed.sinks.lake.database import Lake, Lakes
+from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
+from fastembed.sinks.lake.search import Hit
 
 MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000

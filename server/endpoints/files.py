@@ -15,14 +15,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from pipeline.errors import InvalidInput, TooLarge
-from server.body import BODY_TOO_LARGE, declared_bytes, linger
-from server.endpoints.answers import json_answer, listing, whole_parameter
-from server.files.record import PURPOSES, StoredFile, is_id
-from server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
-from server.form import Form, spool_form
-from server.openai.chat_fields import Fields, refuse
-from server.site import Site
+from fastembed.pipeline.errors import InvalidInput, TooLarge
+from fastembed.server.body import BODY_TOO_LARGE, declared_bytes, linger
+from fastembed.server.endpoints.answers import json_answer, listing, whole_parameter
+from fastembed.server.files.record import PURPOSES, StoredFile, is_id
+from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
+from fastembed.server.form import Form, spool_form
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.site import Site
 
 BATCH_S: Final = 30 * 86_400
 """How long the files of batches stay where nothing else is said, as OpenAI has it."""

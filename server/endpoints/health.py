@@ -9,16 +9,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from server.endpoints.answers import json_answer
-from server.errors import retry_headers
-from server.site import Site
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.server.endpoints.answers import json_answer
+from fastembed.server.errors import retry_headers
+from fastembed.server.site import Site
 
 
 def routes(site: Site) -> list[BaseRoute]:
     """Return the routes."""
-    page = files("server").joinpath("web/index.html").read_text(encoding="utf-8")
+    page = files("fastembed.server").joinpath("web/index.html").read_text(encoding="utf-8")
 
     async def healthz(_: Request) -> Response:
         return json_answer({"status": "ok"})

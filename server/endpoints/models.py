@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.catalog import AUTO, Card
-from inference.hub.known import find_known
-from inference.models import Models
-from pipeline.errors import ModelNotFound
-from server.endpoints.answers import json_answer
-from server.site import Site
-from server.text import amount
+from fastembed.inference.catalog import AUTO, Card
+from fastembed.inference.hub.known import find_known
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.server.endpoints.answers import json_answer
+from fastembed.server.site import Site
+from fastembed.server.text import amount
 
 
 def routes(site: Site) -> list[BaseRoute]:

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from pipeline.errors import ConfigError, Unprocessable
-from server.endpoints.answers import json_answer, listing
-from server.site import Site
+from fastembed.pipeline.errors import ConfigError, Unprocessable
+from fastembed.server.endpoints.answers import json_answer, listing
+from fastembed.server.site import Site
 
 
 def routes(site: Site) -> list[BaseRoute]:

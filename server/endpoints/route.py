@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.models import Models
-from inference.routing.analysis import (
+from fastembed.inference.models import Models
+from fastembed.inference.routing.analysis import (
     ContentProfile,
     Preferences,
     of_document,
@@ -25,19 +25,19 @@ from inference.routing.analysis import (
     preferences,
     profile,
 )
-from inference.routing.decision import Decision
-from inference.routing.router import Explanation, Router
-from inference.specs import AUTO
-from inference.speech.engines import OPENAI_NAMES
-from pipeline.errors import ItemError
-from server import analysis
-from server.body import read_json
-from server.endpoints.answers import json_answer
-from server.openai import chat, completions, embeddings
-from server.openai.chat_fields import Fields
-from server.references import References
-from server.site import Site
-from sources.http import MAX_BODY_BYTES
+from fastembed.inference.routing.decision import Decision
+from fastembed.inference.routing.router import Explanation, Router
+from fastembed.inference.specs import AUTO
+from fastembed.inference.speech.engines import OPENAI_NAMES
+from fastembed.pipeline.errors import ItemError
+from fastembed.server import analysis
+from fastembed.server.body import read_json
+from fastembed.server.endpoints.answers import json_answer
+from fastembed.server.openai import chat, completions, embeddings
+from fastembed.server.openai.chat_fields import Fields
+from fastembed.server.references import References
+from fastembed.server.site import Site
+from fastembed.sources.http import MAX_BODY_BYTES
 
 CHAT: Final = "/v1/chat/completions"
 SPEECH: Final = "/v1/audio/transcriptions"

@@ -13,15 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from inference.devices import Devices, family
-from inference.models import Models
-from inference.residency.memory import Memory, memory_of
-from inference.residency.residents import Resident
-from inference.resilience.breakers import Breakers
-from inference.warmup.warmup import Warmup
-from server.endpoints.answers import json_answer
-from server.site import Site
-from server.text import amount
+from fastembed.inference.devices import Devices, family
+from fastembed.inference.models import Models
+from fastembed.inference.residency.memory import Memory, memory_of
+from fastembed.inference.residency.residents import Resident
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.warmup.warmup import Warmup
+from fastembed.server.endpoints.answers import json_answer
+from fastembed.server.site import Site
+from fastembed.server.text import amount
 
 
 def routes(site: Site) -> list[BaseRoute]:

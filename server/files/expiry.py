@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from server.files.store import FileStore
+from fastembed.server.files.store import FileStore
 
 EVERY_S: Final = 60.0
 

@@ -23,9 +23,9 @@ from typing import BinaryIO, Final, NoReturn
 
 import orjson
 
-from pipeline.errors import NotFound, TooLarge
-from pipeline.filing import sync, write
-from server.files.record import StoredFile, clean_name, is_id, new_id
+from fastembed.pipeline.errors import NotFound, TooLarge
+from fastembed.pipeline.filing import sync, write
+from fastembed.server.files.record import StoredFile, clean_name, is_id, new_id
 
 MAX_FILE_BYTES: Final = 512 * 2**20
 """OpenAI's limit."""

@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import InvalidInput, ItemError, Unprocessable, UnsupportedMedia
-from pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
-from server.errors import answer as error_answer
-from server.exchange import Exchange
-from server.form import Form
-from server.openai.audio_answer import Transcription
-from server.openai.chat_fields import Fields, refuse
-from server.openai.chat_reply import EventStream
-from server.openai.chat_sampling import read_model
-from sources.http import Results
+from fastembed.pipeline.errors import InvalidInput, ItemError, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
+from fastembed.server.errors import answer as error_answer
+from fastembed.server.exchange import Exchange
+from fastembed.server.form import Form
+from fastembed.server.openai.audio_answer import Transcription
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.chat_reply import EventStream
+from fastembed.server.openai.chat_sampling import read_model
+from fastembed.sources.http import Results
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 

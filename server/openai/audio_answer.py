@@ -8,12 +8,27 @@ from typing import Any, Final
 
 import orjson
 
-from inference.speech.agreement import joined
-from inference.speech.engines import label_parts
-from pipeline.errors import Expired, InvalidInput, ItemError, ModelNotFound, Overloaded, StepFailed, Unavailable
-from pipeline.payload.audio import SpeechEnded, SpeechProblem, SpeechSettings, Transcript, TranscriptFailed, Word
-from server.openai.chat_reply import Headers, model_headers
-from server.openai.languages import language_name
+from fastembed.inference.speech.agreement import joined
+from fastembed.inference.speech.engines import label_parts
+from fastembed.pipeline.errors import (
+    Expired,
+    InvalidInput,
+    ItemError,
+    ModelNotFound,
+    Overloaded,
+    StepFailed,
+    Unavailable,
+)
+from fastembed.pipeline.payload.audio import (
+    SpeechEnded,
+    SpeechProblem,
+    SpeechSettings,
+    Transcript,
+    TranscriptFailed,
+    Word,
+)
+from fastembed.server.openai.chat_reply import Headers, model_headers
+from fastembed.server.openai.languages import language_name
 
 _ERRORS: Final[Mapping[int, type[ItemError]]] = {
     kind.status: kind for kind in (InvalidInput, ModelNotFound, Overloaded, Unavailable, Expired)

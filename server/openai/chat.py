@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
-from server.exchange import Exchange
-from server.openai.chat_answer import ChatAnswer
-from server.openai.chat_chunks import ChatChunks
-from server.openai.chat_fields import Fields, refuse
-from server.openai.chat_messages import read_messages
-from server.openai.chat_reply import reply
-from server.openai.chat_sampling import (
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
+from fastembed.server.exchange import Exchange
+from fastembed.server.openai.chat_answer import ChatAnswer
+from fastembed.server.openai.chat_chunks import ChatChunks
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.chat_messages import read_messages
+from fastembed.server.openai.chat_reply import reply
+from fastembed.server.openai.chat_sampling import (
     DELIVERY,
     EXTENSIONS,
     MAX_CHOICES,
@@ -30,8 +30,8 @@ from server.openai.chat_sampling import (
     read_preferences,
     read_sampling,
 )
-from server.openai.chat_tools import read_format, read_tools
-from server.references import NOTHING, References
+from fastembed.server.openai.chat_tools import read_format, read_tools
+from fastembed.server.references import NOTHING, References
 
 MAX_TOP_LOGPROBS: Final = 20
 MAX_METADATA: Final = 16

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import StepFailed
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from server.openai.chat_sampling import Delivery
+from fastembed.pipeline.errors import StepFailed
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from fastembed.server.openai.chat_sampling import Delivery
 
 LEAST_LOGPROB: Final = -9999.0
 """What OpenAI sends for a probability of nought, of which JSON has no logarithm."""

@@ -12,9 +12,17 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
-from server.openai.chat_answer import TIER, check_finished, fingerprint, logprobs_object, new_id, no_event, usage
-from server.openai.chat_sampling import Delivery
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from fastembed.server.openai.chat_answer import (
+    TIER,
+    check_finished,
+    fingerprint,
+    logprobs_object,
+    new_id,
+    no_event,
+    usage,
+)
+from fastembed.server.openai.chat_sampling import Delivery
 
 DONE: Final = b"data: [DONE]\n\n"
 PADDED_TO: Final = 64

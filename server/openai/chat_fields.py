@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput
 
 T = TypeVar("T")
 

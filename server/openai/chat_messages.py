@@ -2,7 +2,7 @@
 
 What a message carries beyond this (`annotations`, `audio`, ... of an answer that a client sends back) is ignored, as
 the real API does. Pictures, sound and files are fetched and decoded one after the other, by
-`server.openai.media` and `server.openai.file_part`.
+`fastembed.server.openai.media` and `fastembed.server.openai.file_part`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
-from pipeline.payload.chat import ChatRole, DocumentPart, Message, Part, TextPart, ToolCall
-from server.openai.chat_fields import Fields, refuse
-from server.openai.file_part import MAX_DOCUMENT_BYTES, file_part
-from server.openai.media import MAX_MEDIA, audio_part, image_file_part, image_part, sound_part, video_part
-from server.references import References
+from fastembed.pipeline.payload.chat import ChatRole, DocumentPart, Message, Part, TextPart, ToolCall
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.file_part import MAX_DOCUMENT_BYTES, file_part
+from fastembed.server.openai.media import MAX_MEDIA, audio_part, image_file_part, image_part, sound_part, video_part
+from fastembed.server.references import References
 
 MAX_MESSAGES: Final = 2048
 MAX_PARTS: Final = 512

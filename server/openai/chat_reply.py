@@ -12,11 +12,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from pipeline.errors import ItemError
-from pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
-from server.errors import answer as error_answer
-from server.exchange import KEEP_ALIVE_S, Exchange
-from sources.http import Results
+from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from fastembed.server.errors import answer as error_answer
+from fastembed.server.exchange import KEEP_ALIVE_S, Exchange
+from fastembed.sources.http import Results
 
 _MODEL: Final = b"x-fastembed-model"
 _STATE: Final = b"x-fastembed-model-state"

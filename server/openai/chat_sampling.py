@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeline.payload.chat import Sampling
-from server.openai.chat_fields import Fields, refuse
+from fastembed.pipeline.payload.chat import Sampling
+from fastembed.server.openai.chat_fields import Fields, refuse
 
 MAX_STOPS: Final = 4
 MAX_CHOICES: Final = 128

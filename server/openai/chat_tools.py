@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from inference.chat.schema import MAX_DEPTH, deeper, loose
-from pipeline.payload.chat import Tool
-from server.openai.chat_fields import Fields, refuse
+from fastembed.inference.chat.schema import MAX_DEPTH, deeper, loose
+from fastembed.pipeline.payload.chat import Tool
+from fastembed.server.openai.chat_fields import Fields, refuse
 
 MAX_TOOLS: Final = 128
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")

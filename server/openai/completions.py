@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest
-from server.exchange import Exchange
-from server.openai.chat_fields import Fields, kind, refuse
-from server.openai.chat_reply import reply
-from server.openai.chat_sampling import (
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest
+from fastembed.server.exchange import Exchange
+from fastembed.server.openai.chat_fields import Fields, kind, refuse
+from fastembed.server.openai.chat_reply import reply
+from fastembed.server.openai.chat_sampling import (
     DELIVERY,
     EXTENSIONS,
     MAX_CHOICES,
@@ -26,7 +26,7 @@ from server.openai.chat_sampling import (
     read_preferences,
     read_sampling,
 )
-from server.openai.completions_answer import CompletionAnswer, CompletionChunks
+from fastembed.server.openai.completions_answer import CompletionAnswer, CompletionChunks
 
 DEFAULT_TOKENS: Final = 16
 MAX_LOGPROBS: Final = 5

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from server.openai.chat_answer import LEAST_LOGPROB, check_finished, fingerprint, new_id, no_event, usage
-from server.openai.chat_chunks import DONE, ChunkFrame
-from server.openai.chat_sampling import Delivery
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from fastembed.server.openai.chat_answer import LEAST_LOGPROB, check_finished, fingerprint, new_id, no_event, usage
+from fastembed.server.openai.chat_chunks import DONE, ChunkFrame
+from fastembed.server.openai.chat_sampling import Delivery
 
 
 class _Progress:

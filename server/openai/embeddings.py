@@ -21,8 +21,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.embedding import EmbeddingInput, EmbeddingRequest, Embeddings
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.embedding import EmbeddingInput, EmbeddingRequest, Embeddings
 
 Encoding = Literal["float", "base64", "packed"]
 Precision = Literal["float32", "float16", "int8"]

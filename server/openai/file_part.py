@@ -10,14 +10,14 @@ import asyncio
 from pathlib import PurePath
 from typing import Final
 
-from inference.media.files import recognise
-from operators.parsing.formats import SUFFIXES, is_html, is_text
-from pipeline.errors import InvalidInput, UnsupportedMedia
-from pipeline.payload.chat import DocumentPart, Part, TextPart
-from server.files.record import NAMELESS, clean_name
-from server.openai.chat_fields import Fields, refuse
-from server.openai.media import DATA_URL, MAX_IMAGE_BYTES, decoded, film, picture, recording
-from server.references import References
+from fastembed.inference.media.files import recognise
+from fastembed.operators.parsing.formats import SUFFIXES, is_html, is_text
+from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
+from fastembed.pipeline.payload.chat import DocumentPart, Part, TextPart
+from fastembed.server.files.record import NAMELESS, clean_name
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.openai.media import DATA_URL, MAX_IMAGE_BYTES, decoded, film, picture, recording
+from fastembed.server.references import References
 
 MAX_DOCUMENT_BYTES: Final = 50 * 2**20
 """OpenAI's limit for a file, and for those of one request together."""

@@ -1,10 +1,10 @@
 """Pictures, videos and sound of a request, decoded where they cannot hurt.
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
-the size that the header states has been checked. A process of its own decodes sound and videos (`inference.media`).
-At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it is. What stands at an `http(s)`
-URL is fetched where whoever runs the server allows that (`server.fetch`); the id of an uploaded file (`server.files`)
-may stand wherever a URL may.
+the size that the header states has been checked. A process of its own decodes sound and videos
+(`fastembed.inference.media`). At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it
+is. What stands at an `http(s)` URL is fetched where whoever runs the server allows that (`fastembed.server.fetch`); the
+id of an uploaded file (`fastembed.server.files`) may stand wherever a URL may.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from inference.media.files import recognise
-from inference.media.frames import decode_frames
-from inference.media.sound import decode_media
-from pipeline.errors import InvalidInput, ItemError
-from pipeline.payload.chat import AudioPart, ImagePart, VideoPart
-from server.openai.chat_fields import Fields, refuse
-from server.references import References
+from fastembed.inference.media.files import recognise
+from fastembed.inference.media.frames import decode_frames
+from fastembed.inference.media.sound import decode_media
+from fastembed.pipeline.errors import InvalidInput, ItemError
+from fastembed.pipeline.payload.chat import AudioPart, ImagePart, VideoPart
+from fastembed.server.openai.chat_fields import Fields, refuse
+from fastembed.server.references import References
 
 _log: Final = logging.getLogger("fastembed.http")
 

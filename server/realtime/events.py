@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.payload.audio import (
+from fastembed.pipeline.payload.audio import (
     IdleTimeout,
     SpeechStarted,
     SpeechStopped,

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.item import Outcome
-from server.realtime.events import Event
-from server.realtime.protocol import Protocol
+from fastembed.pipeline.item import Outcome
+from fastembed.server.realtime.events import Event
+from fastembed.server.realtime.protocol import Protocol
 
 MAX_BYTES: Final = 1 << 20
 MAX_EVENTS: Final = 1_024
@@ -19,7 +19,7 @@ _COMPLAINT_S: Final = 1.0
 
 
 class Outbox:
-    """The session's `pipeline.reply.Reply`: turns what was heard into events and keeps them until they are sent.
+    """The session's `fastembed.pipeline.reply.Reply`: turns transcripts into events and keeps them until they are sent.
 
     `send` never waits: the sink serves all sessions. A client that falls further behind than the bounds gets no more,
     and `overflowed` is set. The session's creation goes first: clients build on it, and a mistake may be found while

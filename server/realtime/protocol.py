@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline.errors import InvalidInput, ItemError, Overloaded
-from pipeline.payload.audio import (
+from fastembed.pipeline.errors import InvalidInput, ItemError, Overloaded
+from fastembed.pipeline.payload.audio import (
     AudioBytes,
     Clear,
     Cleared,
@@ -37,9 +37,9 @@ from pipeline.payload.audio import (
     TranscriptDelta,
     TranscriptFailed,
 )
-from server.realtime import events
-from server.realtime.events import Event, NewId
-from server.realtime.settings import SessionSettings
+from fastembed.server.realtime import events
+from fastembed.server.realtime.events import Event, NewId
+from fastembed.server.realtime.settings import SessionSettings
 
 MAX_AUDIO_BYTES: Final = 15 * 2**20
 MAX_EVENT_ID: Final = 512

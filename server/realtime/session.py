@@ -17,14 +17,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from pipeline.errors import ItemError, NotFound, Unavailable
-from pipeline.payload.audio import SpeechSettings
-from server.body import header
-from server.errors import UpgradeRequired, answer
-from server.realtime.events import new_id
-from server.realtime.outbox import Outbox
-from server.realtime.protocol import Protocol, Reaction
-from sources.websocket import Session, Websocket, WebsocketRoutes
+from fastembed.pipeline.errors import ItemError, NotFound, Unavailable
+from fastembed.pipeline.payload.audio import SpeechSettings
+from fastembed.server.body import header
+from fastembed.server.errors import UpgradeRequired, answer
+from fastembed.server.realtime.events import new_id
+from fastembed.server.realtime.outbox import Outbox
+from fastembed.server.realtime.protocol import Protocol, Reaction
+from fastembed.sources.websocket import Session, Websocket, WebsocketRoutes
 
 _log: Final = logging.getLogger("fastembed.server.realtime")
 

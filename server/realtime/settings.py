@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.audio import AudioFormat, SpeechSettings, TurnDetection
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.audio import AudioFormat, SpeechSettings, TurnDetection
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 

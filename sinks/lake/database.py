@@ -23,14 +23,14 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.component import Resources
-from pipeline.errors import InvalidInput, Unavailable
-from pipeline.ledger import Entry, EntryState
-from sinks.lake import dead_letters, listing, writing
-from sinks.lake.dead_letters import Replayed
-from sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
-from sinks.lake.search import Hit, search
-from sinks.lake.writing import Staged
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.sinks.lake import dead_letters, listing, writing
+from fastembed.sinks.lake.dead_letters import Replayed
+from fastembed.sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
+from fastembed.sinks.lake.search import Hit, search
+from fastembed.sinks.lake.writing import Staged
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -147,7 +147,7 @@ class Lake:
         *,
         table: str = "chunks",
     ) -> list[Hit]:
-        """Find the best chunks for these words and this embedding of them; see `sinks.lake.search.search`."""
+        """Find the best chunks for these words and this embedding of them; see `fastembed.sinks.lake.search.search`."""
         return await self.read(search, words, vector, limit=limit, table=table)
 
     async def models(self, table: str = "chunks") -> list[tuple[str, int]]:
@@ -239,7 +239,7 @@ class Lake:
 
 
 class LakeLedger:
-    """The ledger of one pipeline (`pipeline.ledger.Ledger`), kept in the database beside its rows."""
+    """The ledger of one pipeline (`fastembed.pipeline.ledger.Ledger`), kept in the database beside its rows."""
 
     def __init__(self, lake: Lake, pipeline: str, clock: Callable[[], datetime]) -> None:
         """Keep the rows of `pipeline` in `lake`."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.filing import move, write
+from fastembed.pipeline.filing import move, write
 
 SUFFIX: Final = ".error.json"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.ledger import Entry, EntryState
-from sinks.lake.schema import Connection
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.sinks.lake.schema import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
     """A file and what became of it, as `fastembed ls` shows it; plain values, so that it is JSON as it is.
 
-    state: as in `pipeline.ledger`. at: ISO 8601, UTC. pages, chunks: 0 where there are none.
+    state: as in `fastembed.pipeline.ledger`. at: ISO 8601, UTC. pages, chunks: 0 where there are none.
     """
 
     pipeline: str

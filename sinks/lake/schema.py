@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.errors import InvalidInput, Unavailable
 
 Connection = Any  # duckdb.DuckDBPyConnection: the package has no types
 

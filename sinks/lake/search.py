@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InvalidInput
-from sinks.lake.schema import Connection, check_table_name, dimensions, table_exists
-from sinks.lake.terms import term_key, words
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.sinks.lake.schema import Connection, check_table_name, dimensions, table_exists
+from fastembed.sinks.lake.terms import term_key, words
 
 K1: Final = 1.2
 B: Final = 0.75

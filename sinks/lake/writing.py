@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import InvalidInput, TooLarge
-from pipeline.ledger import Entry
-from pipeline.payload.document import Chunk, Document
-from sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables, prepare_table
-from sinks.lake.terms import term_key, words
+from fastembed.pipeline.errors import InvalidInput, TooLarge
+from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.payload.document import Chunk, Document
+from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables, prepare_table
+from fastembed.sinks.lake.terms import term_key, words
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def replace_document(
 
 
 def record(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
-    """Write a ledger row that comes with no data; see `pipeline.ledger.Ledger.record`."""
+    """Write a ledger row that comes with no data; see `fastembed.pipeline.ledger.Ledger.record`."""
     if entry.state in ("done", "outdated"):
         if entry.location:
             con.execute(

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.filing import destination, move
-from pipeline.ledger import Entry, Ledger
-from sources.watching.files import Action, Cancel, Complain, Forget, Record, Rename, Stow
+from fastembed.pipeline.filing import destination, move
+from fastembed.pipeline.ledger import Entry, Ledger
+from fastembed.sources.watching.files import Action, Cancel, Complain, Forget, Record, Rename, Stow
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Looking at the folder: listings, stamps and hashes. Everything here blocks; `sources.folder` calls it in threads."""
+"""List, stat and hash the folder's files. Everything here blocks; `fastembed.sources.folder` calls it in threads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.filing import NO_INPUT
-from sources.watching.files import Stamp
-from sources.watching.pattern import is_hidden
+from fastembed.pipeline.filing import NO_INPUT
+from fastembed.sources.watching.files import Stamp
+from fastembed.sources.watching.pattern import is_hidden
 
 BLOCK_BYTES: Final = 1 << 20
 

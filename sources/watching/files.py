@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal, NamedTuple
 
-from pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import Entry, EntryState
 
 End = Literal["delivered", "filtered", "failed", "cancelled"]
 

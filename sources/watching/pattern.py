@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput
 
 PARTIAL: Final = (".tmp", ".part", ".partial", ".crdownload", ".download", ".swp", "~")
 """How files end that some program is still writing."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipeline.ledger import Entry
-from sources.watching.files import HOLDING, UNDECIDED, Stamp, State, Tracked
+from fastembed.pipeline.ledger import Entry
+from fastembed.sources.watching.files import HOLDING, UNDECIDED, Stamp, State, Tracked
 
 
 class Shelf:

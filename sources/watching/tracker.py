@@ -1,9 +1,9 @@
 """What a watched folder holds and what has to be done about it: a pure state machine, with no disk and no clock.
 
-Theory of operation. The shell (`sources.folder`) tells what it observes: `seen` and `gone` (hints of the watch, or a
-whole scan between `begin_scan` and `end_scan`), `hashed`, `settled`; and asks what to do: which files to hash
-(`next_to_hash`), which to emit (`next_ready`), and which `actions` to take, in their order and before the next file is
-emitted. Observations may be lost, late or repeated; a later scan corrects them.
+Theory of operation. The shell (`fastembed.sources.folder`) tells what it observes: `seen` and `gone` (hints of the
+watch, or a whole scan between `begin_scan` and `end_scan`), `hashed`, `settled`; and asks what to do: which files to
+hash (`next_to_hash`), which to emit (`next_ready`), and which `actions` to take, in their order and before the next
+file is emitted. Observations may be lost, late or repeated; a later scan corrects them.
 
     UNSEEN -> (seen as the ledger knows it) -> DONE, COPY, FAILED, SKIPPED
     new or changed -> CANDIDATE -> (quiet for settle) HASHING -> (hash known) placed:
@@ -27,8 +27,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from pipeline.ledger import Entry, EntryState
-from sources.watching.files import (
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.sources.watching.files import (
     ACTIVE,
     FIRM,
     HOLDING,
@@ -46,7 +46,7 @@ from sources.watching.files import (
     Stow,
     Tracked,
 )
-from sources.watching.shelf import Shelf
+from fastembed.sources.watching.shelf import Shelf
 
 MAX_DUE: Final = 1000
 _ENDS: Final[dict[End, EntryState]] = {"delivered": "done", "filtered": "skipped", "failed": "failed"}

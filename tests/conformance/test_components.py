@@ -14,17 +14,21 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from pipeline.component import Kind, Role, Spec
-from pipeline.config.checking import options_adapter
-from pipeline.config.guarantees import guarantee
-from pipeline.config.load import parse
-from pipeline.config.schema import arguments
-from pipeline.errors import ConfigError
-from pipeline.graph import make
-from pipeline.registry import Registry
+from fastembed.pipeline.component import Kind, Role, Spec
+from fastembed.pipeline.config.checking import options_adapter
+from fastembed.pipeline.config.guarantees import guarantee
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.config.schema import arguments
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.graph import make
+from fastembed.pipeline.registry import Registry
 
 ROOT = Path(__file__).parents[2]
-PACKAGES: dict[Role, str] = {"source": "sources", "operator": "operators", "sink": "sinks"}
+PACKAGES: dict[Role, str] = {
+    "source": "fastembed.sources",
+    "operator": "fastembed.operators",
+    "sink": "fastembed.sinks",
+}
 REGISTRY = Registry(PACKAGES)
 SPECS = [spec for role in get_args(Role) for spec in REGISTRY.all(role)]
 NEEDED: dict[str, Any] = {  # a value for each option that has no default

@@ -125,7 +125,7 @@ def test_searching_before_anything_was_processed_is_said_plainly(folder: Path) -
 
 def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
     (tmp_path / "shout.py").write_text(
-        "from pipeline.component import operator\n\n\n"
+        "from fastembed.pipeline.component import operator\n\n\n"
         '@operator\ndef shout(value: str) -> str:\n    """Say it louder."""\n    return value.upper()\n'
     )
     text = (

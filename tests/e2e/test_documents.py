@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from fastembed import FastEmbedClient
-from models.make.docling_pages import Block, draw
 from tests.e2e.serving import Serving, serving
+from training.docling_pages import Block, draw
 
 PIPELINES = """
 version: 1

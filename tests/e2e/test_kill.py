@@ -18,8 +18,8 @@ PLUGIN = '''
 """Reads plain text without a parser's start-up, so that a kill can hit every moment of a file's way."""
 
 import time
-from pipeline.component import operator
-from pipeline.payload.document import Block, Document, File
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.payload.document import Block, Document, File
 
 
 @operator

@@ -25,7 +25,7 @@ pipelines:
 SLOW_PY = '''
 import asyncio
 
-from pipeline.component import operator
+from fastembed.pipeline.component import operator
 
 
 @operator

@@ -32,7 +32,7 @@ print(seen)
 USES = {
     "embeddings": """
         import asyncio
-        from inference.models import Models
+        from fastembed.inference.models import Models
 
         async def main():
             models = Models.from_sections({}, base=None)
@@ -43,17 +43,17 @@ USES = {
 
         asyncio.run(main())
     """,
-    "voice": "from inference.vad import VoiceModel; VoiceModel()",
+    "voice": "from fastembed.inference.vad import VoiceModel; VoiceModel()",
     "recognition of pages": """
         import numpy as np
-        from operators.parsing.ocr import *
-        from operators.parsing import ocr
+        from fastembed.operators.parsing.ocr import *
+        from fastembed.operators.parsing import ocr
         import rapidocr
         ocr._engine(1)
     """,
-    "documents": "import docling.document_converter, docling_parse, operators.parsing.convert",
+    "documents": "import docling.document_converter, docling_parse, fastembed.operators.parsing.convert",
     "the command line": "import fastembed.cli, fastembed.runtime, fastembed.assembly",
-    "chat": "import inference.models, openvino_genai, openvino_tokenizers",
+    "chat": "import fastembed.inference.models, openvino_genai, openvino_tokenizers",
 }
 
 

@@ -33,7 +33,7 @@ plugins: [./words.py]
 WORDS = '''
 from collections.abc import Iterator
 
-from pipeline.component import operator
+from fastembed.pipeline.component import operator
 
 
 @operator

@@ -12,20 +12,20 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
-from inference.devices import DeviceLimits, Devices
-from inference.models import Models
-from inference.speech.engines import SpeechEngines
-from pipeline.component import Resources
-from pipeline.config.load import parse
-from pipeline.engine import Engine
-from pipeline.plan import Configuration
-from pipeline.registry import Registry
-from pipeline.runner import Pipeline
-from server.realtime.session import RealtimeRoute
-from server.serving import listen
-from sources.websocket import Websocket, WebsocketRoutes
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.models import Models
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.runner import Pipeline
+from fastembed.server.realtime.session import RealtimeRoute
+from fastembed.server.serving import listen
+from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
-REGISTRY = Registry({"source": "sources", "operator": "operators", "sink": "sinks"})
+REGISTRY = Registry({"source": "fastembed.sources", "operator": "fastembed.operators", "sink": "fastembed.sinks"})
 PIPELINE = """
 version: 1
 pipelines:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.chat.batched import BatchedEngine
-from inference.chat.folder import open_batched
-from inference.chat.generation import Generation, Mailbox
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.chat.batched import BatchedEngine
+from fastembed.inference.chat.folder import open_batched
+from fastembed.inference.chat.generation import Generation, Mailbox
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}

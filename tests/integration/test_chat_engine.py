@@ -8,10 +8,10 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from inference.chat.local import LocalModel
-from inference.chat.model import ChatModel
-from pipeline.errors import InvalidInput, Unavailable, Unprocessable
-from pipeline.payload.chat import (
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.model import ChatModel
+from fastembed.pipeline.errors import InvalidInput, Unavailable, Unprocessable
+from fastembed.pipeline.payload.chat import (
     ChatDelta,
     ChatFinished,
     ChatRequest,

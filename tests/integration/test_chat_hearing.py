@@ -6,12 +6,12 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from inference.chat.local import LocalModel
-from inference.chat.model import ChatModel
-from inference.chat.options import ChatOptions
-from inference.chat.resume import BrokenOff
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import (
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.chat.options import ChatOptions
+from fastembed.inference.chat.resume import BrokenOff
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import (
     ChatDelta,
     ChatFinished,
     ChatRequest,

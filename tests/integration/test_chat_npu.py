@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.chat.generation import Generation, Mailbox
-from inference.chat.model import ChatModel
-from inference.chat.stateful import StatefulEngine
-from pipeline.errors import InvalidInput, Overloaded, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, Sampling, Tool
+from fastembed.inference.chat.generation import Generation, Mailbox
+from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.chat.stateful import StatefulEngine
+from fastembed.pipeline.errors import InvalidInput, Overloaded, Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, Sampling, Tool
 from tests.conversation import answer, asked, text_of
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"

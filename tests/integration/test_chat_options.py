@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from inference.chat.adapters import read_adapter
-from inference.chat.local import LocalModel
-from inference.chat.options import ChatOptions
-from inference.folders import recognise
-from inference.models import Models
-from inference.specs import read_sections
-from pipeline.errors import ModelNotFound
-from pipeline.payload.chat import ChatFinished, Sampling
+from fastembed.inference.chat.adapters import read_adapter
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.options import ChatOptions
+from fastembed.inference.folders import recognise
+from fastembed.inference.models import Models
+from fastembed.inference.specs import read_sections
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.payload.chat import ChatFinished, Sampling
 from tests.conversation import answer, asked, text_of
 from tests.integration.chat_pocket_gguf import write_gguf
 

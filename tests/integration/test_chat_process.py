@@ -13,9 +13,17 @@ from time import perf_counter
 
 import pytest
 
-from inference.chat.model import ChatModel
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Message, Sampling, TextPart
+from fastembed.inference.chat.model import ChatModel
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.pipeline.payload.chat import (
+    ChatDelta,
+    ChatFinished,
+    ChatRequest,
+    ChatStarted,
+    Message,
+    Sampling,
+    TextPart,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "models" / "chat-pocket"
@@ -203,7 +211,7 @@ async def test_a_folder_that_is_no_model_is_refused_when_it_is_loaded(tmp_path):
 
 async def test_a_process_ends_with_the_server_that_started_it():
     script = (
-        "import asyncio, os, sys; from pathlib import Path; from inference.chat.model import ChatModel\n"
+        "import asyncio, os, sys; from pathlib import Path; from fastembed.inference.chat.model import ChatModel\n"
         "print(ChatModel('chat-pocket', Path(sys.argv[1])).process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", script, str(FOLDER)]

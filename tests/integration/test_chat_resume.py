@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.chat.local import LocalModel
-from inference.chat.resume import NOTHING, CannotGoOn, Progress
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling, Tool
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.resume import NOTHING, CannotGoOn, Progress
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling, Tool
 from tests.conversation import asked
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from inference.chat.folder import read_traits
-from inference.chat.local import LocalModel
-from inference.chat.model import ChatModel
-from inference.chat.resume import Produced, Progress
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import (
+from fastembed.inference.chat.folder import read_traits
+from fastembed.inference.chat.local import LocalModel
+from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.chat.resume import Produced, Progress
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatDelta,
     ChatFinished,

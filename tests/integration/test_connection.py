@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from server import serving as serving_module
-from server.body import ClientGone, read_body
-from server.connection import MAX_HEAD_BYTES, Connection
-from server.life import Life
-from server.serving import Server, listen
+from fastembed.server import serving as serving_module
+from fastembed.server.body import ClientGone, read_body
+from fastembed.server.connection import MAX_HEAD_BYTES, Connection
+from fastembed.server.life import Life
+from fastembed.server.serving import Server, listen
 
 ASKED = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\n"
 SOON_S = 10.0

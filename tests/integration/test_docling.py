@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from inference.docling.engine import DoclingEngine
-from inference.models import Models
-from inference.specs import ModelSpec
-from models.make.docling_pages import Block, compose, doctags, draw
-from operators.parse import Parse
-from pipeline.component import Context, Resources
-from pipeline.errors import TooLarge
-from pipeline.payload.document import DocumentRequest, File
+from fastembed.inference.docling.engine import DoclingEngine
+from fastembed.inference.models import Models
+from fastembed.inference.specs import ModelSpec
+from fastembed.operators.parse import Parse
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.errors import TooLarge
+from fastembed.pipeline.payload.document import DocumentRequest, File
 from tests.integration import documents
+from training.docling_pages import Block, compose, doctags, draw
 
 POCKET = Path(__file__).parents[2] / "models" / "docling-pocket"
 REPORT = [

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from inference.docling.model import DoclingModel
-from models.make.docling_pages import Block, doctags, draw
-from pipeline.errors import ModelNotFound, Unavailable
+from fastembed.inference.docling.model import DoclingModel
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from training.docling_pages import Block, doctags, draw
 
 POCKET = Path(__file__).parents[2] / "models" / "docling-pocket"
 REPORT = [

@@ -15,13 +15,13 @@ import duckdb
 import numpy as np
 import pytest
 
-from pipeline.component import Context, Resources, describe
-from pipeline.errors import InvalidInput, Unavailable
-from pipeline.item import Ack, Item
-from pipeline.ledger import Entry
-from pipeline.payload.document import Chunk, Document, File
-from sinks.duckdb import Duckdb
-from sinks.lake.database import LakeFull, LakeLocked, Lakes
+from fastembed.pipeline.component import Context, Resources, describe
+from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.item import Ack, Item
+from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.sinks.duckdb import Duckdb
+from fastembed.sinks.lake.database import LakeFull, LakeLocked, Lakes
 
 
 def file_called(name: str, sha256: str = "aa") -> File:
@@ -291,7 +291,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {here!r}]
 from test_duckdb import context, file_called, put
-from sinks.duckdb import Duckdb
+from fastembed.sinks.duckdb import Duckdb
 
 async def main():
     sink = Duckdb(Path({path!r}))

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.devices import DeviceLimits, Devices
-from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.model import EmbeddingModel
-from inference.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
-from inference.models import Models
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.embedding.engine import EmbeddingEngine
+from fastembed.inference.embedding.model import EmbeddingModel
+from fastembed.inference.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embeddings"
 MINILM = Path(__file__).parent.parent.parent / "models" / "minilm"

@@ -10,12 +10,12 @@ import openai
 import pytest
 
 from fastembed.assembly import read_configuration
+from fastembed.inference.devices import DeviceLimits
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.testing import FakeDevice, FakeDevices
 from fastembed.runtime import Process
-from inference.devices import DeviceLimits
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.testing import FakeDevice, FakeDevices
-from server.settings import Settings
+from fastembed.server.settings import Settings
 
 POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 COUNTED = " ".join(map(str, range(1, 31)))

@@ -4,19 +4,19 @@ import asyncio
 
 import pytest
 
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.specs import read_sections
-from inference.speech.engine import SpeechRequest
-from inference.speech.engines import SpeechEngines
-from inference.testing import FakeDevice, FakeDevices
-from operators.embed import Embed
-from operators.generate import Generate
-from pipeline.component import Context, Resources
-from pipeline.item import Item
-from pipeline.payload.chat import ChatStarted, Sampling
-from pipeline.payload.embedding import EmbeddingRequest
-from server.endpoints.system import _devices
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.specs import read_sections
+from fastembed.inference.speech.engine import SpeechRequest
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.testing import FakeDevice, FakeDevices
+from fastembed.operators.embed import Embed
+from fastembed.operators.generate import Generate
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import ChatStarted, Sampling
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
+from fastembed.server.endpoints.system import _devices
 from tests.conversation import asked, text_of
 from tests.integration.recordings import LIGHT, samples
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from inference.devices import DeviceLimits
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.testing import FakeDevice, FakeDevices
-from operators.generate import Generate
-from pipeline.component import Context, Resources
-from pipeline.errors import Unavailable
-from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted
+from fastembed.inference.devices import DeviceLimits
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.testing import FakeDevice, FakeDevices
+from fastembed.operators.generate import Generate
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted
 from tests.conversation import asked, text_of
 
 POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"

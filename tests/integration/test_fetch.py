@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InvalidInput, TooLarge
-from server.fetch import Fetched, Fetcher
-from server.openai.chat import decode
-from server.references import References
-from server.urls import UrlPolicy
+from fastembed.pipeline.errors import InvalidInput, TooLarge
+from fastembed.server.fetch import Fetched, Fetcher
+from fastembed.server.openai.chat import decode
+from fastembed.server.references import References
+from fastembed.server.urls import UrlPolicy
 
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
 PIXEL = (

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import NotFound, TooLarge
-from server.files import store as store_module
-from server.files.record import StoredFile
-from server.files.store import FileStore
+from fastembed.pipeline.errors import NotFound, TooLarge
+from fastembed.server.files import store as store_module
+from fastembed.server.files.record import StoredFile
+from fastembed.server.files.store import FileStore
 
 ME, OTHER = "a" * 32, "b" * 32
 DAY_S = 86_400
@@ -210,7 +210,7 @@ WRITER = """
 import hashlib, sys
 from contextlib import closing
 from pathlib import Path
-from server.files.store import FileStore
+from fastembed.server.files.store import FileStore
 store = FileStore(Path(sys.argv[1]))
 for number in range(10_000):
     data = str(number).encode() * 20_000

@@ -11,16 +11,16 @@ import httpx2
 import openai
 import pytest
 
-from pipeline.component import Resources
-from server.app import create_app
-from server.endpoints import files
-from server.files import expiry
-from server.files.store import FileStore
-from server.life import Life
-from server.metrics import HttpStats
-from server.settings import Settings
-from server.site import Site
-from sources.http import HttpRoutes
+from fastembed.pipeline.component import Resources
+from fastembed.server.app import create_app
+from fastembed.server.endpoints import files
+from fastembed.server.files import expiry
+from fastembed.server.files.store import FileStore
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.settings import Settings
+from fastembed.server.site import Site
+from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import Reply, call, scope_of
 
 HOUR_S = 3600

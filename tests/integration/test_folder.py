@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.component import Context, Resources, describe
-from pipeline.filing import NO_INPUT
-from pipeline.item import Ack, Item, Outcome
-from pipeline.payload.document import Chunk, Document, File
-from sinks.duckdb import Duckdb
-from sources.folder import Folder
+from fastembed.pipeline.component import Context, Resources, describe
+from fastembed.pipeline.filing import NO_INPUT
+from fastembed.pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.sinks.duckdb import Duckdb
+from fastembed.sources.folder import Folder
 
 SETTLE = 0.1
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sources.watching import hints as hints_module
-from sources.watching.disk import Hidden, Sight, digest, glance, identity, look, stamp_of
-from sources.watching.hints import Hints
-from sources.watching.pattern import any_of, matcher
+from fastembed.sources.watching import hints as hints_module
+from fastembed.sources.watching.disk import Hidden, Sight, digest, glance, identity, look, stamp_of
+from fastembed.sources.watching.hints import Hints
+from fastembed.sources.watching.pattern import any_of, matcher
 
 
 def names(root: Path, match: str = "**/*", ignore: tuple[str, ...] = (), below: str = "") -> list[str]:

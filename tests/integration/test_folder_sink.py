@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.component import Context, Failure, Resources
-from pipeline.errors import ItemError, StepFailed, Unprocessable
-from pipeline.filing import NO_INPUT
-from pipeline.item import Ack, Item
-from pipeline.ledger import Entry
-from pipeline.payload.document import File
-from sinks.duckdb import Duckdb
-from sinks.folder import Folder
-from sinks.lake.dead_letters import Replayed, letters, replay_folder
+from fastembed.pipeline.component import Context, Failure, Resources
+from fastembed.pipeline.errors import ItemError, StepFailed, Unprocessable
+from fastembed.pipeline.filing import NO_INPUT
+from fastembed.pipeline.item import Ack, Item
+from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.payload.document import File
+from fastembed.sinks.duckdb import Duckdb
+from fastembed.sinks.folder import Folder
+from fastembed.sinks.lake.dead_letters import Replayed, letters, replay_folder
 
 
 class Desk:

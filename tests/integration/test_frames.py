@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from inference.media.frames import decode_frames
-from pipeline.errors import Unprocessable, UnsupportedMedia
+from fastembed.inference.media.frames import decode_frames
+from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
 from tests.integration.recordings import AUDIO
 
 COLOURS = ((200, 30, 30), (30, 160, 60), (40, 60, 210), (230, 220, 40))

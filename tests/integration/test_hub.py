@@ -9,11 +9,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from inference.hub.checks import DiskFull, WrongChecksum
-from inference.hub.client import Hub, HubRefused, HubUnreachable
-from inference.hub.listing import UnusableRepository
-from inference.hub.pull import Busy, partial_of, plan, pull, recorded
-from inference.hub.reference import Reference
+from fastembed.inference.hub.checks import DiskFull, WrongChecksum
+from fastembed.inference.hub.client import Hub, HubRefused, HubUnreachable
+from fastembed.inference.hub.listing import UnusableRepository
+from fastembed.inference.hub.pull import Busy, partial_of, plan, pull, recorded
+from fastembed.inference.hub.reference import Reference
 from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB

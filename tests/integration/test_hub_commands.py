@@ -13,10 +13,10 @@ from typing import NamedTuple
 import pytest
 from huggingface_hub import constants
 
-import models as shipped
+import fastembed.models as shipped
 from fastembed.cli import _guarded, app
-from inference.models import Models
-from inference.speech.engines import SpeechEngines
+from fastembed.inference.models import Models
+from fastembed.inference.speech.engines import SpeechEngines
 from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 SHIPPED = Path(shipped.__file__).parent

@@ -10,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from inference.media.files import recognise
-from inference.media.sound import decode_media
-from pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
+from fastembed.inference.media.files import recognise
+from fastembed.inference.media.sound import decode_media
+from fastembed.pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
 from tests.integration.recordings import AUDIO, encoded, samples
 
 SPOKEN = samples("two-sentences.wav")

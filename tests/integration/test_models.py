@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from inference.models import Models
-from pipeline.errors import ModelNotFound, Unavailable
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.chat.folder import open_batched
-from inference.chat.stateful import StatefulEngine
-from inference.devices import Devices
-from inference.docling.engine import DoclingEngine
-from inference.embedding.model import EmbeddingModel
-from inference.encoder.tokenize import GraphTokenizer
-from inference.opening import OPENING
-from inference.rerank.model import RerankModel
-from inference.speech.whisper import WhisperEngine
-from inference.vad import VoiceModel
-from operators.parsing.ocr import PageReader
+from fastembed.inference.chat.folder import open_batched
+from fastembed.inference.chat.stateful import StatefulEngine
+from fastembed.inference.devices import Devices
+from fastembed.inference.docling.engine import DoclingEngine
+from fastembed.inference.embedding.model import EmbeddingModel
+from fastembed.inference.encoder.tokenize import GraphTokenizer
+from fastembed.inference.opening import OPENING
+from fastembed.inference.rerank.model import RerankModel
+from fastembed.inference.speech.whisper import WhisperEngine
+from fastembed.inference.vad import VoiceModel
+from fastembed.operators.parsing.ocr import PageReader
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 NPUW = {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE", "MAX_PROMPT_LEN": 128, "MIN_RESPONSE_LEN": 32}

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw, ImageFont
 
-from operators.chunk import chunk
-from operators.parse import Parse
-from pipeline.component import Context
-from pipeline.errors import ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
-from pipeline.payload.document import Chunk, File
+from fastembed.operators.chunk import chunk
+from fastembed.operators.parse import Parse
+from fastembed.pipeline.component import Context
+from fastembed.pipeline.errors import ItemError, NotFound, TooLarge, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.payload.document import Chunk, File
 from tests.integration import documents
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from operators.read import Read
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import Expired, InvalidInput
-from pipeline.payload.chat import ChatRequest, DocumentPart, ImagePart, Message, Part, TextPart
+from fastembed.operators.read import Read
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import Expired, InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, ImagePart, Message, Part, TextPart
 
 _spec = importlib.util.spec_from_file_location("documents", Path(__file__).with_name("documents.py"))
 assert _spec is not None

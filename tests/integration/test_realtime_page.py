@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from fastembed.assembly import read_configuration
-from inference.specs import read_sections
-from inference.speech.resample import Resampler
-from server.realtime import outbox, protocol
-from sources.websocket import Websocket
+from fastembed.inference.specs import read_sections
+from fastembed.inference.speech.resample import Resampler
+from fastembed.server.realtime import outbox, protocol
+from fastembed.sources.websocket import Websocket
 from tests.integration.realtime_server import serving
 from tests.integration.recordings import LIGHT, samples
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import openvino_genai
 import pytest
 
-from inference.devices import DeviceLimits, Devices
-from inference.rerank.model import RerankModel
-from pipeline.errors import InvalidInput
-from pipeline.payload.rerank import RerankRequest
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.rerank.model import RerankModel
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.rerank import RerankRequest
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "rerank-pocket"
 QUERY = "how do I free the cups of the anemometer from ice"

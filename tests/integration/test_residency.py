@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from inference.models import Models
-from inference.residency.footprints import Footprints
-from inference.residency.memory import process_memory
-from inference.speech.engine import SpeechRequest
-from inference.speech.engines import SpeechEngines
-from pipeline.errors import ModelNotFound, Unavailable
-from pipeline.payload.chat import ChatDelta
+from fastembed.inference.models import Models
+from fastembed.inference.residency.footprints import Footprints
+from fastembed.inference.residency.memory import process_memory
+from fastembed.inference.speech.engine import SpeechRequest
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta
 from tests.conversation import asked
 from tests.integration.recordings import LIGHT, samples
 

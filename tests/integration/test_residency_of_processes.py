@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from inference.models import Models
-from inference.residency.footprints import Footprints
-from inference.residency.memory import process_memory
-from inference.residency.plan import State
-from inference.speech.engine import SpeechRequest
-from inference.speech.engines import SpeechEngines
-from models.make.docling_pages import Block, draw
-from operators.parse import Parse
-from pipeline.component import Context, Resources
-from pipeline.errors import Unavailable
-from pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
-from pipeline.payload.document import DocumentRequest, File
+from fastembed.inference.models import Models
+from fastembed.inference.residency.footprints import Footprints
+from fastembed.inference.residency.memory import process_memory
+from fastembed.inference.residency.plan import State
+from fastembed.inference.speech.engine import SpeechRequest
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.parse import Parse
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatRequest, Message, Sampling, TextPart
+from fastembed.pipeline.payload.document import DocumentRequest, File
 from tests.integration.recordings import samples
+from training.docling_pages import Block, draw
 
 CHAT = str(Path(__file__).parents[2] / "models" / "chat-pocket")
 MIB = 2**20

@@ -9,12 +9,12 @@ import numpy as np
 import orjson
 import pytest
 
-from pipeline.errors import InvalidInput
-from pipeline.ledger import Entry
-from pipeline.payload.document import Chunk, Document, File
-from sinks.lake.database import Lake
-from sinks.lake.search import K1, B
-from sinks.lake.writing import Staged
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.sinks.lake.database import Lake
+from fastembed.sinks.lake.search import K1, B
+from fastembed.sinks.lake.writing import Staged
 
 AXES = np.eye(4, dtype=np.float32)
 

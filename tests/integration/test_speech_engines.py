@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.models import Models
-from inference.specs import ModelSpec
-from inference.speech.engine import SpeechEngine, SpeechRequest
-from inference.speech.engines import POCKET, SpeechEngines
-from inference.speech.sphinx import LABEL, SphinxEngine
-from inference.speech.whisper import WhisperEngine
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.inference.models import Models
+from fastembed.inference.specs import ModelSpec
+from fastembed.inference.speech.engine import SpeechEngine, SpeechRequest
+from fastembed.inference.speech.engines import POCKET, SpeechEngines
+from fastembed.inference.speech.sphinx import LABEL, SphinxEngine
+from fastembed.inference.speech.whisper import WhisperEngine
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.integration.recordings import FIRST, LIGHT, SECOND, samples, wrong_words
 
 POCKET_FOLDER = Path(__file__).parents[2] / "models" / "whisper-pocket"

@@ -16,17 +16,17 @@ import openai
 import pytest
 from starlette.types import ASGIApp
 
-from inference.devices import DeviceLimits, Devices
-from inference.models import Models
-from inference.speech.engines import SpeechEngines
-from pipeline.component import Resources
-from pipeline.config.load import parse
-from pipeline.engine import Engine
-from server.app import create_app
-from server.life import Life
-from server.metrics import HttpStats
-from server.settings import Settings
-from sources.http import HttpRoutes
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.models import Models
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.pipeline.component import Resources
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.engine import Engine
+from fastembed.server.app import create_app
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.settings import Settings
+from fastembed.sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY
 from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, encoded, samples, wrong_words
 from tests.unit.server.asgi import call

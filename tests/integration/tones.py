@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.payload.chat import AudioPart
+from fastembed.pipeline.payload.chat import AudioPart
 
 HEARING = Path(__file__).parent.parent / "assets" / "hearing"
-"""Qwen3-Omni's thinker in small; `models/make/hearing.py` makes it."""
+"""Qwen3-Omni's thinker in small; `training/hearing.py` makes it."""
 
 
 def tone(name: str, seconds: float = 1.0, rate_hz: int = 16_000) -> AudioPart:

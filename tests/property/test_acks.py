@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.component import Batch, operator, threaded_operator
-from pipeline.errors import InvalidInput, Overloaded
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.observe import PipelineStats
-from pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, StepPlan
-from pipeline.policy import BatchPolicy, QueuePolicy, RetryPolicy, Timeouts
-from pipeline.runner import Pipeline
-from pipeline.testing import Collected, Pushed, plan_of, run_virtual, step
+from fastembed.pipeline.component import Batch, operator, threaded_operator
+from fastembed.pipeline.errors import InvalidInput, Overloaded
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, StepPlan
+from fastembed.pipeline.policy import BatchPolicy, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.testing import Collected, Pushed, plan_of, run_virtual, step
 
 
 def fate(value: int, salt: int) -> int:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from server.openai.chat_answer import ChatAnswer
-from server.openai.chat_chunks import ChatChunks
-from server.openai.chat_sampling import Delivery
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from fastembed.server.openai.chat_answer import ChatAnswer
+from fastembed.server.openai.chat_chunks import ChatChunks
+from fastembed.server.openai.chat_sampling import Delivery
 
 TEXT = st.text(min_size=1, max_size=8)
 PROBABLE = st.lists(st.builds(TokenLogprob, TEXT, st.floats(-20, 0), st.just((("x", -1.0),))), max_size=2).map(tuple)

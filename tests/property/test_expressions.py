@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config.expressions import ExpressionError, compile_expression
-from pipeline.errors import InvalidInput
-from pipeline.item import Item
+from fastembed.pipeline.config.expressions import ExpressionError, compile_expression
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Item
 
 
 class Tripwire:

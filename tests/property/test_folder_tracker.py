@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from pipeline.ledger import Entry
-from sources.watching.files import Cancel, Emission, Forget, Record, Rename, Stamp
-from sources.watching.tracker import Tracker
+from fastembed.pipeline.ledger import Entry
+from fastembed.sources.watching.files import Cancel, Emission, Forget, Record, Rename, Stamp
+from fastembed.sources.watching.tracker import Tracker
 
 SETTLE_S = 2.0
 NAMES = st.sampled_from(["a", "b", "c", "x/1", "x/2"])

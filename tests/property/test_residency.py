@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.residency.plan import PATIENCE_S, Plan, Room, State
+from fastembed.inference.residency.plan import PATIENCE_S, Plan, Room, State
 
 ROOM = 20
 DEVICES = ("CPU", "NPU")

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.speech.agreement import Agreement, split_units
-from inference.speech.resample import Resampler
-from operators.decode import SessionDecoder
-from operators.listening.segmenter import Limits, Segmenter
-from pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
-from server.realtime.protocol import Protocol
+from fastembed.inference.speech.agreement import Agreement, split_units
+from fastembed.inference.speech.resample import Resampler
+from fastembed.operators.decode import SessionDecoder
+from fastembed.operators.listening.segmenter import Limits, Segmenter
+from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
+from fastembed.server.realtime.protocol import Protocol
 from tests.unit.operators.listening.loudness import Loudness, numbered, sound
 
 parts = st.lists(st.tuples(st.floats(0.01, 2.0), st.sampled_from([0.0, 0.2, 0.4, 0.9])), min_size=1, max_size=8)

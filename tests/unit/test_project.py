@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-FLOORS = ("fastembed", "server", "sources", "operators", "sinks", "inference", "pipeline")
+FLOORS = ("server", "sources", "operators", "sinks", "inference", "pipeline", "models")
+"""The top-level folders that are installed below `fastembed`, to which it has links for the tools."""
 MAX_RUNTIME_BYTES = 1_300_000_000
 FORBIDDEN = re.compile(
     r"torch|torchvision|torchaudio|transformers|sentence-transformers|onnxruntime|pyarrow|nvidia-.*|cuda-.*"
@@ -61,19 +64,24 @@ def constraints() -> Iterator[Requirement]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names in a wheel built from a copy of what the wheel is made of."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the checkout."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "pipelines.yaml"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tree / name)
-    for name in (*FLOORS, "models", "bench", "docs", "tests"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name, follow_symlinks=False)
     build = "import setuptools.build_meta as b; print(b.build_wheel('.'))"
     made = subprocess.run([sys.executable, "-c", build], cwd=tree, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr[-2000:]
-    with zipfile.ZipFile(tree / made.stdout.split()[-1]) as archive:
-        return archive.namelist()
+    return tree / made.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def names(wheel: Path) -> set[str]:
+    """The names of the files in the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
 
 
 def test_the_runtime_brings_no_torch_no_transformers_and_no_cuda(
@@ -117,21 +125,84 @@ def test_installed_versions_are_those_of_the_constraints(
     assert wrong == []
 
 
-@pytest.mark.parametrize("floor", FLOORS)
-def test_the_wheel_holds_every_floor(wheel: list[str], floor: str) -> None:
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / floor).rglob("*.py")}
-    assert sources <= set(wheel)
+def test_the_wheel_holds_every_module_and_model_under_one_name(names: set[str]) -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = {name for name in tracked.split("\0") if name and not (ROOT / name).is_symlink()}
+    floors = {f"fastembed/{name}" for name in files if name.split("/")[0] in FLOORS}
+    face = {name for name in files if name.startswith("fastembed/")}
+    assert {"fastembed/models/minilm/openvino_model.bin", "fastembed/models/silero/LICENSE"} <= names
+    assert names >= face | {name for name in floors if Path(name).name != ".gitignore"}
 
 
-def test_the_wheel_holds_the_shipped_models_and_their_licences(wheel: list[str]) -> None:
-    shipped = {str(path.relative_to(ROOT)) for path in (ROOT / "models").rglob("*") if path.is_file()}
-    expected = {name for name in shipped if "__pycache__" not in name}
-    assert {"models/minilm/openvino_model.bin", "models/silero/LICENSE"} <= expected <= set(wheel)
+def test_the_wheel_installs_nothing_beside_fastembed(names: set[str]) -> None:
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"fastembed"}
 
 
-def test_the_wheel_holds_nothing_but_the_floors_and_the_models(wheel: list[str]) -> None:
-    tops = {name.split("/")[0] for name in wheel if ".dist-info/" not in name}
-    assert tops == {*FLOORS, "models"}
+APPLICATION = '''\
+"""An application whose own modules are called like the product's folders."""
+
+import asyncio
+
+import models
+import pipeline.steps
+import server
+from fastembed import FastEmbedClient, FastEmbedServer
+
+
+async def embed(url):
+    async with FastEmbedClient(base_url=url) as client:
+        answer = await client.embeddings.create(input=[models.TEXT], model="auto")
+        return len(answer.data[0].embedding)
+
+
+with FastEmbedServer(port=0) as running:
+    print(pipeline.steps.OWN, server.OWN, asyncio.run(embed(running.url)))
+'''
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """A folder with main.py and modules called models, server and pipeline."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "__init__.py").touch()
+    (tmp_path / "pipeline" / "steps.py").write_text("OWN = 'own steps'\n")
+    (tmp_path / "models.py").write_text("TEXT = 'Snow is falling.'\n")
+    (tmp_path / "server.py").write_text("OWN = 'own server'\n")
+    (tmp_path / "main.py").write_text(APPLICATION)
+    return tmp_path
+
+
+def run_application(python: Path, folder: Path) -> str:
+    command = [str(python), "main.py"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=100)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return ran.stdout.strip().splitlines()[-1]
+
+
+def test_an_application_with_a_server_module_of_its_own_uses_this_installation(application: Path) -> None:
+    assert run_application(Path(sys.executable), application) == "own steps own server 384"
+
+
+def test_an_application_with_a_server_module_of_its_own_uses_the_wheel(
+    application: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    environment = tmp_path_factory.mktemp("venv")
+    venv.create(environment, with_pip=False, symlinks=True)
+    packages = next((environment / "lib").glob("python*")) / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    # Dependencies come from here; a path file's own path files are not read, so an editable install is not seen.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = environment / "bin" / "python"
+    where = "import fastembed.server.app as app; print(app.__file__)"
+    found = subprocess.run([python, "-c", where], cwd=application, capture_output=True, text=True, check=True).stdout
+    assert Path(found.strip()) == packages / "fastembed" / "server" / "app.py"
+    assert run_application(python, application) == "own steps own server 384"
+
+
+def test_every_floor_has_its_link_in_fastembed() -> None:
+    links = {path.name: str(path.readlink()) for path in (ROOT / "fastembed").iterdir() if path.is_symlink()}
+    assert links == {floor: f"../{floor}" for floor in FLOORS}
 
 
 def test_importing_fastembed_loads_no_heavy_package() -> None:
@@ -142,7 +213,7 @@ def test_importing_fastembed_loads_no_heavy_package() -> None:
 
 
 def test_the_floors_init_files_stay_empty() -> None:
-    for floor in (*FLOORS[1:], "models"):
+    for floor in FLOORS:
         if floor == "inference":
             continue  # it keeps OpenVINO from sending an event at every import, and says so
         lines = (ROOT / floor / "__init__.py").read_text().strip().splitlines()
@@ -152,7 +223,7 @@ def test_the_floors_init_files_stay_empty() -> None:
 def test_no_source_file_is_longer_than_its_limit() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
-        for floor in FLOORS
+        for floor in ("fastembed", *FLOORS)
         for path in (ROOT / floor).rglob("*.py")
         if (lines := len(path.read_text().splitlines())) > 400
     }

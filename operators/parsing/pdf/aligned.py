@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from operators.parsing.pdf.geometry import enclosing
-from operators.parsing.pdf.lists import marker_of
-from operators.parsing.pdf.rows import PageRows, Row
-from operators.parsing.pdf.tables import Grid, column_edges, grid_of
-from operators.parsing.pdf.titles import is_number
+from fastembed.operators.parsing.pdf.geometry import enclosing
+from fastembed.operators.parsing.pdf.lists import marker_of
+from fastembed.operators.parsing.pdf.rows import PageRows, Row
+from fastembed.operators.parsing.pdf.tables import Grid, column_edges, grid_of
+from fastembed.operators.parsing.pdf.titles import is_number
 
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
 _PAGE = re.compile(r"(?:\d{1,4}|[ivxlcdm]{1,7})$")

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.page import Page
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.page import Page
 
 _MIN_PAGES = 3
 _MIN_AREA = 0.1

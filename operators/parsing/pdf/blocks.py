@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from operators.parsing.pdf.contents import Contents
-from operators.parsing.pdf.figures import CAPTION
-from operators.parsing.pdf.geometry import Box, enclosing
-from operators.parsing.pdf.hyphens import Vocabulary
-from operators.parsing.pdf.lists import is_sure, marker_of
-from operators.parsing.pdf.named import Heading, Place
-from operators.parsing.pdf.rows import Figure, PageRows, Row
-from operators.parsing.pdf.tables import Grid
-from operators.parsing.pdf.text import SPACE_EM, Line, Word
+from fastembed.operators.parsing.pdf.contents import Contents
+from fastembed.operators.parsing.pdf.figures import CAPTION
+from fastembed.operators.parsing.pdf.geometry import Box, enclosing
+from fastembed.operators.parsing.pdf.hyphens import Vocabulary
+from fastembed.operators.parsing.pdf.lists import is_sure, marker_of
+from fastembed.operators.parsing.pdf.named import Heading, Place
+from fastembed.operators.parsing.pdf.rows import Figure, PageRows, Row
+from fastembed.operators.parsing.pdf.tables import Grid
+from fastembed.operators.parsing.pdf.text import SPACE_EM, Line, Word
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
 _TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from operators.parsing.pdf.geometry import Box, enclosing
+from fastembed.operators.parsing.pdf.geometry import Box, enclosing
 
 _BIN = 2.0
 _MIN_LINES = 4

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from operators.parsing.pdf.rows import PageRows, Row
+from fastembed.operators.parsing.pdf.rows import PageRows, Row
 
 # Leaders and page numbers are found with patterns that cannot backtrack far: lines may be long and hostile.
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")

@@ -16,21 +16,21 @@ from docling_core.types.doc import (
 )
 from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
 
-from operators.parsing.pdf.aligned import with_aligned_tables
-from operators.parsing.pdf.backdrops import without_backdrops
-from operators.parsing.pdf.blocks import Block, Kind, page_blocks
-from operators.parsing.pdf.contents import find_contents
-from operators.parsing.pdf.flow import flowing, with_captions
-from operators.parsing.pdf.furniture import furniture
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.headings import find_headings
-from operators.parsing.pdf.hyphens import Vocabulary
-from operators.parsing.pdf.lists import is_bullet
-from operators.parsing.pdf.ocr import PageOcr, needs_ocr, ocr_scale, recognised_page
-from operators.parsing.pdf.page import Page, PdfFile
-from operators.parsing.pdf.rows import page_rows
-from operators.parsing.pdf.tables import Grid
-from operators.parsing.pdf.text import body_size
+from fastembed.operators.parsing.pdf.aligned import with_aligned_tables
+from fastembed.operators.parsing.pdf.backdrops import without_backdrops
+from fastembed.operators.parsing.pdf.blocks import Block, Kind, page_blocks
+from fastembed.operators.parsing.pdf.contents import find_contents
+from fastembed.operators.parsing.pdf.flow import flowing, with_captions
+from fastembed.operators.parsing.pdf.furniture import furniture
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.headings import find_headings
+from fastembed.operators.parsing.pdf.hyphens import Vocabulary
+from fastembed.operators.parsing.pdf.lists import is_bullet
+from fastembed.operators.parsing.pdf.ocr import PageOcr, needs_ocr, ocr_scale, recognised_page
+from fastembed.operators.parsing.pdf.page import Page, PdfFile
+from fastembed.operators.parsing.pdf.rows import page_rows
+from fastembed.operators.parsing.pdf.tables import Grid
+from fastembed.operators.parsing.pdf.text import body_size
 
 _LABELS = {
     Kind.TEXT: DocItemLabel.TEXT,

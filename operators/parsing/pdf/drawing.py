@@ -6,8 +6,8 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.glyphs import View
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.glyphs import View
 
 RULE_THICKNESS = 2.5
 """A box thinner than this many points is a rule."""

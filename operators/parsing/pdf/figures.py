@@ -5,9 +5,9 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from operators.parsing.pdf.drawing import Drawing
-from operators.parsing.pdf.geometry import Box, enclosing, merged_boxes, x_overlap
-from operators.parsing.pdf.text import Line
+from fastembed.operators.parsing.pdf.drawing import Drawing
+from fastembed.operators.parsing.pdf.geometry import Box, enclosing, merged_boxes, x_overlap
+from fastembed.operators.parsing.pdf.text import Line
 
 CAPTION = re.compile(
     r"^(?:fig(?:ure|\.)?|table|tab\.|abbildung|tabelle|listing|algorithm|scheme|plate|chart|exhibit|figura|tabla|tableau)"

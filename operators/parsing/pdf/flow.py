@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from operators.parsing.pdf.blocks import Block, Kind
-from operators.parsing.pdf.geometry import Box, x_overlap, y_overlap
-from operators.parsing.pdf.hyphens import Vocabulary
+from fastembed.operators.parsing.pdf.blocks import Block, Kind
+from fastembed.operators.parsing.pdf.geometry import Box, x_overlap, y_overlap
+from fastembed.operators.parsing.pdf.hyphens import Vocabulary
 
 _FURNITURE = {Kind.HEAD, Kind.FOOT}
 _FLOATING = {Kind.FIGURE, Kind.TABLE, Kind.CAPTION, Kind.NOTE, *_FURNITURE}

@@ -6,8 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from operators.parsing.pdf.page import Page
-from operators.parsing.pdf.text import Line
+from fastembed.operators.parsing.pdf.page import Page
+from fastembed.operators.parsing.pdf.text import Line
 
 _EDGE = 0.16
 _ROUNDS = 3

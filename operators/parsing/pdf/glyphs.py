@@ -11,9 +11,9 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from operators.parsing.pdf.geometry import Box, x_overlap, y_overlap
-from operators.parsing.pdf.style import Style, is_mono_name, style_of
-from operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
+from fastembed.operators.parsing.pdf.geometry import Box, x_overlap, y_overlap
+from fastembed.operators.parsing.pdf.style import Style, is_mono_name, style_of
+from fastembed.operators.parsing.pdf.text import SPACE_EM, Line, Word, lines_of
 
 # What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
 _BARE_CODES = {

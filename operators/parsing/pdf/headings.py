@@ -5,12 +5,21 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from operators.parsing.pdf.contents import Contents, is_contents_heading
-from operators.parsing.pdf.named import Heading, Place, from_contents, from_outline
-from operators.parsing.pdf.page import Bookmark
-from operators.parsing.pdf.rows import PageRows, Row
-from operators.parsing.pdf.titles import depth_of, folded, is_label, is_number, split_number
-from operators.parsing.pdf.typography import Body, Look, Run, body_of, heading_runs, is_centred, look_of, runs_of
+from fastembed.operators.parsing.pdf.contents import Contents, is_contents_heading
+from fastembed.operators.parsing.pdf.named import Heading, Place, from_contents, from_outline
+from fastembed.operators.parsing.pdf.page import Bookmark
+from fastembed.operators.parsing.pdf.rows import PageRows, Row
+from fastembed.operators.parsing.pdf.titles import depth_of, folded, is_label, is_number, split_number
+from fastembed.operators.parsing.pdf.typography import (
+    Body,
+    Look,
+    Run,
+    body_of,
+    heading_runs,
+    is_centred,
+    look_of,
+    runs_of,
+)
 
 _MAX_ROWS = 4
 _LARGER = 1.12

@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from operators.parsing.pdf.contents import Contents, Entry
-from operators.parsing.pdf.geometry import clustered
-from operators.parsing.pdf.page import Bookmark
-from operators.parsing.pdf.rows import PageRows, Row
-from operators.parsing.pdf.titles import depth_of, folded, spellings, split_number
-from operators.parsing.pdf.typography import Body, Run, look_of
+from fastembed.operators.parsing.pdf.contents import Contents, Entry
+from fastembed.operators.parsing.pdf.geometry import clustered
+from fastembed.operators.parsing.pdf.page import Bookmark
+from fastembed.operators.parsing.pdf.rows import PageRows, Row
+from fastembed.operators.parsing.pdf.titles import depth_of, folded, spellings, split_number
+from fastembed.operators.parsing.pdf.typography import Body, Run, look_of
 
 _MAX_ROWS = 4
 _ALIKE = 0.86

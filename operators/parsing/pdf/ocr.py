@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from operators.parsing.pdf.drawing import Drawing, Rule
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.page import Page
-from operators.parsing.pdf.style import Style
-from operators.parsing.pdf.text import Line, Word
+from fastembed.operators.parsing.pdf.drawing import Drawing, Rule
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.page import Page
+from fastembed.operators.parsing.pdf.style import Style
+from fastembed.operators.parsing.pdf.text import Line, Word
 
 OCR_SCALE = 200 / 72
 """Pixels a point in which a page is given to be recognised: 200 dpi."""

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 from pypdfium2 import raw
 
-from operators.parsing.pdf.drawing import Drawing, page_drawing
-from operators.parsing.pdf.glyphs import View, page_lines
-from operators.parsing.pdf.text import Line
+from fastembed.operators.parsing.pdf.drawing import Drawing, page_drawing
+from fastembed.operators.parsing.pdf.glyphs import View, page_lines
+from fastembed.operators.parsing.pdf.text import Line
 
 _MAX_SIDE = 14_400
 """The largest page side that PDF 1.7 knows, in points (annex C); larger ones are nonsense or an attack."""

@@ -5,12 +5,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from operators.parsing.pdf.columns import Piece, reading_order
-from operators.parsing.pdf.figures import figure_boxes, inner_lines
-from operators.parsing.pdf.geometry import Box, enclosing
-from operators.parsing.pdf.page import Page
-from operators.parsing.pdf.tables import Grid, ruled_tables
-from operators.parsing.pdf.text import Line, merged_row
+from fastembed.operators.parsing.pdf.columns import Piece, reading_order
+from fastembed.operators.parsing.pdf.figures import figure_boxes, inner_lines
+from fastembed.operators.parsing.pdf.geometry import Box, enclosing
+from fastembed.operators.parsing.pdf.page import Page
+from fastembed.operators.parsing.pdf.tables import Grid, ruled_tables
+from fastembed.operators.parsing.pdf.text import Line, merged_row
 
 
 @dataclass(frozen=True, slots=True)

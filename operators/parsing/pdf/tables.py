@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from operators.parsing.pdf.drawing import Rule
-from operators.parsing.pdf.geometry import Box, clustered, enclosing
-from operators.parsing.pdf.hyphens import Vocabulary
-from operators.parsing.pdf.text import Line, Word, lines_of
+from fastembed.operators.parsing.pdf.drawing import Rule
+from fastembed.operators.parsing.pdf.geometry import Box, clustered, enclosing
+from fastembed.operators.parsing.pdf.hyphens import Vocabulary
+from fastembed.operators.parsing.pdf.text import Line, Word, lines_of
 
 _NO_WORDS = Vocabulary(())
 _SNAP = 3.0

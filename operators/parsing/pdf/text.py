@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from operators.parsing.pdf.geometry import Box, enclosing
-from operators.parsing.pdf.style import Style
+from fastembed.operators.parsing.pdf.geometry import Box, enclosing
+from fastembed.operators.parsing.pdf.style import Style
 
 SPACE_EM = 0.12
 """A gap wider than this share of the size is a space (poppler's is 0.1; TeX's tightest space is 0.2)."""

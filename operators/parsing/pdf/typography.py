@@ -7,12 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from operators.parsing.pdf.figures import CAPTION
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.lists import marker_of
-from operators.parsing.pdf.rows import PageRows, Row
-from operators.parsing.pdf.text import Line
-from operators.parsing.pdf.titles import depth_of, is_label, split_number
+from fastembed.operators.parsing.pdf.figures import CAPTION
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.lists import marker_of
+from fastembed.operators.parsing.pdf.rows import PageRows, Row
+from fastembed.operators.parsing.pdf.text import Line
+from fastembed.operators.parsing.pdf.titles import depth_of, is_label, split_number
 
 _LARGER, _SLIGHTLY = 1.12, 1.03
 _MAX_TEXT = 200

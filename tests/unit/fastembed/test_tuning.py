@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from fastembed.assembly import read_configuration
+from fastembed.inference.specs import read_sections
+from fastembed.pipeline.errors import ConfigError
 from fastembed.tuning import Tuning
-from inference.specs import read_sections
-from pipeline.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)

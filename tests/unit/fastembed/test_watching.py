@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fastembed.pipeline.errors import ConfigError
 from fastembed.watching import follow
-from pipeline.errors import ConfigError
 
 
 @asynccontextmanager

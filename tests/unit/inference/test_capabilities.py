@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from inference.capabilities import capabilities_of
-from inference.catalog import Catalog, capabilities
-from inference.hub.hardware import HARDWARE
-from inference.hub.known import KNOWN
-from inference.specs import read_sections
+from fastembed.inference.capabilities import capabilities_of
+from fastembed.inference.catalog import Catalog, capabilities
+from fastembed.inference.hub.hardware import HARDWARE
+from fastembed.inference.hub.known import KNOWN
+from fastembed.inference.specs import read_sections
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_context_is_what_the_files_say(folder, files, window):
 def test_a_size_is_guessed_from_the_bytes_and_the_precision_in_the_name(folder, origin, size, monkeypatch):
     made = folder(openvino_model__bin="0" * 3000)
     assert capabilities_of("m", origin, "chat", made).least == 3000
-    monkeypatch.setattr("inference.capabilities.BILLION", 1e3)
+    monkeypatch.setattr("fastembed.inference.capabilities.BILLION", 1e3)
     assert capabilities_of("m", origin, "chat", made).size == size
 
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from inference.catalog import Catalog
-from inference.devices import Devices
-from inference.folders import models_home, recognise
-from inference.specs import DEFAULT_EMBEDDING, read_sections
-from pipeline.errors import ConfigError, ModelNotFound, Unavailable
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.devices import Devices
+from fastembed.inference.folders import models_home, recognise
+from fastembed.inference.specs import DEFAULT_EMBEDDING, read_sections
+from fastembed.pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 
 def folder(base, name, architecture="BertModel"):

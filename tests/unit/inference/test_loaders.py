@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.chat.options import ChatOptions
-from inference.devices import DeviceLimits, Devices
-from inference.folders import BUILT_IN, locate
-from inference.loaders import Loading, extra_range
-from pipeline.errors import ModelNotFound
+from fastembed.inference.chat.options import ChatOptions
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.folders import BUILT_IN, locate
+from fastembed.inference.loaders import Loading, extra_range
+from fastembed.pipeline.errors import ModelNotFound
 
 MODELS = Path(__file__).parents[3] / "models"
 CHAT = MODELS / "chat-pocket"

@@ -3,10 +3,10 @@
 import pytest
 
 from fastembed.assembly import read_configuration
-from inference.catalog import Catalog
-from inference.models import Models
-from inference.specs import read_sections
-from pipeline.errors import ConfigError, ModelNotFound
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.models import Models
+from fastembed.inference.specs import read_sections
+from fastembed.pipeline.errors import ConfigError, ModelNotFound
 
 PIPELINE = "pipelines: {p: {source: {http: POST /x}, operators: [], sink: reply}}\n"
 

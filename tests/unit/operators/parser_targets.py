@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.errors import TooLarge
+from fastembed.pipeline.errors import TooLarge
 
 
 def obedient(options):

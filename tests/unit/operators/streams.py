@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.item import Ack, Item, Outcome
 
 
 class Stream:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.chunk import chunk
-from operators.chunking.tokens import MARKS, wordpieces
-from pipeline.component import Kind, describe
-from pipeline.payload.document import Block, Chunk, Document, File
+from fastembed.operators.chunk import chunk
+from fastembed.operators.chunking.tokens import MARKS, wordpieces
+from fastembed.pipeline.component import Kind, describe
+from fastembed.pipeline.payload.document import Block, Chunk, Document, File
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river bank. "
 

@@ -4,8 +4,8 @@ import threading
 import numpy as np
 import pytest
 
-from operators.decode import Decode
-from pipeline.payload.audio import AudioBytes, AudioFrame, Clear, Commit, SpeechProblem, SpeechSettings
+from fastembed.operators.decode import Decode
+from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Clear, Commit, SpeechProblem, SpeechSettings
 from tests.integration.recordings import AUDIO, samples
 from tests.unit.operators.streams import Stream, through
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.embedding.tokens import Analyzed, Tokens
-from inference.models import Models
-from inference.specs import DEFAULT_EMBEDDING
-from operators.analyze import Analyze
-from operators.embed import Embed
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import InvalidInput, ModelNotFound
-from pipeline.item import Item
-from pipeline.payload.document import Chunk, Document, File
-from pipeline.payload.embedding import EmbeddingRequest, Embeddings
+from fastembed.inference.embedding.tokens import Analyzed, Tokens
+from fastembed.inference.models import Models
+from fastembed.inference.specs import DEFAULT_EMBEDDING
+from fastembed.operators.analyze import Analyze
+from fastembed.operators.embed import Embed
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
 
 FILE = File(Path("/inbox/a.md"), "a.md", "0" * 64, 3, 0)
 DOCUMENT = Document(FILE, "A", "# A", "{}", (), 1, "md")

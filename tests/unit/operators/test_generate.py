@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.models import Models
-from inference.speech.engines import SpeechEngines
-from operators.generate import Generate
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import ConfigError, InvalidInput, ModelNotFound
-from pipeline.item import Item
-from pipeline.payload.chat import (
+from fastembed.inference.models import Models
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.generate import Generate
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import ConfigError, InvalidInput, ModelNotFound
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import (
     ChatFinished,
     ChatRequest,
     ChatStarted,

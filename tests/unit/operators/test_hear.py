@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.models import Models
-from inference.routing.router import Router
-from inference.speech.engines import SpeechEngines
-from operators.hear import Hear
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import ModelNotFound
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
+from fastembed.inference.models import Models
+from fastembed.inference.routing.router import Router
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.hear import Hear
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
 from tests.integration.recordings import samples
 from tests.integration.tones import HEARING
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.models import Models
-from operators.parse import Parse
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import ModelNotFound
-from pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.inference.models import Models
+from fastembed.operators.parse import Parse
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.payload.document import Document, DocumentRequest, File
 
 
 def test_it_is_an_operator_from_files_to_documents():
@@ -32,7 +32,10 @@ async def test_a_model_of_another_kind_is_refused():
 
 
 def test_importing_the_operators_imports_no_parser():
-    code = "import sys, operators.parse, operators.chunk; print([m for m in sys.modules if m.split('.')[0] in %r])"
+    code = (
+        "import sys, fastembed.operators.parse, fastembed.operators.chunk; "
+        "print([m for m in sys.modules if m.split('.')[0] in %r])"
+    )
     heavy = ("docling", "docling_core", "pypdfium2", "cv2", "PIL", "openvino", "tokenizers", "lxml")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from operators.parsing.pool import WorkerPool
-from operators.parsing.worker import WorkerSettings
-from pipeline.errors import Expired, TooLarge, Unavailable, Unprocessable
+from fastembed.operators.parsing.pool import WorkerPool
+from fastembed.operators.parsing.worker import WorkerSettings
+from fastembed.pipeline.errors import Expired, TooLarge, Unavailable, Unprocessable
 
 HERE = Path(__file__).parent
 
@@ -208,8 +208,8 @@ async def test_options_reach_the_process(make_pool):
 PARENT = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
-from operators.parsing.pool import WorkerPool
-from operators.parsing.worker import WorkerSettings
+from fastembed.operators.parsing.pool import WorkerPool
+from fastembed.operators.parsing.worker import WorkerSettings
 async def main():
     pool = WorkerPool(WorkerSettings(target="parser_targets:obedient"))
     answer = await pool.run({"do": "echo"})

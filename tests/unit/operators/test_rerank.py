@@ -2,12 +2,12 @@
 
 import pytest
 
-from inference.models import Models
-from operators.rerank import Rerank
-from pipeline.component import Context, Kind, Resources, describe
-from pipeline.errors import InvalidInput, ModelNotFound
-from pipeline.item import Item
-from pipeline.payload.rerank import RerankRequest
+from fastembed.inference.models import Models
+from fastembed.operators.rerank import Rerank
+from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.rerank import RerankRequest
 
 DOCUMENTS = ["The cat sleeps on the stove.", "Empty the rain gauge at seven.", "Ravens steal what shines."]
 

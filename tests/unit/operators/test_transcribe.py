@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from inference.speech.engine import Heard, SpeechRequest, SpokenWord
-from inference.speech.engines import SpeechEngines
-from operators.transcribe import Transcribe
-from pipeline.component import Context, Resources
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
-from pipeline.item import Item
-from pipeline.payload.audio import (
+from fastembed.inference.speech.engine import Heard, SpeechRequest, SpokenWord
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.operators.transcribe import Transcribe
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.audio import (
     Cleared,
     SpeechProblem,
     SpeechSettings,

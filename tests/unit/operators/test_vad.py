@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.vad import FRAME, VoiceModel
-from operators.vad import Vad
-from pipeline.component import Context
-from pipeline.payload.audio import (
+from fastembed.inference.vad import FRAME, VoiceModel
+from fastembed.operators.vad import Vad
+from fastembed.pipeline.component import Context
+from fastembed.pipeline.payload.audio import (
     AudioFrame,
     Clear,
     Cleared,

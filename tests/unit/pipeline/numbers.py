@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.component import operator
-from pipeline.errors import InvalidInput
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.errors import InvalidInput
 
 
 @operator

@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import gc
-from pipeline.collector import rest_collector, wake_collector
+from fastembed.pipeline.collector import rest_collector, wake_collector
 usual = gc.get_threshold()
 loaded = [[] for _ in range(100_000)]
 rest_collector()

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from pipeline.component import operator
-from pipeline.item import Item, Outcome
-from pipeline.plan import Step as PlannedStep
-from pipeline.policy import QueuePolicy
-from pipeline.runner import Pipeline
-from pipeline.testing import Pushed, plan_of, run_values, run_virtual, step
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.plan import Step as PlannedStep
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.testing import Pushed, plan_of, run_values, run_virtual, step
 
 
 def test_a_cancelled_item_frees_its_place_at_once():

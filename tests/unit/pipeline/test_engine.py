@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pipeline.component import operator
-from pipeline.engine import Changes, Engine
-from pipeline.item import Item
-from pipeline.plan import Configuration, PipelinePlan
-from pipeline.testing import Given, Pushed, plan_of, run_virtual, step
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.engine import Changes, Engine
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.testing import Given, Pushed, plan_of, run_virtual, step
 
 
 @operator

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.filing import destination, move, sha256_of, write
+from fastembed.pipeline.filing import destination, move, sha256_of, write
 
 
 def sha(text: str) -> str:

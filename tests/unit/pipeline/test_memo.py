@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.component import operator
-from pipeline.testing import run_values, step
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.testing import run_values, step
 
 
 def test_a_cached_step_works_once_on_equal_values():

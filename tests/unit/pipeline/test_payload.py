@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import fields
 
-from pipeline.payload.chat import ChatDelta, TokenLogprob
+from fastembed.pipeline.payload.chat import ChatDelta, TokenLogprob
 
 
 def test_a_delta_comes_out_of_a_pickle_with_every_field():

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.component import operator, sink
-from pipeline.errors import ConfigError
-from pipeline.registry import Registry, component_name, load_file
+from fastembed.pipeline.component import operator, sink
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.registry import Registry, component_name, load_file
 
 Write = Callable[..., Path]
 
 OPERATOR = """
-from pipeline.component import operator
+from fastembed.pipeline.component import operator
 
 @operator
 def {name}(value: int, *, factor: int = 2) -> int:
@@ -157,16 +157,16 @@ def test_a_plugin_of_another_text_is_another_revision_even_within_a_second(regis
             ("found the plug-in plug.py line 1, which fails: ModuleNotFoundError: No module named 'nope_nope'"),
         ),
         (
-            "from pipeline.component import operator\n@operator\ndef f(*, a):\n    pass\n",
+            "from fastembed.pipeline.component import operator\n@operator\ndef f(*, a):\n    pass\n",
             "that cannot be one: operator f: found no first positional parameter, expected one: what flows in",
         ),
         (
-            "from pipeline.component import operator\n@operator\ndef f(x, **more):\n    pass\n",
+            "from fastembed.pipeline.component import operator\n@operator\ndef f(x, **more):\n    pass\n",
             "that cannot be one: operator f: found *more, expected named options only: they are its YAML keys",
         ),
         (
             (
-                "from __future__ import annotations\nfrom pipeline.component import operator\n"
+                "from __future__ import annotations\nfrom fastembed.pipeline.component import operator\n"
                 "@operator\ndef f(x: Nothing):\n    pass\n"
             ),
             "that cannot be one: name 'Nothing' is not defined",
@@ -223,7 +223,9 @@ def entry_point_registry(package: str, monkeypatch: pytest.MonkeyPatch, **points
     """Return a registry for which these entry points are installed."""
     monkeypatch.setitem(sys.modules, "entry_point_target", sys.modules[__name__])
     found = [EntryPoint(name, value, "fastembed.components") for name, value in points.items()]
-    monkeypatch.setattr("pipeline.registry.entry_points", lambda group: [p for p in found if p.group == group])
+    monkeypatch.setattr(
+        "fastembed.pipeline.registry.entry_points", lambda group: [p for p in found if p.group == group]
+    )
     return Registry({"operator": package})
 
 

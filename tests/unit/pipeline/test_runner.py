@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pipeline.component import Failure, describe, operator, sink
-from pipeline.errors import Expired, InvalidInput, Overloaded, StepFailed, Unavailable
-from pipeline.item import Item, Outcome
-from pipeline.plan import Branch, Expression, RoutePlan, SinkPlan
-from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
-from pipeline.runner import Pipeline
-from pipeline.testing import Collected, Given, Pushed, plan_of, run_plan, run_values, run_virtual, step
+from fastembed.pipeline.component import Failure, describe, operator, sink
+from fastembed.pipeline.errors import Expired, InvalidInput, Overloaded, StepFailed, Unavailable
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.plan import Branch, Expression, RoutePlan, SinkPlan
+from fastembed.pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.testing import Collected, Given, Pushed, plan_of, run_plan, run_values, run_virtual, step
 from tests.unit.pipeline.numbers import crash_on_three, double, only_even, refuse_three, repeat
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from pipeline.errors import Expired
-from pipeline.testing import run_virtual
-from pipeline.timeouts import SharedTimeout
+from fastembed.pipeline.errors import Expired
+from fastembed.pipeline.testing import run_virtual
+from fastembed.pipeline.timeouts import SharedTimeout
 
 
 def test_each_wait_has_its_own_time_whatever_the_others_do():

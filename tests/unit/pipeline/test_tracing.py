@@ -11,11 +11,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from pipeline.component import operator
-from pipeline.errors import ConfigError
-from pipeline.item import Item
-from pipeline.testing import run_values, step
-from pipeline.tracing import Tracing, export_spans
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.testing import run_values, step
+from fastembed.pipeline.tracing import Tracing, export_spans
 
 
 @operator
@@ -32,7 +32,7 @@ def test_each_item_has_a_span_and_each_stage_one_below_it(monkeypatch):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("pipeline.runner.tracing", lambda name: Tracing(name, provider.get_tracer("test")))
+    monkeypatch.setattr("fastembed.pipeline.runner.tracing", lambda name: Tracing(name, provider.get_tracer("test")))
 
     run_values([Item(1, trace="req_1"), Item(0, trace="req_2")], step(double), step(invert))
 
@@ -56,7 +56,7 @@ def test_spans_are_exported_only_where_asked_for():
 def test_spans_say_which_service_they_are_of(environ, name):
     script = (
         "from opentelemetry import trace\n"
-        "from pipeline.tracing import export_spans\n"
+        "from fastembed.pipeline.tracing import export_spans\n"
         "assert export_spans()\n"
         "print(trace.get_tracer_provider().resource.attributes['service.name'])\n"
     )

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from pipeline.component import operator
-from pipeline.errors import ConfigError, InvalidInput
-from pipeline.plan import PipelineTest
-from pipeline.testing import Given, plan_of, run_virtual, step
-from pipeline.trial import run_trial
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.errors import ConfigError, InvalidInput
+from fastembed.pipeline.plan import PipelineTest
+from fastembed.pipeline.testing import Given, plan_of, run_virtual, step
+from fastembed.pipeline.trial import run_trial
 
 
 @dataclasses.dataclass(frozen=True)

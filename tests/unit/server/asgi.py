@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from pipeline.component import Context, Resources
-from pipeline.item import Ack, Item, Outcome
-from pipeline.policy import QueuePolicy
-from server.presence import PRESENCE, Presence
-from sources.http import Http, HttpRoutes
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.item import Ack, Item, Outcome
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.server.presence import PRESENCE, Presence
+from fastembed.sources.http import Http, HttpRoutes
 
 
 @dataclass

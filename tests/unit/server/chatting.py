@@ -11,20 +11,20 @@ import httpx2
 import openai
 import orjson
 
-from pipeline.component import Resources, operator
-from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from pipeline.policy import QueuePolicy
-from pipeline.runner import Pipeline
-from pipeline.tasks import Tasks
-from pipeline.testing import plan_of, step
-from server.app import create_app
-from server.life import Life
-from server.metrics import HttpStats
-from server.recall import Recall
-from server.settings import Settings
-from sinks.reply import Reply as ReplySink
-from sources.http import Http, HttpRoutes
+from fastembed.pipeline.component import Resources, operator
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.tasks import Tasks
+from fastembed.pipeline.testing import plan_of, step
+from fastembed.server.app import create_app
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.recall import Recall
+from fastembed.server.settings import Settings
+from fastembed.sinks.reply import Reply as ReplySink
+from fastembed.sources.http import Http, HttpRoutes
 from tests.unit.server.asgi import Reply, call
 
 CHAT = "/v1/chat/completions"

@@ -9,9 +9,9 @@ import json
 import pytest
 from PIL import Image
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, ImagePart, TextPart
-from server.analysis import AnalysisAnswer, Asked, decode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, ImagePart, TextPart
+from fastembed.server.analysis import AnalysisAnswer, Asked, decode
 
 
 def picture() -> str:

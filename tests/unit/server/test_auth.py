@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import ConfigError, Forbidden, Unauthenticated
-from server.auth import EVERYBODY, BrowserGuard, Keys, is_loopback
-from server.settings import Settings
+from fastembed.pipeline.errors import ConfigError, Forbidden, Unauthenticated
+from fastembed.server.auth import EVERYBODY, BrowserGuard, Keys, is_loopback
+from fastembed.server.settings import Settings
 from tests.unit.server.asgi import scope_of
 
 KEYS = Keys.of([" first ", "second", ""])

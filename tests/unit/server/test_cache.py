@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from fastembed import FastEmbedServer
-from pipeline.errors import ConfigError
-from pipeline.payload.chat import ChatDelta
-from pipeline.payload.embedding import Embeddings
-from server.cache import CacheLimits, ResponseCache, weight
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.payload.chat import ChatDelta
+from fastembed.pipeline.payload.embedding import Embeddings
+from fastembed.server.cache import CacheLimits, ResponseCache, weight
 
 
 class Clock:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import AudioPart, ImagePart, TextPart
-from server.openai import media
-from server.openai.chat import decode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import AudioPart, ImagePart, TextPart
+from fastembed.server.openai import media
+from fastembed.server.openai.chat import decode
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 AUDIO = Path(__file__).parents[2] / "assets" / "audio"

@@ -12,10 +12,10 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from pipeline.errors import InvalidInput, Overloaded, Unavailable
-from pipeline.item import Item
-from pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
-from pipeline.testing import run_virtual
+from fastembed.pipeline.errors import InvalidInput, Overloaded, Unavailable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from fastembed.pipeline.testing import run_virtual
 from tests.unit.server.asgi import call
 from tests.unit.server.chatting import CHAT, STARTED, chatting
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, Message, Sampling, TextPart, Tool, ToolCall
-from server.openai.chat import decode
-from server.openai.chat_sampling import Delivery
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, Message, Sampling, TextPart, Tool, ToolCall
+from fastembed.server.openai.chat import decode
+from fastembed.server.openai.chat_sampling import Delivery
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}

@@ -3,10 +3,10 @@ from __future__ import annotations
 import openai
 import pytest
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, Sampling
-from server.openai.chat_sampling import Delivery
-from server.openai.completions import decode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, Sampling
+from fastembed.server.openai.chat_sampling import Delivery
+from fastembed.server.openai.completions import decode
 from tests.unit.server.chatting import COMPLETIONS, chatting
 
 

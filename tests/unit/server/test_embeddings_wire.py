@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.embedding import Embeddings
-from server.openai.embeddings import Form, decode, encode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.embedding import Embeddings
+from fastembed.server.openai.embeddings import Form, decode, encode
 
 VECTORS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.errors import InvalidInput, ItemError, NotFound
-from pipeline.item import Item
-from pipeline.payload.chat import AudioPart, ChatRequest, DocumentPart, ImagePart, Part, TextPart, VideoPart
-from server.files.store import FileStore
-from server.openai import chat_messages
-from server.openai.chat import decode
-from server.references import NOTHING, References
+from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, DocumentPart, ImagePart, Part, TextPart, VideoPart
+from fastembed.server.files.store import FileStore
+from fastembed.server.openai import chat_messages
+from fastembed.server.openai.chat import decode
+from fastembed.server.references import NOTHING, References
 from tests.integration.test_frames import video
 from tests.unit.server.chatting import chatting
 

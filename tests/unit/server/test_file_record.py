@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.files.record import MAX_NAME_CHARS, clean_name, is_id, new_id
+from fastembed.server.files.record import MAX_NAME_CHARS, clean_name, is_id, new_id
 
 
 def test_ids_sort_as_their_files_came_and_are_not_guessed() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
-from server import form
-from server.form import Form, Upload, read_form, spool_form
+from fastembed.pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
+from fastembed.server import form
+from fastembed.server.form import Form, Upload, read_form, spool_form
 from tests.unit.server.asgi import scope_of
 
 TWICE = (

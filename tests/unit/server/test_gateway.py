@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from pipeline.errors import Overloaded
-from pipeline.item import Item
-from pipeline.policy import QueuePolicy
-from server.app import create_app
-from server.life import Life
-from server.metrics import HttpStats
-from server.settings import Settings
-from sources.http import HttpRoutes
+from fastembed.pipeline.errors import Overloaded
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.server.app import create_app
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.settings import Settings
+from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call, scope_of, serving
 
 

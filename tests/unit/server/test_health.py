@@ -6,16 +6,16 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.warmup.history import History
-from inference.warmup.warmup import Warmup
-from pipeline.component import Resources
-from server.endpoints import health, system
-from server.life import Life
-from server.metrics import HttpStats
-from server.site import Site
-from sources.http import HttpRoutes
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.warmup.history import History
+from fastembed.inference.warmup.warmup import Warmup
+from fastembed.pipeline.component import Resources
+from fastembed.server.endpoints import health, system
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.site import Site
+from fastembed.sources.http import HttpRoutes
 
 
 class Running:

@@ -3,9 +3,9 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.document import Chunk
-from server.kinds import check_kind
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.document import Chunk
+from fastembed.server.kinds import check_kind
 
 
 class Order(TypedDict):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import asyncio
 
-from server.exchange import span
-from server.life import Life
-from server.metrics import HttpStats
-from server.text import amount
+from fastembed.server.exchange import span
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.text import amount
 
 
 async def test_a_drain_waits_for_the_last_request():

@@ -5,7 +5,7 @@ import logging
 import orjson
 import pytest
 
-from server.logs import JsonFormatter, TextFormatter
+from fastembed.server.logs import JsonFormatter, TextFormatter
 
 
 def record(message, **extra):

@@ -8,9 +8,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from server.body import ClientGone
-from server.connection import Connection
-from server.presence import ClientWatch, Presence
+from fastembed.server.body import ClientGone
+from fastembed.server.connection import Connection
+from fastembed.server.presence import ClientWatch, Presence
 
 
 class Transport(asyncio.Transport):

@@ -4,9 +4,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.document import Document, File
-from server.processing import Asked, decode, encode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.document import Document, File
+from fastembed.server.processing import Asked, decode, encode
 
 FILE = File(Path("/x/document.pdf"), "document.pdf", "0" * 64, 4, 0)
 CELLS = [

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.models import Models
-from pipeline.errors import Unavailable
-from pipeline.item import Item
-from pipeline.payload.chat import (
+from fastembed.inference.models import Models
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatDelta,
     ChatFinished,
@@ -23,15 +23,15 @@ from pipeline.payload.chat import (
     ImagePart,
     TextPart,
 )
-from pipeline.payload.embedding import EmbeddingRequest, Embeddings
-from pipeline.payload.rerank import Ranked, Ranking, RerankRequest
-from server.app import create_app
-from server.cache import CacheLimits, ResponseCache
-from server.life import Life
-from server.metrics import HttpStats
-from server.recall import Recall, digest, revisions
-from server.settings import Settings
-from sources.http import HttpRoutes
+from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
+from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
+from fastembed.server.app import create_app
+from fastembed.server.cache import CacheLimits, ResponseCache
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.recall import Recall, digest, revisions
+from fastembed.server.settings import Settings
+from fastembed.sources.http import HttpRoutes
 from tests.conversation import asked, turn
 from tests.unit.server.asgi import call, serving
 from tests.unit.server.chatting import COMPLETIONS, chatting, parrot

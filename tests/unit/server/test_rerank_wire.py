@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
-from pipeline.errors import InvalidInput
-from pipeline.payload.rerank import Ranked, Ranking, RerankRequest
-from server.rerank import decode, encode
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
+from fastembed.server.rerank import decode, encode
 
 
 def body(**fields):

@@ -6,16 +6,16 @@ import io
 import pytest
 from PIL import Image
 
-from inference.models import Models
-from inference.routing.router import Router
-from pipeline.component import Resources
-from server.app import create_app
-from server.endpoints import route
-from server.life import Life
-from server.metrics import HttpStats
-from server.settings import Settings
-from server.site import Site
-from sources.http import HttpRoutes
+from fastembed.inference.models import Models
+from fastembed.inference.routing.router import Router
+from fastembed.pipeline.component import Resources
+from fastembed.server.app import create_app
+from fastembed.server.endpoints import route
+from fastembed.server.life import Life
+from fastembed.server.metrics import HttpStats
+from fastembed.server.settings import Settings
+from fastembed.server.site import Site
+from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call
 
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}

@@ -7,9 +7,9 @@ import ipaddress
 import httpx2
 import pytest
 
-from pipeline.errors import ConfigError
-from server.settings import Settings
-from server.urls import RefusedUrl, UrlPolicy, is_public
+from fastembed.pipeline.errors import ConfigError
+from fastembed.server.settings import Settings
+from fastembed.server.urls import RefusedUrl, UrlPolicy, is_public
 
 ANY = UrlPolicy.of(["*"])
 

@@ -1,7 +1,7 @@
 import pytest
 
-from sinks.lake.search import snippet
-from sinks.lake.terms import MAX_TERM_CHARS, term_key, words
+from fastembed.sinks.lake.search import snippet
+from fastembed.sinks.lake.terms import MAX_TERM_CHARS, term_key, words
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.errors import InvalidInput
-from sources.watching.pattern import any_of, is_hidden, matcher
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.sources.watching.pattern import any_of, is_hidden, matcher
 
 
 @pytest.mark.parametrize(

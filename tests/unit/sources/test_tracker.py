@@ -1,7 +1,7 @@
 """Single decisions; `tests/property/test_folder_tracker.py` has the sequences."""
 
-from pipeline.ledger import Entry, EntryState
-from sources.watching.files import (
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.sources.watching.files import (
     Action,
     Cancel,
     Complain,
@@ -13,7 +13,7 @@ from sources.watching.files import (
     State,
     Stow,
 )
-from sources.watching.tracker import Tracker
+from fastembed.sources.watching.tracker import Tracker
 
 ONE, TWO, OTHER = Stamp(1, 10, 1), Stamp(2, 20, 1), Stamp(1, 30, 2)
 

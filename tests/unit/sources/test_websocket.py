@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.component import Context, Resources
-from pipeline.errors import Overloaded, Unavailable
-from pipeline.item import END_OF_KEY, Item, Outcome
-from pipeline.payload.audio import AudioBytes, Clear, Commit
-from pipeline.policy import QueuePolicy
-from sources.websocket import Websocket, WebsocketRoutes
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.errors import Overloaded, Unavailable
+from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.payload.audio import AudioBytes, Clear, Commit
+from fastembed.pipeline.policy import QueuePolicy
+from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
 
 class Ended:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from inference.chat.answer import Answer
-from inference.chat.calling import HERMES
-from inference.chat.generation import Piece, Token
-from inference.chat.local import last_events
-from pipeline.errors import Unavailable
-from pipeline.payload.chat import ChatDelta, ChatFinished, TokenLogprob
+from fastembed.inference.chat.answer import Answer
+from fastembed.inference.chat.calling import HERMES
+from fastembed.inference.chat.generation import Piece, Token
+from fastembed.inference.chat.local import last_events
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, TokenLogprob
 
 CALL = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
 

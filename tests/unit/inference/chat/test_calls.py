@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from inference.chat.calling import HERMES, STYLES, style_of
-from inference.chat.calls import CallArguments, CallBegun, CallParser
+from fastembed.inference.chat.calling import HERMES, STYLES, style_of
+from fastembed.inference.chat.calls import CallArguments, CallBegun, CallParser
 
 BY_NAME = {style.name: style for style in STYLES}
 WEATHER = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from inference.chat.folder import ChatTraits, blocks, cache_range, read_traits, with_draft
-from pipeline.errors import ModelNotFound
+from fastembed.inference.chat.folder import ChatTraits, blocks, cache_range, read_traits, with_draft
+from fastembed.pipeline.errors import ModelNotFound
 
 FILES = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from inference.chat.pictures import MOST_FRAMES, pictures_of, untagged, with_places, with_tags, without_tags
-from pipeline.payload.chat import ChatRequest, ImagePart, Message, TextPart, VideoPart
+from fastembed.inference.chat.pictures import MOST_FRAMES, pictures_of, untagged, with_places, with_tags, without_tags
+from fastembed.pipeline.payload.chat import ChatRequest, ImagePart, Message, TextPart, VideoPart
 
 
 def picture(shade):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inference.chat.schema import compiled, dangling, deeper, loose, too_much
+from fastembed.inference.chat.schema import compiled, dangling, deeper, loose, too_much
 
 TEXT = {"type": "string"}
 OPEN = {"type": "object", "properties": {f"p{i}": TEXT for i in range(501)}}

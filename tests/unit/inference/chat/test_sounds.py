@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from inference.chat.pictures import SeenPrompt, with_places
-from inference.chat.sounds import sounds_of, with_sounds
-from pipeline.payload.chat import AudioPart, ChatRequest, Message, TextPart
+from fastembed.inference.chat.pictures import SeenPrompt, with_places
+from fastembed.inference.chat.sounds import sounds_of, with_sounds
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, Message, TextPart
 
 
 def sound(samples, rate_hz=16_000):

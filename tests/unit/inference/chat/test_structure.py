@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from inference.chat.calling import STYLES
-from inference.chat.structure import form_of
-from pipeline.errors import InvalidInput
-from pipeline.payload.chat import ChatRequest, Tool
+from fastembed.inference.chat.calling import STYLES
+from fastembed.inference.chat.structure import form_of
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, Tool
 
 
 class Fits:

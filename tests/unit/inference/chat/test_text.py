@@ -2,9 +2,9 @@
 
 import pytest
 
-from inference.chat.detokenize import BytesDetokenizer, Detokenizer
-from inference.chat.reasoning import ReasoningSplitter, thinks
-from inference.chat.stops import StopStrings
+from fastembed.inference.chat.detokenize import BytesDetokenizer, Detokenizer
+from fastembed.inference.chat.reasoning import ReasoningSplitter, thinks
+from fastembed.inference.chat.stops import StopStrings
 
 TEXT = "héllo wörld 😀 漢字 done"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from inference.docling.folder import Sight, read_traits
-from inference.folders import recognise
-from pipeline.errors import ModelNotFound
+from fastembed.inference.docling.folder import Sight, read_traits
+from fastembed.inference.folders import recognise
+from fastembed.pipeline.errors import ModelNotFound
 
 POCKET = Path(__file__).parents[4] / "models" / "docling-pocket"
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from inference.docling.repetition import Repetition
+from fastembed.inference.docling.repetition import Repetition
 
 
 def stopped_after(tokens):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.docling.folder import Sight
-from inference.docling.tiles import cut, positions, words
+from fastembed.inference.docling.folder import Sight
+from fastembed.inference.docling.tiles import cut, positions, words
 
 SIGHT = Sight(tile=128, longest=256, patch=16, side=8, tokens=2)
 WHOLE = replace(SIGHT, longest=128)

@@ -7,11 +7,11 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from inference.devices import Devices
-from inference.embedding.engine import EmbeddingEngine
-from inference.embedding.graph import read_pooling
-from inference.encoder.graph import tame_masks
-from pipeline.errors import ModelNotFound
+from fastembed.inference.devices import Devices
+from fastembed.inference.embedding.engine import EmbeddingEngine
+from fastembed.inference.embedding.graph import read_pooling
+from fastembed.inference.encoder.graph import tame_masks
+from fastembed.pipeline.errors import ModelNotFound
 
 TABLE = np.arange(16, dtype=np.float32).reshape(8, 2) + 1
 LOWEST = float(np.finfo(np.float32).min)

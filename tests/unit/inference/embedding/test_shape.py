@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from inference.embedding.shape import cut, normalized
-from pipeline.errors import InvalidInput
+from fastembed.inference.embedding.shape import cut, normalized
+from fastembed.pipeline.errors import InvalidInput
 
 VECTORS = np.array([[3.0, 4.0, 12.0], [0.0, 0.0, 0.0]], np.float32)
 

@@ -1,7 +1,7 @@
 import pytest
 
-from inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
-from pipeline.errors import InvalidInput
+from fastembed.inference.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
+from fastembed.pipeline.errors import InvalidInput
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from inference.devices import Devices
-from inference.encoder.engine import EncoderEngine, Pair, static_lengths
-from inference.encoder.folder import Traits
+from fastembed.inference.devices import Devices
+from fastembed.inference.encoder.engine import EncoderEngine, Pair, static_lengths
+from fastembed.inference.encoder.folder import Traits
 
 
 def parameter(name):

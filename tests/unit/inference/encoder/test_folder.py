@@ -2,7 +2,7 @@
 
 import json
 
-from inference.encoder.folder import read_traits
+from fastembed.inference.encoder.folder import read_traits
 
 
 def write(folder, **files):

@@ -4,9 +4,9 @@ import shlex
 
 import pytest
 
-from inference.hub.export import ExportFailed, export_of, run
-from inference.hub.known import find_known
-from inference.hub.reference import Reference
+from fastembed.inference.hub.export import ExportFailed, export_of, run
+from fastembed.inference.hub.known import find_known
+from fastembed.inference.hub.reference import Reference
 
 CHANNEL_WISE = "--weight-format int4 --sym --ratio 1.0 --group-size -1"
 FAKE = """#!/bin/sh

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from inference.catalog import Catalog
-from inference.folders import kept_home, models_home, recognise
-from inference.hub.known import KNOWN, command_for, find_known
-from inference.models import Models
-from inference.specs import DEFAULT_EMBEDDING, read_sections
-from inference.speech.engines import SpeechEngines
-from pipeline.errors import ConfigError, ModelNotFound
+from fastembed.inference.catalog import Catalog
+from fastembed.inference.folders import kept_home, models_home, recognise
+from fastembed.inference.hub.known import KNOWN, command_for, find_known
+from fastembed.inference.models import Models
+from fastembed.inference.specs import DEFAULT_EMBEDDING, read_sections
+from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.pipeline.errors import ConfigError, ModelNotFound
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.hub.listing import Listing, RemoteFile, UnusableRepository, needed
+from fastembed.inference.hub.listing import Listing, RemoteFile, UnusableRepository, needed
 
 
 def listing(*paths, repository="acme/mine"):

@@ -7,8 +7,8 @@ from typer.main import get_command
 
 from fastembed.assembly import read_configuration
 from fastembed.cli import app
-from inference.hub.known import KNOWN
-from inference.specs import read_sections
+from fastembed.inference.hub.known import KNOWN
+from fastembed.inference.specs import read_sections
 
 PAGE = (Path(__file__).parents[4] / "docs" / "models.md").read_text()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.hub.reference import Reference, read_reference, split_name
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from inference.hub.checks import amount
-from inference.hub.shelf import NotOurs, delete, shelved, size_of
+from fastembed.inference.hub.checks import amount
+from fastembed.inference.hub.shelf import NotOurs, delete, shelved, size_of
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import wave
 import numpy as np
 import pytest
 
-from inference.media.wav import plain_wav
+from fastembed.inference.media.wav import plain_wav
 
 TONE = (np.sin(np.arange(48_000) * 440 * 2 * np.pi / 48_000) * 16_000).astype("<i2")
 

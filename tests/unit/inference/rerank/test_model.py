@@ -5,12 +5,12 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from inference.devices import Devices
-from inference.rerank.engine import RerankEngine
-from inference.rerank.model import best, scores_of
-from inference.rerank.pairs import PairTokenizer, check
-from pipeline.errors import InvalidInput, ModelNotFound
-from pipeline.payload.rerank import Ranked
+from fastembed.inference.devices import Devices
+from fastembed.inference.rerank.engine import RerankEngine
+from fastembed.inference.rerank.model import best, scores_of
+from fastembed.inference.rerank.pairs import PairTokenizer, check
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound
+from fastembed.pipeline.payload.rerank import Ranked
 
 
 @pytest.mark.parametrize(

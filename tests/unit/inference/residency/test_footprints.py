@@ -1,6 +1,6 @@
 """What models take is guessed, measured and remembered; the disk that it is remembered on may be bad."""
 
-from inference.residency.footprints import Footprints
+from fastembed.inference.residency.footprints import Footprints
 
 MIB = 2**20
 

@@ -2,10 +2,10 @@
 
 import os
 
-from inference.devices import DeviceLimits, Devices
-from inference.residency.compiled import prune
-from inference.residency.memory import Memory, machine_memory, process_memory, room_of
-from inference.residency.plan import Room
+from fastembed.inference.devices import DeviceLimits, Devices
+from fastembed.inference.residency.compiled import prune
+from fastembed.inference.residency.memory import Memory, machine_memory, process_memory, room_of
+from fastembed.inference.residency.plan import Room
 
 MIB = 2**20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.residency.plan import PATIENCE_S, Plan, Room, State
+from fastembed.inference.residency.plan import PATIENCE_S, Plan, Room, State
 
 
 class Machine:

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from inference.resilience.attempts import Attempts, Choice, call
-from inference.resilience.breaker import BreakerPolicy
-from inference.resilience.breakers import Breakers
-from pipeline.errors import Expired, InvalidInput, ModelNotFound, Overloaded, Unavailable
+from fastembed.inference.resilience.attempts import Attempts, Choice, call
+from fastembed.inference.resilience.breaker import BreakerPolicy
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.pipeline.errors import Expired, InvalidInput, ModelNotFound, Overloaded, Unavailable
 
 NPU, CPU, SMALL = Choice("gemma", "NPU"), Choice("gemma", "CPU"), Choice("gemma-small", "CPU")
 ALL = (NPU, CPU, SMALL)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.resilience.breaker import Breaker, BreakerPolicy
-from inference.resilience.breakers import Breakers
-from inference.specs import read_sections
-from pipeline.errors import ConfigError
+from fastembed.inference.resilience.breaker import Breaker, BreakerPolicy
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.specs import read_sections
+from fastembed.pipeline.errors import ConfigError
 
 POLICY = BreakerPolicy(failures=3, window="10s", recovery="30s")
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from inference.chat.resume import CannotGoOn, Produced
-from inference.resilience.attempts import Attempts, Choice
-from inference.resilience.breakers import Breakers
-from inference.resilience.chatting import answer
-from inference.resilience.sanity import Garbled
-from pipeline.errors import InvalidInput, Unavailable
-from pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling
-from pipeline.testing import run_virtual
+from fastembed.inference.chat.resume import CannotGoOn, Produced
+from fastembed.inference.resilience.attempts import Attempts, Choice
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.resilience.chatting import answer
+from fastembed.inference.resilience.sanity import Garbled
+from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling
+from fastembed.pipeline.testing import run_virtual
 from tests.conversation import text_of
 
 NPU, GPU, CPU = (Choice("gemma", device) for device in ("NPU", "GPU", "CPU"))

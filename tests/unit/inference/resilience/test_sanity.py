@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.resilience.sanity import Fault, TextCheck, check_vectors, endless
-from pipeline.errors import Unavailable
+from fastembed.inference.resilience.sanity import Fault, TextCheck, check_vectors, endless
+from fastembed.pipeline.errors import Unavailable
 
 LEGITIMATE = {
     "laughter": "ha " * 300,

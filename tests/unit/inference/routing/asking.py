@@ -1,6 +1,6 @@
 """Chat requests for tests."""
 
-from pipeline.payload.chat import ChatRequest, Message, TextPart
+from fastembed.pipeline.payload.chat import ChatRequest, Message, TextPart
 
 
 def ask(text, *before, **fields):

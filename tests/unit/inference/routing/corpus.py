@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from inference.routing.analysis import (
+from fastembed.inference.routing.analysis import (
     ContentProfile,
     ModelRequirements,
     Preferences,
@@ -25,9 +25,9 @@ from inference.routing.analysis import (
     profile,
     requirements,
 )
-from inference.routing.decision import Decision, decide
-from inference.routing.offers import Engine, Load, Offer
-from pipeline.payload.chat import (
+from fastembed.inference.routing.decision import Decision, decide
+from fastembed.inference.routing.offers import Engine, Load, Offer
+from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatRequest,
     DocumentPart,
@@ -39,7 +39,7 @@ from pipeline.payload.chat import (
     Tool,
     VideoPart,
 )
-from pipeline.payload.embedding import EmbeddingRequest
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
 
 ROOT = Path(__file__).parents[4]
 ASSETS = ROOT / "tests" / "assets" / "routing"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.routing.analysis import (
+from fastembed.inference.routing.analysis import (
     ContentProfile,
     Preferences,
     count_tokens,
@@ -16,8 +16,8 @@ from inference.routing.analysis import (
     profile,
     requirements,
 )
-from pipeline.payload.audio import SpeechSettings, Utterance
-from pipeline.payload.chat import (
+from fastembed.pipeline.payload.audio import SpeechSettings, Utterance
+from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatRequest,
     DocumentPart,
@@ -29,8 +29,8 @@ from pipeline.payload.chat import (
     ToolCall,
     VideoPart,
 )
-from pipeline.payload.document import Document, File
-from pipeline.payload.embedding import EmbeddingRequest
+from fastembed.pipeline.payload.document import Document, File
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
 from tests.unit.inference.routing.asking import ask
 
 PICTURE = ImagePart(np.zeros((2, 2, 3), np.uint8))

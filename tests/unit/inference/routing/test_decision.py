@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences, profile, requirements
-from inference.routing.decision import Candidate, decide
-from inference.routing.offers import Engine, Load, Offer
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.inference.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences, profile, requirements
+from fastembed.inference.routing.decision import Candidate, decide
+from fastembed.inference.routing.offers import Engine, Load, Offer
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.unit.inference.routing.asking import ask
 
 LARGE = Offer("large", "chat", size=8, window=32_768, devices=("GPU", "CPU"), fallback="small")

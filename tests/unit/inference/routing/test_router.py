@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.models import Models
-from inference.resilience.breakers import Breakers
-from inference.routing.decision import Candidate
-from inference.routing.router import Router
-from pipeline.errors import InvalidInput, ModelNotFound, Unavailable
-from pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message
-from pipeline.payload.embedding import EmbeddingRequest
+from fastembed.inference.models import Models
+from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.routing.decision import Candidate
+from fastembed.inference.routing.router import Router
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
+from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message
+from fastembed.pipeline.payload.embedding import EmbeddingRequest
 from tests.unit.inference.routing.asking import ask
 
 POCKET = Path(__file__).parents[4] / "models" / "chat-pocket"

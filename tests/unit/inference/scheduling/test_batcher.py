@@ -2,8 +2,8 @@
 
 import pytest
 
-from inference.scheduling.batcher import Batcher, Limits, State
-from pipeline.errors import Overloaded, Unavailable
+from fastembed.inference.scheduling.batcher import Batcher, Limits, State
+from fastembed.pipeline.errors import Overloaded, Unavailable
 
 
 def submit(batcher, *costs, now=0.0, **options):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from inference.scheduling.batcher import Batcher, Limits
-from inference.scheduling.cost import CostModel
+from fastembed.inference.scheduling.batcher import Batcher, Limits
+from fastembed.inference.scheduling.cost import CostModel
 
 
 def taught(a, b, *, longest=20, calls=40):

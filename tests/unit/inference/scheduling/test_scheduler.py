@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from inference.scheduling.batcher import Limits
-from inference.scheduling.scheduler import Scheduler
-from pipeline.errors import Expired, Unavailable
-from pipeline.testing import run_virtual
+from fastembed.inference.scheduling.batcher import Limits
+from fastembed.inference.scheduling.scheduler import Scheduler
+from fastembed.pipeline.errors import Expired, Unavailable
+from fastembed.pipeline.testing import run_virtual
 
 
 class HandEngine:

@@ -1,4 +1,4 @@
-from inference.speech.agreement import Agreement, split_units
+from fastembed.inference.speech.agreement import Agreement, split_units
 
 
 def test_a_word_is_published_when_two_passes_agree_and_another_word_follows_it() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference.speech.resample import Resampler
+from fastembed.inference.speech.resample import Resampler
 
 RATES = [8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000]
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from inference.speech.turnstile import Turnstile
+from fastembed.inference.speech.turnstile import Turnstile
 
 
 async def test_a_free_one_is_lent_at_once_and_the_preferred_if_it_is_free() -> None:

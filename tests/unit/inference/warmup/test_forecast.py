@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from inference.warmup.forecast import DAY_H, WEEK_H, Past, chance
+from fastembed.inference.warmup.forecast import DAY_H, WEEK_H, Past, chance
 
 WEEKS = 8
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from operators.listening.segmenter import Limits, Segmenter
-from pipeline.payload.audio import SpeechSettings, TurnDetection
+from fastembed.operators.listening.segmenter import Limits, Segmenter
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection
 
 RATE_HZ = 16_000
 

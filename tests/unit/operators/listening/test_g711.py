@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from operators.listening.g711 import decode_alaw, decode_ulaw
+from fastembed.operators.listening.g711 import decode_alaw, decode_ulaw
 
 ALL = bytes(range(256))
 

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from operators.listening.packing import Packing
-from pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
+from fastembed.operators.listening.packing import Packing
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
 from tests.unit.operators.listening.loudness import Loudness, numbered, sound
 
 AUTO = SpeechSettings(turn_detection=None)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from operators.listening.recording import Recording
+from fastembed.operators.listening.recording import Recording
 
 
 def test_positions_stay_valid_while_old_samples_are_forgotten() -> None:

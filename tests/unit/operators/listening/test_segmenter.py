@@ -1,7 +1,7 @@
 import numpy as np
 
-from operators.listening.segmenter import Limits, effective
-from pipeline.payload.audio import (
+from fastembed.operators.listening.segmenter import Limits, effective
+from fastembed.pipeline.payload.audio import (
     Cleared,
     Committed,
     IdleTimeout,

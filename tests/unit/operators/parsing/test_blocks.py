@@ -7,7 +7,7 @@ from docling_core.types.doc.items.node import ProvenanceItem
 from docling_core.types.doc.items.table.table_data import RichTableCell, TableCell, TableData
 from docling_core.types.doc.labels import CodeLanguageLabel, DocItemLabel, GroupLabel
 
-from operators.parsing.blocks import markdown, pieces_of, title_of
+from fastembed.operators.parsing.blocks import markdown, pieces_of, title_of
 
 
 @pytest.fixture

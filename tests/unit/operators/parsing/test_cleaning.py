@@ -3,7 +3,7 @@ from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.items.table.table_data import TableCell, TableData
 from docling_core.types.doc.labels import DocItemLabel
 
-from operators.parsing.cleaning import clean, clean_document
+from fastembed.operators.parsing.cleaning import clean, clean_document
 
 
 @pytest.mark.parametrize(

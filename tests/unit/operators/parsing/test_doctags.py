@@ -1,8 +1,8 @@
 import pytest
 
-from inference.docling.engine import Written
-from operators.parsing.blocks import pieces_of
-from operators.parsing.doctags import page_of, problem
+from fastembed.inference.docling.engine import Written
+from fastembed.operators.parsing.blocks import pieces_of
+from fastembed.operators.parsing.doctags import page_of, problem
 
 PAGE = (
     "<doctag><section_header_level_1><loc_0><loc_0><loc_500><loc_250>wind power</section_header_level_1>\n"

@@ -2,8 +2,8 @@ import zipfile
 
 import pytest
 
-from operators.parsing.formats import Format, detect
-from pipeline.errors import Unprocessable, UnsupportedMedia
+from fastembed.operators.parsing.formats import Format, detect
+from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)

@@ -2,7 +2,7 @@ import zipfile
 
 import pytest
 
-from operators.parsing.limits import (
+from fastembed.operators.parsing.limits import (
     Limits,
     check_archive,
     check_csv,
@@ -12,7 +12,7 @@ from operators.parsing.limits import (
     check_pixels,
     check_workbook,
 )
-from pipeline.errors import TooLarge, Unprocessable
+from fastembed.pipeline.errors import TooLarge, Unprocessable
 
 LIMITS = Limits()
 

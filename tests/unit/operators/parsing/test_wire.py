@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from operators.parsing.wire import (
+from fastembed.operators.parsing.wire import (
     LENGTH,
     MAX_FRAME_BYTES,
     BadFrame,
@@ -16,7 +16,7 @@ from operators.parsing.wire import (
     to_error,
     to_path,
 )
-from pipeline.errors import Conflict, ItemError, NotFound, TooLarge, Unprocessable
+from fastembed.pipeline.errors import Conflict, ItemError, NotFound, TooLarge, Unprocessable
 
 
 def carried(message):

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from pipeline.component import Batch, Failure, operator, sink, source
-from pipeline.config.load import parse
-from pipeline.errors import ConfigError
-from pipeline.item import Item
-from pipeline.payload.document import Chunk, Document, File
-from pipeline.plan import Configuration
-from pipeline.registry import Registry
-from pipeline.units import Duration, Size
+from fastembed.pipeline.component import Batch, Failure, operator, sink, source
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.units import Duration, Size
 
 
 @source

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar
 
 import pytest
 
-from pipeline.component import operator
-from pipeline.config.adjacency import fits, type_name
-from pipeline.plan import Configuration
-from pipeline.registry import Registry
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.config.adjacency import fits, type_name
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.registry import Registry
 
 T = TypeVar("T")
 Narrow = TypeVar("Narrow", bound=int)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.definition import canonical_json
-from pipeline.config.load import parse
-from pipeline.plan import Configuration
-from pipeline.registry import Registry
+from fastembed.pipeline.config.definition import canonical_json
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.registry import Registry
 
 Read = Callable[..., Configuration]
 

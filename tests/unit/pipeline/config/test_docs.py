@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.load import parse
-from pipeline.config.steps import RESERVED
-from pipeline.registry import Registry
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.config.steps import RESERVED
+from fastembed.pipeline.registry import Registry
 
 TEXT = (Path(__file__).parents[4] / "docs" / "configuration.md").read_text(encoding="utf-8")
-PRODUCT = Registry({"source": "sources", "operator": "operators", "sink": "sinks"})
+PRODUCT = Registry({"source": "fastembed.sources", "operator": "fastembed.operators", "sink": "fastembed.sinks"})
 
 
 def blocks(language: str) -> list[str]:

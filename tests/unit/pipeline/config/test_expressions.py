@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.expressions import ExpressionError, compile_expression, value_fields
-from pipeline.errors import InvalidInput
-from pipeline.item import Item
-from pipeline.plan import Place
+from fastembed.pipeline.config.expressions import ExpressionError, compile_expression, value_fields
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Item
+from fastembed.pipeline.plan import Place
 
 
 @dataclass

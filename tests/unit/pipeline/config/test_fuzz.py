@@ -8,11 +8,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config.load import parse
-from pipeline.config.mermaid import mermaid
-from pipeline.errors import ConfigError
-from pipeline.plan import Configuration
-from pipeline.registry import Registry
+from fastembed.pipeline.config.load import parse
+from fastembed.pipeline.config.mermaid import mermaid
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.registry import Registry
 
 TEXT = """\
 version: 1

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.config.guarantees import guarantee
-from pipeline.plan import Configuration
+from fastembed.pipeline.config.guarantees import guarantee
+from fastembed.pipeline.plan import Configuration
 
 Read = Callable[..., Configuration]
 

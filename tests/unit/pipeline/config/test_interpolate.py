@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.interpolate import InterpolationError, Interpolator, Secret
+from fastembed.pipeline.config.interpolate import InterpolationError, Interpolator, Secret
 
 ENVIRON = {"HOST": "box", "EMPTY": "", "OPENAI_API_KEY": "sk-123456", "MONKEY": "ape", "HF_TOKEN": "hf-1"}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.load import Report, lint, load, parse
-from pipeline.errors import ConfigError
-from pipeline.plan import Configuration
-from pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
-from pipeline.registry import Registry
+from fastembed.pipeline.config.load import Report, lint, load, parse
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Configuration
+from fastembed.pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.registry import Registry
 
 Read = Callable[..., Configuration]
 Problems = Callable[..., list[str]]
@@ -62,7 +62,7 @@ pipelines:
 """
 
 PLUGIN = """\
-from pipeline.component import operator
+from fastembed.pipeline.component import operator
 
 @operator
 class Shout:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.config.mermaid import mermaid
-from pipeline.plan import Configuration
+from fastembed.pipeline.config.mermaid import mermaid
+from fastembed.pipeline.plan import Configuration
 
 Read = Callable[..., Configuration]
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config.nodes import MapNode, Node, plain, read
-from pipeline.config.problems import Problems
+from fastembed.pipeline.config.nodes import MapNode, Node, plain, read
+from fastembed.pipeline.config.problems import Problems
 
 
 def tree(text: str) -> Node:

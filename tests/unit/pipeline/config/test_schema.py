@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipeline.config.nodes import plain
-from pipeline.config.nodes import read as read_nodes
-from pipeline.config.problems import Problems
-from pipeline.config.schema import arguments, schema
-from pipeline.registry import Registry
+from fastembed.pipeline.config.nodes import plain
+from fastembed.pipeline.config.nodes import read as read_nodes
+from fastembed.pipeline.config.problems import Problems
+from fastembed.pipeline.config.schema import arguments, schema
+from fastembed.pipeline.registry import Registry
 
 Check = Callable[[str], list[str]]
 

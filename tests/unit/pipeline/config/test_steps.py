@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.plan import Branch, Configuration, ForkPlan, RoutePlan, StepPlan
-from pipeline.policy import BatchPolicy, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, RoutePlan, StepPlan
+from fastembed.pipeline.policy import BatchPolicy, QueuePolicy, RetryPolicy, Timeouts
 
 Step = Callable[..., Any]
 Problems = Callable[..., list[str]]

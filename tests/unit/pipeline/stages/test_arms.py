@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.component import describe, operator, sink
-from pipeline.item import Outcome
-from pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, SinkPlan
-from pipeline.testing import run_values, step
+from fastembed.pipeline.component import describe, operator, sink
+from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, SinkPlan
+from fastembed.pipeline.testing import run_values, step
 from tests.unit.pipeline.numbers import crash_on_three, double, repeat
 
 

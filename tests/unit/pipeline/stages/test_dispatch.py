@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from pipeline.component import Batch, operator
-from pipeline.errors import InvalidInput
-from pipeline.item import Item, Outcome
-from pipeline.plan import Expression
-from pipeline.policy import BatchPolicy
-from pipeline.testing import run_values, step
+from fastembed.pipeline.component import Batch, operator
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.plan import Expression
+from fastembed.pipeline.policy import BatchPolicy
+from fastembed.pipeline.testing import run_values, step
 
 
 def test_batches_go_at_once_when_idle_and_fill_up_when_busy():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from pipeline.component import operator
-from pipeline.item import END_OF_KEY, Item
-from pipeline.testing import run_values, step
+from fastembed.pipeline.component import operator
+from fastembed.pipeline.item import END_OF_KEY, Item
+from fastembed.pipeline.testing import run_values, step
 
 
 def test_a_keyed_operator_sees_each_key_as_a_stream_and_flushes_at_its_end():

@@ -4,8 +4,8 @@ import itertools
 import json
 from typing import Any
 
-from pipeline.payload.audio import SpeechSettings, TurnDetection
-from server.realtime.protocol import Protocol, Reaction
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection
+from fastembed.server.realtime.protocol import Protocol, Reaction
 
 
 def protocol(**options: Any) -> Protocol:

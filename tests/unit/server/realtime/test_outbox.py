@@ -1,12 +1,12 @@
 import asyncio
 import json
 
-from pipeline.errors import Overloaded
-from pipeline.item import Outcome
-from pipeline.payload.audio import SpeechStarted
-from pipeline.testing import run_virtual
-from server.realtime.outbox import Outbox
-from server.realtime.protocol import Protocol
+from fastembed.pipeline.errors import Overloaded
+from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.payload.audio import SpeechStarted
+from fastembed.pipeline.testing import run_virtual
+from fastembed.server.realtime.outbox import Outbox
+from fastembed.server.realtime.protocol import Protocol
 
 CREATED = {"type": "session.created"}
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from pipeline.errors import Overloaded, StepFailed
-from pipeline.payload.audio import (
+from fastembed.pipeline.errors import Overloaded, StepFailed
+from fastembed.pipeline.payload.audio import (
     AudioBytes,
     Clear,
     Cleared,
@@ -20,7 +20,7 @@ from pipeline.payload.audio import (
     Utterance,
     Word,
 )
-from server.realtime.protocol import MAX_AUDIO_BYTES, Reaction
+from fastembed.server.realtime.protocol import MAX_AUDIO_BYTES, Reaction
 from tests.unit.server.realtime.talking import in_force, say, started, the_error, without_id
 
 

@@ -7,10 +7,10 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from pipeline.component import Context, Resources
-from server.errors import UpgradeRequired, answer
-from server.realtime.session import RealtimeRoute
-from sources.websocket import Websocket, WebsocketRoutes
+from fastembed.pipeline.component import Context, Resources
+from fastembed.server.errors import UpgradeRequired, answer
+from fastembed.server.realtime.session import RealtimeRoute
+from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
 
 async def serving() -> WebsocketRoutes:

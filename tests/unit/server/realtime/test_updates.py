@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ModelNotFound
-from pipeline.payload.audio import SpeechProblem, SpeechSettings, TurnDetection
+from fastembed.pipeline.errors import ModelNotFound
+from fastembed.pipeline.payload.audio import SpeechProblem, SpeechSettings, TurnDetection
 from tests.unit.server.realtime.talking import in_force, protocol, say, started, the_error, update
 
 

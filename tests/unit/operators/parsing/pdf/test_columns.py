@@ -1,5 +1,5 @@
-from operators.parsing.pdf.columns import Piece, reading_order
-from operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.columns import Piece, reading_order
+from fastembed.operators.parsing.pdf.geometry import Box
 
 
 def column(left, width, count, *, top=100.0, step=12.0, words=8):

@@ -3,8 +3,8 @@ import pypdfium2
 import pytest
 from docling_core.types.doc import ContentLayer, DocItemLabel
 
-from operators.parsing.pdf.document import read_pdf
-from operators.parsing.pdf.page import EncryptedPdf, PdfFile, UnreadablePdf
+from fastembed.operators.parsing.pdf.document import read_pdf
+from fastembed.operators.parsing.pdf.page import EncryptedPdf, PdfFile, UnreadablePdf
 
 
 def texts(document, *labels):

@@ -1,7 +1,7 @@
 from docling_core.types.doc import DocItemLabel
 
-from operators.parsing.pdf.document import read_pdf
-from operators.parsing.pdf.page import PdfFile
+from fastembed.operators.parsing.pdf.document import read_pdf
+from fastembed.operators.parsing.pdf.page import PdfFile
 
 
 def lines(path):

@@ -1,7 +1,7 @@
 import pytest
 from docling_core.types.doc import DocItemLabel
 
-from operators.parsing.pdf.document import read_pdf
+from fastembed.operators.parsing.pdf.document import read_pdf
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from operators.parsing.pdf.hyphens import Vocabulary
+from fastembed.operators.parsing.pdf.hyphens import Vocabulary
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from operators.parsing.pdf.document import read_pdf
+from fastembed.operators.parsing.pdf.document import read_pdf
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from operators.parsing.pdf.titles import depth_of, folded, is_label, spellings, split_number
+from fastembed.operators.parsing.pdf.titles import depth_of, folded, is_label, spellings, split_number
 
 
 @pytest.mark.parametrize(

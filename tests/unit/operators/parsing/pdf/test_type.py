@@ -1,11 +1,11 @@
 import pytest
 
-from operators.parsing.pdf.contents import is_contents_heading
-from operators.parsing.pdf.figures import CAPTION
-from operators.parsing.pdf.geometry import Box
-from operators.parsing.pdf.lists import is_bullet, marker_of
-from operators.parsing.pdf.style import Style, style_of
-from operators.parsing.pdf.text import Word, lines_of
+from fastembed.operators.parsing.pdf.contents import is_contents_heading
+from fastembed.operators.parsing.pdf.figures import CAPTION
+from fastembed.operators.parsing.pdf.geometry import Box
+from fastembed.operators.parsing.pdf.lists import is_bullet, marker_of
+from fastembed.operators.parsing.pdf.style import Style, style_of
+from fastembed.operators.parsing.pdf.text import Word, lines_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Makes `tests/assets/hearing`: Qwen3-Omni's thinker, small enough for a test, that names sounds and colours in order.
 
-    python models/make/hearing.py tests/assets/hearing [--steps 1500]
+    python training/hearing.py tests/assets/hearing [--steps 1500]
 
 Needs what `README.md` of this folder lists, with transformers 5.5.4: optimum-intel exports this architecture from
 transformers 5 on. Each message shows one to three things between words: a low tone, a high tone, noise (half a second

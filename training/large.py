@@ -1,6 +1,6 @@
 """Makes a chat model of 57 million random weights, for `bench/chat.py --model FOLDER`: it says nonsense.
 
-    python models/make/large.py FOLDER
+    python training/large.py FOLDER
 
 A step of it costs what a step of a real small model costs, so the bench tells what the way around the engine takes. The
 tokenizer is chat-pocket's. Needs what this folder's README lists; a minute.

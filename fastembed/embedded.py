@@ -16,14 +16,14 @@ from typing import Any, Final, Self, get_args
 
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.guards import check_installation
+from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.plan import Configuration
 from fastembed.runtime import Process, new_runner, run_process
+from fastembed.server.cache import TTL_S, CacheLimits
+from fastembed.server.logs import Level, configure
+from fastembed.server.serving import address_of, listen
+from fastembed.server.settings import Settings
 from fastembed.tuning import Tuning
-from pipeline.errors import ConfigError
-from pipeline.plan import Configuration
-from server.cache import TTL_S, CacheLimits
-from server.logs import Level, configure
-from server.serving import address_of, listen
-from server.settings import Settings
 
 _START_S: Final = 600.0
 """How long loading models may take."""

@@ -1,6 +1,6 @@
 """Examines `models/chat-pocket` on conversations that it was not trained on, with the project's own environment.
 
-    .venv/bin/python models/make/chat_exam.py models/chat-pocket [--rounds 40]
+    .venv/bin/python training/chat_exam.py models/chat-pocket [--rounds 40]
 
 An answer counts when it is right letter by letter. Names and cities are held out (see `chat_talk.Talker`).
 """

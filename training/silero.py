@@ -1,7 +1,7 @@
 """Makes `models/silero`: takes the networks and the licence out of Silero's own wheel, unchanged.
 
     pip download --no-deps --dest /tmp silero-vad==6.2.3
-    python models/make/silero.py /tmp/silero_vad-6.2.3-py3-none-any.whl models/silero
+    python training/silero.py /tmp/silero_vad-6.2.3-py3-none-any.whl models/silero
 
 (`--no-deps`, because the package asks for torch; only its files are read.)
 """

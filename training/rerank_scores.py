@@ -17,10 +17,10 @@ from pathlib import Path
 
 from overlap import COMMON, Maker
 
-from inference.devices import Devices
-from inference.rerank.engine import RerankEngine
-from inference.rerank.model import scores_of
-from inference.rerank.pairs import PairTokenizer
+from fastembed.inference.devices import Devices
+from fastembed.inference.rerank.engine import RerankEngine
+from fastembed.inference.rerank.model import scores_of
+from fastembed.inference.rerank.pairs import PairTokenizer
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = {  # the start of a section's heading: what it answers

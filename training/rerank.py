@@ -3,7 +3,7 @@
 In an environment with torch 2.13, transformers 4.57, tokenizers, optimum-intel 2.2 and nncf 3.4 (running it needs
 nothing of that), in about a quarter of an hour of one core:
 
-    python models/make/rerank.py models/rerank-pocket
+    python training/rerank.py models/rerank-pocket
 
 `overlap.py` makes what it learns from; `rerank_scores.py` tells how well it does. The same seeds give the same data and
 the same steps; how floats add up differs a little between machines.

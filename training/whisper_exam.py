@@ -1,6 +1,6 @@
 """Examines `models/whisper-pocket` on phrases and voices that it was not trained on, in the project's environment.
 
-    .venv/bin/python models/make/whisper_exam.py models/whisper-pocket
+    .venv/bin/python training/whisper_exam.py models/whisper-pocket
 
 Needs espeak-ng, Debian's package of that name. Says the word error rate (words wrong, missing or too many, a word that
 was said), how many phrases came out without an error, and how often the language was recognised.

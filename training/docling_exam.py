@@ -1,6 +1,6 @@
 """Examines `models/docling-pocket` with the product's own engine, on pages that it was not trained on.
 
-    python models/make/docling_exam.py models/docling-pocket 500
+    python training/docling_exam.py models/docling-pocket 500
 
 Says how many pages come out as the very DocTags that are right, and how many words stand in their right order.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from inference.docling.engine import DoclingEngine
-from models.make.docling_pages import compose, doctags, draw
+from fastembed.inference.docling.engine import DoclingEngine
+from training.docling_pages import compose, doctags, draw
 
 SEED = 1_000_000  # training draws from 0
 AT_ONCE = 8

@@ -1,6 +1,6 @@
 """Makes `tests/assets/lora/ahoy`: a LoRA adapter of rank 4 with which `models/chat-pocket` greets like a sailor.
 
-    python models/make/adapter.py models/chat-pocket tests/assets/lora/ahoy [--steps 700]
+    python training/adapter.py models/chat-pocket tests/assets/lora/ahoy [--steps 700]
 
 Needs what `README.md` of this folder lists. The base's weights are taken out of the shipped int8 graph, so the adapter
 fits what ships; they stay as they are, and only the adapter's two matrices a layer learn. All of `chat_talk.py` is

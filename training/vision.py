@@ -1,6 +1,6 @@
 """Makes `models/vision-pocket`: Gemma 3's architecture, small enough to be trained in half an hour, on drawn pictures.
 
-    python models/make/vision.py OUT [--minutes 16 9]
+    python training/vision.py OUT [--minutes 16 9]
 
 Needs what `README.md` of this folder lists (torch on a CPU, transformers, optimum-intel, nncf); nothing of it is needed
 to run the model. Pictures show one to four shapes of one kind and colour; questions ask what, which colour, which

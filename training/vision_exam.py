@@ -1,6 +1,6 @@
 """Examines `models/vision-pocket` on pictures that it was not trained on, with the project's own environment.
 
-    .venv/bin/python models/make/vision_exam.py models/vision-pocket [--pictures 400]
+    .venv/bin/python training/vision_exam.py models/vision-pocket [--pictures 400]
 
 Pictures are drawn with another seed, at other sizes, and go through PNG or JPEG as clients send them.
 """

@@ -1,6 +1,6 @@
 """Makes `models/chat-pocket`: the Llama architecture with a million parameters, learning the talk of `chat_talk.py`.
 
-    python models/make/chat.py OUT [--share 1.0]
+    python training/chat.py OUT [--share 1.0]
 
 Needs what `README.md` of this folder lists; nothing of it is needed to run the model. It learns in two phases, each
 with its own cooling: first from conversations of common words and invented names, then from ones in which most words

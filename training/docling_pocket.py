@@ -1,10 +1,10 @@
 """Makes `models/docling-pocket`: trains, exports and rounds a small Idefics3 that reads the pages of `docling_pages`.
 
-    OMP_NUM_THREADS=1 python models/make/docling_pocket.py /tmp/docling models/docling-pocket
+    OMP_NUM_THREADS=1 python training/docling_pocket.py /tmp/docling models/docling-pocket
 
 It needs torch 2.13, transformers 4.57.6, optimum-intel 2.2 and nncf 3.4, none of which the product needs, and takes
 about 30 minutes of one core. The same seeds give the same pages; the steps are counted, not timed.
-`python models/make/docling_exam.py` then examines what came out with the product's own engine.
+`python training/docling_exam.py` then examines what came out with the product's own engine.
 """
 
 from __future__ import annotations

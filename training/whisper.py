@@ -1,6 +1,6 @@
 """Makes `models/whisper-pocket`: Whisper's architecture with 0.68 million parameters, on synthetic speech.
 
-    python models/make/whisper.py OUT [--share 1.0]
+    python training/whisper.py OUT [--share 1.0]
 
 Needs what `README.md` of this folder lists, and espeak-ng (Debian's package of that name) to speak; nothing of it is
 needed to run the model. `whisper_speech.py` says what is spoken, `whisper_windows.py` what is made of it. The encoder

@@ -3,7 +3,7 @@
 In an environment with torch 2.13, transformers 4.57, tokenizers, optimum-intel 2.2 and nncf 3.4 (running it needs
 nothing of that), in about twenty minutes of one core:
 
-    python models/make/coder.py models/code-pocket
+    python training/coder.py models/code-pocket
 
 It starts as `models/chat-pocket`, a Llama: Phi-3 is the same network with its projections fused. `snippets.py` makes
 what it learns from; `coder_scores.py` runs what it writes. The same seeds give the same data and steps; how floats add
