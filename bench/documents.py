@@ -95,7 +95,7 @@ def _in_process(file: Path, options: argparse.Namespace) -> dict[str, Any]:
 def _measure(file: Path) -> dict[str, Any]:
     import pypdfium2
 
-    from fastembed.operators.parsing.pdf.document import read_pdf
+    from fastembed.documents.pdf.document import read_pdf
 
     started = time.process_time()
     document = read_pdf(file)

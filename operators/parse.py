@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from fastembed.operators.parsing.pool import WorkerPool
-from fastembed.operators.parsing.wire import from_path, pictures_of, printable
-from fastembed.operators.parsing.worker import WorkerSettings
+from fastembed.documents.pool import WorkerPool
+from fastembed.documents.wire import from_path, pictures_of, printable
+from fastembed.documents.worker import WorkerSettings
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Block, Document, DocumentRequest, File
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fastembed.inference.models import Models
 
 AUTO: Final = "auto"
-_CONVERTER: Final = "fastembed.operators.parsing.convert:open_converter"
+_CONVERTER: Final = "fastembed.documents.convert:open_converter"
 _GIB: Final = 1 << 30
 _START_AFTER_S: Final = 2.0
 _MIB: Final = 1 << 20

@@ -10,8 +10,8 @@ import asyncio
 from pathlib import PurePath
 from typing import Final
 
+from fastembed.documents.formats import SUFFIXES, is_html, is_text
 from fastembed.inference.media.files import recognise
-from fastembed.operators.parsing.formats import SUFFIXES, is_html, is_text
 from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
 from fastembed.pipeline.payload.chat import DocumentPart, Part, TextPart
 from fastembed.server.files.record import NAMELESS, clean_name

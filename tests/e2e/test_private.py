@@ -46,12 +46,12 @@ USES = {
     "voice": "from fastembed.inference.vad import VoiceModel; VoiceModel()",
     "recognition of pages": """
         import numpy as np
-        from fastembed.operators.parsing.ocr import *
-        from fastembed.operators.parsing import ocr
+        from fastembed.documents.ocr import *
+        from fastembed.documents import ocr
         import rapidocr
         ocr._engine(1)
     """,
-    "documents": "import docling.document_converter, docling_parse, fastembed.operators.parsing.convert",
+    "documents": "import docling.document_converter, docling_parse, fastembed.documents.convert",
     "the command line": "import fastembed.cli, fastembed.runtime, fastembed.assembly",
     "chat": "import fastembed.inference.models, openvino_genai, openvino_tokenizers",
 }

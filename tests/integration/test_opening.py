@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastembed.documents.ocr import PageReader
 from fastembed.inference.chat.folder import open_batched
 from fastembed.inference.chat.stateful import StatefulEngine
 from fastembed.inference.devices import Devices
@@ -18,7 +19,6 @@ from fastembed.inference.opening import OPENING
 from fastembed.inference.rerank.model import RerankModel
 from fastembed.inference.speech.whisper import WhisperEngine
 from fastembed.inference.vad import VoiceModel
-from fastembed.operators.parsing.ocr import PageReader
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 NPUW = {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE", "MAX_PROMPT_LEN": 128, "MIN_RESPONSE_LEN": 32}

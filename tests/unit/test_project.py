@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import venv
 import zipfile
@@ -19,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-FLOORS = ("server", "sources", "operators", "sinks", "inference", "pipeline", "models")
+FLOORS = ("server", "sources", "operators", "sinks", "documents", "inference", "pipeline", "models")
 """The top-level folders that are installed below `fastembed`, to which it has links for the tools."""
 MAX_RUNTIME_BYTES = 1_300_000_000
 FORBIDDEN = re.compile(
@@ -192,7 +191,8 @@ def test_an_application_with_a_server_module_of_its_own_uses_the_wheel(
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
     # Dependencies come from here; a path file's own path files are not read, so an editable install is not seen.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    shared = [folder for folder in sys.path if Path(folder).name == "site-packages"]
+    (packages / "dependencies.pth").write_text("\n".join(shared) + "\n")
     python = environment / "bin" / "python"
     where = "import fastembed.server.app as app; print(app.__file__)"
     found = subprocess.run([python, "-c", where], cwd=application, capture_output=True, text=True, check=True).stdout

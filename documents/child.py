@@ -1,0 +1,156 @@
+"""The parser process: reads requests from its standard input's socket, answers each, ends with its parent.
+
+Started by `fastembed.documents.worker` as a fresh interpreter (never forked). It limits its own address space,
+lowers its priority below the server's, keeps third-party chatter away from the pipe, loads its target (which imports
+docling: seconds) and says that it is ready. It dies with its parent: the kernel kills it on Linux (PR_SET_PDEATHSIG),
+and everywhere a thread waits for the pipe to close, even while the main thread parses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import importlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import orjson
+
+from fastembed.documents.wire import LENGTH, body_length, decode, encode, error_message
+from fastembed.pipeline.errors import ItemError, TooLarge, Unprocessable
+from fastembed.pipeline.lifeline import end_with, take_pipe
+
+Target = Callable[[dict[str, Any]], dict[str, Any]]
+Show = Callable[[dict[str, Any]], list[list[Any]]]
+
+_PR_SET_PDEATHSIG: Final = 1
+_REST_AFTER_S: Final = 60.0
+_TRACE_CHARS: Final = 8000
+
+
+def main(argument: str) -> None:
+    """Serve until the pipe closes. `argument`: JSON with target, memory_bytes, nice, options."""
+    settings = orjson.loads(argument)
+    faulthandler.enable()
+    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then kills us
+        signal.signal(polite, signal.SIG_IGN)
+    _die_with_parent(settings["parent"])
+    pipe = take_pipe()
+    end_with(pipe)
+    with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
+        os.nice(settings["nice"])
+    if settings["memory_bytes"]:
+        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], settings["memory_bytes"]))
+    target = load(settings["target"])(settings["options"])
+    connect: Callable[[Show], None] = getattr(target, "connect", _nothing)
+    connect(lambda message: show(pipe, message))
+    pipe.sendall(encode({"ready": True, "rss": resident_bytes()}))
+    serve(pipe, target)
+
+
+def load(reference: str) -> Callable[[dict[str, Any]], Target]:
+    """Return the factory that `module:function` names."""
+    module, _, name = reference.partition(":")
+    return cast("Callable[[dict[str, Any]], Target]", getattr(importlib.import_module(module), name))
+
+
+def serve(pipe: socket.socket, target: Target) -> None:
+    """Answer requests one by one until the other side closes. A target's `rest()` is called when it has been idle."""
+    rest: Callable[[], None] = getattr(target, "rest", _nothing)
+    while True:
+        if not select.select([pipe], [], [], _REST_AFTER_S)[0]:
+            rest()
+        prefix = _receive(pipe, LENGTH.size)
+        body = _receive(pipe, body_length(prefix)) if prefix is not None else None
+        if body is None:
+            return
+        pipe.sendall(answer(target, decode(body)))
+
+
+def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
+    """Have the server show pictures to a model, in the middle of a request; return what that writes.
+
+    RuntimeError: the model failed. Unprocessable: the server gives the request up, and knows why.
+    """
+    pipe.sendall(encode(message))
+    prefix = _receive(pipe, LENGTH.size)
+    body = _receive(pipe, body_length(prefix)) if prefix is not None else None
+    if body is None:
+        os._exit(0)
+    said = decode(body)
+    if "failed" in said:
+        raise RuntimeError(said["failed"])
+    if "refused" in said:
+        raise Unprocessable(said["refused"])
+    written: list[list[Any]] = said["written"]
+    return written
+
+
+def _nothing(*_: object) -> None:
+    """Rest as a target does that holds nothing, and needs nobody."""
+
+
+def answer(target: Target, request: dict[str, Any]) -> bytes:
+    """Return the frame that answers one request."""
+    trace = {}
+    try:
+        return encode({"value": target(request), "rss": resident_bytes()})
+    except ItemError as error:
+        failed = error
+    except MemoryError:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        failed = TooLarge(
+            f"found a document that needs more memory than its parser may have, expected at most {limit >> 20:,} MiB",
+            code="out_of_memory",
+        )
+    except RecursionError:
+        failed = Unprocessable(
+            "found a document nested too deeply to read, expected a nesting of a few hundred levels at most",
+            code="too_deep",
+        )
+    except Exception as error:  # noqa: BLE001 - the boundary to other people's parsers: what they raise is the file's fault
+        failed = Unprocessable(
+            f"found a document that its parser cannot read ({type(error).__name__}: {str(error)[:300]}), "
+            "expected a well-formed one",
+            code="corrupt",
+        )
+        trace = {"trace": traceback.format_exc()[-_TRACE_CHARS:]}
+    return encode({"error": {**error_message(failed), **trace}, "rss": resident_bytes()})
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory (its peak where the present value cannot be read)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()
+
+
+def _receive(pipe: socket.socket, count: int) -> bytes | None:
+    """Return exactly `count` bytes; None if the other side closed."""
+    parts: list[bytes] = []
+    while count:
+        part = pipe.recv(min(count, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before this line
+        os._exit(1)

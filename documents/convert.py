@@ -1,0 +1,259 @@
+"""From a file to a parsed document, inside the parser process: `open_converter` is that process's target."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from docling_core.types.doc.document import DoclingDocument
+
+from fastembed.documents import limits as checks
+from fastembed.documents.blocks import Piece, markdown, pieces_of, title_of
+from fastembed.documents.cleaning import clean_document
+from fastembed.documents.formats import IMAGES, OFFICE, Format, detect
+from fastembed.documents.images import opened, page_of
+from fastembed.documents.limits import Limits
+from fastembed.documents.ocr import PageReader
+from fastembed.documents.office import read_office
+from fastembed.documents.pdf.document import read_pdf
+from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
+from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
+from fastembed.documents.sight import Seen, Show, look
+from fastembed.documents.wire import to_path
+from fastembed.pipeline.errors import NotFound, Unprocessable
+
+OcrMode = Literal["auto", "never", "always"]
+
+_RECURSION: Final = 5000
+"""Documents nested within `Limits.nesting` need a few frames of their readers a level; Python's default is 1000."""
+_MOST_REMARKS: Final = 20
+_LONGEST_REMARK: Final = 300
+_NOT_STORED: Final = {
+    "pictures": {"__all__": {"image"}},
+    "tables": {"__all__": {"image": True, "data": {"grid"}}},
+    "pages": {"__all__": {"image"}},
+}
+"""Pixels, which would be most of the structure, and a table's grid, which its cells say already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What does not change from file to file."""
+
+    ocr: OcrMode = "auto"
+    max_pages: int | None = None
+    threads: int = 2
+    limits: Limits = field(default_factory=Limits)
+
+
+def open_converter(options: dict[str, Any]) -> Converter:
+    """Return what converts requests `{"path", "name"}`. Options: those of `Settings`, and of `Limits` beside them."""
+    sys.setrecursionlimit(_RECURSION)
+    known = {limit.name for limit in fields(Limits)}
+    limits = Limits(**{name: value for name, value in options.items() if name in known})
+    rest = {name: value for name, value in options.items() if name not in known}
+    return Converter(Settings(**rest, limits=limits))
+
+
+class Converter:
+    """Reads files one after another; holds the OCR engine from the first scanned page on."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load nothing yet."""
+        self._settings = settings
+        self._reader = PageReader(settings.threads)
+        self._show: Show | None = None
+
+    def connect(self, show: Show) -> None:
+        """Take the way to the document models, which the server has."""
+        self._show = show
+
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request of the server."""
+        path, html = to_path(request["path"]), request.get("html", False)
+        return self.convert(path, request["name"], model=request.get("model"), html=html)
+
+    def rest(self) -> None:
+        """Free what the next page can load again in a second or two."""
+        self._reader.rest()
+
+    def convert(self, path: Path, name: str, *, model: str | None = None, html: bool = False) -> dict[str, Any]:
+        """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
+
+        Raises an ItemError for every reason in the table of `fastembed.operators.parse`.
+        """
+        began = time.perf_counter()
+        ocr_before = self._reader.pages
+        remarks: list[str] = []
+        try:
+            checks.check_file(path, name, self._settings.limits)
+            format_ = detect(path, name)
+            with _remarks(remarks):
+                seen = self._look(path, name, format_, remarks, model)
+                document = seen.document if seen else self._read(path, name, format_, remarks)
+        except FileNotFoundError as error:
+            raise NotFound(f"{name}: found no file at its path any more, expected one", code="missing_file") from error
+        except OSError as error:
+            raise Unprocessable(
+                f"{name}: found a file that cannot be opened ({error.strerror or error}), expected a readable one",
+                code="unreadable",
+            ) from error
+        document.name = Path(name).stem
+        if document.origin is not None:
+            document.origin.filename = Path(name).name
+        clean_document(document)
+        pieces = pieces_of(document)
+        title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
+        if not pieces:
+            remarks.append("found no text")
+        ocr_pages = self._reader.pages - ocr_before
+        used = model if seen and len(seen.unread) < seen.page_count else None
+        return {
+            **_content(document, pieces),
+            "html": document.export_to_html() if html else "",
+            "title": title,
+            "parser": "+".join(filter(None, (format_, used, "ocr" if ocr_pages else None))),
+            "model": used,
+            "unread": list(seen.unread) if seen else [],
+            "ocr_pages": ocr_pages,
+            "parse_seconds": time.perf_counter() - began,
+            "warnings": remarks,
+        }
+
+    def _look(self, path: Path, name: str, format_: Format, remarks: list[str], model: str | None) -> Seen | None:
+        """Return a PDF or an image as the model sees it; None without a model, or for a format that has no pages."""
+        if model is None or self._show is None or not (format_ is Format.PDF or format_ in IMAGES):
+            return None
+
+        def otherwise(number: int) -> DoclingDocument:
+            if format_ in IMAGES:
+                return self._read_image(path, name, remarks)
+            with _page_file() as page:
+                page.write_bytes(single_page(path, number))
+                return self._read_pdf(page, name, remarks)
+
+        try:
+            with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
+                seen = look(pages, model, name, show=self._show, otherwise=otherwise)
+        except RuntimeError as error:  # OpenVINO's: the model does not load or run
+            remarks.append(f"read without {model}, which failed: {str(error)[:_LONGEST_REMARK]}")
+            return None
+        remarks += [f"page {number}: read without {model}: {why}" for number, why in seen.unread.items()]
+        return seen
+
+    def _sheets(self, path: Path, name: str, format_: Format, remarks: list[str]) -> Generator[Sheet]:
+        if format_ is Format.PDF:
+            self._pdf(path, name, ocr=None, max_pages=1)  # says what is wrong with the file, if anything
+            self._note_rest(path, remarks)
+            yield from sheets(path, self._settings.max_pages)
+        else:
+            image, dpi = opened(path, name, self._settings.limits)
+            yield Sheet(image, image.width * 72 / dpi, image.height * 72 / dpi)
+
+    def _read(self, path: Path, name: str, format_: Format, remarks: list[str]) -> DoclingDocument:
+        limits = self._settings.limits
+        if format_ is Format.PDF:
+            return self._read_pdf(path, name, remarks)
+        if format_ in IMAGES:
+            return self._read_image(path, name, remarks)
+        if format_ in OFFICE:
+            checks.check_archive(path, name, limits)
+        check = _CHECKS.get(format_)
+        if check is not None:
+            check(path, name, limits)
+        return read_office(path, name, format_)
+
+    def _read_pdf(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
+        max_pages = self._settings.max_pages
+        if self._settings.ocr == "always":
+            with _page_file() as page:
+                self._pdf(path, name, ocr=None, max_pages=1)  # says what is wrong with the file, if anything
+                page.write_bytes(pixels_only(path, max_pages))
+                document = self._pdf(page, name, ocr=self._reader)
+        else:
+            document = self._pdf(path, name, ocr=None if self._settings.ocr == "never" else self._reader)
+        self._note_rest(path, remarks)
+        return document
+
+    def _note_rest(self, path: Path, remarks: list[str]) -> None:
+        """Say so if pages are left out."""
+        max_pages = self._settings.max_pages
+        if max_pages is not None and (pages := page_count(path)) > max_pages:
+            remarks.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
+
+    def _read_image(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
+        if self._settings.ocr == "never":
+            remarks.append("found an image and OCR is off (`ocr: never`): its words were not read")
+        with _page_file() as page:
+            page.write_bytes(page_of(path, name, self._settings.limits))
+            return self._pdf(page, name, ocr=None if self._settings.ocr == "never" else self._reader)
+
+    def _pdf(self, path: Path, name: str, *, ocr: PageReader | None, max_pages: int | None = None) -> DoclingDocument:
+        try:
+            return read_pdf(path, ocr=ocr, max_pages=max_pages or self._settings.max_pages)
+        except UnreadablePdf as error:
+            code = "encrypted" if isinstance(error, EncryptedPdf) else "corrupt"
+            raise Unprocessable(f"{name}: {str(error).removeprefix(f'{path.name}: ')}", code=code) from error
+
+
+_CHECKS: Final = {
+    Format.XLSX: checks.check_workbook,
+    Format.CSV: checks.check_csv,
+    Format.HTML: checks.check_html,
+    Format.MD: checks.check_markdown,
+}
+
+
+class _Remarks(logging.Handler):
+    """Keeps what docling's readers warn of (an encoding that they guessed, a sheet that they cut)."""
+
+    def __init__(self, remarks: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._remarks = remarks
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message, up to so many of them."""
+        if len(self._remarks) < _MOST_REMARKS:
+            self._remarks.append(record.getMessage()[:_LONGEST_REMARK])
+
+
+@contextlib.contextmanager
+def _remarks(remarks: list[str]) -> Iterator[None]:
+    """Add what docling warns of, in its log or by Python's warnings, to `remarks`."""
+    log = logging.getLogger("docling")
+    kept = _Remarks(remarks)
+    log.addHandler(kept)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            yield
+    finally:
+        log.removeHandler(kept)
+    said = [str(warning.message) for warning in caught[:_MOST_REMARKS]]
+    remarks += [text[:_LONGEST_REMARK] for text in said if "\n" not in text]  # several lines: advice to programmers
+
+
+@contextlib.contextmanager
+def _page_file() -> Iterator[Path]:
+    """Give the path of a PDF file to be written; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+        yield Path(folder) / "page.pdf"
+
+
+def _content(document: DoclingDocument, pieces: list[Piece]) -> dict[str, Any]:
+    blocks = [piece.block for piece in pieces]
+    return {
+        "markdown": markdown(pieces),
+        "structure": document.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_STORED),  # type: ignore[arg-type] # pydantic's IncEx is narrower than what it takes
+        "blocks": [[block.kind, block.text, block.page, block.level] for block in blocks],
+        "page_count": len(document.pages),
+    }

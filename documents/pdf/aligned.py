@@ -1,0 +1,100 @@
+"""Tables without rules: rows whose cells stand below each other."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastembed.documents.pdf.geometry import enclosing
+from fastembed.documents.pdf.lists import marker_of
+from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.tables import Grid, column_edges, grid_of
+from fastembed.documents.pdf.titles import is_number
+
+_LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
+_PAGE = re.compile(r"(?:\d{1,4}|[ivxlcdm]{1,7})$")
+_MIN_ROWS = 3
+_MAX_WRAPPED = 0.34
+"""Which share of the rows may go on with a cell; more of them are descriptions of terms, which read better as text."""
+
+
+def with_aligned_tables(page: PageRows, body: float) -> PageRows:
+    """Return the page with the tables that no rules enclose found among its rows.
+
+    Args:
+        page: the page's rows.
+        body: the document's body size in points.
+    """
+    rows: list[Row] = []
+    i = 0
+    while i < len(page.rows):
+        end = _end(page.rows, i, body)
+        grid = _grid(page.rows[i:end]) if end - i >= _MIN_ROWS else None
+        if grid is None:
+            rows.append(page.rows[i])
+            i += 1
+        else:
+            rows.append(Row(page.rows[i].page, grid.box, page.rows[i].column, page.rows[i].space, solid=grid))
+            i = end
+    return replace(page, rows=tuple(rows))
+
+
+def _end(rows: Sequence[Row], start: int, body: float) -> int:
+    """Return where the rows of cells from `start` on end; `start` itself if there is none."""
+    if not _is_cells(rows[start], body):
+        return start
+    second = rows[start].parts[1].box.l
+    end = last = start + 1
+    while end < len(rows) and rows[end].column == rows[start].column and _is_close(rows[end], rows[start]):
+        if _is_cells(rows[end], body):
+            second = min(second, rows[end].parts[1].box.l)
+            last = end + 1
+        elif rows[end].line is None or rows[end].box.l < second - 1 or end > last:
+            break  # one row may go on with a cell before the next row starts
+        end += 1
+    return last
+
+
+def _is_cells(row: Row, body: float) -> bool:
+    line = row.line
+    if line is None or len(row.parts) < 2 or line.size > 1.1 * body or line.mono_share > 0.5 or line.math_share > 0.4:
+        return False
+    return not (_is_marked(row, sure=True) or is_number(row.parts[0].text) or _LEADERS.search(row.text))
+
+
+def _is_marked(row: Row, *, sure: bool) -> bool:
+    """Whether a row starts like a list item; an operator alone in its cell looks like a bullet, but not `sure`ly."""
+    marker = marker_of(row.parts[0].text + " x")
+    return bool(marker) and not (sure and marker in "+-*–—o")
+
+
+def _is_close(row: Row, first: Row) -> bool:
+    if row.line is None or first.line is None:
+        return False
+    return row.space < 1.2 * row.line.size and abs(row.line.size - first.line.size) < 0.15 * first.line.size
+
+
+def _grid(rows: Sequence[Row]) -> Grid | None:
+    full = [row for row in rows if len(row.parts) > 1]
+    if len(full) < _MIN_ROWS or len(rows) - len(full) > _MAX_WRAPPED * len(rows) or _lists_pages(full):
+        return None
+    if sum(_is_marked(row, sure=False) for row in full) > 0.5 * len(full):
+        return None
+    lines = [list(row.parts) for row in rows]
+    outer = enclosing(row.box for row in rows)
+    xs = column_edges(lines, outer)
+    columns = len(xs) - 1
+    # Accidental gaps do not stand below each other, so that no gap is left that all rows share.
+    if columns < 2 or sum(len(row.parts) == columns for row in full) < 0.6 * len(full):
+        return None
+    heads = [line.bold_share > 0.8 for line in (row.line for row in rows) if line is not None]
+    head_end = lines[0][0].baseline if heads[0] and not all(heads) else outer.t
+    return grid_of(lines, xs, outer, head_end=head_end)
+
+
+def _lists_pages(rows: Sequence[Row]) -> bool:
+    """Whether the rows end in numbers that go up, as a table of contents without leaders does."""
+    ends = [row.parts[-1].text for row in rows]
+    numbers = [int(end) for end in ends if end.isdecimal()]
+    return sum(bool(_PAGE.match(end)) for end in ends) > 0.7 * len(ends) and numbers == sorted(numbers)

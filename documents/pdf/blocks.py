@@ -1,0 +1,352 @@
+"""Blocks: paragraphs, list items, listings, captions and notes, built from the rows of a page."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fastembed.documents.pdf.contents import Contents
+from fastembed.documents.pdf.figures import CAPTION
+from fastembed.documents.pdf.geometry import Box, enclosing
+from fastembed.documents.pdf.hyphens import Vocabulary
+from fastembed.documents.pdf.lists import is_sure, marker_of
+from fastembed.documents.pdf.named import Heading, Place
+from fastembed.documents.pdf.rows import Figure, PageRows, Row
+from fastembed.documents.pdf.tables import Grid
+from fastembed.documents.pdf.text import SPACE_EM, Line, Word
+
+_NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
+_TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
+_TERMINAL = (".", "!", "?", ":", ";", "”", '"', "…")
+
+
+class Kind(StrEnum):
+    """What a block is."""
+
+    TITLE = "title"
+    HEADING = "heading"
+    TEXT = "text"
+    ITEM = "item"
+    CODE = "code"
+    FORMULA = "formula"
+    CONTENTS = "contents"
+    CAPTION = "caption"
+    NOTE = "note"
+    TABLE = "table"
+    FIGURE = "figure"
+    HEAD = "head"
+    FOOT = "foot"
+
+
+@dataclass(slots=True)
+class Block:
+    """A piece of the document in reading order.
+
+    `places` are the pages and boxes that it covers; `level` is a heading's; `marker` a list item's; `indent` its left
+    edge in points; `inner` is the text inside a figure.
+    """
+
+    kind: Kind
+    text: str
+    places: list[tuple[int, Box]]
+    level: int = 0
+    marker: str = ""
+    indent: float = 0.0
+    size: float = 10.0
+    grid: Grid | None = None
+    inner: tuple[Line, ...] = ()
+    caption: "Block | None" = field(default=None, repr=False)
+
+
+def page_blocks(
+    page: PageRows, *, headings: dict[Place, Heading], contents: Contents, vocabulary: Vocabulary, body: float
+) -> list[Block]:
+    """Return the page's blocks in reading order, its furniture first and last.
+
+    Args:
+        page: the page's rows.
+        headings: the document's headings.
+        contents: its printed tables of contents.
+        vocabulary: its words, to join broken ones.
+        body: its body size in points.
+    """
+    number = page.page.number
+    blocks = [_furniture(Kind.HEAD, line, number) for line in page.head]
+    notes = _note_rows(page, body)
+    group: list[Row] = []
+    margins = _margins(page.rows)
+    kind_of_group = Kind.TEXT
+
+    def close() -> None:
+        if group:
+            blocks.extend(_finished(group, kind_of_group, vocabulary))
+            group.clear()
+
+    i = 0
+    while i < len(page.rows):
+        row = page.rows[i]
+        heading = headings.get((number, i))
+        if heading is not None:
+            close()
+            rows = page.rows[i : i + heading.rows]
+            kind = Kind.TITLE if heading.level == 0 else Kind.HEADING
+            blocks.append(_block(kind, vocabulary.joined([r.text for r in rows]), rows, level=heading.level))
+            i += heading.rows
+            continue
+        if row.line is None:
+            close()
+            blocks.append(_solid(row))
+        else:
+            kind = _kind_of(row, i, number, contents=contents, notes=notes, before=group, group_kind=kind_of_group)
+            if group and (kind != kind_of_group or not _continues(group, row, kind, margins)):
+                close()
+                kind = _kind_of(row, i, number, contents=contents, notes=notes, before=(), group_kind=kind)
+            kind_of_group = kind
+            group.append(row)
+        i += 1
+    close()
+    blocks += [_furniture(Kind.HEAD, line, number) for line in page.margin]
+    blocks += [_furniture(Kind.FOOT, line, number) for line in page.foot]
+    return blocks
+
+
+def _furniture(kind: Kind, line: Line, page: int) -> Block:
+    return Block(kind, line.text, [(page, line.box)], size=line.size)
+
+
+def _solid(row: Row) -> Block:
+    if isinstance(row.solid, Grid):
+        return Block(Kind.TABLE, "", [(row.page, row.box)], grid=row.solid)
+    inner = row.solid.lines if isinstance(row.solid, Figure) else ()
+    return Block(Kind.FIGURE, "", [(row.page, row.box)], inner=inner)
+
+
+def _block(kind: Kind, text: str, rows: Sequence[Row], *, level: int = 0, marker: str = "") -> Block:
+    line = rows[0].line
+    box = enclosing(r.box for r in rows)
+    size = line.size if line is not None else 10.0
+    return Block(kind, text, [(rows[0].page, box)], level=level, marker=marker, indent=rows[0].box.l, size=size)
+
+
+# --- which kind a row is ----------------------------------------------------------------------------------------------
+
+
+def _kind_of(  # noqa: PLR0911 - a list of decisions, each with its result
+    row: Row, i: int, number: int, *, contents: Contents, notes: set[int], before: Sequence[Row], group_kind: Kind
+) -> Kind:
+    line = row.line
+    if line is None:
+        raise AssertionError("solids have no kind of line")
+    if (number, i) in contents.rows:
+        return Kind.CONTENTS
+    if i in notes:
+        return Kind.NOTE
+    marker = marker_of(line.text)
+    if is_sure(marker) and not marker.startswith("["):
+        return Kind.ITEM
+    if line.mono_share > 0.88:
+        # A line of a paragraph may consist of names in fixed pitch: it goes on from a full line at the same edge.
+        last = before[-1] if before and group_kind != Kind.CODE else None
+        flush = last is not None and _is_full(last) and abs(last.box.l - row.box.l) < 1.0
+        return group_kind if flush and row.space < 0.5 * line.size else Kind.CODE
+    if group_kind == Kind.CODE and before and row.space < 0.6 * line.size and _is_output(row, before):
+        return Kind.CODE
+    if CAPTION.match(line.text) and (not before or row.space > 0.25 * line.size):
+        return Kind.CAPTION
+    if before and group_kind in {Kind.ITEM, Kind.CAPTION} and not marker_of(line.text):
+        return group_kind
+    if line.math_share > 0.5 and not any(len(w.text) > 5 and w.text.isalpha() and not w.style.math for w in line.words):
+        return Kind.FORMULA
+    return Kind.ITEM if _starts_item(row, before) else Kind.TEXT
+
+
+def _is_output(row: Row, before: Sequence[Row]) -> bool:
+    line = row.line
+    return line is not None and line.mono_share > 0.6 and row.box.l >= before[0].box.l - 1
+
+
+def _starts_item(row: Row, before: Sequence[Row]) -> bool:
+    marker = marker_of(row.text)
+    if not marker:
+        return False
+    if is_sure(marker) or not before:
+        return True
+    last = before[-1]
+    size = row.line.size if row.line is not None else 10.0
+    return (
+        row.space > 0.5 * size
+        or abs(row.box.l - last.box.l) > 0.5 * size
+        or not _is_full(last)
+        or bool(marker_of(before[0].text))
+    )
+
+
+def _is_full(row: Row) -> bool:
+    return row.box.r > row.column.r - 0.12 * row.column.width
+
+
+def _note_rows(page: PageRows, body: float) -> set[int]:
+    """Return the rows of footnotes: small type at the foot of a column, below a short rule or after a raised mark."""
+    found: set[int] = set()
+    rules = [
+        r.box
+        for r in page.page.drawing.rules
+        if r.horizontal and 20 < r.box.width < 0.55 * page.page.width and r.box.t > 0.25 * page.page.height
+    ]
+    open_column: Box | None = None
+    for i, row in enumerate(page.rows):
+        line = row.line
+        if open_column is not None and row.column == open_column and line is not None and line.size < 0.97 * body:
+            found.add(i)
+            continue
+        open_column = None
+        if line is None or line.size > 0.94 * body:
+            continue
+        under = any(
+            0 <= row.box.t - r.b < 2.2 * line.size
+            and r.l < row.box.r
+            and r.r > row.box.l
+            and abs(r.l - row.column.l) < 20
+            for r in rules
+        )
+        below = [r for r in page.rows[i:] if r.column == row.column]
+        small = all(r.line is not None and r.line.size < 0.97 * body for r in below)
+        if small and (under or _has_note_mark(line)):
+            open_column = row.column
+            found.add(i)
+    return found
+
+
+def _has_note_mark(line: Line) -> bool:
+    first = line.words[0]
+    return bool(_NOTE_MARK.match(first.text)) and first.style.size < 0.87 * line.size and len(line.words) > 1
+
+
+# --- where a block ends -----------------------------------------------------------------------------------------------
+
+
+def _margins(rows: Sequence[Row]) -> dict[int, float]:
+    """Return, by identity, the right margin of each row: the rightmost end among the rows set around it."""
+    margins: dict[int, float] = {}
+    run: list[Row] = []
+
+    def close() -> None:
+        right = max((r.box.r for r in run), default=0.0)
+        for r in run:
+            margins[id(r)] = right
+        run.clear()
+
+    for row in rows:
+        line = row.line
+        if line is None or (run and (row.column != run[-1].column or row.space > 1.6 * line.size)):
+            close()
+        if line is not None:
+            run.append(row)
+    close()
+    return margins
+
+
+def _continues(  # noqa: PLR0911 - a list of decisions, each with its result
+    group: Sequence[Row], row: Row, kind: Kind, margins: dict[int, float]
+) -> bool:
+    last = group[-1]
+    line, before = row.line, last.line
+    if line is None or before is None:
+        return False
+    if kind == Kind.CODE:
+        return row.space < 2.4 * line.size
+    if kind == Kind.CONTENTS:
+        return not re.search(r"(?:\d|[ivxlc])$", last.text.rstrip()) and row.space < 1.2 * line.size
+    if kind == Kind.FORMULA:
+        return row.space < 0.9 * line.size
+    if abs(line.size - before.size) > 0.1 * before.size or row.space > _normal_space(group, row):
+        return False
+    if kind == Kind.NOTE:
+        return not _has_note_mark(line)
+    if row.column == last.column and row.space < -2.5 * line.size:
+        return False
+    if (line.bold_share > 0.85) != (before.bold_share > 0.85) and not _is_full(last):
+        return False
+    if kind == Kind.ITEM:
+        return not _starts_item(row, group) and row.box.l > group[0].box.l - 0.6 * line.size
+    if kind == Kind.CAPTION:
+        return True
+    return not _starts_paragraph(group, row, margins)
+
+
+def _normal_space(group: Sequence[Row], row: Row) -> float:
+    """Return the widest space between two lines of one paragraph, in points."""
+    size = row.line.size if row.line is not None else 10.0
+    inner = [r.space for r in group[1:] if r.space > -size]
+    if inner:
+        return max(statistics.median(inner) + 0.3 * size, 0.3 * size)
+    return 0.75 * size
+
+
+def _starts_paragraph(group: Sequence[Row], row: Row, margins: dict[int, float]) -> bool:
+    last = group[-1]
+    line, before = row.line, last.line
+    if line is None or before is None or before.text.endswith("-"):
+        return False
+    size = line.size
+    indent = row.box.l - last.box.l
+    room = margins[id(last)] - last.box.r
+    fits = room > line.words[0].box.width + 0.8 * size
+    if indent > 0.7 * size:
+        # An indent starts a paragraph, unless all further lines hang (bibliographies), or the text is centred.
+        return fits or len(group) > 1
+    if indent < -0.7 * size:
+        return len(group) > 1 or fits
+    return fits and (before.text.endswith(_TERMINAL) or room > 0.25 * row.column.width)
+
+
+# --- finished blocks --------------------------------------------------------------------------------------------------
+
+
+def _finished(group: Sequence[Row], kind: Kind, vocabulary: Vocabulary) -> list[Block]:
+    if kind == Kind.CODE:
+        return [_block(kind, code_text(group), group)]
+    if kind == Kind.FORMULA:
+        return [_block(kind, "\n".join(r.text for r in group), group)]
+    if kind == Kind.CONTENTS:
+        text = " ".join(r.text for r in group)
+        return [_block(kind, _TOC_END.sub(" … ", text, count=1) if _TOC_END.search(text) else text, group)]
+    text = vocabulary.joined([r.text for r in group])
+    if kind == Kind.ITEM:
+        marker = marker_of(text)
+        return [_block(kind, text[len(marker) :].strip(), group, marker=marker)]
+    return [_block(kind, text, group)]
+
+
+def code_text(rows: Sequence[Row]) -> str:
+    """Return a listing with its lines, indents, gaps and empty lines as they stand on the page."""
+    words = [w for r in rows if r.line is not None for w in r.line.words]
+    pitch = statistics.median(w.box.width / len(w.text) for w in words) or 1.0
+    left = min(r.box.l for r in rows)
+    steps = [b.box.t - a.box.t for a, b in itertools.pairwise(rows) if b.box.t > a.box.t]
+    step = min(steps) if steps else 1.0
+    out: list[str] = []
+    for k, row in enumerate(rows):
+        if row.line is None:
+            continue
+        if k and row.box.t - rows[k - 1].box.t > 1.7 * step:
+            out.append("")
+        out.append(_spaced(row.line.words, left, pitch))
+    return "\n".join(out)
+
+
+def _spaced(words: Sequence[Word], left: float, pitch: float) -> str:
+    text = ""
+    for before, word in zip((None, *words), words, strict=False):
+        if before is None:
+            gap = round((word.box.l - left) / pitch)
+        else:
+            width = word.box.l - before.box.r
+            apart = word.spaced or width > SPACE_EM * word.style.size
+            gap = max(int(apart), round(width / pitch))
+        text += " " * max(0, min(gap, 200)) + word.text
+    return text

@@ -1,0 +1,262 @@
+"""Reading order: which parts of a page are columns, and in which order they are read.
+
+A recursive cut in the spirit of the XY-cut (Nagy and Seth 1984; Ha, Haralick and Phillips 1995), with one change: the
+gutter is found first, by how much text covers each x, and what crosses it (titles, wide figures) splits the page into
+bands. So a heading across both columns never hides the gutter, and a gap inside one column never becomes one.
+"""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastembed.documents.pdf.geometry import Box, enclosing
+
+_BIN = 2.0
+_MIN_LINES = 4
+_MIN_INDEX_LINES = 10
+_MIN_FREE_LINES = 15
+_MIN_SIDE_SHARE = 0.16
+_MAX_DEPTH = 6
+_CANDIDATES = 10
+_FLUSH = 8.0
+_HEADING = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Something to put in order: a line, or a figure or table (`solid`).
+
+    `words` counts the words of a line; `mono` says that it is set with fixed pitch; `size` is its type size in points.
+    """
+
+    box: Box
+    words: int = 1
+    size: float = 10.0
+    mono: bool = False
+    solid: bool = False
+    letters: float = 1.0
+    """Which share of its characters are letters."""
+
+
+def reading_order(pieces: Sequence[Piece]) -> list[list[int]]:
+    """Return the columns in reading order, each as indices into `pieces` from top to bottom."""
+    return [region for region in _cut(pieces, list(range(len(pieces))), 0) if region]
+
+
+def _cut(pieces: Sequence[Piece], own: list[int], depth: int) -> list[list[int]]:
+    split = _best_split(pieces, own) if len(own) >= 2 * _MIN_LINES and depth < _MAX_DEPTH else None
+    if split is None:
+        return [_top_down(pieces, own)]
+    out: list[list[int]] = []
+    for band in split:
+        if isinstance(band, tuple):
+            for side in band:
+                out += _cut(pieces, side, depth + 1)
+        elif len(band) < len(own):
+            out += _cut(pieces, band, depth + 1)
+        else:
+            out.append(_top_down(pieces, band))
+    return out
+
+
+def _top_down(pieces: Sequence[Piece], own: list[int]) -> list[int]:
+    return sorted(own, key=lambda i: (pieces[i].box.t, pieces[i].box.l))
+
+
+_Band = list[int] | tuple[list[int], list[int]]
+
+
+def _best_split(pieces: Sequence[Piece], own: list[int]) -> list[_Band] | None:
+    """Return the bands from top to bottom, columns as pairs, or None if there is no gutter."""
+    area = enclosing(pieces[i].box for i in own)
+    best: tuple[float, list[_Band]] | None = None
+    for x in _gutters(pieces, own, area):
+        bands, score = _bands(pieces, own, x, area)
+        if score > 0 and (best is None or score > best[0]):
+            best = (score, bands)
+    return best[1] if best else None
+
+
+def _gutters(pieces: Sequence[Piece], own: list[int], area: Box) -> list[float]:
+    """Return the x that little text covers though much text stands on both sides, best first."""
+    bins = int(area.width / _BIN) + 2
+    cover = np.zeros(bins + 1)
+    for i in own:
+        box = pieces[i].box
+        first, last = int((box.l - area.l) / _BIN), int((box.r - area.l) / _BIN)
+        cover[max(0, first)] += box.height
+        cover[min(bins, last + 1)] -= box.height
+    cover = np.cumsum(cover)[:bins]
+    limit = 0.45 * float(np.median(cover[cover > 0])) if (cover > 0).any() else 0.0
+    low = cover <= limit
+    runs: list[tuple[float, float, float]] = []
+    start = None
+    for k in range(bins):
+        if low[k] and start is None:
+            start = k
+        if start is not None and (not low[k] or k == bins - 1):
+            lowest = float(cover[start:k].min()) if k > start else float(cover[start])
+            where = [j for j in range(start, max(k, start + 1)) if cover[j] <= lowest + 1e-6]
+            x = area.l + _BIN * (where[0] + where[-1] + 1) / 2
+            runs.append((lowest, -len(where), x))
+            start = None
+    margin = 0.1 * area.width
+    return [x for _, _, x in sorted(runs)[:_CANDIDATES] if area.l + margin < x < area.r - margin]
+
+
+def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tuple[list[_Band], float]:
+    crossing = [i for i in own if pieces[i].box.l < x - 1 and pieces[i].box.r > x + 1]
+    crossing = sorted(crossing + _headings_alone(pieces, own, x), key=lambda i: pieces[i].box.t)
+    middles = [(pieces[i].box.t + pieces[i].box.b) / 2 for i in crossing]
+    sides: list[tuple[list[int], list[int]]] = [([], []) for _ in range(len(crossing) + 1)]
+    crossing_set = set(crossing)
+    for i in own:
+        if i not in crossing_set:
+            box = pieces[i].box
+            band = int(np.searchsorted(middles, (box.t + box.b) / 2))
+            sides[band][0 if (box.l + box.r) / 2 < x else 1].append(i)
+    strong = [_is_columns(pieces, left, right, area) for left, right in sides]
+    if not any(strong):
+        return [], 0.0
+    bands: list[_Band] = []
+    plain: list[int] = []
+    score = 0.0
+    edges = _edges(pieces, sides, strong)
+    for k, (left, right) in enumerate(sides):
+        if strong[k] or _may_follow(pieces, left, right, edges):
+            if plain:
+                bands.append(plain)
+            plain = []
+            bands.append((left, right))
+            if strong[k]:
+                score += min(_height(pieces, left), _height(pieces, right)) * _balance(pieces, left, right)
+        else:
+            plain = plain + left + right
+        if k < len(crossing):
+            plain = [*plain, crossing[k]]
+    if plain:
+        bands.append(plain)
+    return bands, score
+
+
+def _headings_alone(pieces: Sequence[Piece], own: list[int], x: float) -> list[int]:
+    """Return the larger lines left of the gutter beside which the right side is empty, with text above and below it.
+
+    They head both columns, though they are too short to cross the gutter.
+    """
+    em = statistics.median(pieces[i].size for i in own)
+    right = [pieces[i].box for i in own if pieces[i].box.l > x - 1]
+    found = []
+    for i in own:
+        piece = pieces[i]
+        if piece.solid or piece.size < _HEADING * em or piece.box.r > x + 1:
+            continue
+        top, bottom = piece.box.t - 0.8 * em, piece.box.b + 0.8 * em
+        above, below = any(b.b <= top for b in right), any(b.t >= bottom for b in right)
+        if above and below and not any(b.t < bottom and b.b > top for b in right):
+            found.append(i)
+    return found
+
+
+def _height(pieces: Sequence[Piece], own: list[int]) -> float:
+    return enclosing(pieces[i].box for i in own).height if own else 0.0
+
+
+def _balance(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+    """Return how alike the widths of two sides are, 0 to 1: of several gaps, the gutter is the one in the middle."""
+    a, b = enclosing(pieces[i].box for i in left).width, enclosing(pieces[i].box for i in right).width
+    return min(a, b) / max(a, b, 1.0)
+
+
+def _gap(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+    return min(pieces[i].box.l for i in right) - max(pieces[i].box.r for i in left)
+
+
+def _edges(
+    pieces: Sequence[Piece], sides: list[tuple[list[int], list[int]]], strong: list[bool]
+) -> tuple[float, float]:
+    """Return the left edges of the two columns, as the bands that surely are columns show them."""
+    own = [side for side, sure in zip(sides, strong, strict=True) if sure]
+    return (
+        min(pieces[i].box.l for left, _ in own for i in left),
+        min(pieces[i].box.l for _, right in own for i in right),
+    )
+
+
+def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int], edges: tuple[float, float]) -> bool:
+    """Whether a band is columns too, given that the gutter is one elsewhere on the page with these left edges."""
+    if not left or not right or _gap(pieces, left, right) <= 0:
+        return False
+    if any(pieces[i].solid for i in left + right):
+        return True
+    if len(left) + len(right) < 3:
+        return False
+    words = statistics.median(pieces[i].words for i in left + right)
+    starts = (min(pieces[i].box.l for i in left), min(pieces[i].box.l for i in right))
+    flush = abs(starts[0] - edges[0]) < _FLUSH and abs(starts[1] - edges[1]) < _FLUSH
+    return words >= 3 or (flush and min(len(left), len(right)) >= _MIN_LINES)
+
+
+def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result
+    pieces: Sequence[Piece], left: list[int], right: list[int], area: Box
+) -> bool:
+    """Whether two sides are columns of text to be read one after the other, not cells, labels or a listing."""
+    if not left or not right:
+        return False
+    a, b = enclosing(pieces[i].box for i in left), enclosing(pieces[i].box for i in right)
+    em = statistics.median(pieces[i].size for i in left + right)
+    if b.l - a.r < 0.75 * em or min(a.width, b.width) < _MIN_SIDE_SHARE * area.width:
+        return False
+    shared = min(a.b, b.b) - max(a.t, b.t)
+    if shared < 0.5 * min(a.height, b.height):
+        return False
+    counts = (_line_count(pieces, left), _line_count(pieces, right))
+    if min(counts) < _MIN_LINES:
+        return False
+    if _is_prose(pieces, left, a) and _is_prose(pieces, right, b):
+        return True
+    aligned = _aligned(pieces, left, right)
+    if min(counts) >= _MIN_FREE_LINES and aligned < 0.55 and not _is_gap_within_cells(a, b, em):
+        return True  # two sides whose lines ignore each other are no rows
+    alike = 0.6 < a.width / max(b.width, 1) < 1.0 / 0.6
+    lettered = min(_letters(pieces, left), _letters(pieces, right)) > 0.55
+    mono = sum(pieces[i].mono for i in left + right) > 0.5 * (len(left) + len(right))
+    even = 0.75 < len(left) / len(right) < 1.0 / 0.75
+    return alike and lettered and not mono and min(counts) >= _MIN_INDEX_LINES and (even or aligned < 0.9)
+
+
+def _is_gap_within_cells(a: Box, b: Box, em: float) -> bool:
+    """Whether one side is as narrow as labels are."""
+    return min(a.width, b.width) < 9 * em
+
+
+def _line_count(pieces: Sequence[Piece], own: list[int]) -> float:
+    return sum(max(1.0, pieces[i].box.height / 12) if pieces[i].solid else 1.0 for i in own)
+
+
+def _letters(pieces: Sequence[Piece], own: list[int]) -> float:
+    return statistics.mean(pieces[i].letters for i in own)
+
+
+def _is_prose(pieces: Sequence[Piece], own: list[int], box: Box) -> bool:
+    lines = [pieces[i] for i in own if not pieces[i].solid]
+    if not lines:
+        return True
+    full = sum(p.box.width > 0.75 * box.width for p in lines) / len(lines)
+    words = statistics.mean(p.words for p in lines)
+    return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)
+
+
+def _aligned(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+    """Return which share of the side with fewer lines stands on a line of the other side."""
+    few, many = sorted((left, right), key=len)
+    bottoms = np.array(sorted(pieces[i].box.b for i in many))
+    hits = 0
+    for i in few:
+        k = int(np.searchsorted(bottoms, pieces[i].box.b - 0.7))
+        hits += k < len(bottoms) and bottoms[k] - pieces[i].box.b < 0.7
+    return hits / len(few)

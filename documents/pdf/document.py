@@ -1,0 +1,188 @@
+"""PDF files as docling documents, without any model: geometry, type and the file's own structure decide."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from docling_core.types.doc import (
+    BoundingBox,
+    ContentLayer,
+    CoordOrigin,
+    DocItemLabel,
+    DoclingDocument,
+    ProvenanceItem,
+    Size,
+    TableCell,
+    TableData,
+)
+from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
+
+from fastembed.documents.pdf.aligned import with_aligned_tables
+from fastembed.documents.pdf.backdrops import without_backdrops
+from fastembed.documents.pdf.blocks import Block, Kind, page_blocks
+from fastembed.documents.pdf.contents import find_contents
+from fastembed.documents.pdf.flow import flowing, with_captions
+from fastembed.documents.pdf.furniture import furniture
+from fastembed.documents.pdf.geometry import Box
+from fastembed.documents.pdf.headings import find_headings
+from fastembed.documents.pdf.hyphens import Vocabulary
+from fastembed.documents.pdf.lists import is_bullet
+from fastembed.documents.pdf.ocr import PageOcr, needs_ocr, ocr_scale, recognised_page
+from fastembed.documents.pdf.page import Page, PdfFile
+from fastembed.documents.pdf.rows import page_rows
+from fastembed.documents.pdf.tables import Grid
+from fastembed.documents.pdf.text import body_size
+
+_LABELS = {
+    Kind.TEXT: DocItemLabel.TEXT,
+    Kind.FORMULA: DocItemLabel.FORMULA,
+    Kind.CAPTION: DocItemLabel.CAPTION,
+    Kind.NOTE: DocItemLabel.FOOTNOTE,
+    Kind.HEAD: DocItemLabel.PAGE_HEADER,
+    Kind.FOOT: DocItemLabel.PAGE_FOOTER,
+}
+
+
+def read_pdf(
+    path: Path, *, ocr: PageOcr | None = None, max_pages: int | None = None, use_outline: bool = True
+) -> DoclingDocument:
+    """Return a PDF as a document: title, headings with levels, paragraphs, lists, listings, tables, figures, notes.
+
+    Running heads, running feet and page numbers are in the furniture layer; text inside a figure is its child.
+
+    Args:
+        path: the file.
+        ocr: recognises pages that have no text; without it they stay empty.
+        max_pages: read at most so many pages.
+        use_outline: let the file's outline say what is a heading; otherwise only what is printed counts.
+
+    Raises:
+        UnreadablePdf: not a PDF, or damaged beyond reading.
+        EncryptedPdf: a password is needed.
+        FileNotFoundError: there is no such file.
+    """
+    with PdfFile(path) as file:
+        count = len(file) if max_pages is None else min(len(file), max_pages)
+        pages = without_backdrops([_page(file, number, ocr) for number in range(1, count + 1)])
+        bookmarks = list(file.outline()) if use_outline else []
+    body = body_size(line for page in pages for line in page.lines)
+    edges = furniture(pages, body)
+    rows = [with_aligned_tables(page_rows(page, edge, body), body) for page, edge in zip(pages, edges, strict=True)]
+    contents = find_contents(rows)
+    headings = find_headings(rows, contents, bookmarks)
+    vocabulary = Vocabulary(row.text for page in rows for row in page.rows if row.line is not None)
+    blocks = [
+        block
+        for page in rows
+        for block in page_blocks(page, headings=headings, contents=contents, vocabulary=vocabulary, body=body)
+    ]
+    return _Assembly(path.stem, pages).document(with_captions(flowing(blocks, vocabulary)))
+
+
+def _page(file: PdfFile, number: int, ocr: PageOcr | None) -> Page:
+    page = file.page(number)
+    if ocr is None or not needs_ocr(page):
+        return page
+    scale = ocr_scale(page)
+    return recognised_page(page, file.pixels(number, scale), ocr, scale)
+
+
+class _Assembly:
+    """Fills a docling document from blocks."""
+
+    def __init__(self, name: str, pages: Sequence[Page]) -> None:
+        self._document = DoclingDocument(name=name)
+        self._heights = {page.number: page.height for page in pages}
+        for page in pages:
+            self._document.add_page(page_no=page.number, size=Size(width=page.width, height=page.height))
+        self._list: GroupItem | None = None
+        self._list_kind = Kind.TEXT
+
+    def document(self, blocks: Sequence[Block]) -> DoclingDocument:
+        for block in blocks:
+            if block.kind not in {Kind.ITEM, Kind.CONTENTS, Kind.HEAD, Kind.FOOT}:
+                self._list = None
+            self._add(block)
+        return self._document
+
+    def _add(self, block: Block) -> None:
+        document, provenance = self._document, self._provenance(block)
+        if block.kind == Kind.TITLE:
+            document.add_title(text=block.text, prov=provenance)
+        elif block.kind == Kind.HEADING:
+            document.add_heading(text=block.text, level=block.level, prov=provenance)
+        elif block.kind == Kind.CODE:
+            self._also(document.add_code(text=block.text, prov=provenance), block)
+        elif block.kind in {Kind.ITEM, Kind.CONTENTS}:
+            self._add_item(block, provenance)
+        elif block.kind == Kind.TABLE and block.grid is not None:
+            caption = self._caption(block)
+            document.add_table(data=_table(block.grid), caption=caption, prov=provenance)
+        elif block.kind == Kind.FIGURE:
+            picture = document.add_picture(caption=self._caption(block), prov=provenance)
+            for line in block.inner:
+                self._text(DocItemLabel.TEXT, line.text, block.places[0][0], line.box, picture)
+        else:
+            layer = ContentLayer.FURNITURE if block.kind in {Kind.HEAD, Kind.FOOT} else ContentLayer.BODY
+            item = document.add_text(
+                label=_LABELS.get(block.kind, DocItemLabel.TEXT), text=block.text, prov=provenance, content_layer=layer
+            )
+            self._also(item, block)
+
+    def _add_item(self, block: Block, provenance: ProvenanceItem) -> None:
+        if self._list is None or self._list_kind != block.kind:
+            name = "table of contents" if block.kind == Kind.CONTENTS else "list"
+            self._list = self._document.add_list_group(name=name)
+            self._list_kind = block.kind
+        item = self._document.add_list_item(
+            text=block.text,
+            enumerated=bool(block.marker) and not is_bullet(block.marker),
+            marker=block.marker or None,
+            orig=f"{block.marker} {block.text}".strip(),
+            parent=self._list,
+            prov=provenance,
+        )
+        self._also(item, block)
+
+    def _caption(self, block: Block) -> TextItem | None:
+        if block.caption is None:
+            return None
+        item: TextItem = self._document.add_text(
+            label=DocItemLabel.CAPTION, text=block.caption.text, prov=self._provenance(block.caption)
+        )
+        return item
+
+    def _text(self, label: DocItemLabel, text: str, page: int, box: Box, parent: NodeItem) -> None:
+        self._document.add_text(label=label, text=text, prov=self._at(page, box, len(text)), parent=parent)
+
+    def _provenance(self, block: Block) -> ProvenanceItem:
+        page, box = block.places[0]
+        return self._at(page, box, len(block.text))
+
+    def _also(self, item: TextItem, block: Block) -> None:
+        item.prov.extend(self._at(page, box, len(block.text)) for page, box in block.places[1:])
+
+    def _at(self, page: int, box: Box, characters: int) -> ProvenanceItem:
+        height = self._heights[page]
+        bbox = BoundingBox(l=box.l, t=height - box.t, r=box.r, b=height - box.b, coord_origin=CoordOrigin.BOTTOMLEFT)
+        return ProvenanceItem(page_no=page, bbox=bbox, charspan=(0, characters))
+
+
+def _table(grid: Grid) -> TableData:
+    cells = [
+        TableCell(
+            bbox=BoundingBox(l=c.box.l, t=c.box.t, r=c.box.r, b=c.box.b, coord_origin=CoordOrigin.TOPLEFT),
+            row_span=c.row_end - c.row,
+            col_span=c.column_end - c.column,
+            start_row_offset_idx=c.row,
+            end_row_offset_idx=c.row_end,
+            start_col_offset_idx=c.column,
+            end_col_offset_idx=c.column_end,
+            text=c.text,
+            column_header=c.header,
+        )
+        for c in grid.cells
+    ]
+    return TableData(num_rows=grid.rows, num_cols=grid.columns, table_cells=cells)
+
+
+__all__ = ["PageOcr", "read_pdf"]

@@ -1,0 +1,69 @@
+"""The document's flow: paragraphs that go on over a page or column, and captions that find their figure or table."""
+
+import re
+from collections.abc import Sequence
+
+from fastembed.documents.pdf.blocks import Block, Kind
+from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
+from fastembed.documents.pdf.hyphens import Vocabulary
+
+_FURNITURE = {Kind.HEAD, Kind.FOOT}
+_FLOATING = {Kind.FIGURE, Kind.TABLE, Kind.CAPTION, Kind.NOTE, *_FURNITURE}
+_TERMINAL = (".", "!", "?", ":", ";", "”", "…", ".)", '."')
+_CAPTION_REACH = 60.0
+_TABLE_WORD = re.compile(r"^(?:tab|cuadro)", re.IGNORECASE)
+
+
+def flowing(blocks: Sequence[Block], vocabulary: Vocabulary) -> list[Block]:
+    """Return the blocks with those paragraphs joined that a page, a column or a float interrupts."""
+    out: list[Block] = []
+    last: Block | None = None
+    for block in blocks:
+        if block.kind in _FLOATING:
+            out.append(block)
+            continue
+        if last is not None and _goes_on(last, block):
+            separator = "\n" if block.kind == Kind.CODE else None
+            last.text = last.text + separator + block.text if separator else vocabulary.joined([last.text, block.text])
+            last.places += block.places
+            continue
+        out.append(block)
+        last = block
+    return out
+
+
+def _goes_on(last: Block, block: Block) -> bool:
+    (page, box), (next_page, next_box) = last.places[-1], block.places[0]
+    moved = next_page != page or next_box.t < box.t
+    if not moved or next_page > page + 1:
+        return False
+    if last.kind == block.kind == Kind.CODE:
+        return next_page != page
+    if last.kind not in {Kind.TEXT, Kind.ITEM} or block.kind != Kind.TEXT or abs(last.size - block.size) > 0.6:  # noqa: PLR2004
+        return False
+    text = last.text.rstrip()
+    if text.endswith("-"):
+        return True
+    return not text.endswith(_TERMINAL) and block.text[:1].islower()
+
+
+def with_captions(blocks: Sequence[Block]) -> list[Block]:
+    """Return the blocks with each caption moved into the figure or table next to it on its page."""
+    taken: set[int] = set()
+    captions = [(i, b) for i, b in enumerate(blocks) if b.kind == Kind.CAPTION]
+    for i, caption in captions:
+        page, box = caption.places[0]
+        wanted = Kind.TABLE if _TABLE_WORD.match(caption.text) else Kind.FIGURE
+        near = [
+            (_distance(box, b.places[0][1]) + (0 if b.kind == wanted else 25), k)
+            for k, b in enumerate(blocks)
+            if b.kind in {Kind.FIGURE, Kind.TABLE} and b.caption is None and b.places[0][0] == page
+        ]
+        if near and min(near)[0] < _CAPTION_REACH:
+            blocks[min(near)[1]].caption = caption
+            taken.add(i)
+    return [b for i, b in enumerate(blocks) if i not in taken]
+
+
+def _distance(a: Box, b: Box) -> float:
+    return max(0.0, -x_overlap(a, b)) + max(0.0, -y_overlap(a, b))

@@ -1,0 +1,189 @@
+"""Running heads, running feet and page numbers: what repeats at the edge of pages and is no content."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from fastembed.documents.pdf.page import Page
+from fastembed.documents.pdf.text import Line
+
+_EDGE = 0.16
+_ROUNDS = 3
+_END_NUMBER = re.compile(r"^(?:\d{1,4}|[ivxlc]{1,7})(?=\s)|(?<=\s)(?:\d{1,4}|[ivxlc]{1,7})$")
+_MAX_WORDS = 22
+_LARGER = 1.15
+_SAME = 4
+_MIN_APART = 6
+_NUMBER = re.compile(r"\d+")
+_ANY_NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b")
+_PAGE_NUMBER = re.compile(
+    r"^\W*(?:page|seite|página|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]{1,2}[-.]\d{1,3}|\d{1,2}[-–]\d{1,3})"
+    r"(?:\s*(?:/|of|von|de)\s*\d{1,4})?\W*$",
+    re.IGNORECASE,
+)
+
+
+def furniture(pages: Sequence[Page], body: float) -> list[tuple[set[int], set[int]]]:
+    """Return, for each page, the indices of the lines in its running head and in its running foot.
+
+    A row at the edge is furniture if rows at the same height on other pages repeat its words or count the pages, and
+    if white space separates it from the text; a bare page number is furniture wherever it stands alone at the edge.
+    What is set larger than the text and says something else on every page is a heading.
+
+    Args:
+        pages: the document's pages.
+        body: its body size in points.
+    """
+    heads = _edge(pages, body, top=True)
+    feet = _edge(pages, body, top=False)
+    return list(zip(heads, feet, strict=True))
+
+
+_Row = list[int]
+
+
+def _edge(pages: Sequence[Page], body: float, *, top: bool) -> list[set[int]]:
+    rows = [_edge_rows(page, top=top) for page in pages]
+    found: list[set[int]] = [set() for _ in pages]
+    for depth in range(_ROUNDS):
+        slots: dict[int, list[int]] = defaultdict(list)
+        for p, page in enumerate(pages):
+            if len(rows[p]) > depth and len(found[p]) == sum(len(r) for r in rows[p][:depth]):
+                slots[round(_distance(page, rows[p][depth], top=top))].append(p)
+        for where in _merged(slots):
+            for p in _repeating(pages, rows, where, depth, body, top=top):
+                found[p].update(rows[p][depth])
+    for p, page in enumerate(pages):
+        _keep_text(page, rows[p], found[p], top=top)
+        if rows[p] and not found[p] and _is_bare_number(page, rows[p], top=top):
+            found[p].update(rows[p][0])
+    return found
+
+
+def _edge_rows(page: Page, *, top: bool) -> list[_Row]:
+    """Return the outermost rows that stand apart from the text, outermost first."""
+    upright = [i for i, line in enumerate(page.lines) if not line.turned]
+    upright.sort(key=lambda i: page.lines[i].box.t if top else -page.lines[i].box.b)
+    rows: list[_Row] = []
+    for i in upright:
+        line = page.lines[i]
+        if rows and _same_row(page.lines[rows[-1][0]], line):
+            rows[-1].append(i)
+        elif len(rows) > _ROUNDS:
+            break
+        else:
+            rows.append([i])
+    limit = _EDGE * page.height
+    kept = []
+    for row in rows[:_ROUNDS]:
+        far = max(page.lines[i].box.b for i in row) if top else page.height - min(page.lines[i].box.t for i in row)
+        if far > limit or sum(len(page.lines[i].words) for i in row) > _MAX_WORDS:
+            break
+        kept.append(row)
+    return kept
+
+
+def _same_row(a: Line, b: Line) -> bool:
+    return min(a.box.b, b.box.b) - max(a.box.t, b.box.t) > 0.5 * min(a.box.height, b.box.height)
+
+
+def _distance(page: Page, row: _Row, *, top: bool) -> float:
+    baseline = page.lines[row[0]].baseline
+    return baseline if top else page.height - baseline
+
+
+def _merged(slots: dict[int, list[int]]) -> list[list[int]]:
+    groups: list[tuple[int, list[int]]] = []
+    for height in sorted(slots):
+        if groups and height - groups[-1][0] <= 1:
+            groups[-1] = (height, groups[-1][1] + slots[height])
+        else:
+            groups.append((height, list(slots[height])))
+    return [sorted(pages) for _, pages in groups]
+
+
+def _text(page: Page, row: _Row) -> str:
+    return " ".join(page.lines[i].text for i in sorted(row, key=lambda i: page.lines[i].box.l))
+
+
+def _repeating(
+    pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, body: float, *, top: bool
+) -> list[int]:
+    """Return those of the pages `where` whose row at one height is furniture."""
+    if len(where) < 2:
+        return []
+    texts = [_text(pages[p], rows[p][depth]) for p in where]
+    exact = Counter(_without_page(t) for t in texts)
+    shapes = Counter(_ANY_NUMBER.sub("#", t).strip() for t in texts)
+    offsets: Counter[int] = Counter()
+    for p, text in zip(where, texts, strict=True):
+        numbers = _NUMBER.findall(text)
+        offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})
+    offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
+    often = 2 if len(where) < 6 else 3
+    good, kept, same, small = 0, [], [], []
+    for p, text in zip(where, texts, strict=True):
+        counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
+        count = shapes[_ANY_NUMBER.sub("#", text).strip()]
+        good += counted or count >= often or bool(_PAGE_NUMBER.match(text))
+        large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
+        if not large or exact[_without_page(text)] >= often or _PAGE_NUMBER.match(text):
+            kept.append(p)
+        if not large:  # several slides in a row may have one title
+            small.append(p)
+            if count >= _SAME:
+                same.append(p)
+    if pages[where[0]].width > pages[where[0]].height:  # slides: what many have at one height may be their titles
+        return where if good >= 0.6 * len(where) else []
+    if good >= 0.6 * len(where):
+        return kept
+    return small if _stand_apart(pages, rows, where, depth, top=top) else same
+
+
+def _without_page(text: str) -> str:
+    """Return a running head without the page number at one of its ends."""
+    return _END_NUMBER.sub("", text).strip()
+
+
+def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, *, top: bool) -> bool:
+    """Whether nearly all pages have a light row at one height, apart from the text: then its words may differ."""
+    if depth or len(where) < max(_MIN_APART, 0.7 * len(pages)):
+        return False
+    apart = 0
+    for p in where:
+        row = rows[p][depth]
+        line = pages[p].lines[row[0]]
+        light = max(pages[p].lines[i].bold_share for i in row) < 0.5
+        apart += light and _gap(pages[p], row, top=top) > line.size
+    return apart >= 0.85 * len(where)
+
+
+def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
+    """Take back the innermost rows that follow the text as closely as its own lines do."""
+    for row in reversed(rows):
+        if not found.issuperset(row) or len(row) > 1 or _PAGE_NUMBER.match(_text(page, row)):
+            continue
+        line = page.lines[row[0]]
+        near = [ln.box for i, ln in enumerate(page.lines) if i not in found and not ln.turned]
+        gap = min(((b.t - line.box.b if top else line.box.t - b.b) for b in near), default=line.size)
+        if gap > 0.45 * line.size:
+            return
+        found.difference_update(row)
+
+
+def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
+    row = rows[0]
+    if not _PAGE_NUMBER.match(_text(page, row)):
+        return False
+    return 0.8 * page.lines[row[0]].size < _gap(page, row, top=top) < page.height
+
+
+def _gap(page: Page, row: _Row, *, top: bool) -> float:
+    """Return the white space between a row at the edge and all other lines in points, the page's height for none."""
+    line = page.lines[row[0]]
+    rest = [ln.box for i, ln in enumerate(page.lines) if i not in row and not ln.turned]
+    if not rest:
+        return page.height
+    return min(b.t for b in rest) - line.box.b if top else line.box.t - max(b.b for b in rest)

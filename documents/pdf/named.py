@@ -1,0 +1,210 @@
+"""Headings that somebody names: the file's outline, or its printed table of contents."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fastembed.documents.pdf.contents import Contents, Entry
+from fastembed.documents.pdf.geometry import clustered
+from fastembed.documents.pdf.page import Bookmark
+from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.titles import depth_of, folded, spellings, split_number
+from fastembed.documents.pdf.typography import Body, Run, look_of
+
+_MAX_ROWS = 4
+_ALIKE = 0.86
+_MIN_MATCHED = 0.4
+_MIN_ENTRIES = 4
+
+Place = tuple[int, int]
+"""A page (from 1) and the index of a row on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of `rows` rows; `level` counts from 1, 0 is the document's title."""
+
+    rows: int
+    level: int
+
+
+def from_outline(
+    bookmarks: Sequence[Bookmark], pages: Sequence[PageRows], contents: Contents, body: Body
+) -> dict[Place, Heading] | None:
+    """Return where the outline's entries are printed; None if it names little of what is."""
+    if not bookmarks:
+        return None
+    index = _Index(pages, contents)
+    found: dict[Place, Heading] = {}
+    last = (0, -1)
+    matched = 0
+    for mark in bookmarks:
+        spot = _spot_of(mark, index, last, body, found)
+        if spot is None:
+            continue
+        matched += 1
+        found[spot.page, spot.row] = Heading(spot.rows, mark.level)
+        last = (spot.page, spot.row)
+    within = [m for m in bookmarks if m.page == 0 or m.page in index.rows]
+    return found if found and matched >= _MIN_MATCHED * len(within) else None
+
+
+def from_contents(
+    contents: Contents, pages: Sequence[PageRows], candidates: Sequence[Run]
+) -> dict[Place, Heading] | None:
+    """Match the printed entries, in order, with rows that look like headings, or else stand apart from the text.
+
+    Returns None where there are too few entries, or too few of them are found.
+    """
+    entries = contents.entries
+    if len(entries) < _MIN_ENTRIES:
+        return None
+    index = _Index(pages, contents)
+    likely = {(run.page, row) for run in candidates for row in range(run.start, run.end)}
+    levels = _entry_levels(entries)
+    shift = _page_shift(entries, index)
+    found: dict[Place, Heading] = {}
+    last = (0, -1)
+    matched = 0
+    for entry, level in zip(entries, levels, strict=True):
+        stated = int(entry.page) + shift if shift is not None and entry.page.isdecimal() else 0
+        spots = [
+            s
+            for s in index.exact(spellings(entry.title))
+            if (s.page, s.row) not in found
+            and (s.page == stated or (s.page, s.row) in likely or _stands_out(index.rows[s.page][s.row]))
+            and not _other_number(entry.title, index.rows[s.page][s.row].text)
+        ]
+        later = [s for s in spots if s.page == stated] or [s for s in spots if (s.page, s.row) > last]
+        if not later:
+            continue
+        spot = min(later, key=lambda s: ((s.page, s.row) not in likely, s.page, s.row, s.rows))
+        first = min(later, key=lambda s: (s.page, s.row, s.rows))
+        if spot.page > first.page + 30:
+            spot = first
+        found[spot.page, spot.row] = Heading(spot.rows, level)
+        last = (spot.page, spot.row)
+        matched += 1
+    return found if matched >= 0.6 * len(entries) else None
+
+
+def _page_shift(entries: Sequence[Entry], index: "_Index") -> int | None:
+    """Return how many pages of the file precede the one numbered 1, None if too few titles stand where that says."""
+    votes: Counter[int] = Counter()
+    for entry in entries:
+        if entry.page.isdecimal():
+            pages = {spot.page for spot in index.exact(spellings(entry.title))}
+            votes.update(page - int(entry.page) for page in pages)
+    shift, count = votes.most_common(1)[0] if votes else (0, 0)
+    return shift if count >= max(_MIN_ENTRIES, 0.6 * len(entries)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    page: int
+    row: int
+    rows: int
+
+
+class _Index:
+    """Where each folded text of one to four neighbouring rows stands."""
+
+    def __init__(self, pages: Sequence[PageRows], contents: Contents) -> None:
+        self._spots: defaultdict[str, list[_Spot]] = defaultdict(list)
+        self._by_page: dict[int, list[tuple[str, _Spot]]] = {}
+        self.rows: dict[int, tuple[Row, ...]] = {page.page.number: page.rows for page in pages}
+        for page in pages:
+            number = page.page.number
+            own = self._by_page[number] = []
+            for text, spot in _sequences(page, contents):
+                self._spots[text].append(spot)
+                own.append((text, spot))
+
+    def exact(self, wanted: set[str]) -> list[_Spot]:
+        return [spot for text in wanted for spot in self._spots.get(text, ())]
+
+    def alike(self, wanted: str, page: int) -> _Spot | None:
+        best, best_score = None, _ALIKE
+        matcher = difflib.SequenceMatcher(autojunk=False)
+        matcher.set_seq2(wanted)
+        for text, spot in self._by_page.get(page, ()):
+            if not 0.75 < len(text) / max(1, len(wanted)) < 1.34:
+                continue
+            matcher.set_seq1(text)
+            if matcher.quick_ratio() > best_score and (score := matcher.ratio()) > best_score:
+                best, best_score = spot, score
+        return best
+
+
+def _sequences(page: PageRows, contents: Contents) -> Iterator[tuple[str, _Spot]]:
+    number = page.page.number
+    texts = [folded(row.text) if row.line is not None and len(row.text) < 300 else "" for row in page.rows]
+    for start, first in enumerate(texts):
+        if not first or (number, start) in contents.rows:
+            continue
+        text = ""
+        bare = folded(split_number(page.rows[start].text)[1])
+        cut = len(first) - len(bare) if first.endswith(bare) else 0
+        for count in range(1, _MAX_ROWS + 1):
+            if start + count > len(texts) or not texts[start + count - 1]:
+                break
+            text += texts[start + count - 1]
+            yield text, _Spot(number, start, count)
+            if cut and len(text) > cut:
+                yield text[cut:], _Spot(number, start, count)
+
+
+def _spot_of(mark: Bookmark, index: _Index, last: Place, body: Body, found: dict[Place, Heading]) -> _Spot | None:
+    wanted = spellings(mark.title)
+    spots = [s for s in index.exact(wanted) if (s.page, s.row) not in found]
+    near = [s for s in spots if not mark.page or abs(s.page - mark.page) <= 1]
+    near = [s for s in near if not _other_number(mark.title, index.rows[s.page][s.row].text)] or near
+    if near:
+        full = folded(mark.title)
+
+        def cost(spot: _Spot) -> tuple[bool, bool, bool, bool, int]:
+            row = index.rows[spot.page][spot.row]
+            plain = row.line is None or look_of(row.line) == body.look
+            text = "".join(folded(r.text) for r in index.rows[spot.page][spot.row : spot.row + spot.rows])
+            ordered = (spot.page, spot.row) > last
+            return (spot.page != mark.page and bool(mark.page), not ordered, plain, text != full, spot.row)
+
+        return min(near, key=cost)
+    if not mark.page:
+        return None
+    for page in (mark.page, mark.page + 1):
+        spot = index.alike(folded(mark.title), page) or index.alike(folded(split_number(mark.title)[1]), page)
+        if spot is not None and (spot.page, spot.row) not in found:
+            row = index.rows[spot.page][spot.row]
+            if row.line is not None and look_of(row.line) != body.look:
+                return spot
+    return None
+
+
+def _other_number(wanted: str, printed: str) -> bool:
+    """Whether both titles have numbers, and these differ: every chapter may have its `Summary`."""
+    a, b = split_number(wanted)[0], split_number(printed)[0]
+    return bool(a and b) and a.casefold() != b.casefold()
+
+
+def _stands_out(row: Row) -> bool:
+    line = row.line
+    return line is not None and (line.bold_share > 0.6 or row.space > 0.9 * line.size)
+
+
+def _entry_levels(entries: Sequence[Entry]) -> list[int]:
+    indents = clustered((e.indent for e in entries), 3.0)
+    rank = {e: min(range(len(indents)), key=lambda k: abs(indents[k] - e.indent)) + 1 for e in entries}
+    depths: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for e in entries:
+        if depth_of(e.title):
+            depths[rank[e]][depth_of(e.title)] += 1
+    levels = []
+    for e in entries:
+        depth = depth_of(e.title)
+        votes = depths.get(rank[e])
+        levels.append(depth or (votes.most_common(1)[0][0] if votes else rank[e]))
+    return levels

@@ -1,0 +1,144 @@
+"""Pages of pixels: what recognises their text, and how its result becomes lines and rules."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastembed.documents.pdf.drawing import Drawing, Rule
+from fastembed.documents.pdf.geometry import Box
+from fastembed.documents.pdf.page import Page
+from fastembed.documents.pdf.style import Style
+from fastembed.documents.pdf.text import Line, Word
+
+OCR_SCALE = 200 / 72
+"""Pixels a point in which a page is given to be recognised: 200 dpi."""
+
+_MAX_PIXELS = 40_000_000
+_MAX_CHARACTERS = 25
+_CAP_HEIGHT_EM = 0.78
+_MIN_SURE = 0.4
+_BOLD_STROKE = 1.22
+
+
+class PageOcr(Protocol):
+    """Recognises the text of a page image."""
+
+    def __call__(self, image: npt.NDArray[np.uint8], /) -> list[tuple[str, tuple[float, float, float, float], float]]:
+        """Return the lines of an RGB image (height x width x 3, uint8).
+
+        Each is its text, its box (left, top, right, bottom in pixels) and the confidence from 0 to 1.
+        """
+        ...
+
+
+def needs_ocr(page: Page) -> bool:
+    """Whether a page has (nearly) no text but something to look at."""
+    if page.width <= 0 or page.height <= 0 or page.characters >= _MAX_CHARACTERS:
+        return False
+    drawing = page.drawing
+    covered = max((b.area for b in drawing.images), default=0.0) > 0.05 * page.width * page.height
+    return covered or len(drawing.strokes) + len(drawing.shades) > 100
+
+
+def ocr_scale(page: Page) -> float:
+    """Return the scale at which to render a page: 200 dpi, less for huge pages."""
+    return float(min(OCR_SCALE, (_MAX_PIXELS / max(1.0, page.width * page.height)) ** 0.5))
+
+
+def recognised_page(page: Page, image: npt.NDArray[np.uint8], ocr: PageOcr, scale: float) -> Page:
+    """Return the page with the lines that `ocr` reads in its image and the rules that its pixels draw."""
+    lines = [_line(text, box, sure, scale) for text, box, sure in ocr(image) if text.strip() and sure >= _MIN_SURE]
+    drawing = Drawing(rules=pixel_rules(image, scale), images=[b for b in page.drawing.images if not _is_scan(b, page)])
+    lines = _weighted(_in_line(lines), image, scale)
+    return Page(page.number, page.width, page.height, tuple(lines), drawing, recognised=True)
+
+
+def _is_scan(box: Box, page: Page) -> bool:
+    return box.area > 0.5 * page.width * page.height
+
+
+def _line(text: str, box: tuple[float, float, float, float], sure: float, scale: float) -> Line:
+    left, top, right, bottom = (v / scale for v in box)
+    size = round((bottom - top) * _CAP_HEIGHT_EM * 2) / 2 or 1.0
+    parts = text.split()
+    total = sum(len(p) for p in parts) + len(parts) - 1
+    step = (right - left) / max(1, total)
+    words: list[Word] = []
+    x = left
+    for part in parts:
+        width = step * len(part)
+        own = Box(x, top, x + width, bottom)
+        words.append(Word(part, own, round(bottom, 1), Style("", size), spaced=bool(words), sure=sure))
+        x += width + step
+    return Line(tuple(words))
+
+
+def _in_line(lines: list[Line]) -> list[Line]:
+    """Give lines of nearly one size that size, so that what a recogniser measures does not break paragraphs."""
+    sizes = sorted(line.size for line in lines for _ in range(max(1, len(line.text) // 10)))
+    if not sizes:
+        return []
+    body = sizes[len(sizes) // 2]
+    return [_sized(line, body) if 0.82 < line.size / body < 1.17 else line for line in lines]
+
+
+def _sized(line: Line, size: float) -> Line:
+    return _styled(line, Style("", size))
+
+
+def _styled(line: Line, style: Style) -> Line:
+    return Line(tuple(Word(w.text, w.box, w.baseline, style, w.spaced, w.sure) for w in line.words))
+
+
+def _weighted(lines: list[Line], image: npt.NDArray[np.uint8], scale: float) -> list[Line]:
+    """Mark the lines in bold: their strokes are wider than most, for their size."""
+    strokes = [_stroke_em(line, image, scale) for line in lines]
+    usual = sorted(s for s, line in zip(strokes, lines, strict=True) for _ in range(max(1, len(line.text) // 10)) if s)
+    if not usual:
+        return lines
+    bold = _BOLD_STROKE * usual[len(usual) // 2]
+    return [
+        _styled(line, Style("", line.size, bold=True)) if stroke >= bold else line
+        for line, stroke in zip(lines, strokes, strict=True)
+    ]
+
+
+def _stroke_em(line: Line, image: npt.NDArray[np.uint8], scale: float) -> float:
+    """Return the mean length of the dark runs in a line's pixels, as a share of its size; 0 for no ink."""
+    left, top, right, bottom = (max(0, int(v * scale)) for v in line.box)
+    grey = image[top:bottom, left:right].mean(axis=2)
+    if grey.size == 0 or grey.max() - grey.min() < 60:
+        return 0.0
+    dark = grey < (float(grey.max()) + float(grey.min())) / 2
+    starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1])) + int(np.count_nonzero(dark[:, 0]))
+    return float(np.count_nonzero(dark)) / max(1, starts) / (line.size * scale)
+
+
+def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[Rule]:
+    """Return the straight rules in a page's pixels, found by opening with long thin kernels.
+
+    Args:
+        image: RGB, height x width x 3.
+        scale: pixels a point.
+    """
+    import cv2
+
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    inverted = cv2.bitwise_not(cv2.GaussianBlur(grey, (3, 3), 0))
+    ink = cv2.adaptiveThreshold(inverted, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 25, -8)
+    rules = []
+    for width, height in ((int(20 * scale), 1), (1, int(11 * scale))):
+        opened = cv2.morphologyEx(ink, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_RECT, (width, height)))
+        opened = cv2.dilate(opened, np.ones((3, 3), np.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(opened)
+        for k in range(1, count):
+            x, y, w, h = (float(v) for v in stats[k][:4])
+            horizontal = width > height
+            long, thin = (w, h) if horizontal else (h, w)
+            if long > 12 * scale and thin < 8 * scale:
+                box = Box(x / scale, y / scale, (x + w) / scale, (y + h) / scale)
+                rules.append(Rule(box, horizontal=horizontal))
+    return rules

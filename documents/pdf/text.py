@@ -1,0 +1,209 @@
+"""Words and lines: what stands on a page, before anybody asks in which order to read it."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from fastembed.documents.pdf.geometry import Box, enclosing
+from fastembed.documents.pdf.style import Style
+
+SPACE_EM = 0.12
+"""A gap wider than this share of the size is a space (poppler's is 0.1; TeX's tightest space is 0.2)."""
+
+_SAME_BASELINE_EM = 0.18
+_JOIN_EM = 0.85
+_JOIN_MONO_EM = 3.0
+_SCRIPT_SIZE = 0.86
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Glyphs with no space between them.
+
+    `baseline` is a y in points; `spaced` says that the file writes a space before the word; `sure` is the reader's
+    confidence, 1 for text of the file, less for recognised text.
+    """
+
+    text: str
+    box: Box
+    baseline: float
+    style: Style
+    spaced: bool = False
+    sure: float = 1.0
+
+
+@dataclass(frozen=True)
+class Line:
+    """Words on one baseline, from left to right, that nothing wider than a word space separates."""
+
+    words: tuple[Word, ...]
+    turned: bool = False
+    """Set for text that runs upwards, downwards or upside down."""
+
+    @cached_property
+    def box(self) -> Box:
+        """The box around all words."""
+        return enclosing(w.box for w in self.words)
+
+    @cached_property
+    def text(self) -> str:
+        """The words with single spaces where there is one."""
+        return joined(self.words)
+
+    @cached_property
+    def style(self) -> Style:
+        """The style of most of its characters."""
+        if len(self.words) == 1:
+            return self.words[0].style
+        count: Counter[Style] = Counter()
+        for w in self.words:
+            count[w.style] += len(w.text)
+        return count.most_common(1)[0][0]
+
+    @cached_property
+    def baseline(self) -> float:
+        """The y of most of its characters' feet."""
+        count: Counter[float] = Counter()
+        for w in self.words:
+            count[w.baseline] += len(w.text)
+        return count.most_common(1)[0][0]
+
+    @property
+    def size(self) -> float:
+        """The size of most of its characters, in points."""
+        return self.style.size
+
+    @cached_property
+    def mono_share(self) -> float:
+        """Which share of its characters has a fixed pitch."""
+        return _share(self.words, lambda s: s.mono)
+
+    @cached_property
+    def bold_share(self) -> float:
+        """Which share of its characters is bold."""
+        return _share(self.words, lambda s: s.bold)
+
+    @cached_property
+    def italic_share(self) -> float:
+        """Which share of its characters is slanted."""
+        return _share(self.words, lambda s: s.italic)
+
+    @cached_property
+    def math_share(self) -> float:
+        """Which share of its characters is set in a mathematical font."""
+        return _share(self.words, lambda s: s.math)
+
+
+def joined(words: Sequence[Word]) -> str:
+    """Return the words as text, with a space where the file writes one or where the gap is one."""
+    parts = [words[0].text]
+    for i, (before, word) in enumerate(itertools.pairwise(words)):
+        gap = word.box.l - before.box.r
+        # A raised mark that starts a line is a footnote's number, not part of its first word.
+        mark = i == 0 and before.style.size < _SCRIPT_SIZE * word.style.size and before.baseline < word.baseline - 0.5
+        if word.spaced or mark or gap > SPACE_EM * min(before.style.size, word.style.size):
+            parts.append(" ")
+        parts.append(word.text)
+    return "".join(parts)
+
+
+def lines_of(words: Iterable[Word]) -> list[Line]:
+    """Return the lines that the words form, top to bottom; a wide gap ends a line, so columns and cells stay apart."""
+    rows: list[list[Word]] = []
+    open_rows: list[tuple[float, list[Word]]] = []
+    for word in sorted(words, key=lambda w: w.baseline):
+        reach = _SAME_BASELINE_EM * word.style.size
+        for baseline, row in reversed(open_rows):
+            if word.baseline - baseline <= min(reach, _SAME_BASELINE_EM * row[0].style.size):
+                row.append(word)
+                break
+        else:
+            row = [word]
+            rows.append(row)
+            open_rows = [(b, r) for b, r in open_rows if word.baseline - b < 2 * word.style.size]
+            open_rows.append((word.baseline, row))
+    pieces = [piece for row in rows for piece in _pieces(row)]
+    pieces = _with_scripts(pieces)
+    return sorted((Line(tuple(p)) for p in pieces), key=lambda line: (line.box.t, line.box.l))
+
+
+def merged_row(lines: Sequence[Line]) -> Line:
+    """Return one line of those that stand side by side."""
+    return Line(tuple(sorted((w for line in lines for w in line.words), key=lambda w: w.box.l)))
+
+
+def body_size(lines: Iterable[Line]) -> float:
+    """Return the size of most characters, in points; 10 for no text."""
+    count: Counter[float] = Counter()
+    for line in lines:
+        count[max(0.5, round(line.size * 2) / 2)] += len(line.text)
+    return count.most_common(1)[0][0] if count else 10.0
+
+
+def _share(words: Sequence[Word], wanted: Callable[[Style], bool]) -> float:
+    total = sum(len(w.text) for w in words)
+    return sum(len(w.text) for w in words if wanted(w.style)) / total if total else 0.0
+
+
+def _pieces(row: list[Word]) -> list[list[Word]]:
+    row.sort(key=lambda w: w.box.l)
+    pieces = [[row[0]]]
+    for word in row[1:]:
+        before = pieces[-1][-1]
+        em = max(before.style.size, word.style.size)
+        reach = _JOIN_MONO_EM if before.style.mono and word.style.mono else _JOIN_EM
+        if word.box.l - before.box.r > reach * em:
+            pieces.append([word])
+        else:
+            pieces[-1].append(word)
+    return pieces
+
+
+def _with_scripts(pieces: list[list[Word]]) -> list[list[Word]]:
+    """Put superscripts and subscripts into the line that they touch."""
+    sizes = [statistics.median(w.style.size for w in p) for p in pieces]
+    boxes = [enclosing(w.box for w in p) for p in pieces]
+    order = sorted(range(len(pieces)), key=lambda i: boxes[i].t)
+    merged: dict[int, int] = {}
+    for position, i in enumerate(order):
+        host = _host(i, position, order, sizes, boxes)
+        if host is not None and _root(merged, host) != i:
+            merged[i] = host
+    out: dict[int, list[Word]] = {}
+    for i, piece in enumerate(pieces):
+        out.setdefault(_root(merged, i), []).extend(piece)
+    for piece in out.values():
+        piece.sort(key=lambda w: w.box.l)
+    return list(out.values())
+
+
+def _root(merged: dict[int, int], i: int) -> int:
+    while i in merged:
+        i = merged[i]
+    return i
+
+
+def _host(i: int, position: int, order: list[int], sizes: list[float], boxes: list[Box]) -> int | None:
+    size, box = sizes[i], boxes[i]
+    best, best_gap = None, 0.35
+    for step in (-1, 1):
+        k = position + step
+        while 0 <= k < len(order):
+            j = order[k]
+            other = boxes[j]
+            if abs(other.t - box.t) > 3 * size + 4:
+                break
+            shared = (min(box.b, other.b) - max(box.t, other.t)) / max(box.height, 0.1)
+            # A script is smaller; TeX's logos lower a single letter of full size between its neighbours.
+            lowered = box.width < size and other.width > 1.5 * box.width and shared > 0.6 and other.l < box.l < other.r
+            if lowered or (size < _SCRIPT_SIZE * sizes[j] and shared > 0.25):
+                gap = max(box.l - other.r, other.l - box.r, 0.0) / sizes[j]
+                if gap < best_gap:
+                    best, best_gap = j, gap
+            k += step
+    return best

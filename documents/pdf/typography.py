@@ -1,0 +1,256 @@
+"""What type says about structure: runs of rows set alike, the body's look, and which runs look like headings."""
+
+# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fastembed.documents.pdf.figures import CAPTION
+from fastembed.documents.pdf.geometry import Box
+from fastembed.documents.pdf.lists import marker_of
+from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.text import Line
+from fastembed.documents.pdf.titles import depth_of, is_label, split_number
+
+_LARGER, _SLIGHTLY = 1.12, 1.03
+_MAX_TEXT = 200
+_MAX_ROWS = 4
+_KNOWN = re.compile(
+    r"^(?:abstract|introduction|acknowledge?ments?|references|bibliography|preface|foreword|summary|conclusions?|index|"
+    r"glossary|appendix|contents|table of contents|zusammenfassung|literatur|einleitung|résumé|resumen|referencias)$",
+    re.IGNORECASE,
+)
+
+Look = tuple[float, bool, bool, bool, int]
+"""Size to half a point, bold, italic, fixed pitch, colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Rows of one look that follow each other closely: `start` and `end` index the page's rows, end excluded."""
+
+    page: int
+    start: int
+    end: int
+    look: Look
+    text: str
+    rows: tuple[Row, ...]
+    below: Row | None
+    below_next: Row | None
+
+    @property
+    def space(self) -> float:
+        """The white space above in points."""
+        return self.rows[0].space
+
+    @property
+    def size(self) -> float:
+        """The type size in points."""
+        return self.look[0]
+
+
+def look_of(line: Line) -> Look:
+    """Return the look that most of a line has."""
+    return (
+        max(0.5, round(line.size * 2) / 2),
+        line.bold_share > 0.7,
+        line.italic_share > 0.7,
+        line.mono_share > 0.8,
+        line.style.colour,
+    )
+
+
+def runs_of(page: PageRows, skip: frozenset[tuple[int, int]]) -> list[Run]:
+    """Return the page's rows grouped into runs; tables, figures and the rows in `skip` separate them."""
+    groups: list[list[int]] = []
+    look: Look | None = None
+    for i, row in enumerate(page.rows):
+        if row.line is None or (page.page.number, i) in skip:
+            look = None
+            continue
+        own = look_of(row.line)
+        # Headings are leaded more widely than text; a number or a short row above starts a new one.
+        before = page.rows[i - 1].box.width if i else 0.0
+        apart = not own[1] or depth_of(row.text) or before < 0.5 * row.column.width
+        close = row.space < (0.75 if apart else 0.95) * own[0]
+        if look is not None and own == look and close and groups[-1][-1] == i - 1:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+        look = own
+    return [_run(page, group) for group in groups]
+
+
+def _run(page: PageRows, group: list[int]) -> Run:
+    rows = tuple(page.rows[i] for i in group)
+    line = rows[0].line
+    if line is None:
+        raise AssertionError("a run consists of lines")
+    after = page.rows[group[-1] + 1 : group[-1] + 3]
+    return Run(
+        page.page.number,
+        group[0],
+        group[-1] + 1,
+        look_of(line),
+        " ".join(r.text for r in rows),
+        rows,
+        after[0] if after else None,
+        after[1] if len(after) > 1 else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The look of running text and how often each look stands alone or in paragraphs."""
+
+    look: Look
+    alone: Counter[Look]
+    """How many short runs a look has."""
+    running: Counter[Look]
+    """How many rows in long runs a look has."""
+
+    @property
+    def size(self) -> float:
+        """The body size in points."""
+        return self.look[0]
+
+
+def body_of(runs: Iterable[Run]) -> Body:
+    """Return the body's look, by number of characters, and the statistics of all looks."""
+    characters: Counter[Look] = Counter()
+    alone: Counter[Look] = Counter()
+    running: Counter[Look] = Counter()
+    for run in runs:
+        if not run.look[3]:
+            characters[run.look] += len(run.text)
+        if len(run.rows) <= _MAX_ROWS:
+            alone[run.look] += 1
+        else:
+            running[run.look] += len(run.rows)
+    look = characters.most_common(1)[0][0] if characters else (10.0, False, False, False, 0)
+    return Body(look, alone, running)
+
+
+def heading_runs(runs: Sequence[Run], body: Body) -> list[Run]:
+    """Return the runs that look like headings: set apart by size, weight, number, slant or colour."""
+    plausible = [run for run in runs if _is_plausible(run, body)]
+    beside = Counter((run.page, run.look, round(run.rows[0].box.t)) for run in plausible)
+    # Runs of one look at one height are the head cells of a table whose columns were taken apart.
+    plausible = [
+        run for run in plausible if depth_of(run.text) or beside[run.page, run.look, round(run.rows[0].box.t)] == 1
+    ]
+    often = Counter(run.look for run in plausible)
+    slanted: defaultdict[Look, int] = defaultdict(int)
+    for run in plausible:
+        slanted[run.look] += _is_set_apart(run, body)
+    return [run for run in plausible if _is_heading(run, body, often, slanted)]
+
+
+def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of decisions, each with its result
+    text = run.text.strip()
+    bare = split_number(text)[1].replace(" ", "")
+    letters = sum(c.isalpha() for c in bare)
+    if (
+        bare.startswith(("(", "[", "-", "–"))
+        or letters < 2
+        or letters < 0.33 * len(bare)
+        or len(text) > _MAX_TEXT
+        or len(run.rows) > _MAX_ROWS
+    ):
+        return False
+    if not run.rows[0].line or (not run.rows[0].line.style.font and text[0] in "\\{}<>$#%|~@*+="):
+        return False  # of a scan only the weight is known, and listings are often as heavy as headings
+    if run.size < 0.97 * body.size and not (run.look[1] and depth_of(text)):
+        return False
+    if CAPTION.match(text) or any(_is_tabular(row) for row in run.rows):
+        return False
+    if (marker_of(text) and not depth_of(text)) or text.endswith((",", ";")):
+        return False
+    line = run.rows[0].line
+    if line is None or line.math_share > 0.5:
+        return False
+    if run.below is None and not (depth_of(text) and (run.look[1] or run.size >= _LARGER * body.size)):
+        return False
+    return not (run.look[3] and run.size < _LARGER * body.size)
+
+
+def _is_tabular(row: Row) -> bool:
+    return len(row.parts) > 2 or (len(row.parts) == 2 and not depth_of(row.text) and not is_label(row.parts[0].text))
+
+
+def _is_heading(  # noqa: PLR0911 - a list of decisions, each with its result
+    run: Run, body: Body, often: Counter[Look], slanted: dict[Look, int]
+) -> bool:
+    text = run.text.strip()
+    ratio = run.size / body.size
+    bold = run.look[1] and not body.look[1]
+    numbered = depth_of(text) > 0 and (_starts_like_title(text) or (bold and depth_of(text) > 1))
+    if body.running[run.look] > 3 * body.alone[run.look] and not numbered:
+        return False
+    if ratio >= _LARGER:
+        return not text.endswith(".") or numbered or bold or len(text) < 60
+    if _KNOWN.match(text) and (bold or ratio >= _SLIGHTLY or run.look != body.look) and _is_spaced(run):
+        return True
+    if text.endswith((".", ":")) and not (numbered and bold):
+        return False
+    if bold:
+        return _is_bold_heading(run, numbered=numbered, ratio=ratio, often=often)
+    if numbered and ratio >= _SLIGHTLY and len(run.rows) <= 2:
+        return _is_spaced(run)
+    if not _is_set_apart(run, body):
+        return False
+    return numbered or slanted[run.look] >= 3
+
+
+def _is_bold_heading(run: Run, *, numbered: bool, ratio: float, often: Counter[Look]) -> bool:
+    if not _is_spaced(run) or _is_term(run):
+        return False
+    if numbered or ratio >= _SLIGHTLY:
+        return True
+    return often[run.look] >= 2 or run.space > run.size
+
+
+def _is_set_apart(run: Run, body: Body) -> bool:
+    """Whether a short run differs from the body by slant, capitals or colour and stands alone like a title."""
+    text = run.text.strip()
+    letters = [c for c in text if c.isalpha()]
+    capitals = len(letters) >= 4 and all(c.isupper() for c in letters)
+    if "://" in text:
+        return False  # what bibliographies and lists of links slant
+    different = (run.look[2] and not body.look[2]) or capitals or run.look[4] != body.look[4]
+    if not different or len(run.rows) > 2 or text.endswith((".", ":", "!", "?")) or not _starts_like_title(text):
+        return False
+    wide = run.rows[0].box.width > 0.85 * run.rows[0].column.width
+    return _is_spaced(run) and not wide and not _is_term(run) and len(text.split()) <= 14
+
+
+def _starts_like_title(text: str) -> bool:
+    first = next((c for c in text if c.isalpha()), "")
+    return first.isupper() or not first.islower()
+
+
+def _is_spaced(run: Run) -> bool:
+    return run.space > 0.45 * run.size
+
+
+def _is_term(run: Run) -> bool:
+    """Whether an indented description follows, as after the term of a definition list."""
+    below, after = run.below, run.below_next
+    if below is None or after is None or below.line is None or after.line is None or below.page != run.page:
+        return False
+    left = run.rows[0].box.l
+    return min(below.box.l, after.box.l) > left + 0.9 * run.size and not _is_centred(
+        run.rows[0].box, run.rows[0].column
+    )
+
+
+def _is_centred(box: Box, column: Box) -> bool:
+    left, right = box.l - column.l, column.r - box.r
+    return left > 0.1 * column.width and abs(left - right) < 0.12 * column.width
+
+
+def is_centred(row: Row) -> bool:
+    """Whether a row stands in the middle of its column, with room on both sides."""
+    return _is_centred(row.box, row.column)

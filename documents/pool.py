@@ -1,0 +1,140 @@
+"""Parser processes kept warm, replaced when they die, hang, grow or have served enough.
+
+There is one process for each request in flight (the pipeline bounds them by its step's `workers`), and in advance one
+more when one is about to be retired, so that a fresh process has imported its parsers by the time it is needed.
+
+    started ──ready──▶ idle ──request──▶ busy ──answer──▶ idle, or retired after `recycle` answers or too much memory
+                                          │
+                                          └── cancelled, timed out, died ──▶ killed, reaped, a fresh one started
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from fastembed.documents.worker import Show, Worker, WorkerSettings
+from fastembed.pipeline.errors import Expired, ItemError, Unprocessable
+
+_GROWN_SHARE: Final = 0.5
+"""A process whose resident memory after an answer exceeds this share of its limit is retired."""
+_HEAD_START: Final = 1.5
+"""A successor is started this many start-up times before the predecessor is expected to retire."""
+
+
+class WorkerPool:
+    """Runs requests in processes made by `settings`; several tasks may use it at a time."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Start nothing yet."""
+        self._settings = settings
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._reapers: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self.started = 0
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the live processes, idle ones first."""
+        return [worker.pid for worker in (*self._idle, *self._busy) if worker.alive]
+
+    def start(self) -> None:
+        """Have one process warm up in the background; needs a running event loop, returns in milliseconds."""
+        if not self._idle and not self._closed:
+            self._idle.append(self._new())
+
+    async def ready(self) -> None:
+        """Wait until an idle process (if there is one) can answer; Unavailable says why it cannot."""
+        if self._idle:
+            await self._idle[0].ready()
+
+    async def run(
+        self, request: dict[str, Any], *, limit_s: float | None = None, show: Show | None = None
+    ) -> dict[str, Any]:
+        """Return a process's answer to `request`. show: shows pictures to a model, where the process asks for it.
+
+        Cancelling kills the process. Raises: the ItemError that it answers with; Unprocessable if it dies; Expired
+        after `limit_s` seconds (from when the process is ready); Unavailable if it cannot start.
+        """
+        worker = self._take()
+        self._busy.add(worker)
+        healthy = True
+        try:
+            await worker.ready()
+            self._prepare_successor(worker)
+            healthy = False
+            async with asyncio.timeout(limit_s):
+                answer = await worker.ask(request, show)
+            healthy = True
+        except TimeoutError as error:
+            raise Expired(
+                f"found no result after {limit_s:g} s, expected one within that time; its parser process was killed",
+                code="parse_timeout",
+            ) from error
+        except ItemError as error:
+            healthy = worker.alive and error.code != "out_of_memory"
+            raise
+        finally:
+            self._busy.discard(worker)
+            self._put_back(worker, healthy=healthy)
+        return answer
+
+    async def close(self) -> None:
+        """Kill every process and wait until all are gone."""
+        self._closed = True
+        while self._idle:
+            self._end(self._idle.pop())
+        for worker in self._busy:
+            self._end(worker)
+        while self._reapers:
+            await asyncio.gather(*self._reapers)
+
+    def _take(self) -> Worker:
+        """Return an idle process, one that is ready if there is one, else a new one."""
+        if self._closed:
+            raise Unprocessable("found a closed parser, expected an open one", code="closed")
+        for worker in [worker for worker in self._idle if not worker.alive]:  # killed from outside while idle
+            self._idle.remove(worker)
+            self._end(worker)
+        ready = next((worker for worker in self._idle if worker.start_s is not None), None)
+        if ready is not None:
+            self._idle.remove(ready)
+            return ready
+        return self._idle.pop(0) if self._idle else self._new()
+
+    def _put_back(self, worker: Worker, *, healthy: bool) -> None:
+        """Keep the process for the next request, or replace it."""
+        if self._closed:
+            return  # `close` has ended it
+        if healthy and not _worn(worker):
+            self._idle.append(worker)
+            return
+        self._end(worker)
+        self.start()
+
+    def _prepare_successor(self, worker: Worker) -> None:
+        """Start the next process when the present one is near its last request."""
+        left = worker.settings.recycle - worker.served
+        per_request_s = worker.busy_s / worker.served if worker.served else 0.0
+        near = left * per_request_s < (worker.start_s or 0.0) * _HEAD_START
+        if near and left <= worker.settings.recycle // 2:
+            self.start()
+
+    def _new(self) -> Worker:
+        self.started += 1
+        return Worker(self._settings)
+
+    def _end(self, worker: Worker) -> None:
+        """Kill a process and have it reaped; `close` waits for the reapers."""
+        worker.kill()
+        task = asyncio.get_running_loop().create_task(worker.reap())
+        self._reapers.add(task)
+        task.add_done_callback(self._reapers.discard)
+
+
+def _worn(worker: Worker) -> bool:
+    """Whether a process has served its time, or grown too much."""
+    limit = worker.settings.memory_bytes
+    grown = bool(limit) and worker.rss_bytes > max(limit * _GROWN_SHARE, worker.baseline_bytes * 1.1)
+    return worker.served >= worker.settings.recycle or grown

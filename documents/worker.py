@@ -1,0 +1,210 @@
+"""One parser process as the server sees it: started, asked, and killed without ever blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from fastembed.documents.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
+from fastembed.pipeline.errors import ItemError, Unavailable, Unprocessable
+
+_log: Final = logging.getLogger("fastembed.parse")
+
+_BOOT: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from fastembed.documents.child import main; main(sys.argv[2])"
+)
+_STDERR_TAIL_BYTES: Final = 2000
+_LARGE_BYTES: Final = 1 << 20
+# One document at a time uses one core or two; every further arena or pool thread only costs address space.
+_ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
+
+
+Show = Callable[[dict[str, Any]], Awaitable[list[list[Any]]]]
+"""Shows pictures to a model (`fastembed.documents.sight`): a message of the process in, the answer out."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a parser process is made.
+
+    target: `module:function`, called once in the process with `options`; it returns what answers each request.
+    memory_bytes: the process's address space (RLIMIT_AS), 0: unlimited. nice: added to its priority, so that parsing
+    gives way to the server. recycle: documents until a fresh process takes over.
+    """
+
+    target: str
+    options: dict[str, Any] = field(default_factory=dict)
+    memory_bytes: int = 3 << 30
+    nice: int = 5
+    recycle: int = 50
+
+
+class Worker:
+    """One process, from start to kill; it answers one request at a time.
+
+    Its state is public for the pool: `served` requests, `busy_s` spent on them, `start_s` until it was ready (None
+    before), `rss_bytes` after the last request and `baseline_bytes` when it was ready.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Start the process; returns in milliseconds, long before the process is ready."""
+        self.settings = settings
+        self.served = 0
+        self.busy_s = 0.0
+        self.start_s: float | None = None
+        self.rss_bytes = self.baseline_bytes = 0
+        self._started_at = time.monotonic()
+        self._hello: asyncio.Task[None] | None = None
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._pipe, theirs = socket.socketpair()
+        self._pipe.setblocking(False)
+        argument = {
+            "target": settings.target,
+            "options": settings.options,
+            "memory_bytes": settings.memory_bytes,
+            "nice": settings.nice,
+            "parent": os.getpid(),
+        }
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        pid: int = self._process.pid
+        return pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    async def ready(self) -> None:
+        """Wait until the process can answer; cancelling the wait leaves it intact. Unavailable: it could not start."""
+        if self.start_s is not None:
+            return
+        if self._hello is None:
+            self._hello = asyncio.get_running_loop().create_task(self._greet())
+        await asyncio.shield(self._hello)
+
+    async def _greet(self) -> None:
+        try:
+            hello = await self._receive()
+        except (OSError, EOFError, BadFrame) as error:
+            raise Unavailable(
+                f"the parser process did not start ({await self._last_words()}); expected it to load "
+                f"{self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB"
+            ) from error
+        self.start_s = time.monotonic() - self._started_at
+        self.rss_bytes = self.baseline_bytes = int(hello["rss"])
+
+    async def ask(self, request: dict[str, Any], show: Show | None = None) -> dict[str, Any]:
+        """Return the answer to one request. show: what the process may have done for it in the meantime.
+
+        Raises what `show` raises, but RuntimeErrors, which the process is told of;
+        raises the ItemError that the process answers with; Unprocessable if the process dies over it. After any
+        exception but such an answer, cancellation included, only `kill` may follow: `alive` may still be true.
+        """
+        await self.ready()
+        began, refused = time.monotonic(), None
+        try:
+            await self._send(request)
+            answer = await self._receive()
+            while show is not None and "rss" not in answer:
+                said, refused = await _shown(show, answer)
+                await self._send(said)
+                answer = await self._receive()
+        except (OSError, EOFError, BadFrame) as error:
+            raise Unprocessable(
+                f"found a document that its parser process did not survive ({await self._last_words()}), "
+                "expected one that can be parsed within its memory limit of "
+                f"{self.settings.memory_bytes >> 20:,} MiB",
+                code="parser_died",
+            ) from error
+        self.served += 1
+        self.busy_s += time.monotonic() - began
+        self.rss_bytes = int(answer["rss"])
+        if refused is not None:
+            raise refused
+        if "error" in answer:
+            told = to_error(answer["error"])
+            if trace := answer["error"].get("trace"):
+                told.add_note(f"In the parser process:\n{trace}")
+                _log.info("a parser broke over a document", exc_info=told)
+            raise told
+        value: dict[str, Any] = answer["value"]
+        return value
+
+    def kill(self) -> None:
+        """End the process now, whatever it does; idempotent. `reap` must follow."""
+        self._process.kill()
+
+    async def reap(self) -> None:
+        """Wait until the killed process is gone and all that it held is freed, so that no zombie stays."""
+        await asyncio.to_thread(self._process.wait)
+        if self._hello is not None:
+            await asyncio.wait([self._hello])  # the pipe's end ends it
+            if not self._hello.cancelled():
+                self._hello.exception()  # whoever waited for it has been told
+        self._pipe.close()
+        self._stderr.close()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._pipe, encode(message))
+
+    async def _receive(self) -> dict[str, Any]:
+        body = await self._exactly(body_length(await self._exactly(LENGTH.size)))
+        return decode(body) if len(body) < _LARGE_BYTES else await asyncio.to_thread(decode, body)
+
+    async def _exactly(self, count: int) -> bytearray:
+        """Return the next `count` bytes. EOFError if the process is gone before."""
+        loop = asyncio.get_running_loop()
+        body = bytearray(count)
+        free = memoryview(body)
+        while free:
+            received = await loop.sock_recv_into(self._pipe, free[:_LARGE_BYTES])
+            if not received:
+                raise EOFError(f"found the end of the pipe, expected {len(free)} more bytes")
+            free = free[received:]
+        return body
+
+    async def _last_words(self) -> str:
+        """Return how the process ended and the end of what it wrote to its standard error."""
+        self._process.kill()  # if it only broke the protocol
+        code = await asyncio.to_thread(self._process.wait)
+        ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        if self._stderr.closed:  # reaped meanwhile
+            return ended
+        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
+        lines = [line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        telling = next((line for line in reversed(lines) if "Error" in line or "terminate" in line), None)
+        return f"{ended}: {telling[:300]}" if telling else ended
+
+
+async def _shown(show: Show, message: dict[str, Any]) -> tuple[dict[str, Any], ItemError | None]:
+    """Return what to tell the process, and the error that ends the request when that has been told."""
+    try:
+        return {"written": await show(message)}, None
+    except RuntimeError as error:  # OpenVINO's: the process reads on without the model
+        return {"failed": str(error)}, None
+    except ItemError as error:
+        return {"refused": error.message}, error
