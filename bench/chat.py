@@ -29,10 +29,10 @@ from served import served
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fastembed.inference.chat.folder import blocks, open_batched, read_traits  # noqa: E402
-from fastembed.inference.chat.model import ChatModel  # noqa: E402
-from fastembed.inference.chat.native import tensor  # noqa: E402
-from fastembed.inference.chat.template import ChatTemplate  # noqa: E402
+from fastembed.inference.engines.chat.folder import blocks, open_batched, read_traits  # noqa: E402
+from fastembed.inference.engines.chat.model import ChatModel  # noqa: E402
+from fastembed.inference.engines.chat.native import tensor  # noqa: E402
+from fastembed.inference.engines.chat.template import ChatTemplate  # noqa: E402
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, Message, Sampling, TextPart  # noqa: E402
 
 STREAMS = (1, 8, 32)

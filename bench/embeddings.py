@@ -140,7 +140,7 @@ async def measure(measures: dict[str, Measure], rounds: int, seconds: float) -> 
 async def main(options: argparse.Namespace) -> None:
     """Measure and print a table."""
     sys.path.insert(0, str(ROOT))
-    from fastembed.inference.models import Models
+    from fastembed.inference.serving.models import Models
 
     mixed = json.loads(CORPUS.read_text(encoding="utf-8"))
     models = Models(base=ROOT)
@@ -175,10 +175,10 @@ async def _address(options: argparse.Namespace) -> AsyncIterator[str | None]:
 def static_shapes(rounds: int) -> None:
     """Embed the mixed corpus one text at a time: with the window's shape alone, with a few shapes, with any shape."""
     sys.path.insert(0, str(ROOT))
-    from fastembed.inference.devices import Devices
-    from fastembed.inference.embedding.engine import EmbeddingEngine
-    from fastembed.inference.encoder.engine import static_lengths
-    from fastembed.inference.encoder.tokenize import load_tokenizer
+    from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+    from fastembed.inference.engines.encoder.engine import static_lengths
+    from fastembed.inference.engines.encoder.tokenize import load_tokenizer
+    from fastembed.inference.library.devices import Devices
 
     folder = ROOT / "models" / "minilm"
     rows = load_tokenizer(folder).encode(json.loads(CORPUS.read_text(encoding="utf-8")))

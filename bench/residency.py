@@ -2,8 +2,8 @@
 
     .venv/bin/python bench/residency.py [--seeds 12]
 
-Every rule runs in the product's own state machine (`fastembed.inference.residency.plan`) on the same requests, and
-differs in who leaves when room is needed. Time is simulated: a load takes the model's load seconds, an unload none.
+Every rule runs in the product's own state machine (`fastembed.inference.serving.residency.plan`) on the same requests,
+and differs in who leaves when room is needed. Time is simulated: a load takes the model's load seconds, an unload none.
 Nothing is loaded.
 """
 
@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from fastembed.inference.residency.plan import Choose, Entry, Plan, Room, State, cheapest
+from fastembed.inference.serving.residency.plan import Choose, Entry, Plan, Room, State, cheapest
 
 GIB = 2**30
 HOUR_S = 3_600.0

@@ -17,8 +17,8 @@ from statistics import median
 
 import numpy as np
 
-from fastembed.inference.speech.engines import SpeechEngines
-from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.engines.speech.resample import Resampler
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.decode import Decode
 from fastembed.operators.transcribe import Transcribe
 from fastembed.operators.vad import Vad

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fastembed.inference.warmup.forecast import DAY_H, WEEK_H, Past, chance
+from fastembed.inference.serving.warmup.forecast import DAY_H, WEEK_H, Past, chance
 
 WEEKS, TESTED = 8, 2
 ABOVE = 0.7

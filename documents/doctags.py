@@ -8,7 +8,7 @@ from typing import Final
 from docling_core.types.doc.document import DoclingDocument, DocTagsDocument
 from PIL import Image
 
-from fastembed.inference.docling.engine import Written
+from fastembed.inference.engines.docling.engine import Written
 
 _BLOCK: Final = re.compile(
     r"<(title|section_header_level_[1-6]|text|otsl|list_item|code|formula|caption|footnote|picture|chart|page_header|"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
-from fastembed.inference.opening import OPENING
+from fastembed.inference.library.opening import OPENING
 
 Recognised = tuple[str, tuple[float, float, float, float], float]
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from fastembed.documents.doctags import page_of, problem
 from fastembed.documents.raster import Sheet
-from fastembed.inference.docling.engine import Written
-from fastembed.inference.docling.model import PAGES_AT_ONCE
+from fastembed.inference.engines.docling.engine import Written
+from fastembed.inference.engines.docling.model import PAGES_AT_ONCE
 
 log = logging.getLogger("fastembed.parse")
 

@@ -8,16 +8,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from fastembed.inference.devices import Devices
-from fastembed.inference.folders import own_home
-from fastembed.inference.models import Models
-from fastembed.inference.residency.footprints import Footprints
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.routing.router import Router
-from fastembed.inference.specs import SECTIONS, wrong_names
-from fastembed.inference.speech.engines import SpeechEngines
-from fastembed.inference.warmup.history import History
-from fastembed.inference.warmup.warmup import Warmup
+from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.folders import own_home
+from fastembed.inference.library.specs import SECTIONS, wrong_names
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.residency.footprints import Footprints
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.routing.router import Router
+from fastembed.inference.serving.speech.engines import SpeechEngines
+from fastembed.inference.serving.warmup.history import History
+from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import Report, lint, load, parse
 from fastembed.pipeline.config.problems import did_you_mean

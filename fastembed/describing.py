@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.folders import Task
-from fastembed.inference.hub.known import KNOWN
-from fastembed.inference.models import Models
-from fastembed.inference.routing.router import Router
-from fastembed.inference.speech.engines import SpeechEngines
-from fastembed.inference.speech.sphinx import LABEL
+from fastembed.inference.engines.speech.sphinx import LABEL
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.library.folders import Task
+from fastembed.inference.library.hub.known import KNOWN
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.routing.router import Router
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.errors import ItemError

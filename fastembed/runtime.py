@@ -16,13 +16,13 @@ from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
 from fastembed.describing import models_of, source_text
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.devices import Devices
-from fastembed.inference.folders import kept_home
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.speech.engines import SpeechEngines
-from fastembed.inference.warmup.warmup import Warmup
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.folders import kept_home
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.speech.engines import SpeechEngines
+from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.collector import rest_collector, wake_collector
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators

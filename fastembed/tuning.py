@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.devices import DeviceLimits, DeviceName
-from fastembed.inference.folders import Task, locate
-from fastembed.inference.hub.known import command_for, find_known
-from fastembed.inference.specs import AUTO, DEFAULTS, ModelSpec
+from fastembed.inference.library.devices import DeviceLimits, DeviceName
+from fastembed.inference.library.folders import Task, locate
+from fastembed.inference.library.hub.known import command_for, find_known
+from fastembed.inference.library.specs import AUTO, DEFAULTS, ModelSpec
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan

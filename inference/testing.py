@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import openvino
 
-from fastembed.inference.devices import DeviceLimits, DeviceName, Devices, family
+from fastembed.inference.library.devices import DeviceLimits, DeviceName, Devices, family
 
 Fault = Literal["fail", "hang", "nan"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.embedding.tokens import Analyzed, check_inputs
-from fastembed.inference.models import Models
+from fastembed.inference.engines.embedding.tokens import Analyzed, check_inputs
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.payload.embedding import EmbeddingRequest
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.engines.speech.resample import Resampler
 from fastembed.operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
 from fastembed.operators.listening.g711 import decode_alaw, decode_ulaw
 from fastembed.pipeline.component import operator

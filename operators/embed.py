@@ -1,9 +1,9 @@
 """Texts become vectors.
 
 Why this is not a `Batch` operator: inputs are batched where the model is, over all pipelines and requests, by length
-and urgency (`fastembed.inference.scheduling`). Handing the operator batches would make every item of a batch wait for
-the batch's longest one, and an item whose caller left could not give its place back. One coroutine an item does
-neither.
+and urgency (`fastembed.inference.engines.scheduling`). Handing the operator batches would make every item of a batch
+wait for the batch's longest one, and an item whose caller left could not give its place back. One coroutine an item
+does neither.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.embedding.model import EmbeddingModel
-from fastembed.inference.embedding.shape import cut, normalized
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.resilience.lending import OwnDevices
+from fastembed.inference.engines.embedding.model import EmbeddingModel
+from fastembed.inference.engines.embedding.shape import cut, normalized
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.resilience.lending import OwnDevices
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.document import Chunk, Document

@@ -6,18 +6,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from fastembed.inference.chat.resume import Progress
-from fastembed.inference.chat.sampling import check_sampling
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.attempts import Attempts, Candidate, call
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.resilience.chatting import answer
-from fastembed.inference.resilience.lending import Lent
-from fastembed.inference.routing.decision import Decision
-from fastembed.inference.routing.router import Router
-from fastembed.inference.routing.showing import shown
-from fastembed.inference.specs import AUTO
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.chat.resume import Progress
+from fastembed.inference.engines.chat.sampling import check_sampling
+from fastembed.inference.library.specs import AUTO
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.attempts import Attempts, Candidate, call
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.resilience.chatting import answer
+from fastembed.inference.serving.resilience.lending import Lent
+from fastembed.inference.serving.routing.decision import Decision
+from fastembed.inference.serving.routing.router import Router
+from fastembed.inference.serving.routing.showing import shown
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.listening.transcripts import Transcripts, has_sound
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.routing.router import Router
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.serving.routing.router import Router
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.listening.transcripts import Transcripts, has_sound
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.payload.chat import ChatRequest

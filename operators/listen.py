@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.media.sound import decode_media
-from fastembed.inference.vad import VoiceModel
+from fastembed.inference.engines.media.sound import decode_media
+from fastembed.inference.engines.vad import VoiceModel
 from fastembed.operators.listening.packing import Packing
 from fastembed.operators.listening.segmenter import RATE_HZ
 from fastembed.operators.vad import new_utterance_id

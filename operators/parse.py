@@ -38,7 +38,7 @@ from fastembed.pipeline.payload.document import Block, Document, DocumentRequest
 from fastembed.pipeline.units import Duration, Size
 
 if TYPE_CHECKING:
-    from fastembed.inference.models import Models
+    from fastembed.inference.serving.models import Models
 
 AUTO: Final = "auto"
 _CONVERTER: Final = "fastembed.documents.convert:open_converter"
@@ -157,7 +157,7 @@ class Parse:
 
 def _models(context: Context) -> Models | None:
     """Return the process's models; without any, documents are read by rules."""
-    from fastembed.inference.models import Models
+    from fastembed.inference.serving.models import Models
 
     try:
         return context.resources.get(Models)

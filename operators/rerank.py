@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from fastembed.inference.catalog import AUTO
-from fastembed.inference.models import Models
-from fastembed.inference.rerank.model import RerankModel
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.resilience.lending import OwnDevices
+from fastembed.inference.engines.rerank.model import RerankModel
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.resilience.lending import OwnDevices
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.rerank import Ranking, RerankRequest

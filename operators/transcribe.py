@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from fastembed.inference.models import Models
-from fastembed.inference.speech.agreement import Agreement
-from fastembed.inference.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.speech.agreement import Agreement
+from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.item import Item

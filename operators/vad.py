@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Final
 
-from fastembed.inference.vad import VoiceModel
+from fastembed.inference.engines.vad import VoiceModel
 from fastembed.operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item, Outcome

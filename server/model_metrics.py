@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fastembed.inference.encoder.model import EncoderModel
-from fastembed.inference.models import Models
+from fastembed.inference.engines.encoder.model import EncoderModel
+from fastembed.inference.serving.models import Models
 
 _LABELS = ("model", "device")
 

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
-from fastembed.inference.specs import DEFAULTS
+from fastembed.inference.library.specs import DEFAULTS
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
 from fastembed.server.exchange import Exchange

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fastembed.inference.docling.engine import DoclingEngine
+from fastembed.inference.engines.docling.engine import DoclingEngine
 from training.docling_pages import compose, doctags, draw
 
 SEED = 1_000_000  # training draws from 0

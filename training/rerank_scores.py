@@ -17,10 +17,10 @@ from pathlib import Path
 
 from overlap import COMMON, Maker
 
-from fastembed.inference.devices import Devices
-from fastembed.inference.rerank.engine import RerankEngine
-from fastembed.inference.rerank.model import scores_of
-from fastembed.inference.rerank.pairs import PairTokenizer
+from fastembed.inference.engines.rerank.engine import RerankEngine
+from fastembed.inference.engines.rerank.model import scores_of
+from fastembed.inference.engines.rerank.pairs import PairTokenizer
+from fastembed.inference.library.devices import Devices
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = {  # the start of a section's heading: what it answers

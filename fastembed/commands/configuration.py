@@ -17,7 +17,7 @@ from fastembed.assembly import (
     read_configuration,
 )
 from fastembed.describing import absent, line_of
-from fastembed.inference.specs import SECTIONS
+from fastembed.inference.library.specs import SECTIONS
 from fastembed.pipeline.config.mermaid import mermaid
 from fastembed.pipeline.config.schema import schema as schema_of
 from fastembed.pipeline.plan import Configuration

@@ -16,7 +16,7 @@ import typer
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
 from fastembed.pipeline.plan import Configuration

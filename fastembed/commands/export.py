@@ -7,8 +7,8 @@ import shutil
 
 import typer
 
-from fastembed.inference.hub.export import PROGRAM, Weights, export_of, run
-from fastembed.inference.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.library.hub.export import PROGRAM, Weights, export_of, run
+from fastembed.inference.library.hub.reference import Reference, read_reference, split_name
 from fastembed.pipeline.errors import FastEmbedError
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.catalog import Card, Catalog
-from fastembed.inference.folders import recognise
-from fastembed.inference.hub.checks import amount
-from fastembed.inference.hub.known import KNOWN, KnownModel, command_for, find_known
-from fastembed.inference.hub.shelf import Shelved, shelved, size_of
-from fastembed.inference.models import Models
+from fastembed.inference.library.catalog import Card, Catalog
+from fastembed.inference.library.folders import recognise
+from fastembed.inference.library.hub.checks import amount
+from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
+from fastembed.inference.library.hub.model_store import Shelved, shelved, size_of
+from fastembed.inference.serving.models import Models
 from fastembed.server.endpoints.models import describe
 
 

@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.catalog import Catalog
-from fastembed.inference.folders import models_home
-from fastembed.inference.hub.checks import amount
-from fastembed.inference.hub.client import Hub
-from fastembed.inference.hub.known import find_known
-from fastembed.inference.hub.listing import Listing, RemoteFile
-from fastembed.inference.hub.pull import plan, pull
-from fastembed.inference.hub.reference import Reference, read_reference, split_name
-from fastembed.inference.models import Models
+from fastembed.inference.library.catalog import Catalog
+from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.hub.checks import amount
+from fastembed.inference.library.hub.client import Hub
+from fastembed.inference.library.hub.known import find_known
+from fastembed.inference.library.hub.listing import Listing, RemoteFile
+from fastembed.inference.library.hub.pull import plan, pull
+from fastembed.inference.library.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.catalog import Catalog
-from fastembed.inference.folders import BUILT_IN, locate, models_home
-from fastembed.inference.hub.checks import amount
-from fastembed.inference.hub.pull import partial_of
-from fastembed.inference.hub.reference import read_reference, split_name
-from fastembed.inference.hub.shelf import check_ours, delete, shelved, size_of
-from fastembed.inference.models import Models
+from fastembed.inference.library.catalog import Catalog
+from fastembed.inference.library.folders import BUILT_IN, locate, models_home
+from fastembed.inference.library.hub.checks import amount
+from fastembed.inference.library.hub.model_store import check_ours, delete, shelved, size_of
+from fastembed.inference.library.hub.pull import partial_of
+from fastembed.inference.library.hub.reference import read_reference, split_name
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError
 
 

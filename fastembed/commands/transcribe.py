@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
-from fastembed.inference.media.sound import decode_media
+from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.item import Outcome

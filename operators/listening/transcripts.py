@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.speech.agreement import joined
-from fastembed.inference.speech.engine import SpeechEngine, SpeechRequest
-from fastembed.inference.speech.engines import SpeechEngines
-from fastembed.inference.speech.resample import Resampler
-from fastembed.inference.vad import VoiceModel
+from fastembed.inference.engines.speech.agreement import joined
+from fastembed.inference.engines.speech.engine import SpeechEngine, SpeechRequest
+from fastembed.inference.engines.speech.resample import Resampler
+from fastembed.inference.engines.vad import VoiceModel
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.listening.packing import Packing
 from fastembed.operators.listening.segmenter import RATE_HZ
 from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection

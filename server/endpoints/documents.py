@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import InvalidInput, NotFound

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.server.endpoints.answers import json_answer
 from fastembed.server.errors import retry_headers
 from fastembed.server.site import Site

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.catalog import AUTO, Card
-from fastembed.inference.hub.known import find_known
-from fastembed.inference.models import Models
+from fastembed.inference.library.catalog import AUTO, Card
+from fastembed.inference.library.hub.known import find_known
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.server.endpoints.answers import json_answer
 from fastembed.server.site import Site

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.models import Models
-from fastembed.inference.routing.analysis import (
+from fastembed.inference.library.specs import AUTO
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.routing.analysis import (
     ContentProfile,
     Preferences,
     of_document,
@@ -25,10 +26,9 @@ from fastembed.inference.routing.analysis import (
     preferences,
     profile,
 )
-from fastembed.inference.routing.decision import Decision
-from fastembed.inference.routing.router import Explanation, Router
-from fastembed.inference.specs import AUTO
-from fastembed.inference.speech.engines import OPENAI_NAMES
+from fastembed.inference.serving.routing.decision import Decision
+from fastembed.inference.serving.routing.router import Explanation, Router
+from fastembed.inference.serving.speech.engines import OPENAI_NAMES
 from fastembed.pipeline.errors import ItemError
 from fastembed.server import analysis
 from fastembed.server.body import read_json

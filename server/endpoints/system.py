@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.devices import Devices, family
-from fastembed.inference.models import Models
-from fastembed.inference.residency.memory import Memory, memory_of
-from fastembed.inference.residency.residents import Resident
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.warmup.warmup import Warmup
+from fastembed.inference.library.devices import Devices, family
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.residency.memory import Memory, memory_of
+from fastembed.inference.serving.residency.residents import Resident
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.server.endpoints.answers import json_answer
 from fastembed.server.site import Site
 from fastembed.server.text import amount

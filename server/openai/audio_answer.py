@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from fastembed.inference.speech.agreement import joined
-from fastembed.inference.speech.engines import label_parts
+from fastembed.inference.engines.speech.agreement import joined
+from fastembed.inference.serving.speech.engines import label_parts
 from fastembed.pipeline.errors import (
     Expired,
     InvalidInput,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from fastembed.inference.chat.schema import MAX_DEPTH, deeper, loose
+from fastembed.inference.engines.chat.schema import MAX_DEPTH, deeper, loose
 from fastembed.pipeline.payload.chat import Tool
 from fastembed.server.openai.chat_fields import Fields, refuse
 

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Final
 
 from fastembed.documents.formats import SUFFIXES, is_html, is_text
-from fastembed.inference.media.files import recognise
+from fastembed.inference.engines.media.files import recognise
 from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
 from fastembed.pipeline.payload.chat import DocumentPart, Part, TextPart
 from fastembed.server.files.record import NAMELESS, clean_name

@@ -2,9 +2,9 @@
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
 the size that the header states has been checked. A process of its own decodes sound and videos
-(`fastembed.inference.media`). At most `TURNS` are decoded at a time, over all requests: each may take 100 MB while it
-is. What stands at an `http(s)` URL is fetched where whoever runs the server allows that (`fastembed.server.fetch`); the
-id of an uploaded file (`fastembed.server.files`) may stand wherever a URL may.
+(`fastembed.inference.engines.media`). At most `TURNS` are decoded at a time, over all requests: each may take 100 MB
+while it is. What stands at an `http(s)` URL is fetched where whoever runs the server allows that
+(`fastembed.server.fetch`); the id of an uploaded file (`fastembed.server.files`) may stand wherever a URL may.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fastembed.inference.media.files import recognise
-from fastembed.inference.media.frames import decode_frames
-from fastembed.inference.media.sound import decode_media
+from fastembed.inference.engines.media.files import recognise
+from fastembed.inference.engines.media.frames import decode_frames
+from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.errors import InvalidInput, ItemError
 from fastembed.pipeline.payload.chat import AudioPart, ImagePart, VideoPart
 from fastembed.server.openai.chat_fields import Fields, refuse

@@ -297,7 +297,11 @@ def engines_of(server: Serving) -> list[int]:
     """Return the ids of the server's chat processes, one a model that was asked so far."""
     tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
     children = [int(child) for task in tasks for child in task.read_text().split()]
-    return [child for child in children if b"fastembed.inference.chat" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [
+        child
+        for child in children
+        if b"fastembed.inference.engines.chat" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 def test_clients_do_not_see_that_the_engine_died(server: Serving, client: openai.OpenAI) -> None:

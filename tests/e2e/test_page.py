@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.engines.speech.resample import Resampler
 from tests.e2e.browser import browsing, find_browser
 from tests.e2e.serving import serving
 from tests.integration.recordings import samples, wrong_words

@@ -32,7 +32,7 @@ print(seen)
 USES = {
     "embeddings": """
         import asyncio
-        from fastembed.inference.models import Models
+        from fastembed.inference.serving.models import Models
 
         async def main():
             models = Models.from_sections({}, base=None)
@@ -43,7 +43,7 @@ USES = {
 
         asyncio.run(main())
     """,
-    "voice": "from fastembed.inference.vad import VoiceModel; VoiceModel()",
+    "voice": "from fastembed.inference.engines.vad import VoiceModel; VoiceModel()",
     "recognition of pages": """
         import numpy as np
         from fastembed.documents.ocr import *
@@ -53,7 +53,7 @@ USES = {
     """,
     "documents": "import docling.document_converter, docling_parse, fastembed.documents.convert",
     "the command line": "import fastembed.cli, fastembed.runtime, fastembed.assembly",
-    "chat": "import fastembed.inference.models, openvino_genai, openvino_tokenizers",
+    "chat": "import fastembed.inference.serving.models, openvino_genai, openvino_tokenizers",
 }
 
 

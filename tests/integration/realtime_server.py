@@ -12,9 +12,9 @@ import uvicorn
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 
-from fastembed.inference.devices import DeviceLimits, Devices
-from fastembed.inference.models import Models
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.library.devices import DeviceLimits, Devices
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import parse
 from fastembed.pipeline.engine import Engine

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.chat.batched import BatchedEngine
-from fastembed.inference.chat.folder import open_batched
-from fastembed.inference.chat.generation import Generation, Mailbox
+from fastembed.inference.engines.chat.batched import BatchedEngine
+from fastembed.inference.engines.chat.folder import open_batched
+from fastembed.inference.engines.chat.generation import Generation, Mailbox
 from fastembed.pipeline.errors import Overloaded, Unavailable
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"

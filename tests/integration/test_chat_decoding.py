@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.chat.decoding import Decoder
-from fastembed.inference.chat.generation import Generation, Mailbox
+from fastembed.inference.engines.chat.decoding import Decoder
+from fastembed.inference.engines.chat.generation import Generation, Mailbox
 
 FOLDER = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 TEXTS = ["hello wörld 😀 done", " leading, trailing ", "漢字かな\n\ttab", "plain"]

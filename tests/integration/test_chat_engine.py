@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from fastembed.inference.chat.local import LocalModel
-from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.engines.chat.local import LocalModel
+from fastembed.inference.engines.chat.model import ChatModel
 from fastembed.pipeline.errors import InvalidInput, Unavailable, Unprocessable
 from fastembed.pipeline.payload.chat import (
     ChatDelta,

@@ -6,10 +6,10 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from fastembed.inference.chat.local import LocalModel
-from fastembed.inference.chat.model import ChatModel
-from fastembed.inference.chat.options import ChatOptions
-from fastembed.inference.chat.resume import BrokenOff
+from fastembed.inference.engines.chat.local import LocalModel
+from fastembed.inference.engines.chat.model import ChatModel
+from fastembed.inference.engines.chat.options import ChatOptions
+from fastembed.inference.engines.chat.resume import BrokenOff
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import (
     ChatDelta,

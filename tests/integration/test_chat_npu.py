@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.chat.generation import Generation, Mailbox
-from fastembed.inference.chat.model import ChatModel
-from fastembed.inference.chat.stateful import StatefulEngine
+from fastembed.inference.engines.chat.generation import Generation, Mailbox
+from fastembed.inference.engines.chat.model import ChatModel
+from fastembed.inference.engines.chat.stateful import StatefulEngine
 from fastembed.pipeline.errors import InvalidInput, Overloaded, Unavailable
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, Sampling, Tool
 from tests.conversation import answer, asked, text_of

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.chat.adapters import read_adapter
-from fastembed.inference.chat.local import LocalModel
-from fastembed.inference.chat.options import ChatOptions
-from fastembed.inference.folders import recognise
-from fastembed.inference.models import Models
-from fastembed.inference.specs import read_sections
+from fastembed.inference.engines.chat.adapters import read_adapter
+from fastembed.inference.engines.chat.local import LocalModel
+from fastembed.inference.engines.chat.options import ChatOptions
+from fastembed.inference.library.folders import recognise
+from fastembed.inference.library.specs import read_sections
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.chat import ChatFinished, Sampling
 from tests.conversation import answer, asked, text_of

@@ -13,7 +13,7 @@ from time import perf_counter
 
 import pytest
 
-from fastembed.inference.chat.model import ChatModel
+from fastembed.inference.engines.chat.model import ChatModel
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from fastembed.pipeline.payload.chat import (
     ChatDelta,
@@ -211,7 +211,8 @@ async def test_a_folder_that_is_no_model_is_refused_when_it_is_loaded(tmp_path):
 
 async def test_a_process_ends_with_the_server_that_started_it():
     script = (
-        "import asyncio, os, sys; from pathlib import Path; from fastembed.inference.chat.model import ChatModel\n"
+        "import asyncio, os, sys; from pathlib import Path; "
+        "from fastembed.inference.engines.chat.model import ChatModel\n"
         "print(ChatModel('chat-pocket', Path(sys.argv[1])).process.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", script, str(FOLDER)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.chat.local import LocalModel
-from fastembed.inference.chat.resume import NOTHING, CannotGoOn, Progress
+from fastembed.inference.engines.chat.local import LocalModel
+from fastembed.inference.engines.chat.resume import NOTHING, CannotGoOn, Progress
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling, Tool
 from tests.conversation import asked
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fastembed.inference.chat.folder import read_traits
-from fastembed.inference.chat.local import LocalModel
-from fastembed.inference.chat.model import ChatModel
-from fastembed.inference.chat.resume import Produced, Progress
+from fastembed.inference.engines.chat.folder import read_traits
+from fastembed.inference.engines.chat.local import LocalModel
+from fastembed.inference.engines.chat.model import ChatModel
+from fastembed.inference.engines.chat.resume import Produced, Progress
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import (
     AudioPart,

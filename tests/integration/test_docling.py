@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fastembed.inference.docling.engine import DoclingEngine
-from fastembed.inference.models import Models
-from fastembed.inference.specs import ModelSpec
+from fastembed.inference.engines.docling.engine import DoclingEngine
+from fastembed.inference.library.specs import ModelSpec
+from fastembed.inference.serving.models import Models
 from fastembed.operators.parse import Parse
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.errors import TooLarge

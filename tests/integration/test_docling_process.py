@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fastembed.inference.docling.model import DoclingModel
+from fastembed.inference.engines.docling.model import DoclingModel
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 from training.docling_pages import Block, doctags, draw
 

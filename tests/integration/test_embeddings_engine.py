@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.devices import DeviceLimits, Devices
-from fastembed.inference.embedding.engine import EmbeddingEngine
-from fastembed.inference.embedding.model import EmbeddingModel
-from fastembed.inference.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
-from fastembed.inference.models import Models
+from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+from fastembed.inference.engines.embedding.model import EmbeddingModel
+from fastembed.inference.engines.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
+from fastembed.inference.library.devices import DeviceLimits, Devices
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import Overloaded, Unavailable
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embeddings"

@@ -10,9 +10,9 @@ import openai
 import pytest
 
 from fastembed.assembly import read_configuration
-from fastembed.inference.devices import DeviceLimits
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.library.devices import DeviceLimits
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.testing import FakeDevice, FakeDevices
 from fastembed.runtime import Process
 from fastembed.server.settings import Settings

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.specs import read_sections
-from fastembed.inference.speech.engine import SpeechRequest
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.speech.engine import SpeechRequest
+from fastembed.inference.library.specs import read_sections
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.inference.testing import FakeDevice, FakeDevices
 from fastembed.operators.embed import Embed
 from fastembed.operators.generate import Generate

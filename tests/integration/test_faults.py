@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.devices import DeviceLimits
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
+from fastembed.inference.library.devices import DeviceLimits
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.testing import FakeDevice, FakeDevices
 from fastembed.operators.generate import Generate
 from fastembed.pipeline.component import Context, Resources

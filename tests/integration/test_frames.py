@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from fastembed.inference.media.frames import decode_frames
+from fastembed.inference.engines.media.frames import decode_frames
 from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
 from tests.integration.recordings import AUDIO
 

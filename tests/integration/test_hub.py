@@ -9,11 +9,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from fastembed.inference.hub.checks import DiskFull, WrongChecksum
-from fastembed.inference.hub.client import Hub, HubRefused, HubUnreachable
-from fastembed.inference.hub.listing import UnusableRepository
-from fastembed.inference.hub.pull import Busy, partial_of, plan, pull, recorded
-from fastembed.inference.hub.reference import Reference
+from fastembed.inference.library.hub.checks import DiskFull, WrongChecksum
+from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
+from fastembed.inference.library.hub.listing import UnusableRepository
+from fastembed.inference.library.hub.pull import Busy, partial_of, plan, pull, recorded
+from fastembed.inference.library.hub.reference import Reference
 from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB

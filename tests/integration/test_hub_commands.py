@@ -15,8 +15,8 @@ from huggingface_hub import constants
 
 import fastembed.models as shipped
 from fastembed.cli import _guarded, app
-from fastembed.inference.models import Models
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from tests.integration.loopback_hub import Repository, hub_on_loopback
 
 SHIPPED = Path(shipped.__file__).parent

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from fastembed.inference.media.files import recognise
-from fastembed.inference.media.sound import decode_media
+from fastembed.inference.engines.media.files import recognise
+from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.errors import NotFound, TooLarge, Unprocessable, UnsupportedMedia
 from tests.integration.recordings import AUDIO, encoded, samples
 

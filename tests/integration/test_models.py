@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 

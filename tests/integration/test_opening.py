@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from fastembed.documents.ocr import PageReader
-from fastembed.inference.chat.folder import open_batched
-from fastembed.inference.chat.stateful import StatefulEngine
-from fastembed.inference.devices import Devices
-from fastembed.inference.docling.engine import DoclingEngine
-from fastembed.inference.embedding.model import EmbeddingModel
-from fastembed.inference.encoder.tokenize import GraphTokenizer
-from fastembed.inference.opening import OPENING
-from fastembed.inference.rerank.model import RerankModel
-from fastembed.inference.speech.whisper import WhisperEngine
-from fastembed.inference.vad import VoiceModel
+from fastembed.inference.engines.chat.folder import open_batched
+from fastembed.inference.engines.chat.stateful import StatefulEngine
+from fastembed.inference.engines.docling.engine import DoclingEngine
+from fastembed.inference.engines.embedding.model import EmbeddingModel
+from fastembed.inference.engines.encoder.tokenize import GraphTokenizer
+from fastembed.inference.engines.rerank.model import RerankModel
+from fastembed.inference.engines.speech.whisper import WhisperEngine
+from fastembed.inference.engines.vad import VoiceModel
+from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.opening import OPENING
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 NPUW = {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE", "MAX_PROMPT_LEN": 128, "MIN_RESPONSE_LEN": 32}

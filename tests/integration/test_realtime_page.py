@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from fastembed.assembly import read_configuration
-from fastembed.inference.specs import read_sections
-from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.engines.speech.resample import Resampler
+from fastembed.inference.library.specs import read_sections
 from fastembed.server.realtime import outbox, protocol
 from fastembed.sources.websocket import Websocket
 from tests.integration.realtime_server import serving

@@ -6,8 +6,8 @@ from pathlib import Path
 import openvino_genai
 import pytest
 
-from fastembed.inference.devices import DeviceLimits, Devices
-from fastembed.inference.rerank.model import RerankModel
+from fastembed.inference.engines.rerank.model import RerankModel
+from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.rerank import RerankRequest
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.residency.footprints import Footprints
-from fastembed.inference.residency.memory import process_memory
-from fastembed.inference.speech.engine import SpeechRequest
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.speech.engine import SpeechRequest
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.residency.footprints import Footprints
+from fastembed.inference.serving.residency.memory import process_memory
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 from fastembed.pipeline.payload.chat import ChatDelta
 from tests.conversation import asked

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.residency.footprints import Footprints
-from fastembed.inference.residency.memory import process_memory
-from fastembed.inference.residency.plan import State
-from fastembed.inference.speech.engine import SpeechRequest
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.speech.engine import SpeechRequest
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.residency.footprints import Footprints
+from fastembed.inference.serving.residency.memory import process_memory
+from fastembed.inference.serving.residency.plan import State
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.parse import Parse
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.errors import Unavailable

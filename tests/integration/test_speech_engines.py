@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.specs import ModelSpec
-from fastembed.inference.speech.engine import SpeechEngine, SpeechRequest
-from fastembed.inference.speech.engines import POCKET, SpeechEngines
-from fastembed.inference.speech.sphinx import LABEL, SphinxEngine
-from fastembed.inference.speech.whisper import WhisperEngine
+from fastembed.inference.engines.speech.engine import SpeechEngine, SpeechRequest
+from fastembed.inference.engines.speech.sphinx import LABEL, SphinxEngine
+from fastembed.inference.engines.speech.whisper import WhisperEngine
+from fastembed.inference.library.specs import ModelSpec
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import POCKET, SpeechEngines
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.integration.recordings import FIRST, LIGHT, SECOND, samples, wrong_words
 

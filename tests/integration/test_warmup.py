@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.warmup.history import KEPT_H, History
-from fastembed.inference.warmup.policy import WarmupPolicy
-from fastembed.inference.warmup.warmup import Warmup, hour_of
+from fastembed.inference.library.warmup_policy import WarmupPolicy
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.warmup.history import KEPT_H, History
+from fastembed.inference.serving.warmup.warmup import Warmup, hour_of
 
 MODELS = Path(__file__).parent.parent.parent / "models"
 MONDAY = datetime(2026, 11, 23, 9, 5)  # noqa: DTZ001 - local time

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed.inference.residency.plan import PATIENCE_S, Plan, Room, State
+from fastembed.inference.serving.residency.plan import PATIENCE_S, Plan, Room, State
 
 ROOM = 20
 DEVICES = ("CPU", "NPU")

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastembed.inference.routing.analysis import ModelRequirements, Preferences
-from fastembed.inference.routing.decision import decide
-from fastembed.inference.routing.offers import Engine, Load, Offer
+from fastembed.inference.serving.routing.analysis import ModelRequirements, Preferences
+from fastembed.inference.serving.routing.decision import decide
+from fastembed.inference.serving.routing.offers import Engine, Load, Offer
 
 NAMES = ["a", "b", "c", "d"]
 DEVICES = ["NPU", "GPU", "CPU"]

@@ -5,7 +5,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastembed.inference.scheduling.batcher import Batcher, Limits, State
+from fastembed.inference.engines.scheduling.batcher import Batcher, Limits, State
 
 COSTS = st.integers(1, 300)
 LIMITS = st.builds(

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastembed.inference.speech.agreement import Agreement, split_units
-from fastembed.inference.speech.resample import Resampler
+from fastembed.inference.engines.speech.agreement import Agreement, split_units
+from fastembed.inference.engines.speech.resample import Resampler
 from fastembed.operators.decode import SessionDecoder
 from fastembed.operators.listening.segmenter import Limits, Segmenter
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance

@@ -2,7 +2,7 @@ import pytest
 
 from fastembed.documents.blocks import pieces_of
 from fastembed.documents.doctags import page_of, problem
-from fastembed.inference.docling.engine import Written
+from fastembed.inference.engines.docling.engine import Written
 
 PAGE = (
     "<doctag><section_header_level_1><loc_0><loc_0><loc_500><loc_250>wind power</section_header_level_1>\n"

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from fastembed.assembly import read_configuration
-from fastembed.inference.specs import read_sections
+from fastembed.inference.library.specs import read_sections
 from fastembed.pipeline.errors import ConfigError
 from fastembed.tuning import Tuning
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.embedding.tokens import Analyzed, Tokens
-from fastembed.inference.models import Models
-from fastembed.inference.specs import DEFAULT_EMBEDDING
+from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens
+from fastembed.inference.library.specs import DEFAULT_EMBEDDING
+from fastembed.inference.serving.models import Models
 from fastembed.operators.analyze import Analyze
 from fastembed.operators.embed import Embed
 from fastembed.pipeline.component import Context, Kind, Resources, describe

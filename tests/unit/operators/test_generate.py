@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.generate import Generate
 from fastembed.pipeline.component import Context, Kind, Resources, describe
 from fastembed.pipeline.errors import ConfigError, InvalidInput, ModelNotFound

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.models import Models
-from fastembed.inference.routing.router import Router
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.routing.router import Router
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.hear import Hear
 from fastembed.pipeline.component import Context, Kind, Resources, describe
 from fastembed.pipeline.errors import ModelNotFound

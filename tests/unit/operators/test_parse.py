@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.operators.parse import Parse
 from fastembed.pipeline.component import Context, Kind, Resources, describe
 from fastembed.pipeline.errors import ModelNotFound

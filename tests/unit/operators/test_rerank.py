@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.operators.rerank import Rerank
 from fastembed.pipeline.component import Context, Kind, Resources, describe
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from fastembed.inference.speech.engine import Heard, SpeechRequest, SpokenWord
-from fastembed.inference.speech.engines import SpeechEngines
+from fastembed.inference.engines.speech.engine import Heard, SpeechRequest, SpokenWord
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.transcribe import Transcribe
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable

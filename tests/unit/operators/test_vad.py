@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.vad import FRAME, VoiceModel
+from fastembed.inference.engines.vad import FRAME, VoiceModel
 from fastembed.operators.vad import Vad
 from fastembed.pipeline.component import Context
 from fastembed.pipeline.payload.audio import (

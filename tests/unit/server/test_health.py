@@ -6,10 +6,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from fastembed.inference.models import Models
-from fastembed.inference.resilience.breakers import Breakers
-from fastembed.inference.warmup.history import History
-from fastembed.inference.warmup.warmup import Warmup
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.warmup.history import History
+from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.component import Resources
 from fastembed.server.endpoints import health, system
 from fastembed.server.life import Life

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.models import Models
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import (

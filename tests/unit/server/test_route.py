@@ -6,8 +6,8 @@ import io
 import pytest
 from PIL import Image
 
-from fastembed.inference.models import Models
-from fastembed.inference.routing.router import Router
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.routing.router import Router
 from fastembed.pipeline.component import Resources
 from fastembed.server.app import create_app
 from fastembed.server.endpoints import route

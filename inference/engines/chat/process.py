@@ -1,0 +1,290 @@
+"""A chat model in a process of its own, as the server sees it: asked, followed, and started again when it dies.
+
+Why a process. genai's `step()` holds Python's GIL for a whole forward pass, so a thread that steps stops the event
+loop; its `generate()` does not, but adding requests to it from another thread is a race that ends in a crash now and
+then. In a process of its own one thread does both in turn, and whatever native code does there, the server lives on.
+
+Requests under way when their process dies are asked again, twice at most, of the next one, which goes on where an
+answer broke off (`resume.py`); what cannot go on fails with Unavailable. A process that gives no sign of life for
+`stall_s` while it has work is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from fastembed.inference.engines.chat.resume import Produced, Progress
+from fastembed.inference.engines.chat.wire import Ask, Leave, Loaded, Loading, News, Over
+from fastembed.inference.engines.child import Child
+from fastembed.inference.engines.framing import framed, read
+from fastembed.pipeline.errors import ItemError, Unavailable
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+
+log = logging.getLogger("fastembed.chat")
+
+_RUNS: Final = 3
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 10.0
+_LIVED_S: Final = 60.0
+_POLITE_S: Final = 5.0
+_ids: Final = itertools.count(1)
+
+
+class ChatChild(Child):
+    """One chat process, from its start to its end. cache_bytes: what it keeps for contexts."""
+
+    def __init__(self, loading: Loading) -> None:
+        """Start it: milliseconds. `load` must follow, `end` at last."""
+        super().__init__("fastembed.inference.engines.chat.worker")
+        self.loading = loading
+        self.cache_bytes = 0
+
+    def load(self) -> None:
+        """Have it load the model: seconds, so in a thread. Raises what the load raises."""
+        try:
+            answer: Loaded | Exception = self.ask(self.loading)
+        except (EOFError, OSError) as error:
+            raise Unavailable(
+                f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
+                retry_after_s=1.0,
+            ) from error
+        if isinstance(answer, Exception):
+            self.end()
+            raise answer
+        self.cache_bytes = answer.cache
+
+
+class _Asked:
+    """One request under way, and what came of it."""
+
+    def __init__(self, request: ChatRequest, route: str, progress: Progress) -> None:
+        self.id = next(_ids)
+        self.runs = 0
+        self.left = False
+        self._request = request
+        self._route = route
+        self._progress = progress
+        self._started = False
+        self._events: deque[ChatEvent | Over] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def frame(self) -> bytes:
+        """Return the message that asks for what is missing yet."""
+        return framed(Ask(self.id, self._request, self._route, self._progress.so_far()))
+
+    def put(self, event: ChatEvent | Produced | Over) -> None:
+        """Note what came; what a second run says of its start has been said."""
+        if not isinstance(event, Over):
+            self._progress.note(event)
+        if isinstance(event, Produced):
+            return
+        if isinstance(event, ChatStarted):
+            if self._started:
+                return
+            self._started = True
+        self._events.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def events(self) -> AsyncGenerator[ChatEvent]:
+        """Yield until it is over; raise what it ended with."""
+        while True:
+            while self._events:
+                event = self._events.popleft()
+                if not isinstance(event, Over):
+                    yield event
+                elif event.error is not None:
+                    raise event.error
+                else:
+                    return
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+
+class ChatProcess:
+    """A chat process that is always there. Start it off the event loop, then call it on one event loop only.
+
+    restarts: how often it had to be started again.
+    """
+
+    def __init__(self, loading: Loading) -> None:
+        """Start the process and wait for its model: seconds. Raises what loading raises."""
+        self._loading = loading
+        self._stall_s = loading.stall_s
+        self._child = ChatChild(loading)
+        self._child.load()
+        self._asked: dict[int, _Asked] = {}
+        self._following: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._closed = False
+        self._stalled = False
+        self._sign_s = 0.0
+        self._wanted = asyncio.Event()
+        self.restarts = 0
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return len(self._asked)
+
+    @property
+    def pid(self) -> int:
+        """The present process's id."""
+        pid: int = self._child.process.pid
+        return pid
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the present process keeps for contexts, whether anything is in it or not."""
+        return self._child.cache_bytes
+
+    async def generate(
+        self, request: ChatRequest, route: str = "", progress: Progress | None = None
+    ) -> AsyncGenerator[ChatEvent]:
+        """Yield a request's events as they come, of those that `progress` knows only the start once more.
+
+        progress: how far the answer has come elsewhere; it is kept up to date. Raises what the model raises,
+        Unavailable when its process dies too often.
+        """
+        if self._closed:
+            raise Unavailable(f"{self._loading.name} is being closed: found a new request, expected none")
+        loop = asyncio.get_running_loop()
+        if self._following is None:
+            self._following = loop.create_task(self._follow_all(), name="chat process")
+        asked = _Asked(request, route, progress or Progress())
+        if not self._asked:
+            self._sign_s = loop.time()
+        self._asked[asked.id] = asked
+        self._wanted.set()
+        self._ask(asked)
+        events = asked.events()
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+            if asked.id in self._asked:  # not over: the caller leaves
+                asked.left = True
+                self._leave(asked)
+
+    async def close(self) -> None:
+        """Fail what runs with Unavailable, end the process."""
+        if self._closed:
+            return
+        self._closed = True
+        self._fail(list(self._asked.values()), "the chat model was closed in this answer, expected to finish first")
+        if self._following is not None:
+            self._following.cancel()
+            if self._writer is None:  # it is being started: nothing is lost
+                self._child.process.kill()
+            await asyncio.wait([self._following])
+        await asyncio.to_thread(self._child.end, _POLITE_S)
+
+    def _ask(self, asked: _Asked) -> None:
+        """Send a request, if there is somebody to send it to; otherwise it is sent as soon as there is."""
+        if self._writer is not None:
+            asked.runs += 1
+            self._writer.write(asked.frame())
+
+    def _leave(self, asked: _Asked) -> None:
+        if asked.runs and self._writer is not None:
+            self._writer.write(framed(Leave(asked.id)))
+        else:
+            del self._asked[asked.id]
+
+    async def _follow_all(self) -> None:
+        """Follow one process after the other until `close`."""
+        loop, pause_s = asyncio.get_running_loop(), _FIRST_PAUSE_S
+        while True:
+            began_s = loop.time()
+            try:
+                await self._follow(self._child)
+            finally:
+                self._writer = None
+            ended = await asyncio.to_thread(self._child.end)
+            if self._stalled:
+                ended = f"gave no sign of life for {self._stall_s:g} s and was ended"
+            self._stalled = False
+            log.error("the chat process %s with %d requests under way; it is started again", ended, self.busy)
+            self._bury(ended)
+            pause_s = _FIRST_PAUSE_S if loop.time() - began_s > _LIVED_S else min(pause_s * 2, _LONGEST_PAUSE_S)
+            pause_s = await self._start_again(pause_s)
+
+    async def _follow(self, child: ChatChild) -> None:
+        """Hand on what a process says until it is gone."""
+        reader, writer = await asyncio.open_unix_connection(sock=child.pipe)
+        self._writer = writer
+        loop = asyncio.get_running_loop()
+        self._sign_s = loop.time()
+        for asked in self._asked.values():
+            self._ask(asked)
+        watching = loop.create_task(self._watch(child))
+        try:
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    news: News = await read(reader)
+                    self._sign_s = loop.time()
+                    for id_, event in news:
+                        self._note(id_, event)
+        finally:
+            watching.cancel()
+            self._writer = None
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _note(self, id_: int, event: ChatEvent | Produced | Over) -> None:
+        asked = self._asked.get(id_)
+        if asked is not None:
+            asked.put(event)
+            if isinstance(event, Over):
+                del self._asked[id_]
+
+    async def _watch(self, child: ChatChild) -> None:
+        """Kill a process that has work and gives no sign of life."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._stall_s / 4)
+            if self._asked and loop.time() - self._sign_s > self._stall_s:
+                self._stalled = True
+                child.process.kill()
+
+    def _bury(self, ended: str) -> None:
+        """Fail what cannot be asked again of the next process."""
+        for asked in [asked for asked in self._asked.values() if asked.left]:
+            del self._asked[asked.id]
+        lost = [asked for asked in self._asked.values() if asked.runs >= _RUNS]
+        self._fail(lost, f"the chat process {ended} in this answer, expected to finish first; it is started again")
+
+    async def _start_again(self, pause_s: float) -> float:
+        """Start a process that loads the model; return the last pause. If it cannot, the next request has it tried."""
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + pause_s
+        while True:
+            await asyncio.sleep(due_s - loop.time())
+            self.restarts += 1
+            self._child = ChatChild(self._loading)
+            try:
+                await asyncio.to_thread(self._child.load)
+            except Exception as error:  # whatever the load raises: those who wait are told, and it is tried again
+                log.exception("the chat process cannot load its model again")
+                # what is not ours may hold paths and names of this machine: the log has it
+                why = error.message if isinstance(error, ItemError) else f"it failed ({type(error).__name__})"
+                self._fail(list(self._asked.values()), f"the chat model cannot be loaded again: {why}")
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                due_s = loop.time() + pause_s
+                self._wanted.clear()
+                await self._wanted.wait()
+            else:
+                return pause_s
+
+    def _fail(self, requests: list[_Asked], said: str) -> None:
+        for asked in requests:
+            asked.put(Over(Unavailable(said, retry_after_s=1.0)))
+            self._asked.pop(asked.id, None)

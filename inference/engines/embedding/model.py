@@ -1,0 +1,101 @@
+"""A loaded embedding model: checks and tokenises texts, shares batches between all callers, returns vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
+from fastembed.inference.engines.encoder.model import INLINE_CHARS, EncoderModel
+from fastembed.inference.engines.encoder.tokenize import load_tokenizer
+from fastembed.inference.engines.scheduling.batcher import Limits
+from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.opening import OPENING
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.embedding import EmbeddingInput
+
+
+class EmbeddingModel(EncoderModel):
+    """One model for the whole process; all callers share its batches. Call it on one event loop."""
+
+    def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
+        """Load and compile: takes a second, call it off the event loop."""
+        with OPENING:
+            self._tokenizer = load_tokenizer(folder)
+            engine = EmbeddingEngine(folder, devices, device)
+        self.dimensions = engine.dimensions
+        super().__init__(name, folder, device, engine, limits)
+
+    def warm(self) -> None:
+        """Run a few shapes through the model, so that the first request finds everything compiled and paged in."""
+        self._engine.warm(self._tokenizer.complete([]))
+
+    async def embed(
+        self,
+        inputs: Sequence[EmbeddingInput],
+        *,
+        priority: int = 0,
+        deadline: float | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float32], list[int]]:
+        """Return float32 [n, dimensions], as the model gives them, and the tokens of each input.
+
+        Inputs are texts, lists of this model's token ids, or `Tokens`. priority: higher first. deadline: loop time.
+        batch_size: most inputs a model call for this request. Raises InvalidInput (empty, wrong type, too long, unknown
+        ids), Overloaded (with `retry_after_s`), Expired, Unavailable.
+        """
+        tokens = await self.tokenize(inputs)
+        counts = [len(row) for row in tokens]
+        vectors = await self._compute(tokens, priority=priority, deadline=deadline, max_batch=batch_size)
+        return vectors, counts
+
+    async def tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool = False) -> list[Tokens]:
+        """Check inputs and return them as the model sees them; `truncate` shortens what is too long.
+
+        Long texts are tokenised in a thread. Raises InvalidInput with the place of what is wrong.
+        """
+        if isinstance(inputs, Analyzed):
+            inputs = inputs.for_model(self.name)
+        check_inputs(inputs)
+        return await self._tokenized(_chars(inputs), lambda: self._tokenize(inputs, truncate=truncate))
+
+    def analyze(self, inputs: Sequence[EmbeddingInput]) -> Analyzed:
+        """Check and measure at once: short inputs are tokenised, long ones estimated. Raises InvalidInput."""
+        check_inputs(inputs)
+        tokens = self._tokenize(inputs, truncate=False) if _chars(inputs) <= INLINE_CHARS else None
+        return Analyzed(inputs, tokens, self.name)
+
+    def _tokenize(self, inputs: Sequence[EmbeddingInput], *, truncate: bool) -> list[Tokens]:
+        texts = [value for value in inputs if isinstance(value, str)]
+        encoded = iter(self._tokenizer.encode(texts) if texts else ())
+        return [
+            value
+            if isinstance(value, Tokens) and value.model == self.name
+            else self._within(next(encoded) if isinstance(value, str) else self._checked(value, place), place, truncate)
+            for place, value in enumerate(inputs)
+        ]
+
+    def _checked(self, ids: Sequence[int], place: int) -> list[int]:
+        check_ids(ids, place, self._tokenizer.vocabulary, self.name)
+        return self._tokenizer.complete(ids)
+
+    def _within(self, ids: list[int], place: int, truncate: bool) -> Tokens:  # noqa: FBT001 - private
+        excess = len(ids) - self.window
+        if excess <= 0:
+            return Tokens(ids, self.name)
+        if truncate:
+            return Tokens(self._tokenizer.cut(ids, self.window), self.name, excess)
+        raise InvalidInput(
+            f"found {len(ids)} tokens in input[{place}], expected at most {self.window} for {self.name}",
+            param="input",
+            code="context_length_exceeded",
+        )
+
+
+def _chars(inputs: Sequence[EmbeddingInput]) -> int:
+    """Return how many characters have to be tokenised."""
+    return sum(len(value) for value in inputs if not isinstance(value, Tokens))

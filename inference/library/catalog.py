@@ -1,0 +1,222 @@
+"""Which models there are: what `models:` declares, what is known by name, and where their files are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from fastembed.inference.engines.chat.adapters import read_adapter
+from fastembed.inference.engines.chat.options import ChatOptions
+from fastembed.inference.library.capabilities import Capabilities, capabilities_of
+from fastembed.inference.library.folders import BUILT_IN, Task, candidates, locate, recognise
+from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
+from fastembed.inference.library.naming import unknown
+from fastembed.inference.library.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
+from fastembed.inference.library.specs import DEFAULTS, LAST, ModelSpec
+from fastembed.pipeline.errors import ModelNotFound
+
+log = logging.getLogger("fastembed.models")
+State = Literal["missing", "available", "loading", "ready"]
+
+_SERVE: Final[Mapping[str, frozenset[Task]]] = {"chat": frozenset({"chat", "code"})}
+"""What else a model may be for, when it is asked for by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A declared model: its spec, its folder (None: the files are missing) and its task (None: not recognised)."""
+
+    name: str
+    spec: ModelSpec
+    folder: Path | None
+    task: Task | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a list of models says about one. device and dimensions are None until it is loaded.
+
+    window: tokens; once it is loaded, what its engine takes. pocket: it is a tiny one that ships for trying things out.
+    """
+
+    name: str
+    task: Task | None
+    state: State
+    aliases: tuple[str, ...] = ()
+    folder: Path | None = None
+    device: str | None = None
+    window: int | None = None
+    dimensions: int | None = None
+    pocket: bool = False
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+class Catalog:
+    """All declared models, by name.
+
+    The built-in models are there unless the section declares their names otherwise. Known models (`library/hub`) need
+    no declaration: they are there as soon as their files are.
+    """
+
+    def __init__(
+        self,
+        declared: Mapping[str, ModelSpec] | None = None,
+        *,
+        aliases: Mapping[str, str] | None = None,
+        base: Path | None = None,
+    ) -> None:
+        """Declare models; `base` is the folder that relative paths in `from:` start from.
+
+        aliases: other names, to a model's or "auto".
+        """
+        self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
+        self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
+        self.aliases = dict(aliases or {})
+        self._base = base or Path.cwd()
+
+    def placed(self, task: Task | None = None) -> list[Placed]:
+        """Return the declared models, or those of one task, in the order of declaration.
+
+        Behind them come the known ones whose files are here, then the tiny ones that ship.
+        """
+        return [model for model in map(self._place, self._names(task)) if task is None or model.task == task]
+
+    def place(self, name: str, task: Task) -> Placed:
+        """Resolve a name, an alias or "auto" (the first declared model of the task whose files are there).
+
+        Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
+        command that gets them.
+        """
+        name = self.aliases.get(name, name)
+        if name == AUTO:
+            return self._auto(task)
+        resolved = self._aliases.get(name, name)
+        if resolved not in self._specs:
+            resolved = self._known(name, task).name
+        model = self._present(self._place(resolved))
+        if model.task != task and model.task not in _SERVE.get(task, ()):
+            raise ModelNotFound(
+                f"found {name!r}, a model for {model.task or 'an unknown task'}, expected one for {task}", param="model"
+            )
+        return model
+
+    def options(self, model: Placed) -> ChatOptions:
+        """Return how a chat model is opened. ModelNotFound: its draft model or an adapter is not there."""
+        spec = model.spec
+        adapters = tuple(read_adapter(self._base / Path(path).expanduser(), by) for path, by in spec.lora.items())
+        return ChatOptions(adapters, self._draft(spec.draft) if spec.draft else None, spec.prompt_lookup)
+
+    def _draft(self, origin: str) -> Path:
+        named = origin in self._specs or origin in self._aliases or find_known(origin)
+        folder = self.place(origin, "chat").folder if named else self._folder(origin)
+        if folder is None:
+            looked = " and ".join(map(str, candidates(origin, self._base)))
+            raise ModelNotFound(f"found no draft model {origin!r} in {looked}, expected a chat model's name or folder")
+        return folder
+
+    def declares(self, name: str) -> bool:
+        """Whether `models:` has the name, or it is one of those that ship."""
+        return name in self._specs
+
+    def cards(self) -> list[Card]:
+        """Describe every model for a list of models, as if none were loaded."""
+        return [self._card(model) for model in self.placed()]
+
+    def _card(self, model: Placed) -> Card:
+        found = capabilities(model)
+        others = (alias for alias, target in self.aliases.items() if target in (model.name, *model.spec.aliases))
+        return Card(
+            name=model.name,
+            task=model.task,
+            state="available" if model.folder else "missing",
+            aliases=(*model.spec.aliases, *others),
+            folder=model.folder,
+            window=found.window,
+            pocket=is_pocket(model.spec),
+            capabilities=found,
+        )
+
+    def _place(self, name: str) -> Placed:
+        spec = self._specs.get(name) or _spec_of(name)
+        folder = self._folder(spec.origin)
+        return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
+
+    def _folder(self, origin: str) -> Path | None:
+        """Return where the files are; `from:` may also say a known model's name."""
+        found = locate(origin, self._base)
+        known = None if found else find_known(origin)
+        return locate(known.origin, self._base) if known else found
+
+    def _names(self, task: Task | None) -> Iterator[str]:
+        """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
+        last = [name for name in LAST if self._specs[name] is DEFAULTS[name]]
+        yield from (name for name in self._specs if name not in last)
+        yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
+        yield from last
+
+    def _auto(self, task: Task) -> Placed:
+        first = None
+        for model in map(self._place, self._names(task)):
+            if model.task == task:
+                if model.folder:
+                    return model
+                first = first or model
+        if first is None:
+            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+        return self._present(first)
+
+    def _is_here(self, known: KnownModel) -> bool:
+        """Whether a known model can be used though nothing declares it."""
+        return known.name not in self._specs and locate(known.origin, self._base) is not None
+
+    def _known(self, name: str, task: Task) -> KnownModel:
+        """Return the known model of an undeclared name. ModelNotFound: there is none."""
+        known = find_known(name)
+        if known is None:
+            raise ModelNotFound(self._unknown(name, task), param="model")
+        return known
+
+    def _present(self, model: Placed) -> Placed:
+        """Return the model, or the first of its fallbacks whose files are there."""
+        tried = [model.name]
+        found = model
+        while not found.folder and found.spec.fallback and found.spec.fallback not in tried:
+            tried.append(found.spec.fallback)
+            found = self._place(found.spec.fallback)
+        if found.folder:
+            if found is not model:
+                log.warning("found no files of %s, falling back to %s", model.name, found.name)
+            return found
+        looked = " and ".join(map(str, candidates(model.spec.origin, self._base)))
+        raise ModelNotFound(
+            f"found no files of {model.name} in {looked}, expected a model folder: "
+            f"{command_for(model.name, model.spec.origin)}",
+            param="model",
+        )
+
+    def _unknown(self, name: str, task: Task) -> str:
+        others = (model.name for model in KNOWN if model.task == task)
+        return unknown(name, task, [model.name for model in self.placed(task)], (*self._aliases, *others))
+
+
+def capabilities(model: Placed) -> Capabilities:
+    """Return what a model can do and needs: what its declaration says, else what its files and its name tell."""
+    spec = model.spec
+    found = capabilities_of(model.name, spec.origin, model.task, model.folder, declared=spec.good_at)
+    return replace(found, size=spec.size or found.size, window=spec.window or found.window)
+
+
+def is_pocket(spec: ModelSpec) -> bool:
+    """Whether a model is one of those that ship to stand in for real ones: the tiny ones, and pocketsphinx."""
+    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith(("-pocket", "pocketsphinx"))
+
+
+def _spec_of(name: str) -> ModelSpec:
+    """Return what a known model's entry in `models:` would say."""
+    known = find_known(name)
+    if known is None:
+        raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
+    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": known.other_names})

@@ -1,0 +1,157 @@
+"""The models that go by a short name: what each is for, under which licence, and where its files come from.
+
+`repository` is a hub repository with OpenVINO files as Intel publishes them; where there is none, the original weights
+(`source`) are converted once, with `fastembed export`. Sizes are not here: `fastembed pull --dry-run` asks the hub.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastembed.inference.library.folders import Task, locate, models_home
+
+GEMMA: Final = "Gemma terms"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """One model that is known by name.
+
+    source: the original weights' repository. repository: the OpenVINO files' (None: export them). good_at: what else
+    than its task. aliases: what else it is called. window: tokens of its context, None: its files say. fallback: the
+    smaller one to declare as `fallback:`.
+    """
+
+    name: str
+    task: Task
+    licence: str
+    source: str
+    repository: str | None = None
+    good_at: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    window: int | None = None
+    fallback: str | None = None
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        """What requests may call it too."""
+        return (*self.aliases, *(name for name in (self.source, self.repository) if name))
+
+    @property
+    def command(self) -> str:
+        """What gets its files."""
+        return f"fastembed {'pull' if self.repository else 'export'} {self.name}"
+
+    @property
+    def origin(self) -> str:
+        """Where its files are or will be, as `from:` takes it: an export goes before what was pulled."""
+        places = [models_home() / name for name in (self.name, self.repository) if name]
+        return str(next((path for path in places if locate(str(path), path)), places[-1]))
+
+
+def _whisper(size: str, fallback: str | None = None, licence: str = "Apache-2.0") -> KnownModel:
+    return KnownModel(
+        name=f"whisper-{size}",
+        task="transcription",
+        licence=licence,
+        source=f"openai/whisper-{size}",
+        repository=f"OpenVINO/whisper-{size}-fp16-ov",
+        fallback=fallback,
+    )
+
+
+KNOWN: Final[tuple[KnownModel, ...]] = (
+    KnownModel(
+        name="gemma-4-e4b",
+        task="chat",
+        licence="Apache-2.0",
+        source="google/gemma-4-E4B-it",
+        repository="OpenVINO/gemma-4-E4B-it-int4-ov",
+        good_at=("vision",),
+        fallback="gemma-3n-2b",
+    ),
+    KnownModel(
+        name="gemma-3n-4b",
+        aliases=("gemma-3n",),
+        task="chat",
+        licence=GEMMA,
+        source="google/gemma-3n-E4B-it",
+        good_at=("vision",),
+        window=32768,
+        fallback="gemma-3n-2b",
+    ),
+    KnownModel(
+        name="gemma-3n-2b",
+        task="chat",
+        licence=GEMMA,
+        source="google/gemma-3n-E2B-it",
+        good_at=("vision",),
+        window=32768,
+    ),
+    KnownModel(
+        name="qwen3-omni",
+        task="chat",
+        licence="Apache-2.0",
+        source="Qwen/Qwen3-Omni-30B-A3B-Instruct",
+        good_at=("vision", "audio"),
+        window=65536,
+    ),
+    KnownModel(
+        name="phi-4-mini",
+        task="chat",
+        licence="MIT",
+        source="microsoft/Phi-4-mini-instruct",
+        repository="OpenVINO/Phi-4-mini-instruct-int4-ov",
+        good_at=("code",),
+        window=131072,
+    ),
+    KnownModel(
+        name="granite-docling-258m",
+        task="document",
+        licence="Apache-2.0",
+        source="ibm-granite/granite-docling-258M",
+        good_at=("vision",),
+        window=8192,
+    ),
+    KnownModel(
+        name="bge-small-en-v1.5",
+        task="embedding",
+        licence="MIT",
+        source="BAAI/bge-small-en-v1.5",
+        window=512,
+    ),
+    _whisper("tiny"),
+    _whisper("base", "whisper-tiny"),
+    _whisper("small", "whisper-base"),
+    _whisper("medium", "whisper-small"),
+    _whisper("large-v3", "whisper-medium"),
+    _whisper("large-v3-turbo", "whisper-small", "MIT"),
+    KnownModel(
+        name="bge-reranker-base",
+        task="rerank",
+        licence="MIT",
+        source="BAAI/bge-reranker-base",
+        repository="OpenVINO/bge-reranker-base-fp16-ov",
+        window=512,
+    ),
+)
+_BY_NAME: Final = {name.casefold(): model for model in KNOWN for name in (model.name, *model.other_names)}
+
+
+def find_known(name: str) -> KnownModel | None:
+    """Return the model of a short name or of one of its repositories, in any case of letters."""
+    return _BY_NAME.get(name.casefold())
+
+
+def missing(name: str, origin: str) -> str:
+    """Return what an error says of a model without files. origin: its `from:`, a path if it begins like one."""
+    if origin.startswith((".", "/", "~")) and not find_known(name):
+        return f"found no files of {name}, expected a model folder at {origin}"
+    return f"found no files of {name}, expected a model folder: {command_for(name, origin)}"
+
+
+def command_for(name: str, origin: str = "") -> str:
+    """Return the command that gets a model's files: its own if it is known, else `fastembed pull`."""
+    known = find_known(origin) or find_known(name)
+    return known.command if known else f"fastembed pull {name:.80}"

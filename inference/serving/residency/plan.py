@@ -1,0 +1,332 @@
+"""What is in which device's memory, and what has to leave it: the decisions, without any of the work.
+
+Theory of operation. An entry is absent, waiting (somebody wants it), loading, loaded, or leaving. Bytes are taken from
+the moment that a load starts until an unload has ended; `step` is called whenever anything changed and gives the orders
+to carry out: unload this, load that, refuse that. On each device the entries that wait stand in a line, by priority and
+by the time that they have waited. The first of them loads as soon as it fits; if it does not, those leave that nobody
+uses and whose absence costs least, once all who must leave can. Others may pass it only where they fit as it is.
+
+What an absence costs is what the next use would wait, times how soon that use is to be expected: seconds to load times
+uses a second. Of all sets that free enough bytes the cheapest leaves. That is GreedyDual-Size-Frequency (Cao & Irani,
+"Cost-aware WWW proxy caching algorithms", 1997; Cherkasova, "Improving WWW proxies performance with
+Greedy-Dual-Size-Frequency caching policy", 1998) with two differences: its ageing by the last victim's value is
+replaced by frequencies that fade, which absent models keep too; and the set is searched, as there are few and large
+models, not filled in order of value a byte.
+
+Some models work with more memory than they need: a chat model caches longer and more conversations. Such a one gets, as
+it loads, half of what is left beside what it needs, up to what it can use; the other half is for whoever comes next. It
+holds that until it leaves. Nothing leaves for more than what a model needs.
+
+Never a model in use, never a pinned one. So that a stream of overlapping uses cannot keep others out for ever, those in
+the way of an entry that has waited for `patience_s` are told to end: they are lent to nobody new, and leave when they
+are idle. Two models that do not fit together thus take turns of at least that length under load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import combinations
+from typing import Final, Literal
+
+from fastembed.inference.serving.residency.use import Use
+
+Key = tuple[str, str]
+"""A model's name, and OpenVINO's name of the device."""
+Outlook = Literal["free", "swap", "wait", "never"]
+"""There is room; there is after unloading idle models; others use it; it does not fit."""
+PATIENCE_S: Final = 2.0
+AGEING_S: Final = 10.0
+"""Waiting so long counts as much as one step of priority."""
+_SOON_S: Final = 1.0
+_SEARCHED: Final = 10
+_REMEMBERED: Final = 1_000
+
+
+class State(Enum):
+    """Where an entry is in its life."""
+
+    ABSENT = "absent"
+    WAITING = "waiting"
+    LOADING = "loading"
+    LOADED = "loaded"
+    LEAVING = "leaving"
+
+
+_TAKES_ROOM: Final = (State.LOADING, State.LOADED, State.LEAVING)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What models may take of a device's memory together. firm: declared, so never exceeded; else an estimate."""
+
+    bytes: int
+    firm: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One model on one device. users: who has it or waits for it. ending: it is lent to nobody new, and leaves.
+
+    bytes: what it takes, or would need. least, most: what it needs and what it can use, of one that works with more.
+    """
+
+    key: Key
+    bytes: int = 0
+    least: int = 0
+    most: int = 0
+    load_s: float = 1.0
+    pinned: bool = False
+    keep_alive_s: float | None = None
+    users: int = 0
+    use: Use = field(default_factory=Use)
+    state: State = State.ABSENT
+    ending: bool = False
+    priority: int = 0
+    asked_s: float = 0.0
+
+    @property
+    def device(self) -> str:
+        """OpenVINO's name."""
+        return self.key[1]
+
+    def cost(self, now_s: float) -> float:
+        """Return the seconds of loading that its absence costs a second."""
+        return self.load_s * self.use.rate(now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the shell has to do. why: of a refusal."""
+
+    do: Literal["load", "unload", "refuse"]
+    entry: Entry
+    why: str = ""
+
+
+Choose = Callable[[Sequence[Entry], int, float], Sequence[Entry]]
+"""Takes idle entries, the bytes that are lacking, and the time; returns those who leave, with that many bytes."""
+
+
+class Plan:
+    """The state machine. room: what a device's models may take now, or None for no limit; asked at each step."""
+
+    def __init__(
+        self, room: Callable[[str], Room | None], *, patience_s: float = PATIENCE_S, choose: Choose | None = None
+    ) -> None:
+        """Start with nothing loaded. choose: who leaves, by default `cheapest`."""
+        self._room = room
+        self._choose = choose or cheapest
+        self._patience_s = patience_s
+        self.entries: dict[Key, Entry] = {}
+
+    def entry(self, key: Key) -> Entry:
+        """Return a model's entry, a new one if nobody asked for it before."""
+        found = self.entries.get(key)
+        if found is None:
+            self._forget()
+            found = self.entries[key] = Entry(key)
+        return found
+
+    def want(self, entry: Entry, now_s: float, *, priority: int = 0) -> None:
+        """Put an entry, whose bytes are what is expected, in the line, or move it forward there."""
+        if entry.state is State.ABSENT:
+            entry.state, entry.asked_s, entry.priority = State.WAITING, now_s, priority
+        entry.priority = max(entry.priority, priority)
+
+    def withdraw(self, entry: Entry) -> None:
+        """Take an entry out of the line: nobody waits for it any more."""
+        if entry.state is State.WAITING:
+            entry.state = State.ABSENT
+
+    def loaded(self, entry: Entry, *, size: int, load_s: float) -> None:
+        """Note that a load has ended, and what it took."""
+        entry.state, entry.bytes, entry.load_s = State.LOADED, size, load_s
+
+    def gone(self, entry: Entry) -> None:
+        """Note that a load has failed or an unload has ended: its room is free."""
+        entry.state, entry.ending = State.ABSENT, False
+        entry.bytes = entry.least or entry.bytes
+
+    def taken(self, device: str) -> int:
+        """Return the bytes that are taken or reserved on a device."""
+        return sum(entry.bytes for entry in self._on(device, *_TAKES_ROOM))
+
+    def waits(self) -> bool:
+        """Whether anything stands in a line."""
+        return bool(self._of(State.WAITING))
+
+    def outlook(self, entry: Entry, now_s: float) -> Outlook:
+        """Tell what would come of wanting an entry, without doing anything."""
+        room = self._room(entry.device)
+        if room is None or entry.state in _TAKES_ROOM:
+            return "free"
+        need = self._need(entry, room)
+        if need is None:
+            return "never"
+        ahead = [other for other in self._on(entry.device, State.WAITING) if other is not entry]
+        lacking = self.taken(entry.device) + need - room.bytes
+        if ahead or (victims := self._victims(entry.device, lacking, now_s)) is None:
+            return "wait"
+        return "swap" if victims else "free"
+
+    def step(self, now_s: float) -> list[Order]:
+        """Return what to do now, in this order; entries are in their new states already."""
+        orders: list[Order] = []
+        for device in {entry.device for entry in self.entries.values() if entry.state is not State.ABSENT}:
+            orders += self._step(device, now_s)
+        return orders
+
+    def idle(self, now_s: float) -> list[Entry]:
+        """Return what has been idle for longer than it is to be kept; they are leaving then."""
+        found = [
+            entry for entry in self.entries.values() if (left := self._left_s(entry, now_s)) is not None and left <= 0
+        ]
+        for entry in found:
+            entry.state = State.LEAVING
+        return found
+
+    def next_s(self, now_s: float) -> float | None:
+        """Return in how many seconds something is due though nothing changes: an idle model, or a patience's end."""
+        due = [self._due_s(entry, now_s) for entry in self.entries.values()]
+        return min((max(0.0, left) for left in due if left is not None), default=None)
+
+    def _step(self, device: str, now_s: float) -> Iterable[Order]:
+        waited_for = bool(self._on(device, State.WAITING))
+        for entry in self._on(device, State.LOADED):
+            entry.ending = entry.ending and waited_for
+            if entry.ending and not entry.users:
+                entry.state = State.LEAVING
+                yield Order("unload", entry)
+        room = self._room(device)
+        first: Entry | None = None
+        for entry in self._line(device, now_s):
+            need = entry.bytes if room is None else self._need(entry, room)
+            if need is None:
+                entry.state = State.ABSENT
+                yield Order("refuse", entry, self._why(entry, room))
+            elif room is None or self.taken(device) + need <= room.bytes:
+                more = self._more(entry, need, room) if first is None else 0
+                entry.state, entry.bytes = State.LOADING, need + more
+                yield Order("load", entry)
+            elif first is None:
+                first = entry
+                yield from self._make_way(entry, self.taken(device) + need - room.bytes, now_s)
+                if now_s - entry.asked_s >= self._patience_s:
+                    return  # nobody passes it any more
+        if first is None and room is not None and room.firm:  # what was measured is more than was expected
+            for entry in self._victims(device, self.taken(device) - room.bytes, now_s) or ():
+                entry.state = State.LEAVING
+                yield Order("unload", entry)
+
+    def _make_way(self, first: Entry, lacking: int, now_s: float) -> Iterable[Order]:
+        """Have those leave who are in the way of the first in the line, as far as they can."""
+        lacking -= sum(entry.bytes for entry in self._on(first.device, State.LEAVING))
+        victims = self._victims(first.device, lacking, now_s)
+        if victims is None and now_s - first.asked_s >= self._patience_s:
+            lacking -= sum(e.bytes for e in self._on(first.device, State.LOADED) if e.ending)
+            for entry in self._victims(first.device, lacking, now_s, busy=True) or ():
+                entry.ending = True
+            victims = [entry for entry in self._on(first.device, State.LOADED) if entry.ending and not entry.users]
+        for entry in victims or ():
+            entry.state = State.LEAVING
+            yield Order("unload", entry)
+
+    def _victims(self, device: str, lacking: int, now_s: float, *, busy: bool = False) -> Sequence[Entry] | None:
+        """Return the cheapest set of loaded models whose bytes are at least `lacking`; None: there is not enough."""
+        if lacking <= 0:
+            return ()
+        found = [
+            entry
+            for entry in self._on(device, State.LOADED)
+            if not entry.pinned and not entry.ending and (busy or not entry.users)
+        ]
+        return self._choose(found, lacking, now_s) if sum(entry.bytes for entry in found) >= lacking else None
+
+    def _need(self, entry: Entry, room: Room) -> int | None:
+        """Return the bytes that it needs; None: it will never fit. Where the room is an estimate, it is tried alone."""
+        rest = room.bytes - sum(other.bytes for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned)
+        if entry.bytes <= rest:
+            return entry.bytes
+        return None if room.firm else max(0, rest)
+
+    def _more(self, entry: Entry, need: int, room: Room | None) -> int:
+        """Return the bytes that it gets beyond what it needs."""
+        wanted = max(0, entry.most - need)
+        return wanted if room is None else min(wanted, (room.bytes - self.taken(entry.device) - need) // 2)
+
+    def _why(self, entry: Entry, room: Room | None) -> str:
+        pinned = [other.key[0] for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned]
+        beside = f" beside the pinned {', '.join(pinned)}" if pinned else ""
+        most = room.bytes if room else 0
+        return (
+            f"found {entry.key[0]} of {entry.bytes / 2**20:,.0f} MiB, expected a model that fits into "
+            f"{most / 2**20:,.0f} MiB on {entry.device}{beside} (devices: memory)"
+        )
+
+    def _line(self, device: str, now_s: float) -> list[Entry]:
+        def place(entry: Entry) -> tuple[float, float]:
+            return (-entry.priority - (now_s - entry.asked_s) / AGEING_S, entry.asked_s)
+
+        return sorted(self._on(device, State.WAITING), key=place)
+
+    def _of(self, state: State) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.state is state]
+
+    def _on(self, device: str, *states: State) -> list[Entry]:
+        return [entry for entry in self.entries.values() if entry.device == device and entry.state in states]
+
+    @staticmethod
+    def _left_s(entry: Entry, now_s: float) -> float | None:
+        """Return in how many seconds an idle model may leave; None: it stays."""
+        if entry.state is not State.LOADED or entry.users or entry.pinned or entry.keep_alive_s is None:
+            return None
+        return (entry.use.last_s or 0.0) + entry.keep_alive_s - now_s
+
+    def _due_s(self, entry: Entry, now_s: float) -> float | None:
+        if entry.state is State.WAITING:
+            left = entry.asked_s + self._patience_s - now_s
+            return left if left > 0 else None
+        if entry.users and entry.keep_alive_s is not None:  # not before it has been given back and kept
+            return max(_SOON_S, entry.keep_alive_s)
+        return self._left_s(entry, now_s)
+
+    def _forget(self) -> None:
+        """Keep the memory of absent models bounded: the longest unused goes."""
+        absent = [entry for entry in self.entries.values() if entry.state is State.ABSENT and not entry.users]
+        if len(absent) >= _REMEMBERED:
+            del self.entries[min(absent, key=lambda entry: entry.use.last_s or 0.0).key]
+
+
+def cheapest(idle: Sequence[Entry], lacking: int, now_s: float) -> Sequence[Entry]:
+    """Return the set whose absence costs least of those that free enough; there is one."""
+    found = [(entry.cost(now_s), entry) for entry in idle]
+    found.sort(key=lambda pair: (pair[0] / max(1, pair[1].bytes), pair[1].use.last_s or 0.0))
+    return _searched(found, lacking) if len(found) <= _SEARCHED else _filled(found, lacking)
+
+
+def _searched(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
+    """Return the cheapest set of at most ten that frees enough; the smaller set of two that cost the same."""
+    enough = (
+        chosen
+        for count in range(1, len(found) + 1)
+        for chosen in combinations(found, count)
+        if sum(entry.bytes for _, entry in chosen) >= lacking
+    )
+    return [entry for _, entry in min(enough, key=lambda chosen: sum(cost for cost, _ in chosen))]
+
+
+def _filled(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
+    """Take the cheapest a byte until there is enough, then spare whom it does not take, the dearest first."""
+    taken: list[tuple[float, Entry]] = []
+    for pair in found:
+        if lacking <= 0:
+            break
+        taken.append(pair)
+        lacking -= pair[1].bytes
+    for pair in sorted(taken, key=lambda pair: -pair[0]):
+        if pair[1].bytes <= -lacking:
+            taken.remove(pair)
+            lacking += pair[1].bytes
+    return [entry for _, entry in taken]

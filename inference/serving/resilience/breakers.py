@@ -1,0 +1,89 @@
+"""The breakers of this process: one a model and device. A resource of its components."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from fastembed.inference.serving.resilience.breaker import Breaker, BreakerPolicy, State
+
+_LEVEL: Final[Mapping[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """A breaker as it is now. failures: those that count. retry_after_s: when a call may pass, 0: now."""
+
+    model: str
+    device: str
+    state: State
+    failures: int
+    opened: int
+    retry_after_s: float
+
+
+class Breakers(Collector):
+    """Finds each model's breaker on each device; Prometheus may collect it."""
+
+    def __init__(self, policy: BreakerPolicy | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Use one policy for all. clock: seconds."""
+        self._policy = policy or BreakerPolicy()
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self.clock = clock
+
+    @classmethod
+    def from_sections(cls, sections: Mapping[str, Any]) -> Breakers:
+        """Make the resource from a configuration's section `breaker`, which is checked with the others (`specs`)."""
+        return cls(BreakerPolicy.model_validate(sections.get("breaker") or {}))
+
+    def of(self, model: str, device: str) -> Breaker:
+        """Return the breaker of a model on a device (OpenVINO's name); it is made by the first who asks."""
+        breaker = self._breakers.get((model, device))
+        if breaker is None:
+            breaker = self._breakers[model, device] = Breaker(self._policy)
+        return breaker
+
+    def count(self, model: str, device: str, outcome: str) -> None:
+        """Count how one attempt of a request ended."""
+        key = (model, device, outcome)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def views(self) -> list[BreakerView]:
+        """Describe those that were asked for, in that order."""
+        now_s = self.clock()
+        return [
+            BreakerView(
+                model, device, one.state(now_s), one.failures(now_s), one.opened, round(one.retry_after_s(now_s), 3)
+            )
+            for (model, device), one in self._breakers.items()
+        ]
+
+    def degraded(self) -> list[BreakerView]:
+        """Describe those that let not everything pass."""
+        return [view for view in self.views() if view.state != "closed"]
+
+    def down(self) -> set[str]:
+        """Return the models that nothing passes to, on any device that they were tried on."""
+        views = self.views()
+        return {view.model for view in views} - {view.model for view in views if view.state != "open"}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families."""
+        labels = ["model", "device"]
+        state = GaugeMetricFamily("fastembed_breaker_state", "0 closed, 1 half open, 2 open", labels=labels)
+        opened = CounterMetricFamily("fastembed_breaker_opened", "How often a breaker opened", labels=labels)
+        for view in self.views():
+            state.add_metric([view.model, view.device], _LEVEL[view.state])
+            opened.add_metric([view.model, view.device], view.opened)
+        attempts = CounterMetricFamily(
+            "fastembed_attempts", "Attempts of requests, by how they ended", labels=[*labels, "outcome"]
+        )
+        for key, count in self._counts.items():
+            attempts.add_metric(list(key), count)
+        yield from (state, opened, attempts)

@@ -1,0 +1,110 @@
+"""Which engine writes down a session's speech: found by name, opened once, shared by all pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fastembed.inference.engines.speech.engine import SpeechEngine
+from fastembed.inference.engines.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
+from fastembed.inference.engines.speech.whisper import WhisperEngine
+from fastembed.inference.library.catalog import AUTO
+from fastembed.inference.library.folders import is_sphinx
+from fastembed.inference.library.hub.known import find_known
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.speech.lent import LentEngine
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from fastembed.pipeline.payload.audio import SpeechSettings
+
+POCKET: Final = "whisper-pocket"
+"""A Whisper of 36 words that ships to prove the way; only on demand."""
+
+OPENAI_NAMES: Final = frozenset(
+    {
+        "whisper-1",
+        "gpt-transcribe",
+        "gpt-live-transcribe",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
+        "gpt-realtime-whisper",
+    }
+)
+"""What OpenAI's clients ask for; here they mean "auto", unless a model is declared under the name."""
+
+
+def label_parts(label: str) -> tuple[str, str]:
+    """Return a label's model and what there is to know about it: `low accuracy`, `pocket` or nothing."""
+    name, _, state = label.removesuffix(")").partition(" (")
+    return name, "pocket" if name == POCKET else state
+
+
+class SpeechEngines:
+    """The speech engines of this process, a resource of its components; what they hear with is lent by its models.
+
+    A name is one that `models:` declares (or an alias), "pocketsphinx", "whisper-pocket", or "auto": the first declared
+    transcription model whose files are there, else pocketsphinx.
+    """
+
+    def __init__(self, models: Models | None = None, *, breakers: Breakers | None = None) -> None:
+        """Open nothing yet."""
+        self._models = models or Models()
+        self._owned = None if models else self._models
+        self._breakers = breakers or Breakers()
+        self._open: dict[str, SpeechEngine] = {}
+        self._closed = False
+
+    def names(self) -> list[str]:
+        """Return every name that can be asked for, those of missing files left out."""
+        return [AUTO, *(model.name for model in self._models.catalog.placed("transcription") if model.folder)]
+
+    def resolve(self, name: str = AUTO, default: str = AUTO) -> SpeechEngine:
+        """Return the engine of a name; of "auto" and of OpenAI's names that of `default`.
+
+        ModelNotFound says what there is.
+        """
+        if self._closed:
+            raise Unavailable("the speech engines are closed: found a new request, expected none")
+        name = self._models.catalog.aliases.get(name, name)
+        placed = self._models.catalog.placed("transcription")
+        if name in {alias for model in placed for alias in (model.name, *model.spec.aliases)}:
+            return self._lent(name)
+        if name == AUTO or name in OPENAI_NAMES:
+            return self.resolve(default) if default != AUTO else self._lent(AUTO)
+        if name == LABEL:
+            return self._lent(MODEL_ID)
+        if find_known(name):
+            return self._lent(name)  # its files are not here: the error names the command that gets them
+        raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
+
+    def check(self, settings: SpeechSettings) -> None:
+        """Refuse a session's model or language that is not there, before anything changes for its sake.
+
+        "auto" is left to the pipeline's own step, which may have a model of its own.
+        """
+        if settings.model not in (None, AUTO, *OPENAI_NAMES):
+            self.resolve(settings.model or AUTO).check(settings.language)
+
+    async def close(self) -> None:
+        """End all engines."""
+        self._closed = True
+        for engine in self._open.values():
+            await engine.close()
+        self._open.clear()
+        if self._owned is not None:
+            await self._owned.close()
+
+    def _lent(self, name: str) -> SpeechEngine:
+        model = self._models.catalog.place(name, "transcription")
+        if model.name not in self._open:
+            if model.folder is None:  # pragma: no cover - place raises
+                raise AssertionError
+            unloaded = _unloaded(model.name, model.folder)
+            self._open[model.name] = LentEngine(self._models, self._breakers, model.name, unloaded)
+        return self._open[model.name]
+
+
+def _unloaded(name: str, folder: Path) -> SpeechEngine:
+    """Return an engine that was not loaded. ModelNotFound names what its folder lacks."""
+    return SphinxEngine() if is_sphinx(folder) else WhisperEngine(folder, name=name)

@@ -1,0 +1,45 @@
+"""A speech engine that the process's models lend for each request, so that it shares their memory with them."""
+
+from __future__ import annotations
+
+from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.inference.serving.resilience.lending import OwnDevices
+
+
+class LentEngine:
+    """What the engine of a name does, loaded when it is needed and unloaded when its room is."""
+
+    def __init__(self, models: Models, breakers: Breakers, name: str, unloaded: SpeechEngine) -> None:
+        """Take a model's name as it is declared. unloaded: its engine, which knows its languages; never loaded."""
+        self._models = models
+        self._name = name
+        self._devices = OwnDevices(models, breakers, "transcription")
+        self._unloaded = unloaded
+
+    @property
+    def label(self) -> str:
+        """The model's name as users see it."""
+        return self._unloaded.label
+
+    def check(self, language: str | None, *, translate: bool = False) -> None:
+        """Refuse a language that the model was not trained on, and a translation that it was not trained for."""
+        self._unloaded.check(language, translate=translate)
+
+    async def warm(self) -> None:
+        """Load and compile, if there is room."""
+        await self._models.warm(self._name, "transcription")
+
+    async def transcribe(self, request: SpeechRequest) -> Heard | None:
+        """Return what was said, heard on the first device that can; None if it is partial and another runs."""
+        self.check(request.language, translate=request.translate)
+        return await self._devices.use(self._name, lambda engine: _heard(engine, request))
+
+    async def close(self) -> None:
+        """Leave the model to those who lend it."""
+        await self._unloaded.close()
+
+
+async def _heard(engine: SpeechEngine, request: SpeechRequest) -> Heard | None:
+    return await engine.transcribe(request)

@@ -1,0 +1,157 @@
+"""Candidates are asked in order; whose fault a failure is decides what comes next."""
+
+import asyncio
+
+import pytest
+
+from fastembed.inference.serving.resilience.attempts import Attempts, Choice, call
+from fastembed.inference.serving.resilience.breaker import BreakerPolicy
+from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.pipeline.errors import Expired, InvalidInput, ModelNotFound, Overloaded, Unavailable
+
+NPU, CPU, SMALL = Choice("gemma", "NPU"), Choice("gemma", "CPU"), Choice("gemma-small", "CPU")
+ALL = (NPU, CPU, SMALL)
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def breakers():
+    return Breakers(BreakerPolicy(failures=2, recovery="30s"), clock=Clock())
+
+
+async def answer(breakers, outcomes, candidates=ALL):
+    """Ask; outcomes: what each candidate does, an exception or nothing. Return who answered, and who was asked."""
+    asked = []
+
+    async def ask(candidate):
+        asked.append(candidate)
+        if error := outcomes.get(candidate):
+            raise error
+        return candidate
+
+    attempts = Attempts(candidates, breakers)
+    return await call(attempts, ask), asked, attempts.story
+
+
+async def test_the_best_candidate_answers(breakers):
+    assert await answer(breakers, {}) == (NPU, [NPU], "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("the engine failed"),
+        RuntimeError("[CPU] out of paper"),
+        Overloaded("found 64 answers under way"),
+        InvalidInput("too long", code="context_length_exceeded"),
+        InvalidInput("no logprobs here", code="unsupported_parameter"),
+        ModelNotFound("found no files"),
+    ],
+    ids=lambda error: type(error).__name__ + str(getattr(error, "code", "") or ""),
+)
+async def test_what_another_may_be_able_to_do_is_asked_of_the_next(breakers, error):
+    who, asked, story = await answer(breakers, {NPU: error})
+    assert (who, asked) == (CPU, [NPU, CPU])
+    assert story.startswith("gemma on NPU: ")
+
+
+@pytest.mark.parametrize("error", [InvalidInput("found temperature 9"), Expired("too late")])
+async def test_what_the_caller_did_wrong_is_raised_at_once(breakers, error):
+    with pytest.raises(type(error)):
+        await answer(breakers, {NPU: error})
+    assert breakers.degraded() == []
+
+
+async def test_only_failures_of_the_engine_open_its_breaker(breakers):
+    for error in (Overloaded("full"), InvalidInput("long", code="context_length_exceeded"), ModelNotFound("none")) * 3:
+        await answer(breakers, {NPU: error})
+    assert breakers.of("gemma", "NPU").state(0) == "closed"
+    for error in (Unavailable("failed"), RuntimeError("failed")):
+        await answer(breakers, {NPU: error})
+    assert breakers.of("gemma", "NPU").state(0) == "open"
+
+
+async def test_an_open_breaker_is_passed_over_until_its_probe_succeeds(breakers):
+    for _ in range(2):
+        await answer(breakers, {NPU: Unavailable("failed")})
+    assert await answer(breakers, {}) == (CPU, [CPU], "gemma on NPU: it failed again and again, next try in 30 s")
+    breakers.clock.now_s = 30
+    assert (await answer(breakers, {}))[0] == NPU
+    assert breakers.degraded() == []
+
+
+async def test_a_caller_who_leaves_gives_the_probe_back(breakers):
+    for _ in range(2):
+        await answer(breakers, {NPU: Unavailable("failed")})
+    breakers.clock.now_s = 30
+
+    async def ask(_):
+        await asyncio.Event().wait()
+
+    leaving = asyncio.create_task(call(Attempts(ALL, breakers), ask))
+    await asyncio.sleep(0)
+    assert (await answer(breakers, {}))[0] == CPU
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert (await answer(breakers, {}))[0] == NPU
+
+
+async def test_with_nobody_left_the_error_says_what_was_tried_and_when_to_come_back(breakers):
+    errors = {
+        NPU: Unavailable("the engine failed", retry_after_s=4),
+        CPU: RuntimeError("/home/me/secret"),
+        SMALL: Unavailable("too", retry_after_s=9),
+    }
+    with pytest.raises(Unavailable) as told:
+        await answer(breakers, errors)
+    assert told.value.message == (
+        "found nobody to answer (gemma on NPU: the engine failed; gemma on CPU: it failed (RuntimeError); "
+        "gemma-small on CPU: too), expected one"
+    )
+    assert told.value.retry_after_s == 4
+
+
+async def test_where_a_queue_is_full_the_error_is_overloaded_with_its_eta(breakers):
+    errors = {NPU: Overloaded("full", retry_after_s=7), CPU: Unavailable("failed", retry_after_s=60)}
+    with pytest.raises(Overloaded) as told:
+        await answer(breakers, errors, (NPU, CPU))
+    assert told.value.retry_after_s == 7
+
+
+async def test_where_all_breakers_are_open_the_error_says_when_one_lets_a_request_try(breakers):
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await answer(breakers, {CPU: Unavailable("failed")}, (CPU,))
+    breakers.clock.now_s = 12
+    with pytest.raises(Unavailable, match="gemma on CPU: it failed again and again, next try in 18 s") as told:
+        await answer(breakers, {}, (CPU,))
+    assert told.value.retry_after_s == 18
+
+
+async def test_what_no_engine_can_do_is_told_as_the_first_one_told_it(breakers):
+    first = InvalidInput("found 900 tokens, expected at most 256", code="context_length_exceeded")
+    second = InvalidInput("found 900 tokens, expected at most 512", code="context_length_exceeded")
+    with pytest.raises(InvalidInput, match="at most 256"):
+        await answer(breakers, {NPU: first, CPU: second}, (NPU, CPU))
+
+
+async def test_attempts_are_counted_by_how_they_ended(breakers):
+    await answer(breakers, {NPU: Overloaded("full"), CPU: Unavailable("failed")})
+    samples = [sample for family in breakers.collect() for sample in family.samples]
+    counts = {
+        (sample.labels["model"], sample.labels["device"], sample.labels["outcome"]): sample.value
+        for sample in samples
+        if sample.name == "fastembed_attempts_total"
+    }
+    assert counts == {
+        ("gemma", "NPU", "busy"): 1,
+        ("gemma", "CPU", "failed"): 1,
+        ("gemma-small", "CPU", "answered"): 1,
+    }
