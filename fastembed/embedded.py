@@ -19,9 +19,9 @@ from fastembed.guards import check_installation
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Configuration
 from fastembed.runtime import Process, new_runner, run_process
-from fastembed.server.cache import TTL_S, CacheLimits
-from fastembed.server.logs import Level, configure
-from fastembed.server.serving import address_of, listen
+from fastembed.server.caching.response_cache import TTL_S, CacheLimits
+from fastembed.server.http.server import address_of, listen
+from fastembed.server.observability.logs import Level, configure
 from fastembed.server.settings import Settings
 from fastembed.tuning import Tuning
 

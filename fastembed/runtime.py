@@ -31,18 +31,18 @@ from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
-from fastembed.server.cache import ResponseCache
+from fastembed.server.caching.cached_answers import Recall, revisions
+from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.endpoints import documents, files, health, models, pipelines, route, system
+from fastembed.server.endpoints.context import PipelineView, Site
 from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
-from fastembed.server.model_metrics import ModelStats
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.http.server import Server, address_of, listen
+from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.observability.model_metrics import ModelStats
 from fastembed.server.realtime.session import RealtimeRoute
-from fastembed.server.recall import Recall, revisions
-from fastembed.server.serving import Server, address_of, listen
 from fastembed.server.settings import Settings
-from fastembed.server.site import PipelineView, Site
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
@@ -60,7 +60,7 @@ def distribution_version() -> str:
 
 
 class RunningPipelines:
-    """The engine as the server's endpoints see it (`fastembed.server.site.Running`).
+    """The engine as the server's endpoints see it (`fastembed.server.endpoints.context.Running`).
 
     read: loads the configuration again, for a reload.
     """

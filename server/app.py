@@ -14,15 +14,15 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from fastembed.pipeline.errors import NotFound, Unavailable
-from fastembed.server.dispatch import PipelineRoute
-from fastembed.server.errors import MethodNotAllowed
-from fastembed.server.fetch import Fetcher
+from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.fetching.fetcher import Fetcher
+from fastembed.server.fetching.references import References
 from fastembed.server.files.store import FileStore
 from fastembed.server.gateway import Gateway
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
-from fastembed.server.recall import Recall
-from fastembed.server.references import References
+from fastembed.server.http.errors import MethodNotAllowed
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.routing import PipelineRoute
 from fastembed.server.settings import Settings
 from fastembed.sources.http import HttpRoutes
 

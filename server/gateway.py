@@ -20,12 +20,12 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import Unavailable
-from fastembed.server.auth import BrowserGuard, Keys
-from fastembed.server.body import ClientGone
-from fastembed.server.dispatch import PipelineRoute
-from fastembed.server.errors import Answer, answer, log_internal
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
+from fastembed.server.http.auth import BrowserGuard, Keys
+from fastembed.server.http.errors import Answer, answer, log_internal
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.http.request_body import ClientGone
+from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.routing import PipelineRoute
 
 _access: Final = logging.getLogger("fastembed.access")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")

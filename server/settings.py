@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastembed.pipeline.errors import ConfigError
-from fastembed.server.auth import BrowserGuard, Keys, is_loopback
-from fastembed.server.cache import CacheLimits
+from fastembed.server.caching.response_cache import CacheLimits
+from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
-from fastembed.server.urls import UrlPolicy
+from fastembed.server.http.auth import BrowserGuard, Keys, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Settings:
 
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
-    `fastembed.server.urls.Rule` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
+    `UrlPolicy` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
     again; None: none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a
     key all the same. metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
     once it stops.

@@ -22,7 +22,7 @@ from fastembed.pipeline.errors import ConfigError, FastEmbedError
 from fastembed.pipeline.plan import Configuration
 from fastembed.server.endpoints.documents import replay_failed
 from fastembed.server.endpoints.documents import search as search_lake
-from fastembed.server.text import printable
+from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake, LakeLocked
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from fastembed.pipeline.errors import ConfigError, FastEmbedError
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.runner import Pipeline
-from fastembed.server.logs import Format, Level, configure
-from fastembed.server.serving import stop_signals
+from fastembed.server.http.server import stop_signals
+from fastembed.server.observability.logs import Format, Level, configure
 
 _BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
 _REFRESH_S = 0.2

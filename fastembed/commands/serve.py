@@ -11,9 +11,9 @@ from fastembed.describing import line_of, stand_ins
 from fastembed.pipeline.errors import ConfigError, ItemError
 from fastembed.pipeline.units import parse_size
 from fastembed.runtime import Process, run_process
-from fastembed.server.cache import CacheLimits
-from fastembed.server.logs import Format, Level, configure
-from fastembed.server.serving import listen
+from fastembed.server.caching.response_cache import CacheLimits
+from fastembed.server.http.server import listen
+from fastembed.server.observability.logs import Format, Level, configure
 from fastembed.server.settings import Settings
 
 

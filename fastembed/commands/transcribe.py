@@ -18,7 +18,7 @@ from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.payload.audio import SpeechSettings, Transcript, TranscriptDelta, TranscriptFailed
 from fastembed.pipeline.plan import Configuration, PipelinePlan
 from fastembed.pipeline.policy import QueuePolicy
-from fastembed.server.logs import configure
+from fastembed.server.observability.logs import configure
 from fastembed.sources.websocket import Session, Websocket
 
 _RATE_HZ = 16_000

@@ -19,9 +19,9 @@ from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import InvalidInput, NotFound
-from fastembed.server.body import read_json
-from fastembed.server.endpoints.answers import json_answer, listing, whole_parameter
-from fastembed.server.site import Site
+from fastembed.server.endpoints.context import Site
+from fastembed.server.http.request_body import read_json
+from fastembed.server.wire.responses import json_answer, listing, whole_parameter
 from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
 from fastembed.sinks.lake.search import Hit

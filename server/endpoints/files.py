@@ -16,13 +16,13 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
-from fastembed.server.body import BODY_TOO_LARGE, declared_bytes, linger
-from fastembed.server.endpoints.answers import json_answer, listing, whole_parameter
+from fastembed.server.endpoints.context import Site
 from fastembed.server.files.record import PURPOSES, StoredFile, is_id
 from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
-from fastembed.server.form import Form, spool_form
-from fastembed.server.openai.chat_fields import Fields, refuse
-from fastembed.server.site import Site
+from fastembed.server.http.multipart import Form, spool_form
+from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
+from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.responses import json_answer, listing, whole_parameter
 
 BATCH_S: Final = 30 * 86_400
 """How long the files of batches stay where nothing else is said, as OpenAI has it."""

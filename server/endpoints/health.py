@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute, Route
 
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
-from fastembed.server.endpoints.answers import json_answer
-from fastembed.server.errors import retry_headers
-from fastembed.server.site import Site
+from fastembed.server.endpoints.context import Site
+from fastembed.server.http.errors import retry_headers
+from fastembed.server.wire.responses import json_answer
 
 
 def routes(site: Site) -> list[BaseRoute]:

@@ -17,9 +17,9 @@ from fastembed.inference.library.catalog import AUTO, Card
 from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
-from fastembed.server.endpoints.answers import json_answer
-from fastembed.server.site import Site
-from fastembed.server.text import amount
+from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.responses import json_answer
+from fastembed.server.wire.text import amount
 
 
 def routes(site: Site) -> list[BaseRoute]:

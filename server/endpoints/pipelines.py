@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fastembed.pipeline.errors import ConfigError, Unprocessable
-from fastembed.server.endpoints.answers import json_answer, listing
-from fastembed.server.site import Site
+from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.responses import json_answer, listing
 
 
 def routes(site: Site) -> list[BaseRoute]:

@@ -30,13 +30,13 @@ from fastembed.inference.serving.routing.decision import Decision
 from fastembed.inference.serving.routing.router import Explanation, Router
 from fastembed.inference.serving.speech.engines import OPENAI_NAMES
 from fastembed.pipeline.errors import ItemError
-from fastembed.server import analysis
-from fastembed.server.body import read_json
-from fastembed.server.endpoints.answers import json_answer
-from fastembed.server.openai import chat, completions, embeddings
-from fastembed.server.openai.chat_fields import Fields
-from fastembed.server.references import References
-from fastembed.server.site import Site
+from fastembed.server.endpoints import analyze as analysis
+from fastembed.server.endpoints import chat, completions, embeddings
+from fastembed.server.endpoints.context import Site
+from fastembed.server.fetching.references import References
+from fastembed.server.http.request_body import read_json
+from fastembed.server.wire.fields import Fields
+from fastembed.server.wire.responses import json_answer
 from fastembed.sources.http import MAX_BODY_BYTES
 
 CHAT: Final = "/v1/chat/completions"

@@ -19,9 +19,9 @@ from fastembed.inference.serving.residency.memory import Memory, memory_of
 from fastembed.inference.serving.residency.residents import Resident
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.warmup.warmup import Warmup
-from fastembed.server.endpoints.answers import json_answer
-from fastembed.server.site import Site
-from fastembed.server.text import amount
+from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.responses import json_answer
+from fastembed.server.wire.text import amount
 
 
 def routes(site: Site) -> list[BaseRoute]:

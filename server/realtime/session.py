@@ -19,8 +19,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from fastembed.pipeline.errors import ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
-from fastembed.server.body import header
-from fastembed.server.errors import UpgradeRequired, answer
+from fastembed.server.http.errors import UpgradeRequired, answer
+from fastembed.server.http.request_body import header
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.outbox import Outbox
 from fastembed.server.realtime.protocol import Protocol, Reaction

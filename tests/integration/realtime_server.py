@@ -21,8 +21,8 @@ from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.registry import Registry
 from fastembed.pipeline.runner import Pipeline
+from fastembed.server.http.server import listen
 from fastembed.server.realtime.session import RealtimeRoute
-from fastembed.server.serving import listen
 from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
 REGISTRY = Registry({"source": "fastembed.sources", "operator": "fastembed.operators", "sink": "fastembed.sinks"})

@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from fastembed.server import serving as serving_module
-from fastembed.server.body import ClientGone, read_body
-from fastembed.server.connection import MAX_HEAD_BYTES, Connection
-from fastembed.server.life import Life
-from fastembed.server.serving import Server, listen
+from fastembed.server.http import server as serving_module
+from fastembed.server.http.connection import MAX_HEAD_BYTES, Connection
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.http.request_body import ClientGone, read_body
+from fastembed.server.http.server import Server, listen
 
 ASKED = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\n"
 SOON_S = 10.0

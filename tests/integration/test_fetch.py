@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
-from fastembed.server.fetch import Fetched, Fetcher
-from fastembed.server.openai.chat import decode
-from fastembed.server.references import References
-from fastembed.server.urls import UrlPolicy
+from fastembed.server.endpoints.chat import decode
+from fastembed.server.fetching.fetcher import Fetched, Fetcher
+from fastembed.server.fetching.references import References
+from fastembed.server.fetching.url_policy import UrlPolicy
 
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
 PIXEL = (

@@ -14,12 +14,12 @@ import pytest
 from fastembed.pipeline.component import Resources
 from fastembed.server.app import create_app
 from fastembed.server.endpoints import files
+from fastembed.server.endpoints.context import Site
 from fastembed.server.files import expiry
 from fastembed.server.files.store import FileStore
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.settings import Settings
-from fastembed.server.site import Site
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import Reply, call, scope_of
 

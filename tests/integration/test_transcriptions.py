@@ -23,8 +23,8 @@ from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import parse
 from fastembed.pipeline.engine import Engine
 from fastembed.server.app import create_app
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.settings import Settings
 from fastembed.sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY

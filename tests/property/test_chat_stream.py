@@ -11,9 +11,9 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from fastembed.server.openai.chat_answer import ChatAnswer
-from fastembed.server.openai.chat_chunks import ChatChunks
-from fastembed.server.openai.chat_sampling import Delivery
+from fastembed.server.wire.chat.answer import ChatAnswer
+from fastembed.server.wire.chat.chunks import ChatChunks
+from fastembed.server.wire.chat.sampling import Delivery
 
 TEXT = st.text(min_size=1, max_size=8)
 PROBABLE = st.lists(st.builds(TokenLogprob, TEXT, st.floats(-20, 0), st.just((("x", -1.0),))), max_size=2).map(tuple)

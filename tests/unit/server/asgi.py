@@ -14,7 +14,7 @@ import orjson
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.policy import QueuePolicy
-from fastembed.server.presence import PRESENCE, Presence
+from fastembed.server.http.disconnect import PRESENCE, Presence
 from fastembed.sources.http import Http, HttpRoutes
 
 

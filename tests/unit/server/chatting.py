@@ -19,9 +19,9 @@ from fastembed.pipeline.runner import Pipeline
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.testing import plan_of, step
 from fastembed.server.app import create_app
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
-from fastembed.server.recall import Recall
+from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.settings import Settings
 from fastembed.sinks.reply import Reply as ReplySink
 from fastembed.sources.http import Http, HttpRoutes

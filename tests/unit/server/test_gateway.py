@@ -10,8 +10,8 @@ from fastembed.pipeline.errors import Overloaded
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.policy import QueuePolicy
 from fastembed.server.app import create_app
-from fastembed.server.life import Life
-from fastembed.server.metrics import HttpStats
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.settings import Settings
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call, scope_of, serving

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from fastembed.pipeline.component import Context, Resources
-from fastembed.server.errors import UpgradeRequired, answer
+from fastembed.server.http.errors import UpgradeRequired, answer
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.sources.websocket import Websocket, WebsocketRoutes
 

@@ -1,0 +1,195 @@
+"""The wire of POST /v1/audio/transcriptions and /v1/audio/translations (OpenAI API 2.3.0).
+
+A form goes in, with the recording as its `file`; the transcript comes out in the form that was asked for, or as
+Server-Sent Events while it is written. What the engines cannot do (telling speakers apart, probabilities of words) is
+refused, never made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from fastembed.pipeline.errors import InvalidInput, ItemError, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
+from fastembed.server.http.errors import answer as error_answer
+from fastembed.server.http.exchange import Exchange
+from fastembed.server.http.multipart import Form
+from fastembed.server.wire.chat.sampling import read_model
+from fastembed.server.wire.event_stream import EventStream
+from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.transcript import Transcription
+from fastembed.sources.http import Results
+
+FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
+
+_TRANSLATION: Final = frozenset(("model", "prompt", "response_format", "temperature"))
+_TRANSCRIPTION: Final = _TRANSLATION | {
+    "language", "languages", "keywords", "timestamp_granularities", "include", "stream", "chunking_strategy",
+    "known_speaker_names", "known_speaker_references",
+}  # fmt: skip
+_NO_SPEAKERS: Final = "no model here tells speakers apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How the caller wants its transcript. words, segments: whether their times are asked for."""
+
+    form: str = "json"
+    words: bool = False
+    segments: bool = True
+    stream: bool = False
+
+
+async def answer_transcriptions(exchange: Exchange) -> None:
+    """POST /v1/audio/transcriptions."""
+    await _answer(exchange, translate=False)
+
+
+async def answer_translations(exchange: Exchange) -> None:
+    """POST /v1/audio/translations: into English."""
+    await _answer(exchange, translate=True)
+
+
+async def _answer(exchange: Exchange, *, translate: bool) -> None:
+    file, wanted = decode(await exchange.form(), translate=translate)
+    with exchange.watched():
+        results = await exchange.submit(file)
+        try:
+            await (_stream if wanted.stream else _whole)(exchange, results, wanted)
+        except (UnsupportedMedia, Unprocessable) as error:  # the real API answers both with 400
+            raise InvalidInput(error.message, param="file", code="invalid_audio") from error
+        finally:
+            results.cancel()
+
+
+async def _whole(exchange: Exchange, results: Results[Any], wanted: Wanted) -> None:
+    said = Transcription(words=wanted.words, segments=wanted.segments)
+    async for event in results:
+        said.take(event)
+    media, body = said.encode(wanted.form)
+    await exchange.respond(body, media=media, headers=said.headers())
+
+
+async def _stream(exchange: Exchange, results: Results[Any], wanted: Wanted) -> None:
+    out = EventStream(exchange)
+    said = Transcription(words=wanted.words, segments=wanted.segments and wanted.form == "verbose_json")
+    try:
+        async for event in results:
+            if data := b"".join(map(_event, said.take(event))):
+                if not out.started:
+                    await out.start(said.headers())
+                await out.send(data)
+        last = _event(said.done())
+    except ItemError as error:
+        if not out.started:
+            raise
+        last = b"data: " + error_answer(error, exchange.request_id).body + b"\n\n"
+    finally:
+        out.hush()
+    if not out.started:
+        await out.start(said.headers())
+        out.hush()
+    await out.end(last)
+
+
+def _event(value: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def decode(form: Form, *, translate: bool) -> tuple[SpeechFile, Wanted]:
+    """Check a request's form. InvalidInput names the field, what was found and what was expected."""
+    if "file" in form.fields:
+        refuse("found a field without a filename, expected a file", "file", "invalid_type")
+    fields = Fields(_typed(form.fields))
+    fields.known(_TRANSLATION if translate else _TRANSCRIPTION)
+    _check_the_rest(fields)
+    upload = form.files.get("file")
+    if upload is None or len(form.files) > 1:
+        found = f"the files {', '.join(sorted(form.files))}" if form.files else "no file"
+        refuse(f"found {found}, expected one, in the field file", "file", "missing_required_parameter")
+    if not upload.data:
+        refuse("found an empty file, expected a recording", "file", "invalid_audio")
+    settings = SpeechSettings(
+        model=read_model(fields),
+        language=fields.text("language", most=16) or None,
+        prompt=fields.text("prompt") or None,
+        turn_detection=_turns(fields),
+        translate=translate,
+    )
+    return SpeechFile(upload.data, settings), _wanted(fields)
+
+
+def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with the numbers, booleans and objects that a form holds as text."""
+    typed = dict(found)
+    for name in ("temperature", "stream", "chunking_strategy"):
+        text = typed.get(name)
+        if isinstance(text, str) and not (name == "chunking_strategy" and text == "auto"):
+            with suppress(ValueError):
+                typed[name] = json.loads(text.lower() if name == "stream" else text)
+    turns = typed.get("chunking_strategy")
+    if isinstance(turns, dict):
+        for name, text in turns.items():
+            if name != "type" and isinstance(text, str):
+                with suppress(ValueError):
+                    turns[name] = json.loads(text)
+    for name in ("timestamp_granularities", "include"):
+        if isinstance(typed.get(name), str):
+            typed[name] = [typed[name]]
+    return typed
+
+
+def _wanted(fields: Fields) -> Wanted:
+    if fields.raw("response_format") == "diarized_json":
+        refuse(f"found diarized_json, expected one of {', '.join(FORMATS)}: {_NO_SPEAKERS}", "response_format")
+    form = fields.choice("response_format", FORMATS) or "json"
+    times = []
+    if fields.has("timestamp_granularities"):
+        for place, entry in fields.entries("timestamp_granularities", "word, segment or both", most=2):
+            if entry not in ("word", "segment"):
+                refuse(f"found {entry!r:.80}, expected word or segment", place)
+            times.append(entry)
+        if form != "verbose_json":
+            refuse(f"found times with the form {form}, expected verbose_json", "timestamp_granularities")
+    stream = fields.flag("stream")
+    if stream and form in ("srt", "vtt"):
+        refuse(f"found stream with the form {form}, expected json: events have no other", "stream")
+    return Wanted(form, words="word" in times, segments=not times or "segment" in times, stream=stream)
+
+
+def _turns(fields: Fields) -> TurnDetection | None:
+    """Return how to cut; None: as serves best, which is also what `auto` means."""
+    found = fields.raw("chunking_strategy")
+    if found is None or found == "auto":
+        return None
+    if type(found) is not dict:
+        fields.refuse("chunking_strategy", "auto or an object of the type server_vad")
+    turns = Fields(found, "chunking_strategy")
+    turns.known(("type", "threshold", "prefix_padding_ms", "silence_duration_ms"))
+    if turns.choice("type", ("server_vad",)) is None:
+        turns.refuse("type", "server_vad")
+    return TurnDetection(
+        threshold=turns.number("threshold", 0, 1, default=0.5),
+        prefix_padding_ms=turns.whole("prefix_padding_ms", 0, 5_000),
+        silence_duration_ms=turns.whole("silence_duration_ms", 50, 10_000),
+    )
+
+
+def _check_the_rest(fields: Fields) -> None:
+    """Check what has no effect here (engines take the likeliest word), and refuse what they cannot do."""
+    fields.number("temperature", 0, 1, default=0)
+    for name in ("known_speaker_names", "known_speaker_references"):
+        if fields.has(name):
+            refuse(f"found {name}, expected none: {_NO_SPEAKERS}", name, "unsupported_parameter")
+    if fields.has("include"):
+        for place, entry in fields.entries("include", "a list", most=4):
+            refuse(f"found {entry!r:.80}, expected nothing: the engines tell no probabilities", place)
+    for name, use in (("languages", "language"), ("keywords", "prompt")):
+        if fields.has(name):
+            refuse(f"found {name}, expected {use}: the engines have no other", name, "unsupported_parameter")

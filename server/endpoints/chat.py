@@ -1,0 +1,158 @@
+"""The wire of POST /v1/chat/completions (OpenAI API 2.3.0): JSON to `ChatRequest`, `ChatEvent`s to JSON or events.
+
+Every field that the API has is checked, also those without effect here (`store`, `prediction`, `verbosity`, ...:
+nothing is stored, guessed or served in tiers); a field that it has not is refused, as the real API refuses it.
+Extensions: `modality_routing`, `npu_priority`, `model_fallback`, parts of the type `audio`, and the short form of a
+JSON schema.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
+from fastembed.server.fetching.references import NOTHING, References
+from fastembed.server.http.exchange import Exchange
+from fastembed.server.wire.chat.answer import ChatAnswer
+from fastembed.server.wire.chat.chunks import ChatChunks
+from fastembed.server.wire.chat.messages import read_messages
+from fastembed.server.wire.chat.sampling import (
+    DELIVERY,
+    EXTENSIONS,
+    MAX_CHOICES,
+    MAX_TOKENS,
+    SAMPLING,
+    Delivery,
+    read_delivery,
+    read_model,
+    read_preferences,
+    read_sampling,
+)
+from fastembed.server.wire.chat.tools import read_format, read_tools
+from fastembed.server.wire.event_stream import reply
+from fastembed.server.wire.fields import Fields, refuse
+
+MAX_TOP_LOGPROBS: Final = 20
+MAX_METADATA: Final = 16
+
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
+_WITHOUT_EFFECT: Final = ("user", "safety_identifier", "prompt_cache_key")
+_UNSUPPORTED: Final = {
+    "audio": "answers are text",
+    "web_search_options": "this server searches no web",
+    "moderation": "this server has no moderation model",
+}
+_KNOWN: Final = frozenset(
+    (
+        "messages", "model", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call",
+        "response_format", "max_completion_tokens", "top_logprobs", "reasoning_effort", "verbosity", "modalities",
+        "metadata", "store", "prediction", "service_tier", "prompt_cache_retention", "prompt_cache_options",
+        *SAMPLING, *DELIVERY, *EXTENSIONS, *_WITHOUT_EFFECT, *_UNSUPPORTED,
+    )
+)  # fmt: skip
+
+
+async def answer_chat(exchange: Exchange) -> None:
+    """POST /v1/chat/completions."""
+    body = await exchange.body()
+    with exchange.watched():
+        request, delivery = await decode(body, exchange.references)
+        shape = ChatChunks if delivery.stream else ChatAnswer
+        try:
+            await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
+        except InvalidInput as error:
+            raise _with_files(error, request) from error
+
+
+async def decode(body: object, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
+    """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
+    fields = Fields(body)
+    fields.known(_KNOWN)
+    logprobs = fields.flag("logprobs")
+    top_logprobs = fields.whole("top_logprobs", 0, MAX_TOP_LOGPROBS)
+    if top_logprobs is not None and not logprobs:
+        refuse("found top_logprobs without logprobs: true, expected both", "top_logprobs")
+    sampling = read_sampling(fields, max_tokens=_max_tokens(fields), logprobs=logprobs, top_logprobs=top_logprobs or 0)
+    delivery = read_delivery(fields, logprobs=logprobs)
+    tools, tool_choice, named = read_tools(fields)
+    _check_the_rest(fields)
+    request = ChatRequest(
+        model=read_model(fields),
+        sampling=sampling,
+        count=fields.whole("n", 1, MAX_CHOICES) or 1,
+        tools=tools,
+        tool_choice=tool_choice,
+        named_tool=named,
+        parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
+        json=read_format(fields),
+        whole=not delivery.stream,
+        reasoning_effort=fields.choice("reasoning_effort", _EFFORTS),
+        messages=await read_messages(fields, references),
+        **read_preferences(fields),
+    )
+    return request, delivery
+
+
+def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
+    """Say which files are part of a prompt that is too long: their length is not seen in the request."""
+    names = [name for message in request.messages for part in message.parts if (name := _file_of(part))]
+    if error.code != "context_length_exceeded" or not names:
+        return error
+    files = ", ".join(names[:8])
+    advice = "send shorter ones, or have the step `read` cut them (its option `tokens`)"
+    return InvalidInput(
+        f"{error.message}; of the prompt are {files:.400}: {advice}", param=error.param, code=error.code
+    )
+
+
+def _file_of(part: Part) -> str:
+    """Return the name of the file that a part is read from; "" if it is none."""
+    if isinstance(part, DocumentPart):
+        return part.name
+    return part.file if isinstance(part, TextPart) else ""
+
+
+def _max_tokens(fields: Fields) -> int | None:
+    """Return the limit of the answer, of which there are two spellings."""
+    new = fields.whole("max_completion_tokens", 1, MAX_TOKENS)
+    old = fields.whole("max_tokens", 1, MAX_TOKENS)
+    if new is not None and old is not None:
+        refuse("found max_tokens and max_completion_tokens, expected one of them", "max_tokens")
+    return old if new is None else new
+
+
+def _check_the_rest(fields: Fields) -> None:
+    """Check what has no effect here."""
+    for name, why in _UNSUPPORTED.items():
+        if fields.has(name):
+            refuse(f"found {name}, expected none: {why}", name, "unsupported_parameter")
+    if fields.has("modalities"):
+        for place, entry in fields.entries("modalities", 'a list such as ["text"]', most=2):
+            if entry != "text":
+                refuse(f"found {entry!r:.80}, expected text: answers are text", place, "unsupported_value")
+    for name in _WITHOUT_EFFECT:
+        fields.text(name, most=512)
+    fields.flag("store")
+    fields.choice("verbosity", ("low", "medium", "high"))
+    fields.choice("service_tier", _TIERS)
+    fields.choice("prompt_cache_retention", ("in_memory", "in-memory", "24h"))
+    fields.object("prompt_cache_options")
+    prediction = fields.object("prediction")
+    if prediction is not None and prediction.choice("type", ("content",)) is None:
+        prediction.refuse("type", "content")
+    _check_metadata(fields)
+
+
+def _check_metadata(fields: Fields) -> None:
+    found = fields.mapping("metadata")
+    if found is None:
+        return
+    if len(found) > MAX_METADATA:
+        refuse(f"found {len(found)} pairs, expected at most {MAX_METADATA}", "metadata", "object_above_max_properties")
+    pairs = Fields(found, "metadata")
+    for key in found:
+        if len(key) > 64:  # noqa: PLR2004 - OpenAI's limits
+            refuse(f"found a key of {len(key)} characters, expected at most 64", "metadata", "string_above_max_length")
+        pairs.text(key, most=512)

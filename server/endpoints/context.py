@@ -1,0 +1,77 @@
+"""What the server's own endpoints look at: the running pipelines, and what the process holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, Protocol
+
+from fastembed.pipeline.component import Resources
+from fastembed.server.caching.response_cache import ResponseCache
+from fastembed.server.files.store import FileStore
+from fastembed.server.http.lifecycle import Life
+from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.sources.http import HttpRoutes
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineView:
+    """A pipeline as an operator of the server sees it; plain values, JSON as it is.
+
+    source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ...
+    outcomes: items by how they ended.
+    """
+
+    name: str
+    source: str
+    sink: str
+    guarantee: str
+    models: Sequence[str]
+    definition: str
+    state: str
+    admitted: int = 0
+    in_flight: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Running(Protocol):
+    """The pipelines of this process."""
+
+    def views(self) -> Sequence[PipelineView]:
+        """Describe each pipeline."""
+
+    def default_model(self, path: str) -> str:
+        """Return what "auto" means to the pipeline that serves POST on this path: its own `model:`, else "auto"."""
+
+    def waiting_for(self) -> Sequence[str]:
+        """Say what is not warm yet; empty when all is."""
+
+    def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
+        """Return where the pipelines (or one of them) put failed files."""
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Read the configuration again; say what changed. ConfigError: nothing did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything the endpoints need, handed in once. metrics: the Prometheus text.
+
+    cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored. metrics_path:
+    where the metrics are served; None: nowhere.
+    """
+
+    running: Running
+    resources: Resources
+    routes: HttpRoutes
+    life: Life
+    stats: HttpStats
+    metrics: Callable[[], bytes]
+    version: str
+    cache: ResponseCache | None = None
+    files: FileStore | None = None
+    metrics_path: str | None = "/metrics"
+    started_at: float = field(default_factory=time)
+    started_s: float = field(default_factory=monotonic)

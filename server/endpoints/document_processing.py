@@ -1,0 +1,217 @@
+"""The wire of POST /v1/documents/process: a file inside the request, what can be read in it inside the answer.
+
+    {"document": {"type": "pdf", "source": "base64", "content": "..."},
+     "processing_options": {"extract_text": true, "extract_tables": true, "extract_images": true,
+                            "extract_formulas": true, "output_format": "markdown"},
+     "model": "auto"}
+
+`type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
+data URL; with the source `url` it is an http(s) URL, which is fetched where whoever runs the server allows that
+(`fastembed.server.fetching`), with `upload_id` the field `upload_id`, in its place, is the id of a file of /v1/files.
+`model` is a document model, or "auto": as the pipeline's `parse` says; the answer names the one that read the document,
+or "model-free". `content` is the whole document, as Markdown, HTML or docling's own JSON (a `DoclingDocument`);
+`extract_*: false` leaves the field of that name out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import hashlib
+import tempfile
+import time
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import orjson
+
+from fastembed.inference.library.specs import DEFAULTS
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.server.http.exchange import Exchange
+from fastembed.server.wire.event_stream import model_headers
+from fastembed.server.wire.fields import Fields, refuse
+
+Output = Literal["markdown", "html", "json"]
+
+MODEL_FREE: Final = "model-free"
+_POCKETS: Final = frozenset(name for name, spec in DEFAULTS.items() if spec.task == "document")
+_TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
+_SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
+_CONTENTS: Final = {
+    "base64": ("content", "base64 of a file"),
+    "url": ("content", "an http(s) URL"),
+    "upload_id": ("upload_id", "the id of an uploaded file"),
+}
+"""Where the document is, by `source`: the field, and what it holds."""
+_OUTPUTS: Final = ("markdown", "html", "json")
+_PARTS: Final = ("text", "tables", "images", "formulas")
+_BLANKS: Final = b"\t\n\r "
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A checked request. content: as `source` says, base64, a URL or the id of a file.
+
+    parts: what the answer shall hold, out of `_PARTS`.
+    """
+
+    kind: str
+    source: str
+    content: str
+    model: str
+    output: Output
+    parts: frozenset[str]
+
+
+async def answer_document(exchange: Exchange) -> None:
+    """POST /v1/documents/process."""
+    began = time.perf_counter()
+    asked = decode(await exchange.body())
+    with exchange.watched():
+        content = await _content(asked, exchange)
+        with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+            file = await asyncio.to_thread(_stored, asked, content, Path(folder))
+            results = await exchange.submit(DocumentRequest(file, asked.model, html=asked.output == "html"))
+            try:
+                document = (await results.all())[0]
+            except InvalidInput as error:
+                results.cancel()
+                raise _about_the_request(error, asked, file.name) from error
+            except BaseException:
+                results.cancel()
+                raise
+    model = document.model or MODEL_FREE
+    body = await asyncio.to_thread(encode, document, asked, exchange.request_id, began)
+    await exchange.respond(body, headers=model_headers(model, "pocket" if model in _POCKETS else ""))
+
+
+def decode(body: object) -> Asked:
+    """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
+    fields = Fields(body)
+    fields.known(("document", "processing_options", "model"))
+    document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
+    kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
+    source = document.choice("source", tuple(_CONTENTS)) or document.refuse("source", f"one of {', '.join(_CONTENTS)}")
+    name, expected = _CONTENTS[source]
+    content = document.needed(name, expected)
+    document.known(("type", "source", name))
+    options = fields.object("processing_options") or Fields({}, "processing_options")
+    options.known(("output_format", *(f"extract_{part}" for part in _PARTS)))
+    return Asked(
+        kind=kind,
+        source=source,
+        content=content,
+        model=fields.text("model", most=256) or "auto",
+        output=cast("Output", options.choice("output_format", _OUTPUTS) or "markdown"),
+        parts=frozenset(part for part in _PARTS if options.flag(f"extract_{part}", default=True)),
+    )
+
+
+def encode(document: Document, asked: Asked, request_id: str, began: float) -> bytes:
+    """Return the response's JSON. began: `time.perf_counter()` when the request came."""
+    structure = orjson.loads(document.structure)
+    contents = {"markdown": document.markdown, "html": document.html, "json": structure}
+    parts = {
+        "content": contents[asked.output] if "text" in asked.parts else None,
+        "tables": tables_of(structure) if "tables" in asked.parts else None,
+        "images": images_of(structure) if "images" in asked.parts else None,
+        "formulas": formulas_of(structure) if "formulas" in asked.parts else None,
+    }
+    return orjson.dumps(
+        {
+            "id": f"doc-{request_id}",
+            "object": "document",
+            "created": int(time.time()),
+            "model": document.model or MODEL_FREE,
+            "parser": document.parser,
+            "title": document.title,
+            "page_count": document.page_count,
+            "ocr_pages": document.ocr_pages,
+            "pages_without_model": document.unread,
+            "output_format": asked.output,
+            **{name: part for name, part in parts.items() if part is not None},
+            "warnings": document.warnings,
+            "timings": {"parse_seconds": document.parse_seconds, "total_seconds": time.perf_counter() - began},
+        }
+    )
+
+
+def tables_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each table's page, and its rows of cells; one that spans several places is in each of them."""
+    return [{"page": _page(table), "rows": _rows(table["data"])} for table in structure.get("tables", ())]
+
+
+def images_of(structure: dict[str, Any]) -> dict[str, Any]:
+    """Return how many pictures there are, and the page and caption of each."""
+    pictures = structure.get("pictures", ())
+    items = [{"page": _page(picture), "caption": _caption(picture, structure)} for picture in pictures]
+    return {"count": len(items), "items": items}
+
+
+def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each formula that stands by itself: its page, and its LaTeX where the reader knows it, else its words."""
+    texts = structure.get("texts", ())
+    return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
+
+
+def _about_the_request(error: InvalidInput, asked: Asked, name: str) -> InvalidInput:
+    """Say of what the parser found which field it is about: it knows files by a name, which no request has."""
+    if error.param is not None:
+        return error
+    said = error.message.removeprefix(f"{name}: ").replace("as its name says", "as document.type says")
+    place = f"document.{_CONTENTS[asked.source][0]}"
+    return type(error)(f"{place}: {said}", param=place, code=error.code)
+
+
+async def _content(asked: Asked, exchange: Exchange) -> str | bytes:
+    """Return the base64 text that a request holds, or the bytes that it refers to."""
+    most, references = exchange.source.max_body_bytes, exchange.references
+    if asked.source == "url":
+        return await references.url(asked.content, most_bytes=most, place="document.content")
+    if asked.source == "upload_id":
+        return (await references.file(asked.content, most_bytes=most, place="document.upload_id"))[1]
+    return asked.content
+
+
+def _stored(asked: Asked, content: str | bytes, folder: Path) -> File:
+    """Write the file that a request means."""
+    if isinstance(content, str):
+        content = _bytes(content)
+    name = f"document.{_SUFFIXES.get(asked.kind, asked.kind)}"
+    path = folder / name
+    path.write_bytes(content)
+    return File(path, name, hashlib.sha256(content).hexdigest(), len(content), 0)
+
+
+def _bytes(encoded: str) -> bytes:
+    """Decode base64, blanks and missing padding forgiven; a data URL is taken for what is behind its comma."""
+    if encoded.startswith("data:"):
+        encoded = encoded.partition(",")[2]
+    try:
+        plain = encoded.encode("ascii").translate(None, _BLANKS).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        refuse(f"found what is no base64: {error}", "document.content", "invalid_base64")
+
+
+def _rows(data: dict[str, Any]) -> list[list[str]]:
+    rows = [[""] * data["num_cols"] for _ in range(data["num_rows"])]
+    for cell in data["table_cells"]:
+        for row in range(cell["start_row_offset_idx"], cell["end_row_offset_idx"]):
+            for column in range(cell["start_col_offset_idx"], cell["end_col_offset_idx"]):
+                rows[row][column] = cell["text"]
+    return rows
+
+
+def _page(item: dict[str, Any]) -> int | None:
+    places = item.get("prov")
+    return places[0]["page_no"] if places else None
+
+
+def _caption(picture: dict[str, Any], structure: dict[str, Any]) -> str:
+    """Return a picture's captions, each a reference such as `#/texts/3`."""
+    indexes = [int(caption["$ref"].rpartition("/")[2]) for caption in picture.get("captions", ())]
+    return " ".join(structure["texts"][index]["text"] for index in indexes)

@@ -1,0 +1,187 @@
+"""One HTTP connection: bounds for what uvicorn leaves unbounded, refusals that speak like the rest of the server.
+
+Who answers a request is told when its client leaves, and a response goes out in one piece.
+
+Without bounds a header that never ends takes all memory, and a client that never completes its request keeps its place
+for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fastembed.server.http.disconnect import PRESENCE, Presence
+from fastembed.server.http.errors import error_body
+
+MAX_HEAD_BYTES: Final = 64 * 2**10
+"""How long the request line and the headers may be together; of a pipelined one, its first piece does not count."""
+PATIENCE_S: Final = 30.0
+"""How long a client may take to send its headers and begin its body (`request_body` bounds its pauses)."""
+
+
+class Connection(HttpToolsProtocol):
+    """431 for headers that are too long, 408 for those that never end, 400 for what is no HTTP: the error object.
+
+    A client that has sent nothing, or nothing of the body that it has declared, is hung up on.
+    """
+
+    patience_s: float = PATIENCE_S
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._head_bytes = self._heads = 0
+        self._in_head = True
+        self._begun = False
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._presence = Presence(self.loop)
+        self._extensions = {PRESENCE: self._presence}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Wait for a request, not for ever."""
+        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _OnePacket(transport))
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more; tell who answers."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)
+        self._presence.leave()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse a head that has become too long."""
+        idle, self._heads = not self._begun, 0
+        super().data_received(data)
+        if not self._heads:
+            self._head_bytes += len(data)  # or of a body: forgotten when the next head begins
+        else:
+            self._head_bytes = len(data) if idle and self._heads == 1 else 0  # what stood before it is no part of it
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            message = f"found headers of more than {MAX_HEAD_BYTES} bytes, expected shorter ones"
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "headers_too_large")
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self.scope["extensions"] = cast("Any", self._extensions)
+        self._in_head = self._begun = True
+        self._heads += 1
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """End a head; a body may follow."""
+        self._in_head = False
+        self._wait()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; who reads it bounds the pause to the next one."""
+        self._deadline = None
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request: now the client waits."""
+        self._begun = False
+        self._deadline = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End a response."""
+        self._packets.end()
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the socket on; who has it now writes frames of its own, and bounds what it waits for."""
+        self._deadline = None
+        self.transport = self._packets.transport
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read; uvicorn calls it."""
+        self._refuse(HTTPStatus.BAD_REQUEST, f"found no valid HTTP request, expected one: {msg}", "invalid_http")
+
+    def _wait(self) -> None:
+        """Give the client its time; one timer a connection goes along, since most requests are there at once."""
+        self._deadline = self.loop.time() + self.patience_s
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.patience_s, self._check)
+
+    def _check(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        if self.flow.read_paused or (self._in_head and self._answering):  # it is we who do not read on
+            self._wait()
+            return
+        left_s = self._deadline - self.loop.time()
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._check)
+        elif self._in_head and self._begun:
+            message = f"found no complete headers within {self.patience_s:g} s, expected them by then"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, message, "request_timeout")
+        else:
+            self.transport.close()
+
+    @property
+    def _packets(self) -> _OnePacket:
+        return cast("_OnePacket", self.transport)
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
+        """Answer and close; an answer that is under way is cut, not mixed with another."""
+        if not self._answering:
+            body = error_body(message, "invalid_request_error", code=code)
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+
+class _OnePacket:
+    """A transport that keeps back the head of a response of known length until its body comes.
+
+    Each write of uvloop's is a call to the kernel and a packet, and wakes the client up.
+    """
+
+    __slots__ = ("_head", "transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Write, or keep back until the next call of anything here."""
+        if self._head:
+            self.transport.writelines((self._head, data))
+            self._head = b""
+        elif data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data:
+            self._head = data
+        else:
+            self.transport.write(data)
+
+    def end(self) -> None:
+        """Write what was kept back: the response has no body."""
+        if self._head:
+            self.transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self.end()
+        self.transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be."""
+        return self.transport.is_closing()

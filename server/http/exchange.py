@@ -1,0 +1,207 @@
+"""One HTTP request that a pipeline answers: its body, its item, its response, and the client that may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from pathlib import PurePath
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from fastembed.pipeline.errors import ItemError
+from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.fetching.references import NOTHING, References
+from fastembed.server.http.disconnect import ClientWatch
+from fastembed.server.http.errors import answer
+from fastembed.server.http.multipart import Form, read_form
+from fastembed.server.http.request_body import header, read_json
+from fastembed.sources.http import Http, HttpRoutes, Results
+
+KEEP_ALIVE_S: Final = 15.0
+"""A stream with nothing to say sends a comment this often, so that proxies keep the connection."""
+
+
+class Exchange:
+    """A request on its way through a pipeline, as the codecs see it. references: what it may refer to.
+
+    recall: gives answers again, where that is asked for.
+    """
+
+    __slots__ = (
+        "_cached",
+        "_recall",
+        "_routes",
+        "method",
+        "path",
+        "receive",
+        "references",
+        "request_id",
+        "scope",
+        "send",
+        "source",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        routes: HttpRoutes,
+        source: Http,
+        references: References = NOTHING,
+        recall: Recall | None = None,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.source = source
+        self.references = references
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.request_id: str = scope["request_id"]
+        self._routes = routes
+        self._recall = recall
+        self._cached: bool | None = None
+
+    async def body(self) -> Any:
+        """Return the JSON body."""
+        return await read_json(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+
+    async def form(self) -> Form:
+        """Return the body as multipart/form-data."""
+        return await read_form(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters; of a repeated one the last."""
+        return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    def accepts(self, media: bytes) -> bool:
+        """Whether the client asks for this media type by name."""
+        return media in (header(self.scope, b"accept") or b"")
+
+    def watched(self) -> ClientWatch:
+        """Watch for the client's leaving while the block runs."""
+        return ClientWatch(self.scope)
+
+    async def submit(self, value: object, *, whole: bool = False) -> Results[Any]:
+        """Send the value through the pipeline that serves this route now: it may have been reloaded since the start.
+
+        Where the server keeps answers, a request that was answered before gets them again. whole: all results are read
+        at once, not as slowly as a client takes a stream.
+        """
+        methods = self._routes.methods(self.path)
+        self.source = (methods or {}).get(self.method, self.source)
+        send = partial(self.source.submit, value, trace=self.request_id)
+        if self._recall is None or b"no-" in (header(self.scope, b"cache-control") or b""):  # no-cache, no-store
+            return await send()
+        key = await self._recall.key(value, self.source)
+        if key is None:
+            return await send()
+        results, hit = await self._recall.results(key, value, lambda reply: send(results=reply), whole=whole)
+        self._cached = hit and self._cached is not False
+        return results
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return what every response says: its limits, and whether it was kept from an earlier one."""
+        if self._cached is None:
+            return self.limits()
+        return [(b"x-fastembed-cache", b"hit" if self._cached else b"miss"), *self.limits()]
+
+    async def respond(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        media: bytes = b"application/json",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """Send a finished response."""
+        fixed = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
+        await self.send(
+            {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.headers()]}
+        )
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def stream(self, results: AsyncIterator[bytes]) -> None:
+        """Send Server-Sent Events, one a payload; an error after the first becomes an event, before it a status.
+
+        Every event is followed by a turn of the loop: a stream that never suspends would never notice that its client
+        has left (WHATWG HTML, section 9.2, describes the format).
+        """
+        pending = asyncio.ensure_future(anext(results, None))
+        try:
+            first = await pending
+            await self.send(self._stream_start())
+            event: bytes | None = first
+            while event is not None:
+                await self.send(_chunk(b"data: " + event + b"\n\n"))
+                await asyncio.sleep(0)
+                pending = asyncio.ensure_future(anext(results, None))
+                event = await self._patiently(pending)
+            await self.send(_chunk(b"data: [DONE]\n\n"))
+        except ItemError as error:
+            if not self.scope.get("streaming"):
+                raise
+            await self.send(_chunk(b"data: " + answer(error, self.request_id).body + b"\n\n"))
+        finally:
+            pending.cancel()
+        await self.send({"type": "http.response.body", "body": b""})
+
+    async def _patiently(self, pending: asyncio.Future[bytes | None]) -> bytes | None:
+        while True:
+            done, _ = await asyncio.wait((pending,), timeout=KEEP_ALIVE_S)
+            if done:
+                return pending.result()
+            await self.send(_chunk(b": keep-alive\n\n"))
+
+    def _stream_start(self) -> Message:
+        self.scope["streaming"] = True
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        return {"type": "http.response.start", "status": 200, "headers": [*headers, *self.headers()]}
+
+    def limits(self) -> list[tuple[bytes, bytes]]:
+        """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""
+        limit = self.source.limit
+        if limit is None:
+            return []
+        return [
+            (b"x-ratelimit-limit-requests", b"%d" % limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % max(0, limit - self.source.waiting)),
+            (b"x-ratelimit-reset-requests", span(self.source.eta_s()).encode("ascii")),
+        ]
+
+
+def span(seconds: float) -> str:
+    """Write a duration as OpenAI does: `12ms`, `1s`, `6m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _chunk(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": True}
+
+
+def to_json(value: object) -> bytes:
+    """Return a result as JSON: dataclasses, numpy arrays, mappings, lists; bytes as base64. TypeError for the rest."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return b64encode(value).decode("ascii")
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if isinstance(value, np.ndarray):  # not contiguous, or a type that orjson does not know
+        return value.tolist()
+    raise TypeError(f"found a result of {type(value).__name__}, expected what JSON can hold")

@@ -1,0 +1,142 @@
+"""Listening, and stopping gracefully.
+
+At the first SIGTERM, SIGINT or SIGHUP, in this order: new requests get 503 (the socket still listens, so that nobody
+sees a refused connection), the pipelines drain, the requests that run end, connections close (websockets with 1012,
+"service restart"), the process ends with status 0. A second signal stops at once.
+
+uvicorn alone would close the listening socket first and wait for open streams for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from fastembed.pipeline.errors import ConfigError
+from fastembed.server.http.connection import Connection
+from fastembed.server.http.lifecycle import Life
+
+_log: Final = logging.getLogger("fastembed.server")
+_BACKLOG: Final = 2048
+_MESSAGE_BYTES: Final = 24 * 2**20  # 15 MiB of audio in base64, and its JSON
+_PING_EVERY_S: Final = 20.0
+_PING_PATIENCE_S: Final = 300.0
+"""How long a websocket's client may take to answer a ping. Long: what comes from a client that sends faster than its
+audio is processed is read late, its answers too."""
+_CLOSE_S: Final = 2
+"""How long connections may take to close once no request runs any more."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. ConfigError says why the address cannot be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = (
+            "it is taken: another server runs there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        )
+        raise ConfigError([f"cannot listen on {host} port {port}: {reason}; --port 0 takes any free one"]) from error
+
+
+def address_of(sock: socket.socket) -> str:
+    """Return the URL that reaches the socket."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - names it, binds nothing
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that ask for a graceful stop; a closed terminal is one, unless `nohup` has it ignored."""
+    asked = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
+        asked.append(hangup)
+    return asked
+
+
+class Server(uvicorn.Server):
+    """uvicorn with a drain. drain(): flush what runs, in the time that is left to it."""
+
+    def __init__(self, app: ASGIApp, *, life: Life, drain: Callable[[], Awaitable[Any]], drain_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http=Connection,
+                ws="websockets-sansio",
+                lifespan="off",
+                log_config=None,
+                ws_max_size=_MESSAGE_BYTES,
+                ws_max_queue=8,
+                ws_ping_interval=_PING_EVERY_S,
+                ws_ping_timeout=_PING_PATIENCE_S,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_CLOSE_S,
+            )
+        )
+        self._life = life
+        self._drain = drain
+        self._drain_s = drain_s
+        self._serving: asyncio.Task[None] | None = None
+        self.killed = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop` or a signal."""
+        self._serving = asyncio.current_task()
+        with self._signals():
+            await super().serve(sockets)
+
+    def stop(self) -> None:
+        """Drain and end; called again, end at once."""
+        if not self.should_exit:
+            self._life.drain()
+            self.should_exit = True
+            return
+        _log.warning("stopping at once")
+        self.killed = self.force_exit = True
+        if self._serving is not None:
+            self._serving.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then close every connection."""
+        self._life.drain()
+        try:
+            async with asyncio.timeout(self._drain_s):
+                await self._drain()
+                await self._life.idle()
+        except TimeoutError:
+            _log.warning("%d requests did not end within %g s", self._life.in_flight, self._drain_s)
+        await super().shutdown(sockets)
+
+    def capture_signals(self) -> Any:
+        """Leave signals to `serve`: uvicorn would raise them again at the end, and the process would die of them."""
+        return nullcontext()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        taken = []
+        for number in stop_signals():
+            try:
+                loop.add_signal_handler(number, self.stop)
+            except (ValueError, RuntimeError, NotImplementedError):
+                break  # not the main thread: whoever owns this server stops it
+            taken.append(number)
+        try:
+            yield
+        finally:
+            for number in taken:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,150 @@
+"""A chat answer as Server-Sent Events: `chat.completion.chunk` objects, made of bytes that are ready before the token.
+
+A chunk is a prefix that no token changes, the piece, and a suffix; only the piece is encoded. Measured: 1 us a chunk,
+where a dict of the whole chunk through orjson takes 3 us and json.dumps 12 us.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Final
+
+import orjson
+
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
+from fastembed.server.wire.chat.answer import (
+    TIER,
+    check_finished,
+    fingerprint,
+    logprobs_object,
+    new_id,
+    no_event,
+    usage,
+)
+from fastembed.server.wire.chat.sampling import Delivery
+
+DONE: Final = b"data: [DONE]\n\n"
+PADDED_TO: Final = 64
+"""With `include_obfuscation` an event's length is a multiple of this many bytes: lengths tell less of what is said."""
+
+_ROLE_TEXT: Final = b'{"role":"assistant","content":"","refusal":null}'
+_ROLE_CALLS: Final = b'{"role":"assistant","content":null,"refusal":null}'
+
+
+class ChunkFrame:
+    """The bytes around a piece of an answer; all objects of one stream have the same."""
+
+    __slots__ = ("_after", "_before", "_head", "_padded")
+
+    def __init__(self, head: dict[str, Any], delivery: Delivery) -> None:
+        """Prepare for the fields that all objects begin with."""
+        self._head = orjson.dumps(head)[:-1]
+        self._before = b"data: " + self._head + b',"choices":[{"index":'
+        self._after = b'}],"usage":null' if delivery.usage else b"}]"
+        self._padded = delivery.padded
+
+    def choice(self, index: int, body: bytes) -> bytes:
+        """Return the event of one choice. body: the choice's other fields, beginning with a comma."""
+        return self._closed(b"%b%d%b%b" % (self._before, index, body, self._after))
+
+    def usage(self, found: dict[str, Any]) -> bytes:
+        """Return the event with the usage, which has no choices."""
+        return self._closed(b'data: %b,"choices":[],"usage":%b' % (self._head, orjson.dumps(found)))
+
+    def _closed(self, event: bytes) -> bytes:
+        if not self._padded:
+            return event + b"}\n\n"
+        missing = -(len(event) + len(b',"obfuscation":""}\n\n')) % PADDED_TO
+        padding = secrets.token_urlsafe(missing)[:missing].encode()
+        return b'%b,"obfuscation":"%b"}\n\n' % (event, padding)
+
+
+class ChatChunks:
+    """Turns the events of one request into events of a stream."""
+
+    def __init__(self, request: ChatRequest, delivery: Delivery) -> None:
+        self.started: ChatStarted | None = None
+        self._delivery = delivery
+        self._count = request.count
+        self._begun = 0  # choices whose role was sent
+        self._finished: dict[int, ChatFinished] = {}
+        self._frame: ChunkFrame | None = None
+
+    def take(self, event: ChatEvent, prompt: int = 0) -> bytes:  # noqa: ARG002 - chat has one prompt
+        """Return the stream's events for one of the answer."""
+        frame = self._frame
+        if frame is None:
+            return self._start(event)
+        if type(event) is ChatDelta:
+            return self._delta(frame, event)
+        if isinstance(event, ChatFinished):
+            return self._finish(frame, event)
+        raise no_event(event)
+
+    def end(self) -> bytes:
+        """Return the usage, if it was asked for, and the mark of the end."""
+        check_finished(self.started, self._finished, self._count)
+        if self._delivery.usage and self._frame is not None:
+            return self._frame.usage(usage(self._finished.values())) + DONE
+        return DONE
+
+    def _start(self, event: ChatEvent) -> bytes:
+        if not isinstance(event, ChatStarted):
+            raise no_event(event)
+        self.started = event
+        head = {
+            "id": new_id("chatcmpl"),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": event.model,
+            "service_tier": TIER,
+            "system_fingerprint": fingerprint(event.model, event.device),
+        }
+        self._frame = ChunkFrame(head, self._delivery)
+        return b""
+
+    def _delta(self, frame: ChunkFrame, delta: ChatDelta) -> bytes:
+        role = b""
+        if delta.index >= self._begun:
+            role = self._roles(frame, delta.index, _ROLE_TEXT if delta.tool_index is None else _ROLE_CALLS)
+        probable = orjson.dumps(logprobs_object(delta.logprobs)) if delta.logprobs else b"null"
+        if delta.text and not delta.reasoning and delta.tool_index is None:
+            piece = b'{"content":%b}' % orjson.dumps(delta.text)
+        elif found := _piece(delta):
+            piece = orjson.dumps(found)
+        elif delta.logprobs:
+            piece = b'{"content":""}'
+        else:
+            return role
+        return role + frame.choice(delta.index, b',"delta":%b,"logprobs":%b,"finish_reason":null' % (piece, probable))
+
+    def _roles(self, frame: ChunkFrame, index: int, role: bytes) -> bytes:
+        """Begin a choice, and those before it: the official client takes them in no other order."""
+        body = b',"delta":%b,"logprobs":null,"finish_reason":null'
+        before = [frame.choice(other, body % _ROLE_TEXT) for other in range(self._begun, index)]
+        self._begun = index + 1
+        return b"".join(before) + frame.choice(index, body % role)
+
+    def _finish(self, frame: ChunkFrame, event: ChatFinished) -> bytes:
+        role = b"" if event.index < self._begun else self._roles(frame, event.index, _ROLE_TEXT)
+        self._finished[event.index] = event
+        body = b',"delta":{},"logprobs":null,"finish_reason":"%b"' % event.reason.encode()
+        return role + frame.choice(event.index, body)
+
+
+def _piece(delta: ChatDelta) -> dict[str, Any]:
+    """Return a delta that is more than text: reasoning, or a part of a tool call."""
+    piece: dict[str, Any] = {}
+    if delta.text:
+        piece["content"] = delta.text
+    if delta.reasoning:
+        piece["reasoning_content"] = delta.reasoning
+    if delta.tool_index is not None:
+        function: dict[str, str] = {"arguments": delta.tool_arguments}
+        call: dict[str, Any] = {"index": delta.tool_index, "function": function}
+        if delta.tool_name is not None:
+            function = {"name": delta.tool_name, **function}
+            call = {"index": delta.tool_index, "id": delta.tool_id, "type": "function", "function": function}
+        piece["tool_calls"] = [call]
+    return piece

@@ -1,0 +1,227 @@
+"""Pictures, videos and sound of a request, decoded where they cannot hurt.
+
+Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
+the size that the header states has been checked. A process of its own decodes sound and videos
+(`fastembed.inference.engines.media`). At most `TURNS` are decoded at a time, over all requests: each may take 100 MB
+while it is. What stands at an `http(s)` URL is fetched where whoever runs the server allows that
+(`fastembed.server.fetching`); the id of an uploaded file (`fastembed.server.files`) may stand wherever a URL may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import logging
+import re
+from base64 import b64decode
+from contextlib import aclosing
+from io import BytesIO
+from typing import Any, Final, Literal, NoReturn, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fastembed.inference.engines.media.files import recognise
+from fastembed.inference.engines.media.frames import decode_frames
+from fastembed.inference.engines.media.sound import decode_media
+from fastembed.pipeline.errors import InvalidInput, ItemError
+from fastembed.pipeline.payload.chat import AudioPart, ImagePart, VideoPart
+from fastembed.server.fetching.references import References
+from fastembed.server.wire.fields import Fields, refuse
+
+_log: Final = logging.getLogger("fastembed.http")
+
+MAX_MEDIA: Final = 32
+"""Pictures, videos, sounds and files of one request."""
+MAX_IMAGE_BYTES: Final = 20 * 2**20
+MAX_PIXELS: Final = 32_000_000
+MAX_AUDIO_BYTES: Final = 64 * 2**20
+MAX_VIDEO_BYTES: Final = 64 * 2**20
+MAX_AUDIO_S: Final = 1_800.0
+RATE_HZ: Final = 16_000
+TURNS: Final = 2
+DATA_URL: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=[^;,]{0,100})*;base64,", re.IGNORECASE)
+
+Detail = Literal["auto", "low", "high"]
+
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
+_FORMAT_WORDS: Final = "a PNG, JPEG, WebP or GIF that does not move"
+_VIDEOS: Final = ("mp4", "matroska")
+_NOT_BASE64: Final = b"\t\n\r "
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+async def image_part(fields: Fields, references: References) -> ImagePart:
+    """Read `{"type": "image_url", "image_url": {"url", "detail"}}`."""
+    image = fields.required("image_url", 'an object {"url": "data:image/png;base64,..."}')
+    content = await _content(image, "image", references, most_bytes=MAX_IMAGE_BYTES)
+    return await picture(content, image.at("url"), _detail(image))
+
+
+async def image_file_part(fields: Fields, references: References) -> ImagePart:
+    """Read `{"type": "image_file", "image_file": {"file_id", "detail"}}`, as the Assistants API has it."""
+    image = fields.required("image_file", 'an object {"file_id": "file-..."}')
+    place = image.at("file_id")
+    _, data = await references.file(
+        image.needed("file_id", "the id of an uploaded file"), most_bytes=MAX_IMAGE_BYTES, place=place
+    )
+    return await picture(data, place, _detail(image))
+
+
+async def sound_part(fields: Fields, _: References) -> AudioPart:
+    """Read `{"type": "input_audio", "input_audio": {"data", "format"}}`."""
+    sound = fields.required("input_audio", "an object with data and format")
+    name = sound.choice("format", ("wav", "mp3")) or sound.refuse("format", "wav or mp3")
+    data = sound.needed("data", "base64 of a sound file")
+    return await recording(data, sound.at("data"), expected=name)
+
+
+async def audio_part(fields: Fields, references: References) -> AudioPart:
+    """Read our own `{"type": "audio", "audio": {"url"}}`: the URL of any sound file that is recognised."""
+    audio = fields.required("audio", 'an object {"url": "data:audio/wav;base64,..."}')
+    content = await _content(audio, "audio", references, most_bytes=MAX_AUDIO_BYTES)
+    return await recording(content, audio.at("url"))
+
+
+async def video_part(fields: Fields, references: References) -> VideoPart:
+    """Read our own `{"type": "video_url", "video_url": {"url"}}`: a few pictures, spread over the video."""
+    video = fields.required("video_url", 'an object {"url": "data:video/mp4;base64,..."}')
+    content = await _content(video, "video", references, most_bytes=MAX_VIDEO_BYTES)
+    return await film(content, video.at("url"))
+
+
+async def picture(content: str | bytes, place: str, detail: Detail = "auto") -> ImagePart:
+    """Decode a picture, base64 or its bytes. InvalidInput names the field `place`."""
+    async with _turn():
+        pixels = await asyncio.to_thread(_pixels, content, place)
+    return ImagePart(pixels, detail)
+
+
+async def film(content: str | bytes, place: str) -> VideoPart:
+    """Decode a few frames of a video, base64 or its bytes. InvalidInput names the field `place`."""
+    async with _turn():
+        data = await asyncio.to_thread(decoded, content, place)
+        _check_video(data[:16], place)
+        try:
+            frames, times_s = await decode_frames(data)
+        except ItemError as error:
+            refuse(error.message, place, "invalid_video")
+    return VideoPart(frames, times_s)
+
+
+def _detail(image: Fields) -> Detail:
+    return cast("Detail", image.choice("detail", ("auto", "low", "high")) or "auto")
+
+
+async def _content(fields: Fields, kind: str, references: References, *, most_bytes: int) -> str | bytes:
+    """Return the base64 text of a data URL in the field `url`, or the bytes that it refers to."""
+    url = fields.needed("url", f"data:{kind}/...;base64,...")
+    code = f"invalid_{kind}_url"
+    if url[:8].lower().startswith(("http:", "https:")):
+        return await references.url(url, most_bytes=most_bytes, place=fields.at("url"), code=code)
+    if url.startswith("file-"):
+        return (await references.file(url, most_bytes=most_bytes, place=fields.at("url")))[1]
+    match = DATA_URL.match(url)
+    if match is None:
+        fields.refuse("url", f"data:{kind}/...;base64,... or an http(s) URL, or the id of an uploaded file", code)
+    media = match["media"].lower()
+    if media and not media.startswith((f"{kind}/", "application/octet-stream")):
+        refuse(f"found a data URL of {media}, expected {kind}/...", fields.at("url"), f"invalid_{kind}_format")
+    return url[match.end() :]
+
+
+def decoded(encoded: str | bytes, place: str) -> bytes:
+    """Decode base64; blanks and missing padding are forgiven, as the real API does. Bytes are what they are."""
+    if isinstance(encoded, bytes):
+        return encoded
+    try:
+        plain = encoded.encode("ascii").translate(None, _NOT_BASE64).rstrip(b"=")
+        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error) as error:
+        refuse(f"found what is no base64: {error}", place, "invalid_base64")
+
+
+def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
+    """Decode a picture to RGB, upright, on white where it is transparent."""
+    most = MAX_IMAGE_BYTES
+    if len(encoded) > most * 4 // 3 + 4:
+        refuse(f"found more than {most} bytes of picture, expected at most that", place, "image_too_large")
+    data = decoded(encoded, place)
+    try:
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                _too_many(f"{width} x {height}", place)
+            if getattr(image, "n_frames", 1) > 1:
+                refuse("found a picture that moves, expected a still one", place, "invalid_image_format")
+            return np.asarray(_upright(image), np.uint8)
+    except InvalidInput:
+        raise
+    except UnidentifiedImageError:
+        begins = f"bytes that begin with {data[:8].hex()}" if data else "nothing"
+        refuse(f"found {begins}, expected {_FORMAT_WORDS}", place, "invalid_image")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        _too_many("far too many", place)
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
+        if not isinstance(error, OSError | SyntaxError | ValueError):  # those that its documentation names
+            _log.warning("a picture broke its decoder", exc_info=error)
+        refuse(f"found what cannot be read as a picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
+
+
+def _check_video(head: bytes, place: str) -> None:
+    """Refuse what begins like no video, in words about videos: their decoder speaks of sound too."""
+    try:
+        kind = recognise(head)
+    except ItemError:
+        kind = f"that begins with {head[:8].hex()}" if head else "of no bytes"
+    if kind not in _VIDEOS:
+        refuse(f"found a file {kind}, expected an MP4, WebM or Matroska video", place, "invalid_video")
+
+
+def _too_many(found: str, place: str) -> NoReturn:
+    refuse(f"found {found} pixels, expected at most {MAX_PIXELS} in all", place, "image_too_large")
+
+
+def _upright(image: Any) -> Any:
+    """Return the picture as a camera's orientation tag wants it seen, in RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits of grey
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+async def recording(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
+    """Decode sound, base64 or its bytes. expected: its kind. InvalidInput names the field `place`."""
+    async with _turn():
+        data = await asyncio.to_thread(decoded, encoded, place)
+        try:
+            found = recognise(data[:16])
+            if expected and found != expected:
+                refuse(f"found a file of the kind {found}, expected {expected}, as its format says", place)
+            samples = await _samples(data)
+        except InvalidInput as error:
+            if error.param is not None:
+                raise
+            refuse(error.message, place, "invalid_audio")
+    if not len(samples):
+        refuse("found a sound file without a sample, expected at least one", place, "invalid_audio")
+    return AudioPart(samples, RATE_HZ)
+
+
+async def _samples(data: bytes) -> NDArray[np.float32]:
+    pieces: list[NDArray[np.float32]] = []
+    async with aclosing(decode_media(data, rate_hz=RATE_HZ, longest_s=MAX_AUDIO_S)) as frames:
+        async for frame in frames:
+            pieces.append(frame.samples)  # noqa: PERF401 - an asynchronous loop that must be closed
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def _turn() -> asyncio.Semaphore:
+    """Return this event loop's turns."""
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(TURNS))
