@@ -16,7 +16,7 @@ export PYTHON
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-$(INSTALLED): pyproject.toml constraints.txt .ci/install
+$(INSTALLED): pyproject.toml setup.py constraints.txt .ci/install
 	@.ci/install $(VENV)
 	@touch $@
 
