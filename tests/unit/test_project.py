@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 FLOORS = ("server", "sources", "operators", "sinks", "documents", "inference", "pipeline", "models")
 """The top-level folders that are installed below `fastembed`, to which it has links for the tools."""
 MAX_RUNTIME_BYTES = 1_300_000_000
+MAX_WHEEL_BYTES = 100_000_000
+"""What package indexes take."""
 FORBIDDEN = re.compile(
     r"torch|torchvision|torchaudio|transformers|sentence-transformers|onnxruntime|pyarrow|nvidia-.*|cuda-.*"
 )
@@ -131,6 +133,10 @@ def test_the_wheel_holds_every_module_and_model_under_one_name(names: set[str]) 
     face = {name for name in files if name.startswith("fastembed/")}
     assert {"fastembed/models/minilm/openvino_model.bin", "fastembed/models/silero/LICENSE"} <= names
     assert names >= face | {name for name in floors if Path(name).name != ".gitignore"}
+
+
+def test_the_wheel_is_no_larger_than_an_index_takes(wheel: Path) -> None:
+    assert wheel.stat().st_size < MAX_WHEEL_BYTES
 
 
 def test_the_wheel_installs_nothing_beside_fastembed(names: set[str]) -> None:
