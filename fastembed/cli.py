@@ -89,6 +89,13 @@ def serve(
         str, typer.Option(envvar="FASTEMBED_FILES_SIZE", help="How much the files of /v1/files may take together.")
     ] = "8GiB",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
+    unknown_fields: Annotated[
+        Literal["ignore", "reject"],
+        typer.Option(
+            envvar="FASTEMBED_UNKNOWN_FIELDS",
+            help="Fields of a request that its endpoint does not have: ignored, with a warning header, or a 400.",
+        ),
+    ] = "ignore",
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
     access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
     log_format: LogFormat = "text",
@@ -110,6 +117,7 @@ def serve(
             cache=(cache_size, cache_ttl),
             files_size=files_size,
             insecure=insecure,
+            unknown_fields=unknown_fields,
             watch=watch,
             access_log=access_log,
             log_format=log_format,

@@ -23,6 +23,7 @@ from fastembed.server.caching.response_cache import TTL_S, CacheLimits
 from fastembed.server.http.server import address_of, listen
 from fastembed.server.observability.logs import Level, configure
 from fastembed.server.settings import Settings
+from fastembed.server.wire.unknown_fields import UnknownFieldRule
 from fastembed.tuning import Tuning
 
 _START_S: Final = 600.0
@@ -34,7 +35,9 @@ class FastEmbedServer:
 
     api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
     takes it. caching: `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
-    that depend on nothing but the request; by default none are kept. models, hardware: see `fastembed.tuning`.
+    that depend on nothing but the request; by default none are kept. unknown_fields: whether
+    fields of a request that its endpoint does not have are ignored, and named in a response header, or refused.
+    models, hardware: see `fastembed.tuning`.
     monitoring: `{"enable_metrics": True, "metrics_endpoint": "/metrics", "log_level": "INFO"}`; with a level the
     process's log goes to standard error. Raises ConfigError for what cannot run.
     """
@@ -52,6 +55,7 @@ class FastEmbedServer:
         caching: Mapping[str, Any] | None = None,
         monitoring: Mapping[str, Any] | None = None,
         insecure: bool = False,
+        unknown_fields: UnknownFieldRule = "ignore",
     ) -> None:
         check_installation()
         named = None if config is None else Path(config)
@@ -63,6 +67,7 @@ class FastEmbedServer:
             allow_urls=tuple(allow_urls),
             cache=_cache(caching or {}),
             insecure=insecure,
+            unknown_fields=unknown_fields,
             access_log=False,
             metrics_path=_monitored(monitoring or {}),
         )

@@ -38,6 +38,7 @@ _EXPOSED = [
     "x-fastembed-model-state",
     "x-fastembed-route",
     "x-fastembed-cache",
+    "x-fastembed-warning",
 ]
 
 
@@ -65,6 +66,7 @@ def create_app(
         guard=settings.guard,
         life=life,
         stats=stats,
+        reject_unknown_fields=settings.unknown_fields == "reject",
         access_log=settings.access_log,
     )
     return _cors(gateway, settings)

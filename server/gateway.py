@@ -26,6 +26,7 @@ from fastembed.server.http.lifecycle import Life
 from fastembed.server.http.request_body import ClientGone
 from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.routing import PipelineRoute
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 _access: Final = logging.getLogger("fastembed.access")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
@@ -52,6 +53,7 @@ class Gateway:
         guard: BrowserGuard,
         life: Life,
         stats: HttpStats,
+        reject_unknown_fields: bool = False,
         access_log: bool = False,
     ) -> None:
         self._app = app
@@ -60,6 +62,7 @@ class Gateway:
         self._guard = guard
         self._life = life
         self._stats = stats
+        self._reject_unknown_fields = reject_unknown_fields
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +75,7 @@ class Gateway:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = _Reply(scope, send)
+        reply = _Reply(scope, send, UnknownFields(reject=self._reject_unknown_fields))
         self._life.enter()
         try:
             self._admit(scope)
@@ -131,11 +134,13 @@ class Gateway:
 class _Reply:
     """One response on its way out: adds the headers that every response has, knows how far it got."""
 
-    __slots__ = ("_scope", "_send", "request_id", "started_s", "status")
+    __slots__ = ("_scope", "_send", "_unknown", "request_id", "started_s", "status")
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, unknown: UnknownFields) -> None:
         self._scope = scope
         self._send = send
+        self._unknown = unknown
+        unknown.attach(scope)
         self.started_s = perf_counter()
         self.request_id = scope["request_id"] = _request_id(scope)
         self.status = 0
@@ -149,6 +154,8 @@ class _Reply:
                 (b"openai-processing-ms", b"%d" % ((perf_counter() - self.started_s) * 1000)),
                 *_FIXED,
             ]
+            if self._unknown.ignored:
+                message["headers"].append(self._unknown.header())
         await self._send(message)
 
     async def fail(self, error: Exception) -> None:

@@ -17,8 +17,8 @@ from fastembed.server.endpoints.completions import answer_completions
 from fastembed.server.endpoints.document_processing import answer_document
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.errors import MethodNotAllowed
-from fastembed.server.http.exchange import Exchange, to_json
 from fastembed.server.wire.event_stream import model_headers
+from fastembed.server.wire.exchange import Exchange, to_json
 from fastembed.server.wire.json_types import check_kind
 from fastembed.sources.http import HttpRoutes, Results
 
@@ -28,7 +28,7 @@ Codec = Callable[[Exchange], Awaitable[None]]
 
 async def answer_embeddings(exchange: Exchange) -> None:
     """POST /v1/embeddings."""
-    request, form = embeddings.decode(await exchange.body())
+    request, form = embeddings.decode(await exchange.fields())
     with exchange.watched():
         results = await exchange.submit(request, whole=True)
         try:
@@ -41,7 +41,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
 
 async def answer_rerank(exchange: Exchange) -> None:
     """POST /v1/rerank."""
-    request, return_documents = rerank.decode(await exchange.body())
+    request, return_documents = rerank.decode(await exchange.fields())
     with exchange.watched():
         results = await exchange.submit(request, whole=True)
         try:

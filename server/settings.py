@@ -9,6 +9,7 @@ from fastembed.server.caching.response_cache import CacheLimits
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
 from fastembed.server.http.auth import BrowserGuard, Keys, is_loopback
+from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Settings:
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
     `UrlPolicy` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
     again; None: none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a
-    key all the same. metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
+    key all the same. unknown_fields: whether a request's field that its endpoint does not have is ignored or refused.
+    metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
     once it stops.
     """
 
@@ -32,6 +34,7 @@ class Settings:
     cache: CacheLimits | None = None
     files_bytes: int = QUOTA_BYTES
     insecure: bool = False
+    unknown_fields: UnknownFieldRule = "ignore"
     access_log: bool = False
     metrics_path: str | None = "/metrics"
     drain_s: float = 20.0

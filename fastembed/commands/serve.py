@@ -15,6 +15,7 @@ from fastembed.server.caching.response_cache import CacheLimits
 from fastembed.server.http.server import listen
 from fastembed.server.observability.logs import Format, Level, configure
 from fastembed.server.settings import Settings
+from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
 
 def serve(
@@ -29,6 +30,7 @@ def serve(
     cache: tuple[str | None, str],
     files_size: str,
     insecure: bool,
+    unknown_fields: UnknownFieldRule,
     watch: bool,
     access_log: bool,
     log_format: Format,
@@ -45,6 +47,7 @@ def serve(
         cache=CacheLimits.of(*cache),
         files_bytes=_size(files_size),
         insecure=insecure,
+        unknown_fields=unknown_fields,
         access_log=access_log,
     )
     configure(log_format, log_level)

@@ -37,12 +37,12 @@ from fastembed.pipeline.payload.chat import (
 )
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.files.record import NAMELESS, clean_name
-from fastembed.server.http.exchange import Exchange
 from fastembed.server.wire.chat.answer import check_finished, new_id, no_event, usage
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, part_of
 from fastembed.server.wire.chat.media import DATA_URL, MAX_MEDIA, audio_part, decoded, image_part, video_part
 from fastembed.server.wire.chat.sampling import EXTENSIONS, MAX_TOKENS, read_preferences
 from fastembed.server.wire.event_stream import reply
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 
 MAX_AREAS: Final = 16
@@ -61,6 +61,7 @@ _SOURCES: Final = {
     "upload_id": ("upload_id", "the id of an uploaded file, file-..."),
 }
 """Where an input is, by `source`: the field, and what it holds."""
+_KNOWN: Final = frozenset(("inputs", "analysis_type", "focus_areas", "model", "max_tokens", *EXTENSIONS))
 _ASKED: Final = {
     "quick": "Say in one sentence what this is.",
     "comprehensive": "Describe in detail what this is and what is in it.",
@@ -79,16 +80,15 @@ class Asked:
 
 async def answer_analysis(exchange: Exchange) -> None:
     """POST /v1/multimodal/analyze."""
-    body = await exchange.body()
+    fields = await exchange.fields()
     with exchange.watched():
-        request, asked = await decode(body, exchange.references)
+        request, asked = await decode(fields, exchange.references)
         await reply(exchange, [request], AnalysisAnswer(asked), stream=False)
 
 
-async def decode(body: object, references: References = NOTHING) -> tuple[ChatRequest, Asked]:
+async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Asked]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields = Fields(body)
-    fields.known(("inputs", "analysis_type", "focus_areas", "model", "max_tokens", *EXTENSIONS))
+    fields.known(_KNOWN)
     kind = fields.choice("analysis_type", tuple(_ASKED))
     areas = _areas(fields)
     if kind == "focused" and not areas:
@@ -96,7 +96,7 @@ async def decode(body: object, references: References = NOTHING) -> tuple[ChatRe
     sampling = Sampling(temperature=0.0, max_tokens=fields.whole("max_tokens", 1, MAX_TOKENS))
     preferences = read_preferences(fields)
     model = fields.text("model", most=256) or "auto"
-    entries = [Fields(entry, place) for place, entry in fields.entries("inputs", "a list of inputs", most=MAX_MEDIA)]
+    entries = fields.each("inputs", "a list of inputs", lambda entry: entry, most=MAX_MEDIA)
     parts = [await _part(entry, references) for entry in entries]
     if question := _question(kind, areas, texts=any(isinstance(part, TextPart) and not part.file for part in parts)):
         parts.append(TextPart(question))
@@ -169,15 +169,15 @@ async def _part(fields: Fields, references: References) -> Part:
     """Read one input, through the reader of the chat's part of its kind."""
     kind = fields.choice("type", _TYPES) or fields.refuse("type", f"one of {', '.join(_TYPES)}")
     if kind == "text":
-        fields.known(("type", "text", "content"))
+        fields.known({"type", "text", "content"})
         return TextPart(fields.needed("text" if fields.has("text") else "content", "the text"))
-    fields.known(("type", "source", "content", "url", "upload_id", "filename"))
+    fields.known({"type", "source", "content", "url", "upload_id", "filename"})
     name, content = _content(fields)
     if kind == "document":
         return await _document(fields, name, content, references)
     url = content if _names(name, content) else f"data:;base64,{content}"
     part, reader = _READERS[kind]
-    inner = Fields({part: {"url": url}}, fields.place)
+    inner = fields.inner({part: {"url": url}}, fields.place)
     try:
         return await reader(inner, references)
     except (InvalidInput, NotFound, TooLarge) as error:  # the reader names its own field, the caller has another

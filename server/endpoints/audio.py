@@ -18,12 +18,13 @@ import orjson
 from fastembed.pipeline.errors import InvalidInput, ItemError, Unprocessable, UnsupportedMedia
 from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
 from fastembed.server.http.errors import answer as error_answer
-from fastembed.server.http.exchange import Exchange
 from fastembed.server.http.multipart import Form
 from fastembed.server.wire.chat.sampling import read_model
 from fastembed.server.wire.event_stream import EventStream
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.transcript import Transcription
+from fastembed.server.wire.unknown_fields import UnknownFields
 from fastembed.sources.http import Results
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
@@ -57,7 +58,8 @@ async def answer_translations(exchange: Exchange) -> None:
 
 
 async def _answer(exchange: Exchange, *, translate: bool) -> None:
-    file, wanted = decode(await exchange.form(), translate=translate)
+    form = await exchange.form()
+    file, wanted = decode(form, translate=translate, unknown=UnknownFields.of(exchange.scope))
     with exchange.watched():
         results = await exchange.submit(file)
         try:
@@ -102,11 +104,11 @@ def _event(value: Mapping[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
-def decode(form: Form, *, translate: bool) -> tuple[SpeechFile, Wanted]:
+def decode(form: Form, *, translate: bool, unknown: UnknownFields | None = None) -> tuple[SpeechFile, Wanted]:
     """Check a request's form. InvalidInput names the field, what was found and what was expected."""
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")
-    fields = Fields(_typed(form.fields))
+    fields = Fields(_typed(form.fields), unknown=unknown)
     fields.known(_TRANSLATION if translate else _TRANSCRIPTION)
     _check_the_rest(fields)
     upload = form.files.get("file")
@@ -170,8 +172,8 @@ def _turns(fields: Fields) -> TurnDetection | None:
         return None
     if type(found) is not dict:
         fields.refuse("chunking_strategy", "auto or an object of the type server_vad")
-    turns = Fields(found, "chunking_strategy")
-    turns.known(("type", "threshold", "prefix_padding_ms", "silence_duration_ms"))
+    turns = fields.inner(found, "chunking_strategy")
+    turns.known({"type", "threshold", "prefix_padding_ms", "silence_duration_ms"})
     if turns.choice("type", ("server_vad",)) is None:
         turns.refuse("type", "server_vad")
     return TurnDetection(

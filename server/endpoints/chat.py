@@ -13,7 +13,6 @@ from typing import Final
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
 from fastembed.server.fetching.references import NOTHING, References
-from fastembed.server.http.exchange import Exchange
 from fastembed.server.wire.chat.answer import ChatAnswer
 from fastembed.server.wire.chat.chunks import ChatChunks
 from fastembed.server.wire.chat.messages import read_messages
@@ -31,6 +30,7 @@ from fastembed.server.wire.chat.sampling import (
 )
 from fastembed.server.wire.chat.tools import read_format, read_tools
 from fastembed.server.wire.event_stream import reply
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 
 MAX_TOP_LOGPROBS: Final = 20
@@ -56,9 +56,9 @@ _KNOWN: Final = frozenset(
 
 async def answer_chat(exchange: Exchange) -> None:
     """POST /v1/chat/completions."""
-    body = await exchange.body()
+    fields = await exchange.fields()
     with exchange.watched():
-        request, delivery = await decode(body, exchange.references)
+        request, delivery = await decode(fields, exchange.references)
         shape = ChatChunks if delivery.stream else ChatAnswer
         try:
             await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
@@ -66,9 +66,8 @@ async def answer_chat(exchange: Exchange) -> None:
             raise _with_files(error, request) from error
 
 
-async def decode(body: object, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
+async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields = Fields(body)
     fields.known(_KNOWN)
     logprobs = fields.flag("logprobs")
     top_logprobs = fields.whole("top_logprobs", 0, MAX_TOP_LOGPROBS)
@@ -151,7 +150,7 @@ def _check_metadata(fields: Fields) -> None:
         return
     if len(found) > MAX_METADATA:
         refuse(f"found {len(found)} pairs, expected at most {MAX_METADATA}", "metadata", "object_above_max_properties")
-    pairs = Fields(found, "metadata")
+    pairs = fields.inner(found, "metadata")
     for key in found:
         if len(key) > 64:  # noqa: PLR2004 - OpenAI's limits
             refuse(f"found a key of {len(key)} characters, expected at most 64", "metadata", "string_above_max_length")

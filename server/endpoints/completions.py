@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest
-from fastembed.server.http.exchange import Exchange
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
@@ -26,6 +25,7 @@ from fastembed.server.wire.chat.sampling import (
 )
 from fastembed.server.wire.completion import CompletionAnswer, CompletionChunks
 from fastembed.server.wire.event_stream import reply
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
 
 DEFAULT_TOKENS: Final = 16
@@ -37,9 +37,9 @@ _KNOWN: Final = frozenset(
 
 async def answer_completions(exchange: Exchange) -> None:
     """POST /v1/completions."""
-    body = await exchange.body()
+    fields = await exchange.fields()
     with exchange.watched():
-        requests, delivery = decode(body)
+        requests, delivery = decode(fields)
         shape = CompletionChunks if delivery.stream else CompletionAnswer
         try:
             await reply(exchange, requests, shape(requests, delivery), stream=delivery.stream)
@@ -49,9 +49,8 @@ async def answer_completions(exchange: Exchange) -> None:
             raise
 
 
-def decode(body: object) -> tuple[list[ChatRequest], Delivery]:
+def decode(fields: Fields) -> tuple[list[ChatRequest], Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields = Fields(body)
     fields.known(_KNOWN)
     logprobs = fields.whole("logprobs", 0, MAX_LOGPROBS)
     sampling = read_sampling(

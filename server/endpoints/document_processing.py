@@ -30,8 +30,8 @@ import orjson
 from fastembed.inference.library.specs import DEFAULTS
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
-from fastembed.server.http.exchange import Exchange
 from fastembed.server.wire.event_stream import model_headers
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 
 Output = Literal["markdown", "html", "json"]
@@ -48,6 +48,7 @@ _CONTENTS: Final = {
 """Where the document is, by `source`: the field, and what it holds."""
 _OUTPUTS: Final = ("markdown", "html", "json")
 _PARTS: Final = ("text", "tables", "images", "formulas")
+_OPTIONS: Final = frozenset(("output_format", *(f"extract_{part}" for part in _PARTS)))
 _BLANKS: Final = b"\t\n\r "
 
 
@@ -69,7 +70,7 @@ class Asked:
 async def answer_document(exchange: Exchange) -> None:
     """POST /v1/documents/process."""
     began = time.perf_counter()
-    asked = decode(await exchange.body())
+    asked = decode(await exchange.fields())
     with exchange.watched():
         content = await _content(asked, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
@@ -88,18 +89,17 @@ async def answer_document(exchange: Exchange) -> None:
     await exchange.respond(body, headers=model_headers(model, "pocket" if model in _POCKETS else ""))
 
 
-def decode(body: object) -> Asked:
+def decode(fields: Fields) -> Asked:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields = Fields(body)
-    fields.known(("document", "processing_options", "model"))
+    fields.known({"document", "processing_options", "model"})
     document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
     kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
     source = document.choice("source", tuple(_CONTENTS)) or document.refuse("source", f"one of {', '.join(_CONTENTS)}")
     name, expected = _CONTENTS[source]
     content = document.needed(name, expected)
-    document.known(("type", "source", name))
-    options = fields.object("processing_options") or Fields({}, "processing_options")
-    options.known(("output_format", *(f"extract_{part}" for part in _PARTS)))
+    document.known({"type", "source", name})
+    options = fields.object("processing_options") or fields.inner({}, "processing_options")
+    options.known(_OPTIONS)
     return Asked(
         kind=kind,
         source=source,

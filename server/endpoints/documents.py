@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import InvalidInput, NotFound
 from fastembed.server.endpoints.context import Site
-from fastembed.server.http.request_body import read_json
+from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
 from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
@@ -29,6 +30,9 @@ from fastembed.sinks.lake.search import Hit
 MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000
 _MAX_BODY_BYTES = 2**20
+_MAX_NAMES: Final = 65_536
+_REPLAY: Final = frozenset(("pipeline", "names"))
+_REPROCESS: Final = frozenset(("pipeline", "all"))
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -53,23 +57,18 @@ def routes(site: Site) -> list[BaseRoute]:
         return listing(await opened(site.resources).failures(_asked(site, request.query_params.get("pipeline"))))
 
     async def replay(request: Request) -> Response:
-        body = await _fields(request)
-        names, pipeline = body.get("names"), _asked(site, _name(body, "pipeline"))
-        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            raise InvalidInput("found names that are no list of strings, expected file names or null", param="names")
+        fields = await _read(request, _REPLAY)
+        names, pipeline = _names(fields), _asked(site, fields.text("pipeline"))
         folders = site.running.failure_folders(pipeline)
         return listing(await replay_failed(opened(site.resources), folders, pipeline, names))
 
     async def reprocess(request: Request) -> Response:
-        body = await _fields(request)
+        fields = await _read(request, _REPROCESS)
         views = {view.name: view for view in site.running.views()}
-        name = _asked(site, _name(body, "pipeline"))
+        name = _asked(site, fields.text("pipeline"))
         if name is None:
             raise InvalidInput(f"found no pipeline, expected one of {', '.join(views)}", param="pipeline")
-        everything = body.get("all", False)
-        if not isinstance(everything, bool):
-            raise InvalidInput("found something else, expected true or false for all", param="all")
-        definition = None if everything else views[name].definition
+        definition = None if fields.flag("all") else views[name].definition
         return json_answer({"count": await opened(site.resources).reprocess(name, definition)})
 
     return [
@@ -134,15 +133,20 @@ async def _table(lake: Lake, asked: str | None) -> str:
     return asked
 
 
-async def _fields(request: Request) -> dict[str, Any]:
-    body = await read_json(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
-    if not isinstance(body, dict):
-        raise InvalidInput("found no JSON object, expected one")
-    return body
+async def _read(request: Request, known: AbstractSet[str]) -> Fields:
+    fields = await read_fields(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
+    fields.known(known)
+    return fields
 
 
-def _name(body: dict[str, Any], field: str) -> str | None:
-    found = body.get(field)
-    if found is not None and not isinstance(found, str):
-        raise InvalidInput(f"found a {field} that is no string, expected a name", param=field)
-    return found
+def _names(fields: Fields) -> list[str] | None:
+    """Return the files to replay; None: all of them, [] none."""
+    if not fields.has("names"):
+        return None
+    if fields.raw("names") == []:
+        return []
+    entries = fields.entries("names", "a list of file names, or null for all", most=_MAX_NAMES)
+    for place, entry in entries:
+        if not isinstance(entry, str):
+            refuse(f"found {shown(entry)}, expected a file name", place, "invalid_type")
+    return [entry for _, entry in entries]

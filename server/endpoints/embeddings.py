@@ -21,14 +21,19 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.embedding import EmbeddingInput, EmbeddingRequest, Embeddings
+from fastembed.server.wire.chat.sampling import read_model
+from fastembed.server.wire.fields import Fields, kind, refuse
 
 Encoding = Literal["float", "base64", "packed"]
 Precision = Literal["float32", "float16", "int8"]
 
 MAX_INPUTS: Final = 2048
 MAX_DIMENSIONS: Final = 65_536
+_EXPECTED: Final = "a string, a list of strings or token ids"
+_KNOWN: Final = frozenset(
+    ("input", "model", "dimensions", "encoding_format", "user", "normalize", "precision", "batch_size")
+)
 _LARGEST_HALF: Final = 65_504.0
 _ENCODINGS: Final = ("float", "base64", "packed")
 _PRECISIONS: Final = ("float32", "float16", "int8")
@@ -42,21 +47,20 @@ class Form:
     precision: Precision = "float32"
 
 
-def decode(body: object) -> tuple[EmbeddingRequest, Form]:
+def decode(fields: Fields) -> tuple[EmbeddingRequest, Form]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    if not isinstance(body, dict):
-        raise InvalidInput(f"found {_kind(body)}, expected a JSON object")
+    fields.known(_KNOWN)
     request = EmbeddingRequest(
-        inputs=_inputs(body),
-        model=_text(body, "model", required=True) or "auto",
-        dimensions=_whole(body, "dimensions", MAX_DIMENSIONS),
-        normalize=_flag(body, "normalize", default=True),
-        batch_size=_whole(body, "batch_size", MAX_INPUTS),
+        inputs=_inputs(fields),
+        model=read_model(fields),
+        dimensions=fields.whole("dimensions", 1, MAX_DIMENSIONS),
+        normalize=fields.flag("normalize", default=True),
+        batch_size=fields.whole("batch_size", 1, MAX_INPUTS),
     )
-    _text(body, "user")
+    fields.text("user")
     form = Form(
-        encoding=cast("Encoding", _choice(body, "encoding_format", _ENCODINGS)),
-        precision=cast("Precision", _choice(body, "precision", _PRECISIONS)),
+        encoding=cast("Encoding", fields.choice("encoding_format", _ENCODINGS) or "float"),
+        precision=cast("Precision", fields.choice("precision", _PRECISIONS) or "float32"),
     )
     return request, form
 
@@ -109,95 +113,42 @@ def _quantized(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], list[flo
     return np.rint(vectors / divisors).astype(np.int8), scales.tolist()
 
 
-def _inputs(body: dict[str, Any]) -> Sequence[EmbeddingInput]:
-    found = body.get("input")
-    if found is None:
-        raise InvalidInput("found no input, expected a string, a list of strings or token ids", param="input")
+def _inputs(fields: Fields) -> Sequence[EmbeddingInput]:
+    found = fields.raw("input")
     if isinstance(found, str):
-        if not found:
-            raise InvalidInput("found an empty string, expected text", param="input")
-        return [found]
+        return [found] if found else fields.refuse("input", "text")
     if not isinstance(found, list):
-        raise InvalidInput(f"found {_kind(found)}, expected a string, a list of strings or token ids", param="input")
+        fields.refuse("input", _EXPECTED, "invalid_type")
     if not found:
-        raise InvalidInput("found an empty list, expected at least one entry", param="input")
+        refuse("found an empty list, expected at least one entry", "input", "empty_array")
     if type(found[0]) is int:
         return [_tokens(found, "input")]
     if len(found) > MAX_INPUTS:
-        raise InvalidInput(f"found {len(found)} entries, expected at most {MAX_INPUTS}", param="input")
+        refuse(f"found {len(found)} entries, expected at most {MAX_INPUTS}", "input", "array_above_max_length")
     if isinstance(found[0], list):
         return [_tokens(entry, f"input[{index}]") for index, entry in enumerate(found)]
     _check_texts(found)
-    return cast("list[str]", found)
+    return found
 
 
 def _check_texts(found: list[Any]) -> None:
-    if set(map(type, found)) == {str} and "" not in found:
+    if set(map(type, found)) == {str} and "" not in found:  # the whole list at once, in C: it may have 2048 entries
         return
     for index, entry in enumerate(found):
         if not isinstance(entry, str):
-            raise InvalidInput(f"found {_kind(entry)} at input[{index}], expected a string", param="input")
+            refuse(f"found {kind(entry)} at input[{index}], expected a string", "input", "invalid_type")
         if not entry:
-            raise InvalidInput(f"found an empty string at input[{index}], expected text", param="input")
+            refuse(f"found an empty string at input[{index}], expected text", "input", "invalid_value")
 
 
 def _tokens(found: object, place: str) -> list[int]:
     if not isinstance(found, list):
-        raise InvalidInput(f"found {_kind(found)} at {place}, expected a list of token ids", param="input")
+        refuse(f"found {kind(found)} at {place}, expected a list of token ids", "input", "invalid_type")
     if not found:
-        raise InvalidInput(f"found an empty list at {place}, expected token ids", param="input")
+        refuse(f"found an empty list at {place}, expected token ids", "input", "empty_array")
     if set(map(type, found)) != {int}:
         index, entry = next((i, e) for i, e in enumerate(found) if type(e) is not int)
-        raise InvalidInput(f"found {_kind(entry)} at {place}[{index}], expected a token id", param="input")
+        refuse(f"found {kind(entry)} at {place}[{index}], expected a token id", "input", "invalid_type")
     if min(found) < 0:
-        raise InvalidInput(f"found the token id {min(found)} at {place}, expected 0 or more", param="input")
+        refuse(f"found the token id {min(found)} at {place}, expected 0 or more", "input", "invalid_value")
     return found
-
-
-def _text(body: dict[str, Any], name: str, *, required: bool = False) -> str | None:
-    found = body.get(name)
-    if found is None:
-        if required:
-            raise InvalidInput(f"found no {name}, expected a name; `auto` lets the server choose", param=name)
-        return None
-    if not isinstance(found, str) or (required and not found):
-        raise InvalidInput(f"found {_kind(found)}, expected a string for {name}", param=name)
-    return found
-
-
-def _whole(body: dict[str, Any], name: str, largest: int) -> int | None:
-    found = body.get(name)
-    if found is None:
-        return None
-    if type(found) is not int or not 1 <= found <= largest:
-        shown = found if type(found) in (int, float) else _kind(found)
-        raise InvalidInput(f"found {shown}, expected a whole number from 1 to {largest} for {name}", param=name)
-    return found
-
-
-def _flag(body: dict[str, Any], name: str, *, default: bool) -> bool:
-    found = body.get(name)
-    if found is None:
-        return default
-    if not isinstance(found, bool):
-        raise InvalidInput(f"found {_kind(found)}, expected true or false for {name}", param=name)
-    return found
-
-
-def _choice(body: dict[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    """Return the caller's choice; the first one allowed is the default."""
-    found = body.get(name)
-    if found is None:
-        return allowed[0]
-    if found not in allowed:
-        shown = repr(found)[:80] if isinstance(found, str) else _kind(found)
-        raise InvalidInput(f"found {shown}, expected one of {', '.join(allowed)} for {name}", param=name)
-    return cast("str", found)
-
-
-def _kind(found: object) -> str:
-    """Name a JSON value's type, as its author would."""
-    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
-    if found == "":
-        return "an empty string"
-    return names.get(type(found), "an object")

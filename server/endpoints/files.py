@@ -23,6 +23,7 @@ from fastembed.server.http.multipart import Form, spool_form
 from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 BATCH_S: Final = 30 * 86_400
 """How long the files of batches stay where nothing else is said, as OpenAI has it."""
@@ -81,7 +82,7 @@ async def _create(store: FileStore, request: Request) -> Response:
     try:
         incoming = await asyncio.to_thread(store.receive, _owner(request), declared=declared_bytes(scope))
         form = await spool_form(scope, receive, max_bytes=MAX_FILE_BYTES + _FORM_BYTES, write=incoming.write)
-        name, purpose, expires_after_s = _read(form)
+        name, purpose, expires_after_s = _read(form, UnknownFields.of(scope))
         if not incoming.size_bytes:
             refuse("found an empty file, expected at least one byte", "file", "empty_file")
         found = await asyncio.to_thread(incoming.keep, name=name, purpose=purpose, expires_after_s=expires_after_s)
@@ -115,15 +116,17 @@ async def _list(store: FileStore, request: Request) -> Response:
     return listing([describe(file) for file in found], has_more=more, **ends)
 
 
-def _read(form: Form) -> tuple[str, str, int | None]:
+def _read(form: Form, unknown: UnknownFields) -> tuple[str, str, int | None]:
     """Check a form. Return the file's name, its purpose, and when it goes (seconds)."""
     typed = dict(form.fields)
     expiry = typed.get("expires_after")
     if isinstance(expiry, dict) and isinstance(expiry.get("seconds"), str):
         with suppress(ValueError):
             expiry["seconds"] = int(expiry["seconds"][:20])
-    fields = Fields(typed)
-    fields.known(("purpose", "expires_after"))
+    fields = Fields(typed, unknown=unknown)
+    fields.known({"purpose", "expires_after"})
+    if "file" in form.fields:
+        refuse("found a field without a filename, expected a file", "file", "invalid_type")
     if set(form.files) != {"file"}:
         found = ", ".join(sorted(form.files)) or "none"
         refuse(f"found the files {found:.200}, expected one, in the field file", "file", "missing_required_parameter")
@@ -135,7 +138,7 @@ def _expiry(fields: Fields, purpose: str) -> int | None:
     expires = fields.object("expires_after")
     if expires is None:
         return BATCH_S if purpose == "batch" else None
-    expires.known(("anchor", "seconds"))
+    expires.known({"anchor", "seconds"})
     if expires.choice("anchor", ("created_at",)) is None:
         expires.refuse("anchor", "created_at")
     seconds = expires.whole("seconds", _LEAST_S, _MOST_S)

@@ -14,15 +14,16 @@ from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
 from fastembed.server.wire.fields import Fields, refuse, shown
 
 MAX_DOCUMENTS: Final = 1000
+_KNOWN: Final = frozenset(("query", "documents", "model", "top_n", "return_documents"))
 _EXPECTED: Final = "a list of strings or of objects with a text"
 
 
-def decode(body: object) -> tuple[RerankRequest, bool]:
+def decode(fields: Fields) -> tuple[RerankRequest, bool]:
     """Return the request, and whether the answer is to repeat the documents. InvalidInput names the field."""
-    fields = Fields(body)
+    fields.known(_KNOWN)
     request = RerankRequest(
         query=fields.needed("query", "a question or words to look for"),
-        documents=[_text(*found) for found in fields.entries("documents", _EXPECTED, most=MAX_DOCUMENTS)],
+        documents=[_text(fields, *found) for found in fields.entries("documents", _EXPECTED, most=MAX_DOCUMENTS)],
         model=fields.text("model") or "auto",
         top_n=fields.whole("top_n", 1, MAX_DOCUMENTS),
     )
@@ -51,9 +52,9 @@ def encode(ranking: Ranking, request: RerankRequest, *, request_id: str, return_
     )
 
 
-def _text(place: str, document: object) -> str:
+def _text(fields: Fields, place: str, document: object) -> str:
     if isinstance(document, dict):
-        return Fields(document, place).needed("text", "the document's text")
+        return fields.inner(document, place).needed("text", "the document's text")
     if not isinstance(document, str) or not document:
         refuse(f"found {shown(document)}, expected a string or an object with a text", place, "invalid_type")
     return document

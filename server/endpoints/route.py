@@ -34,14 +34,16 @@ from fastembed.server.endpoints import analyze as analysis
 from fastembed.server.endpoints import chat, completions, embeddings
 from fastembed.server.endpoints.context import Site
 from fastembed.server.fetching.references import References
-from fastembed.server.http.request_body import read_json
-from fastembed.server.wire.fields import Fields
+from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.server.wire.responses import json_answer
 from fastembed.sources.http import MAX_BODY_BYTES
 
 CHAT: Final = "/v1/chat/completions"
 SPEECH: Final = "/v1/audio/transcriptions"
-_WRAPPER: Final = ("endpoint", "request")
+_WRAPPER: Final = frozenset(("endpoint", "request"))
+_RERANK: Final = frozenset(("query", "documents", "top_n", "return_documents", "model", "model_fallback"))
+_SPEECH: Final = frozenset(("seconds", "model", "model_fallback"))
+_DOCUMENT: Final = frozenset(("bytes", "pages", "model", "model_fallback"))
 _MAX_TEXTS: Final = 4096
 _MAX_SECONDS: Final = 86_400
 _MAX_PAGES: Final = 100_000
@@ -53,8 +55,7 @@ def routes(site: Site) -> list[BaseRoute]:
     """Return the route."""
 
     async def route(request: Request) -> Response:
-        body = await read_json(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
-        endpoint, asked = _unwrapped(body)
+        endpoint, asked = _unwrapped(await read_fields(request.scope, request.receive, max_bytes=MAX_BODY_BYTES))
         found, wishes = await _READERS[endpoint](asked, References(files=site.files, owner=request.scope["owner"]))
         if endpoint == SPEECH and wishes.model in OPENAI_NAMES and not _declared(site, wishes.model):
             wishes = replace(wishes, model=AUTO)  # as the endpoint itself takes them
@@ -70,53 +71,53 @@ def _declared(site: Site, name: str) -> bool:
     return name in known or name in site.resources.get(Models).catalog.aliases
 
 
-def _unwrapped(body: object) -> tuple[str, object]:
+def _unwrapped(fields: Fields) -> tuple[str, Fields]:
     """Return the endpoint and the request's own body."""
-    if not isinstance(body, dict) or not body.keys() & set(_WRAPPER):
-        return CHAT, body
-    fields = Fields(body)
+    if not any(map(fields.has, _WRAPPER)):
+        return CHAT, fields
     fields.known(_WRAPPER)
-    return fields.choice("endpoint", tuple(_READERS)) or CHAT, fields.mapping("request") or {}
+    endpoint = fields.choice("endpoint", tuple(_READERS)) or CHAT
+    return endpoint, fields.inner(fields.mapping("request") or {}, "")
 
 
-async def _chat(body: object, references: References) -> Understood:
-    request, _ = await chat.decode(body, references)
+async def _chat(fields: Fields, references: References) -> Understood:
+    request, _ = await chat.decode(fields, references)
     return profile(request), preferences(request)
 
 
-async def _analysis(body: object, references: References) -> Understood:
-    request, _ = await analysis.decode(body, references)
+async def _analysis(fields: Fields, references: References) -> Understood:
+    request, _ = await analysis.decode(fields, references)
     return profile(request), preferences(request)
 
 
-async def _completion(body: object, _: References) -> Understood:
+async def _completion(fields: Fields, _: References) -> Understood:
     """Read the first of several prompts: they differ in nothing else."""
-    requests = completions.decode(body)[0]
+    requests = completions.decode(fields)[0]
     return profile(requests[0]), preferences(requests[0])
 
 
-async def _embedding(body: object, _: References) -> Understood:
-    request = embeddings.decode(body)[0]
+async def _embedding(fields: Fields, _: References) -> Understood:
+    request = embeddings.decode(fields)[0]
     return profile(request), preferences(request)
 
 
-async def _rerank(body: object, _: References) -> Understood:
-    fields = Fields(body)
+async def _rerank(fields: Fields, _: References) -> Understood:
+    fields.known(_RERANK)
     query = fields.needed("query", "a question")
     documents = [
-        entry if isinstance(entry, str) else Fields(entry, place).needed("text", "a text")
+        entry if isinstance(entry, str) else fields.inner(entry, place).needed("text", "a text")
         for place, entry in fields.entries("documents", "a list of texts", most=_MAX_TEXTS)
     ]
     return of_texts("rerank", [f"{query} {document}" for document in documents]), _model(fields)
 
 
-async def _speech(body: object, _: References) -> Understood:
-    fields = Fields(body)
+async def _speech(fields: Fields, _: References) -> Understood:
+    fields.known(_SPEECH)
     return of_speech(fields.number("seconds", 0, _MAX_SECONDS, default=0.0)), _model(fields)
 
 
-async def _document(body: object, _: References) -> Understood:
-    fields = Fields(body)
+async def _document(fields: Fields, _: References) -> Understood:
+    fields.known(_DOCUMENT)
     size = fields.whole("bytes", 0, MAX_BODY_BYTES) or 0
     return of_document(size, fields.whole("pages", 1, _MAX_PAGES) or 0), _model(fields)
 
@@ -128,7 +129,7 @@ def _model(fields: Fields) -> Preferences:
     )
 
 
-_READERS: Final[Mapping[str, Callable[[object, References], Awaitable[Understood]]]] = {
+_READERS: Final[Mapping[str, Callable[[Fields, References], Awaitable[Understood]]]] = {
     CHAT: _chat,
     "/v1/completions": _completion,
     "/v1/multimodal/analyze": _analysis,

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
 from fastembed.server.http.errors import answer as error_answer
-from fastembed.server.http.exchange import KEEP_ALIVE_S, Exchange
+from fastembed.server.wire.exchange import KEEP_ALIVE_S, Exchange
+from fastembed.server.wire.unknown_fields import header_text
 from fastembed.sources.http import Results
 
 _MODEL: Final = b"x-fastembed-model"
@@ -136,9 +137,4 @@ def _headers(started: ChatStarted | None) -> Headers:
 def model_headers(model: str, state: str = "", route: str = "") -> Headers:
     """Return the headers that say which model answers, what there is to know about it, and why it is this one."""
     found = ((_MODEL, model), (_STATE, state), (_ROUTE, route))
-    return [(name, _plain(value)) for name, value in found if value]
-
-
-def _plain(text: str) -> bytes:
-    """Return text as a header may hold it (RFC 9110, section 5.5): visible ASCII, one line."""
-    return "".join(char if char.isprintable() else " " for char in text).encode("ascii", "backslashreplace")[:1024]
+    return [(name, header_text(value)) for name, value in found if value]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn, TypeVar
 
+from starlette.types import Receive, Scope
+
 from fastembed.pipeline.errors import InvalidInput
+from fastembed.server.http.request_body import read_json
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 T = TypeVar("T")
 
@@ -24,16 +28,22 @@ _KINDS: Final[Mapping[type, str]] = {
 class Fields:
     """One JSON object of a request. place: where it stands, such as `messages[0].content[1]`; "" is the body.
 
-    A field that is null counts as absent. Every method raises InvalidInput that names the field.
+    unknown: what happens to fields that the endpoint does not have. A field that is null counts as absent. Every method
+    raises InvalidInput that names the field.
     """
 
-    __slots__ = ("_found", "place")
+    __slots__ = ("_found", "_unknown", "place")
 
-    def __init__(self, found: object, place: str = "") -> None:
+    def __init__(self, found: object, place: str = "", *, unknown: UnknownFields | None = None) -> None:
         if type(found) is not dict:
             refuse(f"found {kind(found)}, expected an object", place, "invalid_type")
         self._found: dict[str, Any] = found
+        self._unknown = UnknownFields() if unknown is None else unknown
         self.place = place
+
+    def inner(self, found: object, place: str) -> Fields:
+        """Return the fields of an object within this one: an entry of a list, a value that was read by hand."""
+        return Fields(found, place, unknown=self._unknown)
 
     def at(self, name: str) -> str:
         """Return the place of a field."""
@@ -54,14 +64,19 @@ class Fields:
             refuse(f"found no {name}, expected {expected}", self.at(name), "missing_required_parameter")
         refuse(f"found {shown(found)}, expected {expected}", self.at(name), code)
 
-    def known(self, names: Iterable[str]) -> None:
-        """Refuse a field that is none of these, as the real API does."""
-        names = frozenset(names)
+    def known(self, names: AbstractSet[str]) -> None:
+        """Refuse a field that is a typo of one of these; ignore or refuse others that are none of them."""
+        if self._found.keys() <= names:
+            return
         for name in self._found:
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), "unknown_parameter")
+            if name in names:
+                continue
+            meant = self._unknown.meant(name, self._found, names)
+            if meant is None:
+                self._unknown.ignore(self.at(name))
+                continue
+            hint = f"; did you mean {meant}?" if meant else ""
+            refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), "unknown_parameter")
 
     def text(self, name: str, *, most: int | None = None) -> str | None:
         """Return a string."""
@@ -118,13 +133,13 @@ class Fields:
     def object(self, name: str) -> Fields | None:
         """Return a nested object."""
         found = self._found.get(name)
-        return None if found is None else Fields(found, self.at(name))
+        return None if found is None else self.inner(found, self.at(name))
 
     def required(self, name: str, expected: str = "an object") -> Fields:
         """Return a nested object that must be there."""
         if self._found.get(name) is None:
             self.refuse(name, expected)
-        return Fields(self._found[name], self.at(name))
+        return self.inner(self._found[name], self.at(name))
 
     def mapping(self, name: str) -> dict[str, Any] | None:
         """Return a nested object as it is."""
@@ -147,7 +162,12 @@ class Fields:
 
     def each(self, name: str, expected: str, read: Callable[[Fields], T], *, most: int) -> list[T]:
         """Return what `read` makes of every object of a list."""
-        return [read(Fields(entry, place)) for place, entry in self.entries(name, expected, most=most)]
+        return [read(self.inner(entry, place)) for place, entry in self.entries(name, expected, most=most)]
+
+
+async def read_fields(scope: Scope, receive: Receive, *, max_bytes: int) -> Fields:
+    """Read the body as a JSON object; raises what `read_json` does."""
+    return Fields(await read_json(scope, receive, max_bytes=max_bytes), unknown=UnknownFields.of(scope))
 
 
 def refuse(message: str, param: str, code: str | None = None) -> NoReturn:

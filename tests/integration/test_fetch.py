@@ -15,6 +15,7 @@ from fastembed.server.endpoints.chat import decode
 from fastembed.server.fetching.fetcher import Fetched, Fetcher
 from fastembed.server.fetching.references import References
 from fastembed.server.fetching.url_policy import UrlPolicy
+from fastembed.server.wire.fields import Fields
 
 AUDIO = Path(__file__).parents[1] / "assets" / "audio"
 PIXEL = (
@@ -233,7 +234,7 @@ async def test_pictures_and_sounds_of_a_chat_are_fetched():
             {"type": "image_url", "image_url": {"url": "data:image/gif;base64," + b64encode(PIXEL).decode()}},
         ]
         body = {"model": "auto", "messages": [{"role": "user", "content": content}]}
-        request, _ = await decode(body, References(fetcher(at.port)))
+        request, _ = await decode(Fields(body), References(fetcher(at.port)))
         fetched, heard, sent = request.messages[0].parts
         assert fetched.pixels.tolist() == sent.pixels.tolist() == [[[255, 0, 0]]]
         assert len(heard.samples) > 16_000

@@ -161,9 +161,9 @@ def expires(**fields: str) -> list[tuple[str, None, bytes]]:
         ([PURPOSE], "file", "found the files none, expected one, in the field file"),
         ([PURPOSE, ("data", "a", b"1")], "file", "found the files data, expected one, in the field file"),
         ([PURPOSE, FILE, FILE], "file", "found two files, expected one"),
-        ([PURPOSE, ("file", None, b"1")], "file", "found the unknown field 'file'"),
+        ([PURPOSE, ("file", None, b"1")], "file", "found a field without a filename, expected a file"),
         ([PURPOSE, ("file", "a.txt", b"")], "file", "found an empty file, expected at least one byte"),
-        ([PURPOSE, FILE, ("purpos", None, b"x")], "purpos", "did you mean purpose?"),
+        ([FILE, ("purpos", None, b"user_data")], "purpos", "did you mean purpose?"),
         ([PURPOSE, FILE, ("expires_after", None, b"x")], "expires_after", "found a string, expected an object"),
         ([PURPOSE, FILE, *expires(seconds="3600")], "expires_after.anchor", "found no anchor, expected created_at"),
         (

@@ -231,7 +231,7 @@ def test_silence_is_no_text(speech) -> None:
         (RED, {"stream": True, "response_format": "srt"}, (400, "stream"), "events have no other"),
         (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "tells speakers apart"),
         (RED, {"keywords": ["x"]}, (400, "keywords"), "expected prompt"),
-        (RED, {"extra_body": {"colour": "red"}}, (400, "colour"), "unknown field"),
+        (RED, {"extra_body": {"temprature": "1"}}, (400, "temprature"), "did you mean temperature?"),
         (RED, {"chunking_strategy": {"type": "server_vad", "threshold": 7}}, (400, "chunking_strategy.threshold"), "7"),
         (b"", {}, (400, "file"), "found an empty file"),
         (b"hello hello hello", {}, (400, "file"), "expected one of wav, flac, mp3"),

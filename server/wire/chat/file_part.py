@@ -34,7 +34,7 @@ _EXPECTED: Final = "a picture (PNG, JPEG, WebP, GIF), a document (PDF, DOCX, PPT
 async def file_part(fields: Fields, references: References) -> Part:
     """Read a part of the type `file`. InvalidInput, NotFound, TooLarge name the field."""
     file = fields.required("file", 'an object {"file_id"} or {"file_data", "filename"}')
-    file.known(("file_id", "file_data", "filename"))
+    file.known({"file_id", "file_data", "filename"})
     name = file.text("filename", most=4096)
     if file.has("file_id") == file.has("file_data"):
         found = "file_id and file_data" if file.has("file_id") else "neither file_id nor file_data"

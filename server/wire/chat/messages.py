@@ -36,7 +36,7 @@ async def read_messages(body: Fields, references: References) -> tuple[Message, 
     """Return the conversation. InvalidInput names the message, and the part, at fault."""
     places = body.entries("messages", "a list of messages", most=MAX_MESSAGES)
     reader = _Reader(references)
-    messages = [await reader.message(Fields(entry, place)) for place, entry in places]
+    messages = [await reader.message(body.inner(entry, place)) for place, entry in places]
     _check_calls(messages)
     return tuple(messages)
 
@@ -75,7 +75,7 @@ class _Reader:
         if type(found) is not list:
             fields.refuse("content", "a string or a list of parts", "invalid_type")
         entries = fields.entries("content", "a string or a list of parts", most=MAX_PARTS)
-        return tuple([await self._part(Fields(entry, place), role) for place, entry in entries])
+        return tuple([await self._part(fields.inner(entry, place), role) for place, entry in entries])
 
     async def _part(self, fields: Fields, role: str) -> Part:
         name = fields.needed("type", f"a part's type: {_TAKEN}")

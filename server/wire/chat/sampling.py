@@ -65,7 +65,7 @@ def read_delivery(body: Fields, *, logprobs: bool) -> Delivery:
         return Delivery(stream, logprobs=logprobs)
     if not stream:
         refuse("found stream_options without stream: true, expected both", "stream_options")
-    options.known(("include_usage", "include_obfuscation"))
+    options.known({"include_usage", "include_obfuscation"})
     return Delivery(True, options.flag("include_usage"), options.flag("include_obfuscation"), logprobs)
 
 
@@ -102,7 +102,7 @@ def _bias(body: Fields) -> Mapping[int, float]:
     found = body.mapping("logit_bias")
     if not found:
         return {}
-    bias = Fields(found, "logit_bias")
+    bias = body.inner(found, "logit_bias")
     for token in found:
         if _TOKEN_ID.fullmatch(token) is None:
             refuse(f"found the key {token!r:.80}, expected token ids", "logit_bias", "invalid_value")

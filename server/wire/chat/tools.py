@@ -41,7 +41,7 @@ def read_tools(body: Fields) -> Choice:
         return tools, found, False
     if not isinstance(found, dict):
         body.refuse("tool_choice", _CHOICE_WORDS, "invalid_type")
-    return _named(Fields(found, "tool_choice"), tools)
+    return _named(body.inner(found, "tool_choice"), tools)
 
 
 def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:

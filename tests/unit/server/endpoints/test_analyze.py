@@ -12,6 +12,7 @@ from PIL import Image
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, ImagePart, TextPart
 from fastembed.server.endpoints.analyze import AnalysisAnswer, Asked, decode
+from tests.unit.server.strict import strict
 
 
 def picture() -> str:
@@ -25,7 +26,7 @@ ASKED = {"type": "text", "text": "What is this?"}
 
 
 async def test_pictures_and_texts_become_one_turn_of_a_chat():
-    request, asked = await decode({"inputs": [SEEN, ASKED], "model": "m", "model_fallback": True})
+    request, asked = await decode(strict({"inputs": [SEEN, ASKED], "model": "m", "model_fallback": True}))
     (turn,) = request.messages
     assert [type(part) for part in turn.parts] == [ImagePart, TextPart]
     assert (turn.role, turn.text, request.model, request.model_fallback) == ("user", "What is this?", "m", True)
@@ -34,15 +35,17 @@ async def test_pictures_and_texts_become_one_turn_of_a_chat():
 
 
 async def test_without_a_question_one_is_asked():
-    request, _ = await decode({"inputs": [SEEN]})
+    request, _ = await decode(strict({"inputs": [SEEN]}))
     assert request.messages[0].text == "Describe in detail what this is and what is in it."
-    request, asked = await decode({"inputs": [SEEN, ASKED], "analysis_type": "quick"})
+    request, asked = await decode(strict({"inputs": [SEEN, ASKED], "analysis_type": "quick"}))
     assert request.messages[0].text == "What is this?\n\nSay in one sentence what this is."
     assert asked.analysis_type == "quick"
 
 
 async def test_focus_areas_are_an_object_of_texts():
-    request, _ = await decode({"inputs": [SEEN], "analysis_type": "focused", "focus_areas": ["objects", "text"]})
+    request, _ = await decode(
+        strict({"inputs": [SEEN], "analysis_type": "focused", "focus_areas": ["objects", "text"]})
+    )
     assert request.messages[0].text.endswith("with a text for each of: objects, text.")
     assert request.json["required"] == ["objects", "text"]
 
@@ -57,7 +60,7 @@ async def test_documents_and_texts_become_parts_of_their_name():
         },
         {"type": "document", "source": "base64", "content": base64.b64encode(b"wind").decode(), "filename": "b.md"},
     ]
-    request, asked = await decode({"inputs": inputs, "analysis_type": "quick"})
+    request, asked = await decode(strict({"inputs": inputs, "analysis_type": "quick"}))
     document, text, question = request.messages[0].parts
     assert (document.data, document.name) == (b"%PDF-1.7 ...", "a.pdf")
     assert "b.md" in text.text
@@ -97,7 +100,7 @@ async def test_documents_and_texts_become_parts_of_their_name():
 )
 async def test_what_is_wrong_is_named_by_its_place(body, param, message):
     with pytest.raises(InvalidInput) as refused:
-        await decode(body)
+        await decode(strict(body))
     assert refused.value.param == param
     assert message in refused.value.message
 

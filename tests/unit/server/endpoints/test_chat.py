@@ -10,6 +10,7 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Message, Sampling, TextPart, Tool, ToolCall
 from fastembed.server.endpoints.chat import decode
 from fastembed.server.wire.chat.sampling import Delivery
+from tests.unit.server.strict import strict
 
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}}}
@@ -23,7 +24,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 
 
 async def request(**fields) -> ChatRequest:
-    found, _ = await decode({"model": "m", "messages": [USER], **fields})
+    found, _ = await decode(strict({"model": "m", "messages": [USER], **fields}))
     return found
 
 
@@ -36,7 +37,7 @@ def text_of(role: str, text: str, **fields) -> Message:
 
 
 async def test_the_smallest_request_has_openais_defaults():
-    found, delivery = await decode({"model": "m", "messages": [USER]})
+    found, delivery = await decode(strict({"model": "m", "messages": [USER]}))
     assert found == ChatRequest(messages=(text_of("user", "hi"),), model="m", sampling=Sampling(), whole=True)
     assert delivery == Delivery(stream=False, usage=False, padded=False, logprobs=False)
 
@@ -111,7 +112,7 @@ async def test_null_is_as_good_as_absent():
 
 async def test_delivery_is_read():
     body = {"model": "m", "messages": [USER], "stream": True, "logprobs": True}
-    _, delivery = await decode({**body, "stream_options": {"include_usage": True, "include_obfuscation": True}})
+    _, delivery = await decode(strict({**body, "stream_options": {"include_usage": True, "include_obfuscation": True}}))
     assert delivery == Delivery(stream=True, usage=True, padded=True, logprobs=True)
 
 
@@ -354,5 +355,5 @@ TURN = st.fixed_dictionaries(
 )
 async def test_any_json_is_read_or_refused(value):
     with contextlib.suppress(InvalidInput):
-        found, _ = await decode(value)
+        found, _ = await decode(strict(value))
         assert found.messages

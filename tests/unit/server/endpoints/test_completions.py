@@ -8,10 +8,11 @@ from fastembed.pipeline.payload.chat import ChatRequest, Sampling
 from fastembed.server.endpoints.completions import decode
 from fastembed.server.wire.chat.sampling import Delivery
 from tests.unit.server.chatting import COMPLETIONS, chatting
+from tests.unit.server.strict import strict
 
 
 def read(**fields):
-    return decode({"model": "m", "prompt": "Once", **fields})
+    return decode(strict({"model": "m", "prompt": "Once", **fields}))
 
 
 def test_the_smallest_request_has_openais_defaults():

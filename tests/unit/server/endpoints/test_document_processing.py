@@ -7,6 +7,7 @@ import pytest
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, File
 from fastembed.server.endpoints.document_processing import Asked, decode, encode
+from tests.unit.server.strict import strict
 
 FILE = File(Path("/x/document.pdf"), "document.pdf", "0" * 64, 4, 0)
 CELLS = [
@@ -46,24 +47,24 @@ def answered(asked, **fields):
 
 
 def test_all_parts_as_markdown_by_no_model_are_the_default():
-    assert decode(body()) == Asked(
+    assert decode(strict(body())) == Asked(
         "pdf", "base64", "JVBERi0xLjc=", "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
     )
 
 
 def test_a_url_is_taken_for_what_is_fetched():
-    asked = decode(body(document={"source": "url", "content": "https://example.org/a.pdf"}))
+    asked = decode(strict(body(document={"source": "url", "content": "https://example.org/a.pdf"})))
     assert (asked.source, asked.content) == ("url", "https://example.org/a.pdf")
 
 
 def test_an_upload_is_named_by_its_id():
-    asked = decode({"document": {"type": "pdf", "source": "upload_id", "upload_id": "file-1"}})
+    asked = decode(strict({"document": {"type": "pdf", "source": "upload_id", "upload_id": "file-1"}}))
     assert (asked.source, asked.content) == ("upload_id", "file-1")
 
 
 def test_parts_can_be_left_out():
     options = {"extract_tables": False, "extract_images": False, "output_format": "json"}
-    asked = decode(body(processing_options=options, model="docling-pocket"))
+    asked = decode(strict(body(processing_options=options, model="docling-pocket")))
     assert (asked.parts, asked.output, asked.model) == (frozenset({"text", "formulas"}), "json", "docling-pocket")
     assert {"tables", "images"}.isdisjoint(answered(asked))
 
@@ -95,12 +96,12 @@ def test_parts_can_be_left_out():
 )
 def test_what_is_wrong_is_named(fields, param, message):
     with pytest.raises(InvalidInput, match=message) as refused:
-        decode(body(**fields))
+        decode(strict(body(**fields)))
     assert refused.value.param == param
 
 
 def test_the_answer_holds_the_document_its_tables_pictures_and_formulas():
-    found = answered(decode(body()), model="docling-pocket", unread=(2,), warnings=("page 2: read without it",))
+    found = answered(decode(strict(body())), model="docling-pocket", unread=(2,), warnings=("page 2: read without it",))
     assert found["model"] == "docling-pocket"
     assert found["content"] == "# T\n"
     assert found["page_count"] == 3
@@ -114,11 +115,11 @@ def test_the_answer_holds_the_document_its_tables_pictures_and_formulas():
 
 
 def test_a_document_that_no_model_read_says_so():
-    assert answered(decode(body()))["model"] == "model-free"
+    assert answered(decode(strict(body())))["model"] == "model-free"
 
 
 def test_the_content_comes_in_the_format_that_was_asked_for():
-    as_json = answered(decode(body(processing_options={"output_format": "json"})))
-    as_html = answered(decode(body(processing_options={"output_format": "html"})), html="<h1>T</h1>")
+    as_json = answered(decode(strict(body(processing_options={"output_format": "json"}))))
+    as_html = answered(decode(strict(body(processing_options={"output_format": "html"}))), html="<h1>T</h1>")
     assert as_json["content"] == STRUCTURE
     assert as_html["content"] == "<h1>T</h1>"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.embedding import Embeddings
 from fastembed.server.endpoints.embeddings import Form, decode, encode
+from fastembed.server.wire.fields import Fields
 
 VECTORS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
 
@@ -35,7 +36,7 @@ def encoded(form: Form):
     ],
 )
 def test_every_form_of_input_is_read(given_input, inputs):
-    request, form = decode(body(input=given_input))
+    request, form = decode(Fields(body(input=given_input)))
     assert list(request.inputs) == inputs
     assert form == Form("float", "float32")
     assert (request.normalize, request.dimensions, request.batch_size) == (True, None, None)
@@ -43,14 +44,14 @@ def test_every_form_of_input_is_read(given_input, inputs):
 
 def test_null_is_as_good_as_absent():
     optional = ("dimensions", "user", "encoding_format", "precision", "normalize", "batch_size")
-    assert decode(body(**dict.fromkeys(optional))) == decode(body())
+    assert decode(Fields(body(**dict.fromkeys(optional)))) == decode(Fields(body()))
 
 
 @pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
         ({"input": None}, "input", "found no input"),
-        ({"input": 5}, "input", "found a number"),
+        ({"input": 5}, "input", "found 5"),
         ({"input": {}}, "input", "found an object"),
         ({"input": [True]}, "input", r"found a boolean at input\[0\], expected a string"),
         ({"input": [1, True]}, "input", r"found a boolean at input\[1\], expected a token id"),
@@ -61,19 +62,19 @@ def test_null_is_as_good_as_absent():
         ({"input": ["a", None]}, "input", r"found null at input\[1\]"),
         ({"model": None}, "model", "found no model"),
         ({"model": ""}, "model", "found an empty string"),
-        ({"user": 7}, "user", "found a number"),
-        ({"dimensions": True}, "dimensions", "found a boolean"),
+        ({"user": 7}, "user", "found 7"),
+        ({"dimensions": True}, "dimensions", "found true"),
         ({"dimensions": 1.5}, "dimensions", r"found 1\.5"),
-        ({"dimensions": "8"}, "dimensions", "found a string"),
-        ({"batch_size": 0}, "batch_size", "found 0, expected a whole number from 1 to 2048"),
-        ({"normalize": 1}, "normalize", "found a number, expected true or false"),
+        ({"dimensions": "8"}, "dimensions", "found '8'"),
+        ({"batch_size": 0}, "batch_size", "found 0, expected at least 1"),
+        ({"normalize": 1}, "normalize", "found 1, expected true or false"),
         ({"precision": "int4"}, "precision", "found 'int4', expected one of float32, float16, int8"),
         ({"encoding_format": ["float"]}, "encoding_format", "found a list"),
     ],
 )
 def test_a_bad_field_is_named_with_what_was_found(fields, param, message):
     with pytest.raises(InvalidInput, match=message) as caught:
-        decode(body(**fields))
+        decode(Fields(body(**fields)))
     assert caught.value.param == param
 
 
@@ -87,7 +88,7 @@ JSON = st.recursive(
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("input", "model", "dimensions", "precision"), JSON)) | JSON)
 def test_any_json_is_read_or_refused(value):
     with contextlib.suppress(InvalidInput):
-        request, _ = decode(value)
+        request, _ = decode(Fields(value))
         assert request.inputs
 
 

@@ -6,6 +6,7 @@ import pytest
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
 from fastembed.server.endpoints.rerank import decode, encode
+from tests.unit.server.strict import strict
 
 
 def body(**fields):
@@ -13,13 +14,15 @@ def body(**fields):
 
 
 def test_documents_are_strings_or_objects_with_a_text():
-    request, return_documents = decode(body(documents=["a", {"text": "b", "title": "c"}], top_n=1))
+    request, return_documents = decode(strict(body(documents=["a", {"text": "b", "title": "c"}], top_n=1)))
     assert request == RerankRequest("q", ["a", "b"], "m", 1)
     assert not return_documents
 
 
 def test_only_query_and_documents_are_needed():
-    request, return_documents = decode({"query": "q", "documents": ["a"], "return_documents": True, "model": None})
+    request, return_documents = decode(
+        strict({"query": "q", "documents": ["a"], "return_documents": True, "model": None})
+    )
     assert request == RerankRequest("q", ["a"])
     assert return_documents
 
@@ -45,12 +48,12 @@ def test_only_query_and_documents_are_needed():
 )
 def test_what_is_wrong_is_named_with_its_place(fields, message):
     with pytest.raises(InvalidInput, match=message):
-        decode(body(**fields))
+        decode(strict(body(**fields)))
 
 
 def test_a_body_that_is_no_object_is_refused():
     with pytest.raises(InvalidInput, match="found a list, expected an object"):
-        decode([])
+        decode(strict([]))
 
 
 RANKING = Ranking((Ranked(1, 0.75), Ranked(0, 0.25)), "m", "CPU", 12)

@@ -141,7 +141,7 @@ async def test_what_a_request_takes_is_measured(asked, endpoint, request_body, r
     ("body", "message"),
     [
         ({"endpoint": "/v1/poetry", "request": {}}, "expected one of /v1/chat/completions, "),
-        ({"endpoint": "/v1/embeddings", "body": {}}, "found the unknown field 'body'"),
+        ({"endpoint": "/v1/embeddings", "requset": {}}, "found the unknown field 'requset'; did you mean request?"),
         ({"endpoint": "/v1/rerank", "request": {"query": "q"}}, "found no documents, expected a list of texts"),
         ({"model": "auto"}, "found no messages, expected a list of messages"),
         ([], "found a list, expected an object"),

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from fastembed.server.http.exchange import span
 from fastembed.server.http.lifecycle import Life
 from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.wire.exchange import span
 from fastembed.server.wire.text import amount
 
 

@@ -20,6 +20,7 @@ from fastembed.server.files.store import FileStore
 from fastembed.server.wire.chat import messages as chat_messages
 from tests.integration.test_frames import video
 from tests.unit.server.chatting import chatting
+from tests.unit.server.strict import strict
 
 AUDIO = Path(__file__).parents[4] / "assets" / "audio"
 ME = "a" * 32
@@ -43,7 +44,7 @@ async def parts(*files: dict[str, Any], references: References = NOTHING) -> tup
 
 async def read(*content: dict[str, Any], references: References = NOTHING) -> tuple[Part, ...]:
     body = {"model": "m", "messages": [{"role": "user", "content": list(content)}]}
-    found, _ = await decode(body, references)
+    found, _ = await decode(strict(body), references)
     return found.messages[0].parts
 
 

@@ -17,6 +17,7 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import AudioPart, ImagePart, TextPart
 from fastembed.server.endpoints.chat import decode
 from fastembed.server.wire.chat import media
+from tests.unit.server.strict import strict
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 AUDIO = Path(__file__).parents[4] / "assets" / "audio"
@@ -49,7 +50,7 @@ def tone(seconds: float = 0.5, rate: int = 8000) -> bytes:
 
 
 async def parts(*content: dict):
-    found, _ = await decode({"model": "m", "messages": [{"role": "user", "content": list(content)}]})
+    found, _ = await decode(strict({"model": "m", "messages": [{"role": "user", "content": list(content)}]}))
     return found.messages[0].parts
 
 

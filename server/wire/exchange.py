@@ -21,6 +21,7 @@ from fastembed.server.http.disconnect import ClientWatch
 from fastembed.server.http.errors import answer
 from fastembed.server.http.multipart import Form, read_form
 from fastembed.server.http.request_body import header, read_json
+from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.sources.http import Http, HttpRoutes, Results
 
 KEEP_ALIVE_S: Final = 15.0
@@ -73,6 +74,10 @@ class Exchange:
     async def body(self) -> Any:
         """Return the JSON body."""
         return await read_json(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+
+    async def fields(self) -> Fields:
+        """Return the JSON body's fields."""
+        return await read_fields(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 
     async def form(self) -> Form:
         """Return the body as multipart/form-data."""
