@@ -1,6 +1,6 @@
 """The parser process: reads requests from its standard input's socket, answers each, ends with its parent.
 
-Started by `fastembed.documents.worker` as a fresh interpreter (never forked). It limits its own address space,
+Started by `fastembed.documents.worker` as a fresh interpreter (never forked). It limits its own memory,
 lowers its priority below the server's, keeps third-party chatter away from the pipe, loads its target (which imports
 docling: seconds) and says that it is ready. It dies with its parent: the kernel kills it on Linux (PR_SET_PDEATHSIG),
 and everywhere a thread waits for the pipe to close, even while the main thread parses.
@@ -25,8 +25,9 @@ from typing import Any, Final, cast
 
 import orjson
 
+from fastembed.documents.faults import EngineFailed, OutOfMemory
 from fastembed.documents.wire import LENGTH, body_length, decode, encode, error_message
-from fastembed.pipeline.errors import ItemError, TooLarge, Unprocessable
+from fastembed.pipeline.errors import ItemError, Unprocessable
 from fastembed.pipeline.lifeline import end_with, take_pipe
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
@@ -49,11 +50,11 @@ def main(argument: str) -> None:
     with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
         os.nice(settings["nice"])
     if settings["memory_bytes"]:
-        resource.setrlimit(resource.RLIMIT_AS, (settings["memory_bytes"], settings["memory_bytes"]))
+        resource.setrlimit(resource.RLIMIT_DATA, (settings["memory_bytes"], settings["memory_bytes"]))
     target = load(settings["target"])(settings["options"])
     connect: Callable[[Show], None] = getattr(target, "connect", _nothing)
     connect(lambda message: show(pipe, message))
-    pipe.sendall(encode({"ready": True, "rss": resident_bytes()}))
+    pipe.sendall(encode({"ready": True, "memory": memory_bytes()}))
     serve(pipe, target)
 
 
@@ -103,14 +104,15 @@ def answer(target: Target, request: dict[str, Any]) -> bytes:
     """Return the frame that answers one request."""
     trace = {}
     try:
-        return encode({"value": target(request), "rss": resident_bytes()})
+        return encode({"value": target(request), "memory": memory_bytes()})
     except ItemError as error:
         failed = error
+        if isinstance(error, EngineFailed):  # its text may hold paths of this machine: it is for the log
+            trace = {"trace": traceback.format_exc()[-_TRACE_CHARS:]}
     except MemoryError:
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        failed = TooLarge(
-            f"found a document that needs more memory than its parser may have, expected at most {limit >> 20:,} MiB",
-            code="out_of_memory",
+        limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+        failed = OutOfMemory(
+            f"found a document that needs more memory than its parser may have, expected at most {limit >> 20:,} MiB"
         )
     except RecursionError:
         failed = Unprocessable(
@@ -124,13 +126,17 @@ def answer(target: Target, request: dict[str, Any]) -> bytes:
             code="corrupt",
         )
         trace = {"trace": traceback.format_exc()[-_TRACE_CHARS:]}
-    return encode({"error": {**error_message(failed), **trace}, "rss": resident_bytes()})
+    return encode({"error": {**error_message(failed), **trace}, "memory": memory_bytes()})
 
 
-def resident_bytes() -> int:
-    """Return this process's resident memory (its peak where the present value cannot be read)."""
+def memory_bytes() -> int:
+    """Return how much memory this process has to itself, in the measure of its limit.
+
+    That is what RLIMIT_DATA counts (Linux: private writable mappings), written to or not; files that are mapped, models
+    among them, and threads' reserves do not count, as they do in the address space. Elsewhere: the resident peak.
+    """
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return pages * resource.getpagesize()

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastembed import inference  # noqa: F401 - before rapidocr imports openvino, which sends an event at its import otherwise
+from fastembed.documents.faults import EngineFailed
 from fastembed.inference.library.opening import OPENING
 
 Recognised = tuple[str, tuple[float, float, float, float], float]
@@ -44,14 +47,17 @@ class PageReader:
 
         In: uint8 [height, width, 3], RGB. Out: for each line its text, its box (left, top, right, bottom in pixels) and
         a confidence from 0.5 to 1, in the detector's order (top to bottom, then left to right).
+
+        EngineFailed: OpenVINO failed, or found no memory.
         """
         if max(image.shape[:2]) > _STRIP * min(image.shape[:2]):
             return []  # a rule or a border: the detector, which sees at most 2000 pixels a side, refuses it
         if self._engine is None:
-            with OPENING:
+            with _engine_faults("load"), OPENING:
                 self._engine = _engine(self._threads)
         self.pages += 1
-        found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # it expects BGR, as OpenCV has it
+        with _engine_faults("read a page"):
+            found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # it expects BGR, as OpenCV has it
         if found.boxes is None or found.txts is None:
             return []
         boxes = np.asarray(found.boxes, dtype=float)  # [lines, 4 corners, x and y]
@@ -60,6 +66,15 @@ class PageReader:
             (text, (left, top, right, bottom), float(score))
             for text, (left, top, right, bottom), score in zip(found.txts, corners, found.scores, strict=True)
         ]
+
+
+@contextmanager
+def _engine_faults(task: str) -> Iterator[None]:
+    """Raise what OpenVINO says, and memory that it lacks, as a fault of the machine."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise EngineFailed(f"the text recognition could not {task} ({type(error).__name__})") from error
 
 
 def _engine(threads: int) -> Any:

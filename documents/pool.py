@@ -6,18 +6,26 @@ more when one is about to be retired, so that a fresh process has imported its p
     started ──ready──▶ idle ──request──▶ busy ──answer──▶ idle, or retired after `recycle` answers or too much memory
                                           │
                                           └── cancelled, timed out, died ──▶ killed, reaped, a fresh one started
+
+A request whose process gave no answer is tried again where `fastembed.documents.faults` says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from fastembed.documents.faults import PAUSES_S, EngineFailed, OutOfMemory, ParserLost, Tries
 from fastembed.documents.worker import Show, Worker, WorkerSettings
-from fastembed.pipeline.errors import Expired, ItemError, Unprocessable
+from fastembed.pipeline.errors import Expired, ItemError, Unavailable
 
-_GROWN_SHARE: Final = 0.5
-"""A process whose resident memory after an answer exceeds this share of its limit is retired."""
+_log: Final = logging.getLogger("fastembed.parse")
+
+_GROWN_SHARE: Final = 0.75
+"""A process that after an answer keeps more than this share of its limit is retired: the next one needs room."""
 _HEAD_START: Final = 1.5
 """A successor is started this many start-up times before the predecessor is expected to retire."""
 
@@ -25,9 +33,10 @@ _HEAD_START: Final = 1.5
 class WorkerPool:
     """Runs requests in processes made by `settings`; several tasks may use it at a time."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        """Start nothing yet."""
+    def __init__(self, settings: WorkerSettings, *, pauses_s: Sequence[float] = PAUSES_S) -> None:
+        """Start nothing yet. pauses_s: before each further try of a request that the machine spoilt."""
         self._settings = settings
+        self._pauses_s = pauses_s
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._reapers: set[asyncio.Task[None]] = set()
@@ -42,10 +51,11 @@ class WorkerPool:
     def start(self) -> None:
         """Have one process warm up in the background; needs a running event loop, returns in milliseconds."""
         if not self._idle and not self._closed:
-            self._idle.append(self._new())
+            with suppress(ParserLost):  # the next request tries it again, and says so
+                self._idle.append(self._new())
 
     async def ready(self) -> None:
-        """Wait until an idle process (if there is one) can answer; Unavailable says why it cannot."""
+        """Wait until an idle process (if there is one) can answer; ParserLost says why it cannot."""
         if self._idle:
             await self._idle[0].ready()
 
@@ -54,10 +64,30 @@ class WorkerPool:
     ) -> dict[str, Any]:
         """Return a process's answer to `request`. show: shows pictures to a model, where the process asks for it.
 
-        Cancelling kills the process. Raises: the ItemError that it answers with; Unprocessable if it dies; Expired
-        after `limit_s` seconds (from when the process is ready); Unavailable if it cannot start.
+        Cancelling kills the process. Raises: the ItemError that it answers with; Unprocessable if it crashes over the
+        request again and again; Expired after `limit_s` seconds (from when the process is ready); Unavailable if it
+        cannot start, is killed from outside, or an engine in it fails, each time.
         """
-        worker = self._take()
+        tries = Tries(self._settings.memory_bytes, self._pauses_s)
+        again = False
+        while True:
+            fresh = True
+            try:
+                worker = self._take(fresh=again)
+                fresh = not worker.served
+                return await self._run(worker, request, limit_s, show)
+            except (ParserLost, EngineFailed, OutOfMemory) as fault:
+                if self._closed:  # which is what ended it
+                    raise _closed() from fault
+                pause_s = tries.pause_s(fault, fresh=fresh)
+                _log.warning("%s; the document is tried again in a fresh process", fault)
+            await asyncio.sleep(pause_s)
+            again = True
+
+    async def _run(
+        self, worker: Worker, request: dict[str, Any], limit_s: float | None, show: Show | None
+    ) -> dict[str, Any]:
+        """Try a request once."""
         self._busy.add(worker)
         healthy = True
         try:
@@ -73,7 +103,7 @@ class WorkerPool:
                 code="parse_timeout",
             ) from error
         except ItemError as error:
-            healthy = worker.alive and error.code != "out_of_memory"
+            healthy = worker.alive and not isinstance(error, EngineFailed | OutOfMemory)
             raise
         finally:
             self._busy.discard(worker)
@@ -90,13 +120,20 @@ class WorkerPool:
         while self._reapers:
             await asyncio.gather(*self._reapers)
 
-    def _take(self) -> Worker:
-        """Return an idle process, one that is ready if there is one, else a new one."""
+    def _take(self, *, fresh: bool = False) -> Worker:
+        """Return an idle process, one that is ready if there is one, else a new one. fresh: that has answered nothing.
+
+        ParserLost: a new one does not start.
+        """
         if self._closed:
-            raise Unprocessable("found a closed parser, expected an open one", code="closed")
+            raise _closed()
         for worker in [worker for worker in self._idle if not worker.alive]:  # killed from outside while idle
             self._idle.remove(worker)
             self._end(worker)
+        if fresh:
+            for worker in [worker for worker in self._idle if worker.served]:  # its successor is what is wanted
+                self._idle.remove(worker)
+                self._end(worker)
         ready = next((worker for worker in self._idle if worker.start_s is not None), None)
         if ready is not None:
             self._idle.remove(ready)
@@ -133,8 +170,12 @@ class WorkerPool:
         task.add_done_callback(self._reapers.discard)
 
 
+def _closed() -> Unavailable:
+    return Unavailable("found a closed parser, expected an open one", code="closed", retry_after_s=1.0)
+
+
 def _worn(worker: Worker) -> bool:
     """Whether a process has served its time, or grown too much."""
     limit = worker.settings.memory_bytes
-    grown = bool(limit) and worker.rss_bytes > max(limit * _GROWN_SHARE, worker.baseline_bytes * 1.1)
+    grown = bool(limit) and worker.memory_bytes > max(limit * _GROWN_SHARE, worker.baseline_bytes * 1.1)
     return worker.served >= worker.settings.recycle or grown

@@ -4,7 +4,8 @@ A parser reads files that strangers wrote, so its answers are treated as such: J
 A frame is a 4-byte big-endian length, then that many bytes: the length of a JSON object, the object, and the long texts
 of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter busy
 for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
-`{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells its memory as `rss` in each.
+`{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells how much memory it has as
+`memory` in each.
 Before its answer it may have pictures shown to a model, as often as it likes: `{"model": name, "value": {place: PNG in
 base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed": why}` or, where the request
 is given up, `{"refused": why}`.
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 import orjson
 
+from fastembed.documents.faults import EngineFailed, OutOfMemory
 from fastembed.pipeline.errors import (
     Expired,
     InvalidInput,
@@ -35,7 +37,17 @@ MAX_FRAME_BYTES: Final = 1 << 30
 _LONG_CHARS: Final = 1 << 16
 
 _ERRORS: Final[dict[str, type[ItemError]]] = {
-    cls.__name__: cls for cls in (InvalidInput, TooLarge, UnsupportedMedia, Unprocessable, NotFound, Expired)
+    cls.__name__: cls
+    for cls in (
+        InvalidInput,
+        TooLarge,
+        UnsupportedMedia,
+        Unprocessable,
+        NotFound,
+        Expired,
+        EngineFailed,
+        OutOfMemory,
+    )
 }
 
 

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 import orjson
 
+from fastembed.documents.faults import ParserLost, from_outside
 from fastembed.documents.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
-from fastembed.pipeline.errors import ItemError, Unavailable, Unprocessable
+from fastembed.pipeline.errors import ItemError
 
 _log: Final = logging.getLogger("fastembed.parse")
 
@@ -41,8 +42,8 @@ class WorkerSettings:
     """How a parser process is made.
 
     target: `module:function`, called once in the process with `options`; it returns what answers each request.
-    memory_bytes: the process's address space (RLIMIT_AS), 0: unlimited. nice: added to its priority, so that parsing
-    gives way to the server. recycle: documents until a fresh process takes over.
+    memory_bytes: that the process may have to itself (RLIMIT_DATA), 0: unlimited. nice: added to its priority, so that
+    parsing gives way to the server. recycle: documents until a fresh process takes over.
     """
 
     target: str
@@ -56,16 +57,17 @@ class Worker:
     """One process, from start to kill; it answers one request at a time.
 
     Its state is public for the pool: `served` requests, `busy_s` spent on them, `start_s` until it was ready (None
-    before), `rss_bytes` after the last request and `baseline_bytes` when it was ready.
+    before), `memory_bytes` that it had after the last request and `baseline_bytes` when it was ready, in the measure of
+    its limit.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        """Start the process; returns in milliseconds, long before the process is ready."""
+        """Start the process; returns in milliseconds, long before it is ready. ParserLost: it does not start."""
         self.settings = settings
         self.served = 0
         self.busy_s = 0.0
         self.start_s: float | None = None
-        self.rss_bytes = self.baseline_bytes = 0
+        self.memory_bytes = self.baseline_bytes = 0
         self._started_at = time.monotonic()
         self._hello: asyncio.Task[None] | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -79,13 +81,18 @@ class Worker:
             "parent": os.getpid(),
         }
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                env={**os.environ, **_ENVIRONMENT},
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+                    [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                    env={**os.environ, **_ENVIRONMENT},
+                )
+            except OSError as error:  # no memory, no process id, no file descriptor left
+                self._pipe.close()
+                self._stderr.close()
+                raise ParserLost(str(error), started=False) from error
 
     @property
     def pid(self) -> int:
@@ -99,7 +106,7 @@ class Worker:
         return self._process.poll() is None
 
     async def ready(self) -> None:
-        """Wait until the process can answer; cancelling the wait leaves it intact. Unavailable: it could not start."""
+        """Wait until the process can answer; cancelling the wait leaves it intact. ParserLost: it could not start."""
         if self.start_s is not None:
             return
         if self._hello is None:
@@ -110,18 +117,19 @@ class Worker:
         try:
             hello = await self._receive()
         except (OSError, EOFError, BadFrame) as error:
-            raise Unavailable(
-                f"the parser process did not start ({await self._last_words()}); expected it to load "
-                f"{self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB"
+            ended, _ = await self._last_words()
+            raise ParserLost(
+                f"{ended}; expected it to load {self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB",
+                started=False,
             ) from error
         self.start_s = time.monotonic() - self._started_at
-        self.rss_bytes = self.baseline_bytes = int(hello["rss"])
+        self.memory_bytes = self.baseline_bytes = int(hello["memory"])
 
     async def ask(self, request: dict[str, Any], show: Show | None = None) -> dict[str, Any]:
         """Return the answer to one request. show: what the process may have done for it in the meantime.
 
         Raises what `show` raises, but RuntimeErrors, which the process is told of;
-        raises the ItemError that the process answers with; Unprocessable if the process dies over it. After any
+        raises the ItemError that the process answers with; ParserLost if the process ends before. After any
         exception but such an answer, cancellation included, only `kill` may follow: `alive` may still be true.
         """
         await self.ready()
@@ -129,20 +137,16 @@ class Worker:
         try:
             await self._send(request)
             answer = await self._receive()
-            while show is not None and "rss" not in answer:
+            while show is not None and "memory" not in answer:
                 said, refused = await _shown(show, answer)
                 await self._send(said)
                 answer = await self._receive()
         except (OSError, EOFError, BadFrame) as error:
-            raise Unprocessable(
-                f"found a document that its parser process did not survive ({await self._last_words()}), "
-                "expected one that can be parsed within its memory limit of "
-                f"{self.settings.memory_bytes >> 20:,} MiB",
-                code="parser_died",
-            ) from error
+            ended, killed = await self._last_words()
+            raise ParserLost(ended, killed=killed and not isinstance(error, BadFrame)) from error
         self.served += 1
         self.busy_s += time.monotonic() - began
-        self.rss_bytes = int(answer["rss"])
+        self.memory_bytes = int(answer["memory"])
         if refused is not None:
             raise refused
         if "error" in answer:
@@ -187,17 +191,18 @@ class Worker:
             free = free[received:]
         return body
 
-    async def _last_words(self) -> str:
-        """Return how the process ended and the end of what it wrote to its standard error."""
+    async def _last_words(self) -> tuple[str, bool]:
+        """Return how the process ended, with what it wrote of that, and whether that came from outside."""
         self._process.kill()  # if it only broke the protocol
         code = await asyncio.to_thread(self._process.wait)
+        killed = from_outside(code)
         ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         if self._stderr.closed:  # reaped meanwhile
-            return ended
+            return ended, killed
         self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
         lines = [line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         telling = next((line for line in reversed(lines) if "Error" in line or "terminate" in line), None)
-        return f"{ended}: {telling[:300]}" if telling else ended
+        return (f"{ended}: {telling[:300]}" if telling else ended), killed
 
 
 async def _shown(show: Show, message: dict[str, Any]) -> tuple[dict[str, Any], ItemError | None]:

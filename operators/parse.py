@@ -17,9 +17,12 @@ Why a file is refused (each error says what was found and what was expected; `co
     encrypted        Unprocessable     a password
     corrupt          Unprocessable     damage, truncation, or what its parser cannot make sense of
     too_deep         Unprocessable     HTML or Markdown nested beyond reason
-    out_of_memory    TooLarge          a parser that needed more than `memory`
-    parser_died      Unprocessable     a parser that crashed or was killed
+    out_of_memory    TooLarge          a fresh parser that needed more than `memory`
+    parser_died      Unprocessable     two fresh parsers that crashed
     parse_timeout    Expired           no result within `limit`
+
+What is not the file's fault (a parser that cannot start or is killed from outside, text recognition that fails) is
+tried again twice in a fresh process, and is Unavailable then: a folder keeps the file waiting, HTTP answers 503.
 """
 
 from __future__ import annotations
@@ -57,8 +60,9 @@ class Parse:
         model: a document model of `models:` (granite-docling-258m) that reads PDFs and images, page by page as
             pictures; a page on which it fails is read by rules, and the document says so. "auto": none, rules only.
         ocr: `auto` reads pages that have no text of their own, `always` reads every page from its pixels, `never` none.
-        memory: address space of the parser process, 0: unlimited; a file that needs more is refused. A document
-            model has a process of its own, which counts among the models (`devices: memory`).
+        memory: that the parser process may have to itself (its data, not the files that it maps), 0: unlimited; a file
+            that needs more is refused. A document model has a process of its own, which counts among the models
+            (`devices: memory`).
         recycle: files until the parser process is replaced by a fresh one.
         max_pages: of a PDF; the rest is left out and the document says so in its warnings. Default: all.
         max_size: of a file.
@@ -68,7 +72,7 @@ class Parse:
         ahead: start a parser process (3 to 5 s, 180 MB) before the first file comes.
 
     Raises: ItemError, see the table of this module; ModelNotFound: no such model, or its files are missing;
-    Unavailable: the model does not fit into the memory that models may take.
+    Unavailable: the model does not fit into the memory that models may take; the machine cannot run a parser now.
     """
 
     workers = 2

@@ -28,11 +28,12 @@ NO_META: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
-    """How an item ended."""
+    """How an item ended. deferred: the machine could not do it now, and its source, which can, brings it again."""
 
     DELIVERED = "delivered"
     FILTERED = "filtered"
     CANCELLED = "cancelled"
+    DEFERRED = "deferred"
     EXPIRED = "expired"
     REJECTED = "rejected"
     FAILED = "failed"
@@ -42,9 +43,10 @@ _GRAVITY: Final = {
     Outcome.FILTERED: 0,
     Outcome.DELIVERED: 1,
     Outcome.CANCELLED: 2,
-    Outcome.EXPIRED: 3,
-    Outcome.REJECTED: 4,
-    Outcome.FAILED: 5,
+    Outcome.DEFERRED: 3,
+    Outcome.EXPIRED: 4,
+    Outcome.REJECTED: 5,
+    Outcome.FAILED: 6,
 }
 
 

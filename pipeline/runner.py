@@ -12,7 +12,7 @@ from typing import Any
 from aiostream import streamcontext
 
 from fastembed.pipeline.component import Context, Failure, Resources
-from fastembed.pipeline.errors import ItemError, StepFailed, Unavailable
+from fastembed.pipeline.errors import ItemError, Overloaded, StepFailed, Unavailable
 from fastembed.pipeline.graph import Graph
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import PipelineStats
@@ -41,6 +41,7 @@ class Pipeline:
         self._graph = Graph(plan, self.stats, self._tracing)
         self._resources = resources or Resources()
         self._once = once
+        self._replayable = bool(getattr(self.source, "replayable", False))
         self._live: dict[Ack, float] = {}
         self._finishing = Tasks(self._crashed)
         self._stop = asyncio.Event()
@@ -192,6 +193,7 @@ class Pipeline:
 
     def _complete(self, ack: Ack) -> None:
         """Take the end of an item; what needs no waiting is done at once."""
+        self._defer(ack)
         if ack.participants or (self._graph.on_error is not None and _is_bad(ack.outcome)):
             self._finishing.start(self._finish(ack), name=f"{self.name}:finish")
         else:
@@ -199,8 +201,9 @@ class Pipeline:
 
     async def _finish(self, ack: Ack) -> None:
         """Commit or abort what sinks hold for an item, tell `on_error`, then the source."""
-        if not _is_bad(ack.outcome) and ack.outcome is not Outcome.CANCELLED:
+        if ack.outcome in (Outcome.DELIVERED, Outcome.FILTERED):
             await self._commit(ack)
+            self._defer(ack)
         else:
             for sink in ack.participants or ():
                 await sink.abort(ack.origin)
@@ -216,12 +219,14 @@ class Pipeline:
                 for rest in (ack.participants or ())[index:]:
                     await rest.abort(ack.origin)
                 failed = error if isinstance(error, ItemError) else self._failed(self.plan.sink.id, error)
-                outcome = outcome_of(failed)
-                if isinstance(failed, Unavailable) and not self._once:  # no fault of the item: its source keeps it
-                    outcome = Outcome.CANCELLED
-                    log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, failed)
-                ack.outcome, ack.error, ack.step = outcome, failed, self.plan.sink.id
+                ack.outcome, ack.error, ack.step = outcome_of(failed), failed, self.plan.sink.id
                 return
+
+    def _defer(self, ack: Ack) -> None:
+        """Leave an item to its source, if that can bring it again, when it is the machine that could not do it now."""
+        if self._replayable and ack.outcome is Outcome.REJECTED and isinstance(ack.error, Unavailable | Overloaded):
+            ack.outcome = Outcome.DEFERRED
+            log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, ack.error)
 
     async def _send_to_on_error(self, ack: Ack) -> None:
         part = self._graph.on_error

@@ -36,6 +36,7 @@ _ENDS: Final[dict[Outcome, End]] = {
     Outcome.DELIVERED: "delivered",
     Outcome.FILTERED: "filtered",
     Outcome.CANCELLED: "cancelled",
+    Outcome.DEFERRED: "cancelled",
 }
 
 
@@ -193,8 +194,12 @@ class Folder:
         self._flying.pop(name, None)
         detail = "" if error is None else f"{type(error).__name__}: {error}"
         end = _ENDS.get(outcome, "failed")
-        self._tracker.settled(name, end, self._now(), detail, retry=not self._stopping)
+        self._tracker.settled(name, end, self._now(), detail, retry=not self._stopping and not self._waits(outcome))
         self._stir()
+
+    def _waits(self, outcome: Outcome) -> bool:
+        """Whether a file that the machine cannot process now is left to the next run."""
+        return self._once and outcome is Outcome.DEFERRED
 
     def _cancel(self, name: str) -> None:
         item = self._flying.get(name)

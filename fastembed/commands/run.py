@@ -18,7 +18,7 @@ from fastembed.pipeline.runner import Pipeline
 from fastembed.server.http.server import stop_signals
 from fastembed.server.observability.logs import Format, Level, configure
 
-_BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
+_BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED, Outcome.DEFERRED)
 _REFRESH_S = 0.2
 
 

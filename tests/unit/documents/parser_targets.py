@@ -1,10 +1,12 @@
 """What a parser process can be made to do: the targets of the worker tests, loaded in the processes they start."""
 
+import mmap
 import os
 import signal
 import sys
 from pathlib import Path
 
+from fastembed.documents.faults import EngineFailed
 from fastembed.pipeline.errors import TooLarge
 
 
@@ -65,7 +67,34 @@ def _chatter(_request):
     return {}
 
 
+def _killed(_request):
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def _ocr_fails(_request):
+    raise EngineFailed("the text recognition could not read a page (RuntimeError)") from RuntimeError("Exception from")
+
+
+def _once(request):
+    marker = Path(request["marker"])
+    if not marker.exists():
+        marker.touch()
+        return _DEEDS[request["deed"]](request)
+    return {}
+
+
+def _keep(request):
+    _KEPT.append(mmap.mmap(-1, request["mib"] << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    return {}
+
+
+_KEPT = []
 _DEEDS = {
+    "killed": _killed,
+    "ocr_fails": _ocr_fails,
+    "once": _once,
+    "keep": _keep,
     "echo": _echo,
     "crash": _crash,
     "hang": _hang,

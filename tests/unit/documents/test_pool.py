@@ -21,7 +21,7 @@ def make_pool(monkeypatch):
     monkeypatch.syspath_prepend(str(HERE))
 
     def make(target="obedient", **settings):
-        return WorkerPool(WorkerSettings(target=f"parser_targets:{target}", **settings))
+        return WorkerPool(WorkerSettings(target=f"parser_targets:{target}", **settings), pauses_s=(0.0, 0.0))
 
     return make
 
@@ -91,14 +91,50 @@ async def test_endless_nesting_is_too_deep(pool):
 
 
 @pytest.mark.parametrize(("deed", "ended"), [("crash", "SIGSEGV"), ("leave", "exit status 3")])
-async def test_a_dead_process_fails_its_file_only(pool, deed, ended):
+async def test_what_crashes_two_fresh_processes_fails_its_file_only(pool, deed, ended):
     before = await pool.run({"do": "echo"})
-    with pytest.raises(Unprocessable, match=ended) as caught:
+    with pytest.raises(Unprocessable, match=f"{ended}.*, twice") as caught:
         await pool.run({"do": deed})
     assert caught.value.code == "parser_died"
+    assert pool.started == 3 + 1  # the used one, two fresh ones, and the next
     after = await pool.run({"do": "echo"})
     assert after["pid"] != before["pid"]
     assert gone(before["pid"])
+
+
+@pytest.mark.parametrize("deed", ["killed", "crash", "bloat", "ocr_fails"])
+async def test_what_happens_once_is_tried_again_in_a_fresh_process(make_pool, tmp_path, deed):
+    pool = make_pool(memory_bytes=1 << 30)
+    before = await pool.run({"do": "echo"})
+    marker = tmp_path / "happened"
+    after = await pool.run({"do": "once", "deed": deed, "marker": str(marker)})
+    assert marker.exists()
+    assert (after["served"], after["pid"] != before["pid"]) == (1, True)
+    await pool.close()
+
+
+@pytest.mark.parametrize(
+    ("deed", "message"), [("killed", "ended by SIGKILL"), ("ocr_fails", r"could not read a page \(RuntimeError\)")]
+)
+async def test_what_the_machine_does_three_times_is_not_the_files_fault(pool, deed, message):
+    with pytest.raises(Unavailable, match=f"{message}.*3 times.*no fault of the document") as caught:
+        await pool.run({"do": deed})
+    assert (caught.value.status, caught.value.code, caught.value.retry_after_s) == (503, "parser_unavailable", 5.0)
+    assert (await pool.run({"do": "echo"}))["served"] == 1
+
+
+async def test_a_process_that_a_machine_without_memory_or_ids_cannot_start_is_unavailable(pool, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(Unavailable, match=r"did not start \(.*No such file.*3 times"):
+        await pool.run({"do": "echo"})
+
+
+async def test_memory_that_is_kept_retires_a_process_in_the_measure_of_its_limit(make_pool):
+    pool = make_pool(memory_bytes=1 << 30)
+    pids = [(await pool.run({"do": "keep", "mib": 300}))["pid"] for _ in range(7)]
+    assert pids[0] == pids[1] == pids[2] != pids[3]  # after 900 of 1024 MiB, none of which was ever touched
+    assert len(set(pids)) == 3
+    await pool.close()
 
 
 async def test_a_process_killed_while_idle_is_replaced(pool):
@@ -194,7 +230,7 @@ async def test_close_ends_a_request_in_flight(make_pool, begun):
     task = asyncio.create_task(pool.run({"do": "hang", "started": str(begun)}))
     await asyncio.to_thread(begun.read_text)
     await pool.close()
-    with pytest.raises(Unprocessable, match="SIGKILL"):
+    with pytest.raises(Unavailable, match="closed"):
         await task
     assert pool.pids == []
 

@@ -192,7 +192,16 @@ def test_a_transactional_sink_commits_once_everything_of_an_item_has_arrived():
     assert pipeline.source.settled[1] == [Outcome.FAILED]
 
 
-def test_an_item_that_its_sink_cannot_take_now_is_left_to_its_source_and_one_that_it_cannot_take_at_all_fails():
+class Lasting(Given):
+    """A source that can bring its items again."""
+
+    replayable = True
+
+
+@pytest.mark.parametrize(
+    ("source_type", "outcome", "dead"), [(Lasting, Outcome.DEFERRED, [2]), (Given, Outcome.REJECTED, [1, 2])]
+)
+def test_an_item_that_its_sink_cannot_take_now_is_left_to_a_source_that_can_bring_it_again(source_type, outcome, dead):
     failures: list[Failure] = []
 
     @sink
@@ -210,9 +219,23 @@ def test_an_item_that_its_sink_cannot_take_now_is_left_to_its_source_and_one_tha
             pass
 
     on_error = SinkPlan("note", describe(note, "note"))
-    pipeline = run_values([1, 2], step(double), sink_type=Tell, on_error=on_error)
-    assert pipeline.source.settled == {0: [Outcome.CANCELLED], 1: [Outcome.FAILED]}
-    assert [failure.origin_value for failure in failures] == [2]
+    plan = plan_of(source_type, {"values": [1, 2]}, step(double), sink_type=Tell, on_error=on_error)
+    pipeline = run_virtual(run_plan(plan))
+    assert pipeline.source.settled == {0: [outcome], 1: [Outcome.FAILED]}
+    assert [failure.origin_value for failure in failures] == dead
+
+
+@pytest.mark.parametrize("error", [Unavailable("no memory"), Overloaded("no room")])
+def test_what_a_step_cannot_do_now_is_no_failure_of_its_item(error):
+    @operator
+    async def once_short(value: int) -> int:
+        if value == 1:
+            raise error
+        return value
+
+    pipeline = run_virtual(run_plan(plan_of(Lasting, {"values": [1, 2]}, step(once_short))))
+    assert pipeline.source.settled == {0: [Outcome.DEFERRED], 1: [Outcome.DELIVERED]}
+    assert pipeline.source.errors[0] is error
 
 
 def test_a_full_queue_rejects_with_the_time_to_come_back():
