@@ -18,14 +18,15 @@ from fastembed.inference.serving.routing.router import Router
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.inference.serving.warmup.history import History
 from fastembed.inference.serving.warmup.warmup import Warmup
+from fastembed.lint.soundness import METRICS_PATH, soundness
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import Report, lint, load, parse
 from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import ConfigError
-from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.registry import Registry
-from fastembed.sources.http import Http, HttpRoutes
-from fastembed.sources.websocket import Websocket, WebsocketRoutes
+from fastembed.sources.http import HttpRoutes
+from fastembed.sources.websocket import WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
 SERVED: Final = frozenset({"http", "websocket"})
@@ -45,8 +46,11 @@ def chosen_file(named: Path | None) -> Path | None:
     return here if here.is_file() else None
 
 
-def read_configuration(named: Path | None = None) -> Configuration:
-    """Read the chosen file, or the built-in one with paths relative to this folder. ConfigError has every problem."""
+def read_configuration(named: Path | None = None, *, metrics_path: str | None = METRICS_PATH) -> Configuration:
+    """Read the chosen file, or the built-in one with paths relative to this folder. ConfigError has every problem.
+
+    metrics_path: what no pipeline may serve.
+    """
     file = chosen_file(named)
     registry = make_registry()
     if file is None:
@@ -62,8 +66,7 @@ def read_configuration(named: Path | None = None) -> Configuration:
         )
     else:
         found = load(file, registry=registry, sections=SECTIONS, check=wrong_names, environ=os.environ)
-    if doubles := double_routes(found):
-        raise ConfigError(doubles)
+    soundness(found, metrics_path=metrics_path).check()
     return found
 
 
@@ -73,34 +76,11 @@ def lint_configuration(named: Path | None = None) -> Report:
     if file is None:
         return Report(read_configuration())
     report = lint(file, registry=make_registry(), sections=SECTIONS, check=wrong_names, environ=os.environ)
-    doubles = double_routes(report.configuration) if report.configuration else ()
-    return replace(report, configuration=None, errors=tuple(doubles)) if doubles else report
-
-
-def double_routes(configuration: Configuration) -> list[str]:
-    """Return a problem for each HTTP route that two pipelines want."""
-    problems: list[str] = []
-    taken: dict[str, PipelinePlan] = {}
-    for plan in configuration.pipelines.values():
-        route = _route(plan)
-        if route is None:
-            continue
-        if route in taken:
-            problems.append(
-                f"{plan.source.place}: found {route} in {plan.name} and in {taken[route].name}, "
-                "expected one pipeline a route"
-            )
-        taken.setdefault(route, plan)
-    return problems
-
-
-def _route(plan: PipelinePlan) -> str | None:
-    """Return what a pipeline serves, as `METHOD /path` or `websocket /path`; None if that is nothing."""
-    source = plan.source.component.factory
-    if source is Http:
-        http = Http(str(plan.source.options.get("route")))
-        return f"{http.method} {http.path}"
-    return f"websocket {Websocket(**plan.source.options).path}" if source is Websocket else None
+    if report.configuration is None:
+        return report
+    found = soundness(report.configuration)
+    warnings = tuple(dict.fromkeys((*report.warnings, *found.warnings)))
+    return Report(None if found.errors else report.configuration, tuple(found.errors), warnings)
 
 
 def make_resources(configuration: Configuration, devices: Devices | None = None) -> Resources:

@@ -19,6 +19,7 @@ from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
 
+_OURS: Final = "fastembed.operators."
 _TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document", "rerank": "rerank"}
 
 
@@ -52,9 +53,15 @@ def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
     lines = []
     for name in used:
         if (task := tasks.get(name)) is not None:
-            command = next(model.command for model in KNOWN if model.task == task and model.repository)
-            lines.append(f"{name} answers until a real model for {task} is here: {command}")
+            real = _real(task)
+            lines.append(f"{name} answers until a real model for {task} is here" + (f": {real}" if real else ""))
     return lines
+
+
+def _real(task: Task) -> str | None:
+    """Return the command that gets a real model for a task, rather one to pull than one to export; None: none known."""
+    suited = [model for model in KNOWN if task == model.task or task in model.good_at]
+    return next((model.command for model in sorted(suited, key=lambda model: model.repository is None)), None)
 
 
 def absent(plan: PipelinePlan, resources: Resources) -> list[str]:
@@ -80,8 +87,8 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
 def _named(step: StepPlan) -> str | None:
     """Return the model that a step uses, by the name that the file has for it."""
     parameter = step.component.options.get("model")
-    if parameter is None:
-        return None
+    if parameter is None or not step.component.factory.__module__.startswith(_OURS):
+        return None  # what a plug-in calls a model, it alone knows
     name = step.options.get("model", parameter.default)
     if not isinstance(name, str) or (step.component.name == "parse" and name == AUTO):  # by rules
         return None
@@ -92,9 +99,12 @@ def _resolved(step: StepPlan, name: str, resources: Resources) -> str:
     """Return the model that a name means to a step. ItemError if none."""
     if step.component.name in ("transcribe", "hear"):
         return resources.get(SpeechEngines).resolve(name).label
+    catalog = resources.get(Models).catalog
     if step.component.name == "generate" and name != AUTO:
-        return resources.get(Router).decide(ChatRequest(), default=name).candidates[0].model
-    return resources.get(Models).catalog.place(name, _TASKS.get(step.component.name, "embedding")).name
+        first = resources.get(Router).decide(ChatRequest(), default=name).candidates[0].model
+        catalog.options(catalog.place(first, "chat"))  # its adapters and its draft model are there
+        return first
+    return catalog.place(name, _TASKS.get(step.component.name, "embedding")).name
 
 
 def _with_primary(end: Any, base: Path) -> str:

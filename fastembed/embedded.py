@@ -84,7 +84,7 @@ class FastEmbedServer:
         """Where it listens, once it does."""
 
     def _read(self) -> Configuration:
-        return self._tuning.over(read_configuration(self._named))
+        return self._tuning.over(read_configuration(self._named, metrics_path=self._settings.metrics_path))
 
     def start(self) -> None:
         """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""

@@ -158,7 +158,10 @@ class Process:
         self.resources: Resources = make_resources(configuration, devices)
         self.engine = Engine(self.resources)
         self.running = RunningPipelines(
-            self.engine, configuration, read or partial(read_configuration, source), self.resources
+            self.engine,
+            configuration,
+            read or partial(read_configuration, source, metrics_path=settings.metrics_path),
+            self.resources,
         )
         self._read = contents(self.running.files())
         self.life = Life()
@@ -222,6 +225,18 @@ class Process:
         self.life.serve()
 
     def _app(self) -> Any:  # an ASGI application
+        return create_app(
+            self.settings,
+            routes=self.resources.get(HttpRoutes),
+            life=self.life,
+            stats=self.stats,
+            recall=self.recall,
+            files=self.files,
+            endpoints=self.endpoints(),
+        )
+
+    def endpoints(self) -> list[BaseRoute]:
+        """Return what the server answers itself."""
         site = Site(
             running=self.running,
             resources=self.resources,
@@ -244,16 +259,7 @@ class Process:
                 starting=lambda: self.life.phase == "starting",
             )
         ]
-        endpoints += [route for part in parts for route in part.routes(site)]
-        return create_app(
-            self.settings,
-            routes=site.routes,
-            life=self.life,
-            stats=self.stats,
-            recall=self.recall,
-            files=self.files,
-            endpoints=endpoints,
-        )
+        return endpoints + [route for part in parts for route in part.routes(site)]
 
 
 def _recall(settings: Settings, resources: Resources) -> Recall | None:

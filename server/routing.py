@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
 from fastembed.pipeline.item import Outcome
+from fastembed.pipeline.payload.audio import SpeechEvent, SpeechFile
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
+from fastembed.pipeline.payload.document import Document, DocumentRequest
+from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
+from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
 from fastembed.server.caching.cached_answers import Recall
 from fastembed.server.endpoints import embeddings, rerank
 from fastembed.server.endpoints.analyze import answer_analysis
@@ -18,8 +24,9 @@ from fastembed.server.endpoints.document_processing import answer_document
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.errors import MethodNotAllowed
 from fastembed.server.wire.event_stream import model_headers
-from fastembed.server.wire.exchange import Exchange, to_json
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.json_types import check_kind
+from fastembed.server.wire.json_values import to_json
 from fastembed.sources.http import HttpRoutes, Results
 
 Codec = Callable[[Exchange], Awaitable[None]]
@@ -89,16 +96,37 @@ async def _events(results: Results[Any]) -> AsyncIterator[bytes]:
         yield to_json(result)
 
 
-CODECS: Final[Mapping[str, Codec]] = {
-    "POST /v1/audio/transcriptions": answer_transcriptions,
-    "POST /v1/audio/translations": answer_translations,
-    "POST /v1/chat/completions": answer_chat,
-    "POST /v1/completions": answer_completions,
-    "POST /v1/documents/process": answer_document,
-    "POST /v1/embeddings": answer_embeddings,
-    "POST /v1/multimodal/analyze": answer_analysis,
-    "POST /v1/rerank": answer_rerank,
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a path speaks: its codec, the type of the values that requests become, and of the results it can answer."""
+
+    answer: Codec
+    takes: Any
+    gives: Any
+
+
+JSON: Final = dict | list | str | int | float | bool | None
+"""What a request is on a path with no words of its own."""
+_CHAT: Final = (ChatRequest, ChatEvent)
+_SPEECH: Final = (SpeechFile, SpeechEvent)
+
+WIRES: Final[Mapping[str, Wire]] = {
+    "POST /v1/audio/transcriptions": Wire(answer_transcriptions, *_SPEECH),
+    "POST /v1/audio/translations": Wire(answer_translations, *_SPEECH),
+    "POST /v1/chat/completions": Wire(answer_chat, *_CHAT),
+    "POST /v1/completions": Wire(answer_completions, *_CHAT),
+    "POST /v1/documents/process": Wire(answer_document, DocumentRequest, Document),
+    "POST /v1/embeddings": Wire(answer_embeddings, EmbeddingRequest, Embeddings),
+    "POST /v1/multimodal/analyze": Wire(answer_analysis, *_CHAT),
+    "POST /v1/rerank": Wire(answer_rerank, RerankRequest, Ranking),
 }
+_OWN: Final = Wire(answer_json, JSON, Any)
+_QUERY: Final = Wire(answer_json, dict, Any)
+
+
+def wire_of(route: str) -> Wire:
+    """Return how `METHOD /path` speaks; a path of one's own takes and gives JSON, of a GET the query's."""
+    return WIRES.get(route) or (_QUERY if route.startswith("GET ") else _OWN)
 
 
 class PipelineRoute:
@@ -131,4 +159,4 @@ class PipelineRoute:
             recall=self._recall,
         )
         scope["limits"] = exchange.limits
-        await CODECS.get(f"{method} {path}", answer_json)(exchange)
+        await wire_of(f"{method} {path}").answer(exchange)

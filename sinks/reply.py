@@ -20,6 +20,7 @@ class Reply:
 
     workers: Final = 4096
     """Callers that may be slow at once."""
+    needs_callers: Final = True
 
     def write_nowait(self, item: Item[Any]) -> bool:
         """Send at once if the caller has room; most have."""

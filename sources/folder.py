@@ -20,7 +20,7 @@ from fastembed.sources.watching.books import Books
 from fastembed.sources.watching.disk import Hidden, Sight
 from fastembed.sources.watching.files import Emission, End, Stamp, State
 from fastembed.sources.watching.hints import Hints
-from fastembed.sources.watching.pattern import any_of, is_hidden, matcher
+from fastembed.sources.watching.pattern import any_of, check_takes_any, is_hidden, matcher
 from fastembed.sources.watching.tracker import Tracker
 
 SCAN_BATCH: Final = 1000
@@ -89,6 +89,7 @@ class Folder:
         self._path = path
         self._matches = matcher(match)
         self._ignored = any_of(ignore)
+        check_takes_any(match, self._ignored)
         self._settle_s = settle
         self._rescan_s = rescan
         self._done = done

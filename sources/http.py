@@ -30,7 +30,8 @@ MAX_UNREAD: Final = 64
 MAX_COLLECTED: Final = 65_536
 """Results of one request that is answered in one piece."""
 
-_ROUTE: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/[^\s?#]*)")
+_ROUTE: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (.*)")
+_PATH: Final = re.compile(r"/[^\s?#{}%\\]*")
 
 
 class Results(Generic[T]):
@@ -144,6 +145,16 @@ class Results(Generic[T]):
                 writer.set_result(None)
 
 
+def checked_path(path: str) -> str:
+    """Return a path that requests can come to. ValueError: none ever would."""
+    if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+        raise ValueError(
+            f"found path {path!r}, expected one such as /v1/embeddings: it is compared as it is, decoded and "
+            "whole, so it has no parameters in braces, no query, no % escapes, blanks, . or .."
+        )
+    return path
+
+
 class HttpRoutes:
     """Which source answers a path, now: method by method. A resource of the process (`Resources`).
 
@@ -199,12 +210,14 @@ class Http:
 
     order: Literal["none"] = "none"
     """Requests do not wait for each other."""
+    callers: Final = True
+    """Its items have somebody who waits for their results."""
 
     def __init__(self, route: str, *, max_body: Size = MAX_BODY_BYTES) -> None:
         match = _ROUTE.fullmatch(route if " " in route else f"POST {route}")
         if match is None:
             raise ValueError(f"found route {route!r}, expected METHOD /path such as POST /v1/embeddings")
-        self.method, self.path = match[1], match[2]
+        self.method, self.path = match[1], checked_path(match[2])
         self.max_body_bytes = max_body
         self._channel: Channel[Any] | None = None
         self._routes = HttpRoutes()

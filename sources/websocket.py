@@ -23,6 +23,7 @@ from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
 from fastembed.pipeline.reply import Reply
 from fastembed.pipeline.units import Size
+from fastembed.sources.http import checked_path
 
 _RETRY_S: Final = 5.0
 _HELD: Final = 1  # items that a step may keep open until the next one comes, to flush from at the end
@@ -176,13 +177,12 @@ class Websocket:
 
     order: Literal["key"] = "key"
     """Sessions do not wait for each other; within one, everything stays in order."""
+    callers: Final = True
 
     def __init__(self, path: str = "/v1/realtime", *, sessions: int = 64, pending: Size = 256 * 2**10) -> None:
-        if not path.startswith("/"):
-            raise ValueError(f"found path {path!r}, expected one that starts with /, such as /v1/realtime")
         if sessions < 1:
             raise ValueError(f"found sessions {sessions}, expected at least 1")
-        self.path = path
+        self.path = checked_path(path)
         self.pending_bytes = pending
         self._most = sessions
         self._sessions: dict[str, Session] = {}

@@ -16,8 +16,9 @@ from fastembed.assembly import (
     only,
     read_configuration,
 )
-from fastembed.describing import absent, line_of
+from fastembed.describing import line_of
 from fastembed.inference.library.specs import SECTIONS
+from fastembed.lint.machine import obstacles
 from fastembed.pipeline.config.mermaid import mermaid
 from fastembed.pipeline.config.schema import schema as schema_of
 from fastembed.pipeline.plan import Configuration
@@ -25,7 +26,10 @@ from fastembed.pipeline.trial import TrialResult, run_trial
 
 
 def check(config: Path | None) -> int:
-    """Print every problem, one a line with its place; without any, each pipeline's promise. 2 if one is an error."""
+    """Print every problem, one a line with its place; without any, each pipeline's promise.
+
+    2 if the file is wrong; 1 if `serve` and `run` would not start on this machine.
+    """
     report = lint_configuration(config)
     for line in (*report.errors, *(f"{warning} (warning)" for warning in report.warnings)):
         typer.echo(line, err=True)
@@ -36,8 +40,11 @@ def check(config: Path | None) -> int:
     resources = make_resources(report.configuration)
     for plan in report.configuration.pipelines.values():
         typer.echo(line_of(plan, resources))
-        for problem in absent(plan, resources):
-            typer.echo(f"{problem} (warning: serve does not start without it)", err=True)
+    missing = obstacles(report.configuration, resources)
+    for problem in missing:
+        typer.echo(f"{problem} (serve does not start)", err=True)
+    if missing:
+        return 1
     typer.echo(f"{chosen_file(config) or 'the built-in pipelines.yaml'}: all right")
     return 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from fastembed.pipeline.config.expressions import value_fields
@@ -21,17 +21,23 @@ _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What flows between two steps, and what gives it. type: Any where it is unknown, None where nothing arrives."""
+    """What flows between two steps, and what gives it. type: Any where it is unknown, None where nothing arrives.
+
+    narrowed: it is enough that one kind is taken. advice: what a message adds where none is.
+    """
 
     type: Any
     giver: str
     place: Place
     narrowed: bool = False
+    advice: str = ""
 
 
-def check_flow(source: SourcePlan, steps: tuple[Step, ...], sink: SinkPlan, problems: Problems) -> None:
-    """Report every step that cannot take what comes."""
-    flow = Flow(source.component.out_type, source.id, source.place)
+def check_flow(
+    source: SourcePlan, steps: tuple[Step, ...], sink: SinkPlan, problems: Problems, *, given: Flow | None = None
+) -> None:
+    """Report every step that cannot take what comes. given: what the source gives, where more is known of it."""
+    flow = given or Flow(source.component.out_type, source.id, source.place)
     _check_fields(source.key, flow, problems)
     flow = _through(steps, flow, problems)
     _take(flow, sink.component.in_type, sink.id, sink.place, problems)
@@ -63,16 +69,16 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
         _check_fields(expression, flow, problems)
     given = step.component.out_type
     if isinstance(given, TypeVar) and given is step.component.in_type:  # gives what it takes
-        given = flow.type
+        return replace(flow, giver=step.id, place=step.place, narrowed=flow.narrowed or step.condition is not None)
     if step.condition or step.on_error == "pass":  # else the item goes on as it came
         return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
-    partly_fed = any(not _arrives(member, flow.type) for member in _members(step.component.in_type))
+    partly_fed = any(not _arrives(member, flow.type) for member in members_of(step.component.in_type))
     return Flow(given, step.id, step.place, narrowed=partly_fed)
 
 
 def _arrives(member: Any, given: Any) -> bool:
     """Whether a value of the type `given` may be a `member`."""
-    return any(fits(one, member) or fits(member, one) for one in _members(given))
+    return any(fits(one, member) or fits(member, one) for one in members_of(given))
 
 
 def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:
@@ -85,7 +91,7 @@ def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:
 
 
 def _narrowed(flow: Flow) -> Flow:
-    return Flow(flow.type, flow.giver, flow.place, narrowed=True)
+    return replace(flow, narrowed=True)
 
 
 def _merge(flows: list[Flow], step: RoutePlan | ForkPlan) -> Flow:
@@ -100,13 +106,13 @@ def _merge(flows: list[Flow], step: RoutePlan | ForkPlan) -> Flow:
 def _take(flow: Flow, wanted: Any, taker: str, place: Place, problems: Problems) -> None:
     if flow.type is None:
         return
-    given = _members(flow.type)
+    given = members_of(flow.type)
     fitting = [fits(member, wanted) for member in given]
     if all(fitting) or (flow.narrowed and any(fitting)):
         return
     refused = " | ".join(type_name(m) for m, fit in zip(given, fitting, strict=True) if not fit)
     text = f"found {flow.giver} before {taker}, which gives {refused} (at {flow.place}), expected {type_name(wanted)}"
-    problems.add(place, text)
+    problems.add(place, f"{text}{flow.advice}")
 
 
 def fits(given: Any, wanted: Any) -> bool:
@@ -114,7 +120,7 @@ def fits(given: Any, wanted: Any) -> bool:
 
     Unknown types (Any, object, a free type variable) fit; generics count by their origin.
     """
-    givens, wanteds = _members(given), _members(wanted)
+    givens, wanteds = members_of(given), members_of(wanted)
     if len(givens) > 1 or len(wanteds) > 1:
         return all(any(fits(one, other) for other in wanteds) for one in givens)
     one, other = _class(givens[0]), _class(wanteds[0])
@@ -126,19 +132,19 @@ def fits(given: Any, wanted: Any) -> bool:
         return True
 
 
-def _members(annotation: Any) -> list[Any]:
+def members_of(annotation: Any) -> list[Any]:
     """Return the alternatives of a union, and of what wraps one."""
     origin = get_origin(annotation)
     if origin is typing.Annotated:
-        return _members(get_args(annotation)[0])
+        return members_of(get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return [member for arg in get_args(annotation) for member in _members(arg)]
+        return [member for arg in get_args(annotation) for member in members_of(arg)]
     if origin is Literal:
         return list({type(value): None for value in get_args(annotation)})
     if isinstance(annotation, TypeVar):
         if annotation.__constraints__:
             return list(annotation.__constraints__)
-        return _members(annotation.__bound__) if annotation.__bound__ else [Any]
+        return members_of(annotation.__bound__) if annotation.__bound__ else [Any]
     return [annotation]
 
 
@@ -162,7 +168,7 @@ def _union(annotations: list[Any]) -> Any:
 
 def type_name(annotation: Any) -> str:
     """Return a type's short name for messages."""
-    members = _members(annotation)
+    members = members_of(annotation)
     if len(members) > 1:
         return " | ".join(type_name(member) for member in members)
     annotation = members[0]
@@ -178,7 +184,7 @@ def _check_fields(expression: Expression | None, flow: Flow, problems: Problems)
     """Report names in an expression that no kind of the value has; only dataclasses tell all their fields."""
     if expression is None or flow.type is None:
         return
-    members = _members(flow.type)
+    members = members_of(flow.type)
     if not all(isinstance(member, type) and is_dataclass(member) for member in members):
         return
     known = {name for member in members for name in (*(f.name for f in fields(member)), *dir(member))}

@@ -4,6 +4,8 @@ Class attributes that count (absent means no):
 
 - `replayable = True` of a source: an item that did not end well comes again after a restart (a folder, a broker);
 - `order = "strict" | "key" | "none"` of a source: which of its items must stay in order;
+- `callers = True` of a source: its items carry a `reply`, somebody waits for their results (a request, a session);
+- `needs_callers = True` of a sink: it writes to that somebody, so it ends pipelines of such sources only;
 - `transactional = True` of a sink: see `fastembed.pipeline.component.Transactional`; what it commits, it commits once.
 
 A replayable source with transactional sinks only gives exactly once, with any other sink at least once. Whatever may

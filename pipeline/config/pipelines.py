@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from fastembed.pipeline.component import Failure
 from fastembed.pipeline.config.adjacency import check_flow, fits, type_name
+from fastembed.pipeline.config.callers import check_callers
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.config.ends import sink_plan, source_plan
 from fastembed.pipeline.config.guarantees import operators
@@ -72,6 +73,7 @@ def _pipeline(scope: Scope, name: str, entry: Entry) -> PipelinePlan | None:
         )
     check_flow(source, steps, sink, scope.problems)
     plan = PipelinePlan(name, source, steps, sink, on_error, timeout_s, drain_s, "", scope.base)
+    check_callers(plan, scope.problems)
     return replace(plan, definition=definition_hash(plan))
 
 

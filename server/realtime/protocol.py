@@ -20,14 +20,16 @@ from typing import Any, Final
 
 import orjson
 
-from fastembed.pipeline.errors import InvalidInput, ItemError, Overloaded
+from fastembed.pipeline.errors import InvalidInput, ItemError, Overloaded, Unprocessable
 from fastembed.pipeline.payload.audio import (
     AudioBytes,
+    AudioFrame,
     Clear,
     Cleared,
     Commit,
     Committed,
     IdleTimeout,
+    SpeechEnded,
     SpeechInput,
     SpeechProblem,
     SpeechSettings,
@@ -36,6 +38,7 @@ from fastembed.pipeline.payload.audio import (
     Transcript,
     TranscriptDelta,
     TranscriptFailed,
+    Utterance,
 )
 from fastembed.server.realtime import events
 from fastembed.server.realtime.events import Event, NewId
@@ -45,6 +48,9 @@ MAX_AUDIO_BYTES: Final = 15 * 2**20
 MAX_EVENT_ID: Final = 512
 _REMEMBERED: Final = 128  # items that can be retrieved or deleted
 _UNANSWERED: Final = 64  # settings on their way through the pipeline
+
+_PASSED_ON: Final = (Utterance, SpeechEnded, AudioFrame, AudioBytes, Commit, Clear)
+"""What a pipeline may give that clients are not told of."""
 
 _UNSUPPORTED: Final = frozenset(
     {
@@ -147,7 +153,10 @@ class Protocol:
         return Reaction(values=[AudioBytes(data, sniff=True)] if data else [])
 
     def on_heard(self, value: Any) -> list[Event]:
-        """Take what the pipeline heard; values that mean nothing to a client yield nothing."""
+        """Take what the pipeline heard; what it only passed on yields nothing.
+
+        Unprocessable: the session has no words for a result of this kind.
+        """
         match value:
             case SpeechSettings():
                 made = self._settled(value)
@@ -172,7 +181,7 @@ class Protocol:
             case Cleared():
                 made = [{"type": "input_audio_buffer.cleared"}]
             case _:
-                made = []
+                made = _unheard(value)
         return [self._stamped(event) for event in made]
 
     def on_lost(self, error: BaseException | None) -> list[Event]:
@@ -320,3 +329,12 @@ def _error(error: ItemError, ref: str | None) -> Event:
 
 def _too_large(size: int) -> str:
     return f"found {size} bytes of audio in one message, expected at most {MAX_AUDIO_BYTES}"
+
+
+def _unheard(value: object) -> list[Event]:
+    """Return no events for what a pipeline only passed on. Unprocessable: it is of a kind that no session knows."""
+    if isinstance(value, _PASSED_ON):
+        return []
+    raise Unprocessable(
+        f"found a result of {type(value).__name__}, expected what was heard: a session has events for nothing else"
+    )

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import numpy as np
-import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import ItemError
@@ -193,20 +189,3 @@ def span(seconds: float) -> str:
 
 def _chunk(data: bytes) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": True}
-
-
-def to_json(value: object) -> bytes:
-    """Return a result as JSON: dataclasses, numpy arrays, mappings, lists; bytes as base64. TypeError for the rest."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return b64encode(value).decode("ascii")
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    if isinstance(value, np.ndarray):  # not contiguous, or a type that orjson does not know
-        return value.tolist()
-    raise TypeError(f"found a result of {type(value).__name__}, expected what JSON can hold")

@@ -142,13 +142,17 @@ def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
 
 
 def test_check_names_models_without_which_serve_does_not_start(tmp_path: Path) -> None:
-    chat = "{{source: {{http: POST /{0}}}, operators: [generate: {{model: {0}}}], sink: reply}}"
+    (tmp_path / "ops.py").write_text(
+        "from fastembed.pipeline.component import operator\n\n\n@operator\ndef request(value):\n    return value\n"
+    )
+    chat = "{{source: {{http: POST /{0}}}, operators: [request, generate: {{model: {0}}}], sink: reply}}"
     names = ("nope", "phi-4-mini", "all-MiniLM-L6-v2", "code-pocket", "typo")
     pipelines = "".join(f"  {name}: {chat.format(name)}\n" for name in names)
     models = "models: {typo: {from: ./nothere, task: chat}}\n"
-    (tmp_path / "pipelines.yaml").write_text(f"version: 1\n{models}pipelines:\n{pipelines}")
+    (tmp_path / "pipelines.yaml").write_text(f"version: 1\nplugins: [ops.py]\n{models}pipelines:\n{pipelines}")
     checked = fastembed(tmp_path, "check")
-    assert checked.returncode == 0
+    assert checked.returncode == 1
+    assert "all right" not in checked.stdout
     lines = [line.partition(": found ")[2] for line in checked.stderr.splitlines()]
     assert [line[:40] for line in lines] == [
         "no model 'nope', expected chat-pocket, v",
@@ -157,6 +161,7 @@ def test_check_names_models_without_which_serve_does_not_start(tmp_path: Path) -
         "no files of typo, expected a model folde",
     ]
     assert "expected a model folder at ./nothere" in lines[3]
+    assert all(line.endswith(" (serve does not start)") for line in lines)
 
 
 def test_a_wrong_name_ends_with_the_right_ones(folder: Path) -> None:

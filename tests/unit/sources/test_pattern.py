@@ -23,7 +23,11 @@ from fastembed.sources.watching.pattern import any_of, is_hidden, matcher
         ("x/**", "x/y/z", True),
         ("x/**", "xx/y", False),
         ("**/x/**", "a/x/b", True),
-        ("[x", "[x", True),
+        ("[[]x", "[x", True),
+        ("[{]x", "{x", True),
+        ("[a^&]x", "^x", True),
+        ("a{,-draft}.md", "a-draft.md", True),
+        ("a{,-draft}.md", "a.md", True),
         ("*", "new\nline", True),
     ],
 )

@@ -1,0 +1,93 @@
+"""What the paths of the server take and answer, beside what the steps behind them take and give.
+
+The kernel knows no wire: to it, requests are of any type. Here they are what `fastembed.server.routing` makes of them:
+on the paths of OpenAI's clients typed requests, on others JSON; and results must be what the path can answer with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from fastembed.lint.routes import served_by
+from fastembed.pipeline.component import Spec
+from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
+from fastembed.pipeline.config.guarantees import operators
+from fastembed.pipeline.config.problems import Problems
+from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
+from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
+from fastembed.server.routing import WIRES, wire_of
+from fastembed.server.wire.json_values import has_json
+from fastembed.sinks.reply import Reply
+
+_JSON_ADVICE: Final = (
+    "; a path of one's own takes JSON as it is: put an operator of your own before it that makes the right type of it"
+)
+_SPEECH_ADVICE: Final = "; websockets speak the realtime protocol: speech goes in, what was heard comes out"
+
+
+def check_wires(configuration: Configuration, problems: Problems) -> None:
+    """Report steps that cannot take what a request becomes, and replies that a path has no words for."""
+    for plan in configuration.pipelines.values():
+        served = served_by(plan)
+        if served is None:
+            continue
+        route = " ".join(served)
+        takes, gives, advice = _words_of(plan, *served)
+        giver = route if served[0] == "websocket" else f"{plan.source.id} {route}"
+        first = Flow(takes, giver, plan.source.place, narrowed=gives is Any, advice=advice)
+        steps, sink = _replying(plan.steps, gives), _reply(plan.sink, gives)
+        check_flow(plan.source, steps, sink, problems, given=first)
+        if gives is Any:
+            _check_results(plan, problems)
+
+
+def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str]:
+    """Return the types that a path takes and gives, and what to do where they are not those of the steps."""
+    if method == "websocket":
+        return SpeechInput, SpeechEvent, _SPEECH_ADVICE
+    route = f"{method} {path}"
+    wire = wire_of(route)
+    if route in WIRES:
+        return wire.takes, wire.gives, ""
+    wanted = [kind for step in operators(plan.steps) for kind in members_of(step.component.in_type)]
+    paths = [path for path, other in WIRES.items() if other.takes in wanted]
+    return wire.takes, wire.gives, _JSON_ADVICE + (f", or serve {' or '.join(paths)}" if paths else "")
+
+
+def _replying(steps: tuple[Step, ...], gives: Any) -> tuple[Step, ...]:
+    """Return the steps with every reply in them taking what the path can answer with."""
+    return tuple(
+        replace(step, branches=tuple(_answering(branch, gives) for branch in step.branches))
+        if isinstance(step, RoutePlan | ForkPlan)
+        else step
+        for step in steps
+    )
+
+
+def _answering(branch: Branch, gives: Any) -> Branch:
+    sink = branch.sink and _reply(branch.sink, gives)
+    return replace(branch, steps=_replying(branch.steps, gives), sink=sink)
+
+
+def _reply(sink: SinkPlan, gives: Any) -> SinkPlan:
+    if sink.component.factory is not Reply:
+        return sink
+    component: Spec = replace(sink.component, in_type=gives)
+    return replace(sink, component=component)
+
+
+def _check_results(plan: PipelinePlan, problems: Problems) -> None:
+    """Report results that cannot be written as JSON."""
+    last = plan.steps[-1] if plan.steps else None
+    if plan.sink.component.factory is not Reply or last is None or isinstance(last, RoutePlan | ForkPlan):
+        return
+    kinds = [
+        kind for kind in members_of(last.component.out_type) if isinstance(kind, type) and kind not in (Any, object)
+    ]
+    if wrong := [kind.__name__ for kind in kinds if not has_json(kind)]:
+        problems.add(
+            last.place,
+            f"found {last.id}, which gives {' | '.join(wrong)}, before {plan.sink.id}, expected what JSON can hold: "
+            "dataclasses, pydantic models, mappings, lists, texts, numbers",
+        )
