@@ -226,9 +226,9 @@ def test_what_cannot_work_is_refused_at_its_place(pipelines: str, problem: str, 
 WARNED = [
     (
         papers("[parse, embed]"),
-        "6:22: found embed behind whole documents, which it passes on as they are, expected chunk",
+        "6:24: found embed behind whole documents, which it passes on as they are",
     ),
-    (papers("[parse, embed, chunk]"), "6:22: found embed behind whole documents"),
+    (papers("[parse, embed, chunk]"), "6:24: found embed behind whole documents"),
     (papers("[parse]"), "7:11: found whole documents before duckdb, expected chunk before it"),
     (
         papers("[parse, route: [{if: value.page_count > 3, operators: [chunk]}, {else: [embed]}]]"),
@@ -236,7 +236,7 @@ WARNED = [
     ),
     (
         papers("[parse, chunk: {tokens: 400}, embed]"),
-        "6:44: found chunks of up to 400 tokens before embed, expected at most 256, the window of all-MiniLM-L6-v2",
+        "6:46: found chunks of up to 400 tokens before embed, expected at most 256, the window of all-MiniLM-L6-v2",
     ),
 ]
 

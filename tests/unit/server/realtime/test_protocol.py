@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from fastembed.pipeline.errors import Overloaded, StepFailed
+from fastembed.pipeline.errors import Overloaded, StepFailed, Unprocessable
 from fastembed.pipeline.payload.audio import (
     AudioBytes,
     Clear,
@@ -181,3 +181,12 @@ def test_dropped_audio_is_told_and_internals_are_not() -> None:
     (event,) = session.on_lost(StepFailed("vad", RuntimeError("/secret/path")))
     assert "secret" not in json.dumps(event)
     assert event["error"]["type"] == "server_error"
+
+
+def test_a_result_that_no_session_knows_is_an_error_and_not_silence() -> None:
+    session = started()
+    with pytest.raises(Unprocessable, match="found a result of dict, expected what was heard") as refusal:
+        session.on_heard({"got": "hello"})
+    (event,) = session.on_lost(refusal.value)
+    assert "found a result of dict" in event["error"]["message"]
+    assert session.on_heard(Commit()) == []
