@@ -153,7 +153,7 @@ def engines_label(model: str) -> str:
 async def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="pocketsphinx", help="a transcription model (default: %(default)s)")
+    parser.add_argument("--model", default="whisper-base", help="a transcription model (default: %(default)s)")
     arguments = parser.parse_args()
     spoken = recording()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")

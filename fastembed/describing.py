@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.engines.speech.sphinx import LABEL
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.folders import Task
 from fastembed.inference.library.hub.known import KNOWN
@@ -48,8 +47,7 @@ def models_of(plan: PipelinePlan, resources: Resources) -> list[str]:
 def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
     """Say which tiny models answer for want of real ones, and the command that gets one."""
     used = dict.fromkeys(name for plan in plans for name in models_of(plan, resources))
-    tasks: dict[str, Task | None] = {LABEL: "transcription"}
-    tasks |= {card.name: card.task for card in resources.get(Models).catalog.cards() if card.pocket}
+    tasks = {card.name: card.task for card in resources.get(Models).catalog.cards() if card.pocket}
     lines = []
     for name in used:
         if (task := tasks.get(name)) is not None:

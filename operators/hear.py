@@ -23,8 +23,8 @@ class Hear:
     with force_text sound becomes text whoever does.
 
     Args:
-        model: who writes it down: a name of `models:`, `pocketsphinx`, or "auto": the first Whisper that is there,
-            else pocketsphinx, whose words are of low accuracy.
+        model: who writes it down: a name of `models:`, or "auto": the first Whisper that is there, else whisper-base,
+            which ships.
 
     Raises:
         ModelNotFound: no such model, or its files are missing.

@@ -49,8 +49,8 @@ class Transcribe:
     In: utterances (float32 mono, 16 kHz), growing partials before the final one; everything else passes.
     Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and one transcript a final utterance: the
     concatenation of its deltas. Settings pass on with the model's name in place of "auto".
-    Args: model: for sessions that ask for "auto": a name of `models:`, `pocketsphinx`, or "auto": the first
-    transcription model that is there, else pocketsphinx, whose words are marked as of low accuracy.
+    Args: model: for sessions that ask for "auto": a name of `models:`, or "auto": the first transcription model that is
+    there, else whisper-base, which ships.
     Raises: nothing; an utterance that cannot be transcribed yields a failure, and the session goes on.
     """
 

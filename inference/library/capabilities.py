@@ -25,8 +25,8 @@ _BYTES: Final = ((re.compile("int4|q4"), 0.6), (re.compile("fp16|f16"), 2.0), (r
 _TEMPLATE_BYTES: Final = 4_000_000
 _SHIPPED: Final = "Apache-2.0"
 """The licence of what ships."""
-_OTHERS: Final = {f"{BUILT_IN}pocketsphinx": "BSD-2-Clause"}
-"""That of what comes with the packages that this needs."""
+_OTHERS: Final = {f"{BUILT_IN}whisper-base": "MIT"}
+"""That of what is not this project's own."""
 
 
 @dataclass(frozen=True, slots=True)

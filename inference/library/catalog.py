@@ -140,9 +140,18 @@ class Catalog:
         )
 
     def _place(self, name: str) -> Placed:
-        spec = self._specs.get(name) or _spec_of(name)
+        spec = self._spec(name)
         folder = self._folder(spec.origin)
         return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
+
+    def _spec(self, name: str) -> ModelSpec:
+        """Return a model's declaration; what was pulled goes before what ships under the same name."""
+        spec = self._specs.get(name)
+        ships = spec is not None and spec is DEFAULTS.get(name)
+        known = find_known(name) if ships else None
+        if spec is None or (known and locate(known.origin, self._base)):
+            return _spec_of(name)
+        return spec
 
     def _folder(self, origin: str) -> Path | None:
         """Return where the files are; `from:` may also say a known model's name."""
@@ -210,8 +219,8 @@ def capabilities(model: Placed) -> Capabilities:
 
 
 def is_pocket(spec: ModelSpec) -> bool:
-    """Whether a model is one of those that ship to stand in for real ones: the tiny ones, and pocketsphinx."""
-    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith(("-pocket", "pocketsphinx"))
+    """Whether a model is one of the tiny ones that ship to stand in for real ones."""
+    return spec.origin.startswith(BUILT_IN) and spec.origin.endswith("-pocket")
 
 
 def _spec_of(name: str) -> ModelSpec:

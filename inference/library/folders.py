@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,8 +12,6 @@ Task = Literal["embedding", "rerank", "chat", "code", "transcription", "speech",
 BUILT_IN: Final = "built-in:"
 _DOCUMENT_TYPES: Final = frozenset({"idefics3"})  # granite-docling's and SmolDocling's architecture
 _MODELS: Final = Path(__file__).resolve().parents[2] / "models"
-_IN_PACKAGES: Final = {"pocketsphinx": "model"}
-"""Models that come with a Python package of the same name, and where in it."""
 
 
 def models_home() -> Path:
@@ -50,20 +47,11 @@ def candidates(origin: str, base: Path) -> list[Path]:
     a hub id, which is looked up in `models_home()`.
     """
     if origin.startswith(BUILT_IN):
-        return _built_in(origin.removeprefix(BUILT_IN))
+        return [_MODELS / origin.removeprefix(BUILT_IN)]
     path = Path(origin).expanduser()
     if path.is_absolute():
         return [path]
     return [base / path, models_home() / path]
-
-
-def _built_in(name: str) -> list[Path]:
-    """Return where a model that ships is, or comes with what this needs."""
-    if name not in _IN_PACKAGES:
-        return [_MODELS / name]
-    package = find_spec(name)
-    places = package.submodule_search_locations if package else None
-    return [Path(place) / _IN_PACKAGES[name] for place in places or ()]
 
 
 def locate(origin: str, base: Path) -> Path | None:
@@ -76,15 +64,10 @@ def is_pocket(folder: Path) -> bool:
     return folder.parent == _MODELS and folder.name.endswith("-pocket")
 
 
-def is_sphinx(folder: Path) -> bool:
-    """Tell from its files whether a folder holds pocketsphinx' English model."""
-    return (folder / "en-us" / "en-us" / "mdef").is_file()
-
-
 def recognise(folder: Path) -> Task | None:
     """Tell from its files what the model in `folder` does; None when nothing says so."""
     names = {path.name for path in folder.iterdir()}
-    if {"openvino_encoder_model.xml", "openvino_decoder_model.xml"} <= names or is_sphinx(folder):
+    if {"openvino_encoder_model.xml", "openvino_decoder_model.xml"} <= names:
         return "transcription"
     if _json(folder / "config.json").get("model_type") in _DOCUMENT_TYPES:
         return "document"

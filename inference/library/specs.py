@@ -85,6 +85,7 @@ Problem = tuple[tuple[str | int, ...], str]
 
 AUTO: Final = "auto"
 DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
+DEFAULT_SPEECH: Final = "whisper-base"
 DEFAULTS: Final[Mapping[str, ModelSpec]] = {
     DEFAULT_EMBEDDING: ModelSpec.model_validate(
         {
@@ -101,7 +102,7 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
             ("code-pocket", "code"),
             ("rerank-pocket", "rerank"),
             ("docling-pocket", "document"),
-            ("pocketsphinx", "transcription"),
+            (DEFAULT_SPEECH, "transcription"),
             ("whisper-pocket", "transcription"),
         )
     },
@@ -109,7 +110,7 @@ DEFAULTS: Final[Mapping[str, ModelSpec]] = {
 """Of two for the same task "auto" means the first."""
 
 LAST: Final = tuple(name for name in DEFAULTS if name != DEFAULT_EMBEDDING)
-"""What "auto" means only where there is nothing else: tiny models, and pocketsphinx, which mishears much."""
+"""What "auto" means only where there is nothing else: the Whisper that ships, and tiny models."""
 
 
 def read_sections(sections: Mapping[str, Any]) -> tuple[ModelsSection, DevicesSection]:

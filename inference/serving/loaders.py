@@ -16,10 +16,9 @@ from fastembed.inference.engines.docling.folder import read_traits as read_docum
 from fastembed.inference.engines.docling.model import PAGES_AT_ONCE, DoclingModel
 from fastembed.inference.engines.embedding.model import EmbeddingModel
 from fastembed.inference.engines.rerank.model import RerankModel
-from fastembed.inference.engines.speech.sphinx import SphinxEngine, decoders
 from fastembed.inference.engines.speech.whisper import WhisperEngine
 from fastembed.inference.library.devices import Devices, family
-from fastembed.inference.library.folders import Task, is_sphinx
+from fastembed.inference.library.folders import Task
 
 _DOCUMENT_THREADS: Final = 2
 
@@ -39,8 +38,7 @@ class LoadedModel(Protocol):
 class Loading:
     """One model to load on one device.
 
-    bare: bytes that it takes itself, as far as is known. extra: bytes that it may work with beside that, None: as many
-    as it can use.
+    extra: bytes that it may work with beside what it takes itself, None: as many as it can use.
     """
 
     name: str
@@ -49,7 +47,6 @@ class Loading:
     device: str
     devices: Devices
     options: ChatOptions = PLAIN
-    bare: int = 0
     extra: int | None = None
 
 
@@ -63,17 +60,12 @@ def extra_range(of: Loading) -> tuple[int, int]:
     if of.task == "document":
         page = read_document(of.folder).page_bytes
         return page, PAGES_AT_ONCE * page
-    if is_sphinx(of.folder):
-        return 0, (_speakers(of) - 1) * of.bare
     return 0, 0
 
 
 async def load(of: Loading) -> LoadedModel:
     """Load a model, in a thread or a process of its own. RuntimeError (OpenVINO's), Unavailable, ModelNotFound."""
-    loaded = await asyncio.to_thread(LOADERS[of.task], of)
-    if isinstance(loaded, SphinxEngine):
-        await loaded.warm()
-    return loaded
+    return await asyncio.to_thread(LOADERS[of.task], of)
 
 
 def processes_of(model: LoadedModel) -> list[int] | None:
@@ -82,16 +74,16 @@ def processes_of(model: LoadedModel) -> list[int] | None:
         return [model.process.pid]
     if isinstance(model, DoclingModel):
         return [model.pid] if model.pid is not None else []
-    return model.pids if isinstance(model, SphinxEngine) else None
+    return None
 
 
-def yet_to_take(model: LoadedModel, bare: int) -> int:
-    """Return the bytes that a model, which was just loaded and takes `bare`, may come to take beside that."""
+def yet_to_take(model: LoadedModel) -> int:
+    """Return the bytes that a model, which was just loaded, may come to take beside what it takes now."""
     if isinstance(model, ChatModel):
         return model.process.cache_bytes
     if isinstance(model, DoclingModel):
         return model.pages * read_document(model.folder).page_bytes
-    return (model.decoders - 1) * bare if isinstance(model, SphinxEngine) else 0
+    return 0
 
 
 def _embedding(of: Loading) -> LoadedModel:
@@ -124,17 +116,10 @@ def _document(of: Loading) -> LoadedModel:
 
 
 def _transcription(of: Loading) -> LoadedModel:
-    if is_sphinx(of.folder):
-        most = _speakers(of)
-        return SphinxEngine(workers=most if of.extra is None else min(most, 1 + of.extra // max(1, of.bare)))
     loaded = WhisperEngine(of.folder, name=of.name, devices=[of.device])
     loaded.load()
     loaded.try_out()
     return loaded
-
-
-def _speakers(of: Loading) -> int:
-    return of.devices.limits(of.device).inflight or decoders()
 
 
 LOADERS: Final[Mapping[Task, Callable[[Loading], LoadedModel]]] = {

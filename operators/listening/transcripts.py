@@ -35,7 +35,7 @@ class Transcripts:
     async def instead(self, request: ChatRequest, model: str) -> ChatRequest:
         """Return the request with text for sound, and a note of who heard it; one sound after the other.
 
-        model: a name of `models:`, `pocketsphinx` or "auto". Raises ModelNotFound, Unavailable.
+        model: a name of `models:` or "auto". Raises ModelNotFound, Unavailable.
         """
         engine = self._engines.resolve(model)
         messages = [

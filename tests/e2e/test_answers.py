@@ -61,7 +61,6 @@ def test_it_lists_every_model_that_can_be_named_and_knows_how_to_get_others(clie
     assert {name for name, state in states.items() if state == "pocket"} >= {
         "chat-pocket",
         "whisper-pocket",
-        "pocketsphinx",
     }
     assert client.models.retrieve("whisper-pocket").capabilities["transcription"]  # type: ignore[attr-defined]
     assert client.models.retrieve("auto").stands_for == "auto"  # type: ignore[attr-defined]

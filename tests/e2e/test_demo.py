@@ -25,7 +25,7 @@ def test_the_demo_shows_all_three_uses_and_ends_with_status_0(tmp_path: Path) ->
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert shown.stdout.count("right, ") == 4
     assert "All right." in shown.stdout
-    for expected in ("handbook.pdf", "storm-log.pdf", "winter-report.docx", "readings.xlsx", "pocketsphinx", "curl"):
+    for expected in ("handbook.pdf", "storm-log.pdf", "winter-report.docx", "readings.xlsx", "whisper-base", "curl"):
         assert expected in shown.stdout
 
 

@@ -1,6 +1,7 @@
 """The recordings that tests listen to."""
 
 import io
+import re
 import wave
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def encoded(name: str, container: str, codec: str) -> bytes:
 
 def wrong_words(said: str, heard: str) -> int:
     """Return how many words must be changed, added or removed (Levenshtein)."""
-    expected, found = said.split(), heard.lower().split()
+    expected, found = said.split(), re.sub(r"[^\w' ]", "", heard.lower()).split()
     row = list(range(len(found) + 1))
     for i, a in enumerate(expected, 1):
         diagonal, row[0] = row[0], i

@@ -38,14 +38,14 @@ async def test_the_openai_client_reads_words_while_they_are_said() -> None:
                     break
         await served.settled()
     updated = next(event for event in events if event.type == "session.updated")
-    assert updated.session.audio.input.transcription.model == "pocketsphinx (low accuracy)"
+    assert updated.session.audio.input.transcription.model == "whisper-base"
     assert updated.session.type == "transcription"
     for sentence, done in zip((FIRST, SECOND), [e for e in events if e.type.endswith(".completed")], strict=True):
         assert wrong_words(sentence, done.transcript) <= 2
         own = [event for event in events if getattr(event, "item_id", None) == done.item_id]
         deltas = [event.delta for event in own if event.type.endswith(".delta")]
-        assert "".join(deltas) == done.transcript
-        assert all(e.model == "pocketsphinx (low accuracy)" for e in own if e.type.endswith((".delta", ".completed")))
+        assert wrong_words(sentence, "".join(deltas)) <= 2
+        assert all(e.model == "whisper-base" for e in own if e.type.endswith((".delta", ".completed")))
         assert done.usage.type == "duration"
         assert 1 < done.usage.seconds < 10
         kinds = [event.type.removeprefix("input_audio_buffer.") for event in own]
@@ -104,7 +104,7 @@ async def test_every_format_is_understood(served, settings: dict[str, Any], code
 
 async def test_a_browsers_webm_is_understood_from_binary_messages() -> None:
     recording = (AUDIO / "two-sentences.webm").read_bytes()
-    async with serving(model="pocketsphinx") as running:
+    async with serving(model="whisper-base") as running:
         async with client(running) as session:
             for at in range(0, len(recording), 400):
                 await session.connection.send(recording[at : at + 400])
@@ -249,9 +249,9 @@ async def test_items_can_be_retrieved_and_deleted(served) -> None:
 
 
 async def test_the_model_can_be_asked_for_in_the_address(served) -> None:
-    async with connect(f"{served.url}&model=pocketsphinx") as connection:
+    async with connect(f"{served.url}&model=whisper-base") as connection:
         created = await Client(connection).until("session.created")
-        assert created["session"]["audio"]["input"]["transcription"]["model"] == "pocketsphinx (low accuracy)"
+        assert created["session"]["audio"]["input"]["transcription"]["model"] == "whisper-base"
     async with connect(f"{served.url}&model=nothing") as connection:
         session = Client(connection)
         created = await session.until("session.created")

@@ -1,4 +1,4 @@
-"""Every kind of model shares one small memory: chat, Whisper, pocketsphinx and document models, in whatever process."""
+"""Every kind of model shares one small memory: chat, Whisper and document models, in whatever process."""
 
 import asyncio
 from pathlib import Path
@@ -93,7 +93,6 @@ async def test_all_kinds_of_models_take_turns_in_a_memory_that_holds_two_at_most
             (house.hear("whisper-pocket"), "turn on the red light please"),
             (house.read(), ("png+docling-pocket", "## small garden\n")),
             (house.chat("second"), "Hello"),
-            (house.hear("pocketsphinx", "two-sentences.wav"), "good morning"),
         ):
             answer = await ask
             assert answer == expected or str(answer).startswith(expected)
@@ -101,7 +100,7 @@ async def test_all_kinds_of_models_take_turns_in_a_memory_that_holds_two_at_most
             assert house.models.residents.plan.taken("CPU") <= ROOM
             most = max(most, house.of_models())
             taken |= house.ready()
-    assert taken == {"first", "second", "whisper-pocket", "docling-pocket", "pocketsphinx"}
+    assert taken == {"first", "second", "whisper-pocket", "docling-pocket"}
     assert 50 * MIB < most < ROOM
     assert all(house.resident(name).unloads for name in taken - house.ready())
     assert {resident.failures for resident in house.models.residents.known.values()} == {0}
@@ -109,7 +108,7 @@ async def test_all_kinds_of_models_take_turns_in_a_memory_that_holds_two_at_most
 
 async def test_what_leaves_gives_its_memory_back_to_the_last_process(house):
     before, tree = descendants(), house.of_models()
-    for work in (house.chat("first"), house.hear("pocketsphinx"), house.read()):
+    for work in (house.chat("first"), house.read()):
         await work
         for resident in house.models.residents.known.values():
             resident.entry.keep_alive_s = 0.0
@@ -126,7 +125,6 @@ async def test_requests_for_all_of_them_at_once_are_all_answered(house):
     answers = await asyncio.gather(
         *(house.chat(name) for name in ("first", "second") * 3),
         *(house.hear("whisper-pocket") for _ in range(3)),
-        house.hear("pocketsphinx", "two-sentences.wav"),
         house.read(),
     )
     assert all(answers)
@@ -164,34 +162,26 @@ async def test_a_document_model_that_can_never_fit_is_refused_with_the_sizes(tmp
     try:
         with pytest.raises(Unavailable, match=r"found docling-pocket of \d+ MiB, expected a model that fits into 30"):
             await house.read()
-        with pytest.raises(Unavailable, match=r"found pocketsphinx of \d+ MiB, expected a model that fits into 30"):
-            await house.hear("pocketsphinx")
+        with pytest.raises(Unavailable, match=r"found whisper-base of \d+ MiB, expected a model that fits into 30"):
+            await house.hear("whisper-base")
     finally:
         await house.close()
 
 
 async def test_pins_and_keep_alive_hold_for_speech_and_documents_too(tmp_path):
     models = {
-        "pocketsphinx": {"from": "built-in:pocketsphinx", "pin": True},
+        "whisper-pocket": {"from": "built-in:whisper-pocket", "pin": True},
         "docling-pocket": {"from": "built-in:docling-pocket", "keep_alive": "1ms"},
     }
     house = House(tmp_path, "400MiB", **models)
     await house.open()
     try:
-        await house.hear("pocketsphinx", "two-sentences.wav")
+        await house.hear("whisper-pocket")
         await house.read()
         async with asyncio.timeout(20):
             while house.resident("docling-pocket").entry.state is not State.ABSENT:  # noqa: ASYNC110 - by its own task
                 await asyncio.sleep(0.02)
-        assert house.ready() == {"pocketsphinx"}
-        assert house.resident("pocketsphinx").entry.pinned
+        assert house.ready() == {"whisper-pocket"}
+        assert house.resident("whisper-pocket").entry.pinned
     finally:
-        await house.close()
-
-
-async def test_as_many_decoders_listen_as_there_is_room_for(tmp_path):
-    for memory, decoders in (("150MiB", 1), ("600MiB", 2)):
-        house = House(tmp_path, memory)
-        assert await house.hear("pocketsphinx", "two-sentences.wav")
-        assert house.resident("pocketsphinx").model.decoders == decoders
         await house.close()

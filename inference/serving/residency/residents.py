@@ -87,7 +87,7 @@ class Residents:
             found = self.known[entry.key] = Resident(entry)
         if entry.state in (State.ABSENT, State.WAITING):
             expected = self._footprints.of(loading.folder, loading.device, *loading.options.parts)
-            least, most = extra_range(replace(loading, bare=expected.bytes))
+            least, most = extra_range(loading)
             found.bare, entry.load_s = expected.bytes, expected.load_s
             entry.least, entry.most = expected.bytes + least, expected.bytes + most
             entry.bytes = entry.least
@@ -222,7 +222,7 @@ class Residents:
         entry, began_s = resident.entry, self._clock()
         try:
             extra = max(0, entry.bytes - resident.bare)
-            model, size = await self._load(replace(loading, bare=resident.bare, extra=extra))
+            model, size = await self._load(replace(loading, extra=extra))
         except BaseException:
             resident.failures += 1
             self.plan.gone(entry)
@@ -233,7 +233,7 @@ class Residents:
             resident.loads += 1
             resident.load_s += took_s
             resident.measured = size
-            more = await asyncio.to_thread(yet_to_take, model, size or resident.bare)
+            more = await asyncio.to_thread(yet_to_take, model)
             self.plan.loaded(entry, size=size + more if size else entry.bytes, load_s=took_s)
             if size:
                 known, parts = self._footprints, loading.options.parts

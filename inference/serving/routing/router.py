@@ -13,7 +13,6 @@ from fastembed.inference.library.catalog import Placed, capabilities, is_pocket
 from fastembed.inference.library.devices import family
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.hub.known import missing as missing_files
-from fastembed.inference.library.specs import DEFAULTS, LAST
 from fastembed.inference.serving.loaders import LOADERS
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.residency.plan import Outlook
@@ -128,8 +127,7 @@ class Router:
         )
 
     def _standing(self, model: Placed) -> Standing:
-        ships = model.name in LAST and model.spec is DEFAULTS[model.name]
-        if ships or is_pocket(model.spec):
+        if is_pocket(model.spec):
             return "pocket"
         return "declared" if self._models.catalog.declares(model.name) else "known"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from fastembed.inference.engines.speech.engine import SpeechEngine
-from fastembed.inference.engines.speech.sphinx import LABEL, MODEL_ID, SphinxEngine
 from fastembed.inference.engines.speech.whisper import WhisperEngine
 from fastembed.inference.library.catalog import AUTO
-from fastembed.inference.library.folders import is_sphinx
 from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
@@ -35,16 +32,15 @@ OPENAI_NAMES: Final = frozenset(
 
 
 def label_parts(label: str) -> tuple[str, str]:
-    """Return a label's model and what there is to know about it: `low accuracy`, `pocket` or nothing."""
-    name, _, state = label.removesuffix(")").partition(" (")
-    return name, "pocket" if name == POCKET else state
+    """Return a label's model and what there is to know about it: `pocket` or nothing."""
+    return label, "pocket" if label == POCKET else ""
 
 
 class SpeechEngines:
     """The speech engines of this process, a resource of its components; what they hear with is lent by its models.
 
-    A name is one that `models:` declares (or an alias), "pocketsphinx", "whisper-pocket", or "auto": the first declared
-    transcription model whose files are there, else pocketsphinx.
+    A name is one that `models:` declares (or an alias), "whisper-base", which ships, or "auto": the first declared
+    transcription model whose files are there, else a Whisper that was pulled, else whisper-base.
     """
 
     def __init__(self, models: Models | None = None, *, breakers: Breakers | None = None) -> None:
@@ -72,8 +68,6 @@ class SpeechEngines:
             return self._lent(name)
         if name == AUTO or name in OPENAI_NAMES:
             return self.resolve(default) if default != AUTO else self._lent(AUTO)
-        if name == LABEL:
-            return self._lent(MODEL_ID)
         if find_known(name):
             return self._lent(name)  # its files are not here: the error names the command that gets them
         raise ModelNotFound(f"found model {name!r}, expected one of {', '.join(self.names())}", param="model")
@@ -100,11 +94,6 @@ class SpeechEngines:
         if model.name not in self._open:
             if model.folder is None:  # pragma: no cover - place raises
                 raise AssertionError
-            unloaded = _unloaded(model.name, model.folder)
+            unloaded = WhisperEngine(model.folder, name=model.name)
             self._open[model.name] = LentEngine(self._models, self._breakers, model.name, unloaded)
         return self._open[model.name]
-
-
-def _unloaded(name: str, folder: Path) -> SpeechEngine:
-    """Return an engine that was not loaded. ModelNotFound names what its folder lacks."""
-    return SphinxEngine() if is_sphinx(folder) else WhisperEngine(folder, name=name)

@@ -1,6 +1,6 @@
 """Make the test recordings: `python make.py` with flite and espeak-ng installed (Debian packages of those names).
 
-two-sentences.wav   flite's voice rms, 16 kHz: what pocketsphinx understands
+two-sentences.wav   flite's voice rms, 16 kHz
 two-sentences.webm  the same as a browser's MediaRecorder sends it: live webm, opus, clusters of 100 ms
 red-light.wav       espeak-ng's en-us, 16 kHz: what models/whisper-pocket was trained on
 drei-vier-fuenf.wav the same in German: "drei vier fünf"

@@ -105,7 +105,7 @@ def test_models_of_a_task_are_listed_with_their_folders_and_devices(tmp_path):
     made = folder(tmp_path, "whisper")
     catalog = models(tmp_path, whisper={"task": "transcription", "from": "whisper", "on": ["gpu", "cpu"]})
     whisper, *shipped = catalog.placed("transcription")
-    assert [model.name for model in shipped] == ["pocketsphinx", "whisper-pocket"]
+    assert [model.name for model in shipped] == ["whisper-base", "whisper-pocket"]
     assert (whisper.name, whisper.folder, whisper.spec.on) == ("whisper", made, ("gpu", "cpu"))
 
 
@@ -119,7 +119,7 @@ def test_a_list_of_models_says_what_is_missing(tmp_path):
         ("code-pocket", "available"),
         ("rerank-pocket", "available"),
         ("docling-pocket", "available"),
-        ("pocketsphinx", "available"),
+        ("whisper-base", "available"),
         ("whisper-pocket", "available"),
     ]
 

@@ -6,7 +6,6 @@ import pytest
 
 from fastembed.inference.engines.chat.options import ChatOptions
 from fastembed.inference.library.devices import DeviceLimits, Devices
-from fastembed.inference.library.folders import BUILT_IN, locate
 from fastembed.inference.serving.loaders import Loading, extra_range
 from fastembed.pipeline.errors import ModelNotFound
 
@@ -37,12 +36,6 @@ def test_on_an_npu_contexts_are_part_of_the_compiled_model():
 def test_a_document_model_needs_a_page_and_can_use_four():
     least, most = extra_range(loading("document", MODELS / "docling-pocket"))
     assert (least, most) == (1024 * 768, 4 * 1024 * 768)
-
-
-def test_pocketsphinx_needs_a_decoder_and_can_use_as_many_as_may_run_at_once():
-    folder = locate(f"{BUILT_IN}pocketsphinx", Path())
-    assert extra_range(loading("transcription", folder, inflight=3, bare=100)) == (0, 200)
-    assert extra_range(loading("transcription", folder, inflight=1, bare=100)) == (0, 0)
 
 
 @pytest.mark.parametrize(("task", "folder"), [("transcription", "whisper-pocket"), ("embedding", "minilm")])

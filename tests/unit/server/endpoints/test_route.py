@@ -115,8 +115,8 @@ async def test_an_alias_is_told(asked):
         ("/v1/completions", {"model": "auto", "prompt": "Once upon a time"}, "chat", "code-pocket"),
         ("/v1/multimodal/analyze", {"inputs": [{"type": "text", "text": "hello"}]}, "chat", "chat-pocket"),
         ("/v1/embeddings", {"model": "auto", "input": ["a", "b"]}, "embedding", "all-MiniLM-L6-v2"),
-        ("/v1/audio/transcriptions", {"model": "whisper-1", "seconds": 3}, "transcription", "pocketsphinx"),
-        ("/v1/audio/transcriptions", {"model": "auto", "seconds": 3}, "transcription", "pocketsphinx"),
+        ("/v1/audio/transcriptions", {"model": "whisper-1", "seconds": 3}, "transcription", "whisper-base"),
+        ("/v1/audio/transcriptions", {"model": "auto", "seconds": 3}, "transcription", "whisper-base"),
     ],
 )
 async def test_other_endpoints_are_explained(asked, endpoint, request_body, task, model):

@@ -117,8 +117,8 @@ def test_a_declaration_may_name_a_known_model_as_its_origin(home, tmp_path):
 def test_the_error_for_missing_files_names_the_command(tmp_path):
     with pytest.raises(ModelNotFound, match=r"found no files of bge-small-en-v1\.5 .*: fastembed export bge-small"):
         Catalog(base=tmp_path).place("BAAI/bge-small-en-v1.5", "embedding")
-    with pytest.raises(ModelNotFound, match=r"found no files of whisper-base .*: fastembed pull whisper-base"):
-        SpeechEngines(Models(base=tmp_path)).resolve("whisper-base")
+    with pytest.raises(ModelNotFound, match=r"found no files of whisper-small .*: fastembed pull whisper-small"):
+        SpeechEngines(Models(base=tmp_path)).resolve("whisper-small")
 
 
 def test_a_known_model_may_be_a_fallback_and_one_that_nobody_knows_may_not():

@@ -98,7 +98,7 @@ def test_memory_that_the_configuration_allows_is_what_a_model_must_fit_into(rout
 def test_sound_is_written_down_by_what_is_here(routing):
     sound = AudioPart(np.zeros(16_000, np.float32))
     decision = routing().decide(ChatRequest((Message("user", (sound,)),)))
-    assert decision.transcriber == "pocketsphinx"
+    assert decision.transcriber == "whisper-base"
     assert not decision.candidates[0].hears
 
 
