@@ -23,11 +23,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fastembed.pipeline.component import describe, operator, sink, source
+from fastembed.pipeline.component import operator, sink, source
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import StageStats
 from fastembed.pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.spec import describe
 from fastembed.pipeline.stages.fuse import fuse
 from fastembed.pipeline.step import Step
 

@@ -21,8 +21,8 @@ from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.lint.soundness import METRICS_PATH, soundness
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import Report, lint, load, parse
-from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.registry import Registry
 from fastembed.sources.http import HttpRoutes

@@ -15,15 +15,11 @@ last item.
 
 from __future__ import annotations
 
-import collections.abc
-import inspect
-import types
-import typing
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
 from fastembed.pipeline.channel import Channel, admit_alone
 from fastembed.pipeline.item import Item
@@ -163,32 +159,6 @@ class Failure:
     config_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A component as its signature describes it.
-
-    factory: the function or class. in_type, out_type: the payload types (Any where the signature does not say).
-    kind: for operators. wants_item: whether it takes items rather than values. in_thread: it blocks.
-    options: its keyword parameters; primary: the option that a bare YAML scalar sets (`folder: inbox`), if any.
-    revision: of a plug-in, what tells its code from an earlier state of its file.
-    """
-
-    name: str
-    role: Role
-    factory: Callable[..., Any]
-    in_type: Any
-    out_type: Any
-    kind: Kind | None
-    wants_item: bool
-    is_async: bool
-    in_thread: bool
-    options: dict[str, inspect.Parameter]
-    hints: dict[str, Any]
-    primary: str | None
-    doc: str
-    revision: str = ""
-
-
 def operator(target: C) -> C:
     """Mark a function or class as an operator; its module's name, or its own in a plug-in, is its name in the YAML."""
     return _mark(target, "operator")
@@ -213,121 +183,3 @@ def sink(target: C) -> C:
 def _mark(target: C, role: Role) -> C:
     setattr(target, MARK, role)
     return target
-
-
-def describe(target: Callable[..., Any], name: str) -> Spec:
-    """Read a marked component's signature. TypeError says what a component of its role must look like."""
-    role: Role = getattr(target, MARK)
-    call = _entry(target, role, name)
-    configure = target.__init__ if inspect.isclass(target) else target
-    parameters = list(inspect.signature(configure).parameters.values())
-    if configure is object.__init__:
-        parameters = []
-    elif inspect.isclass(target) or role != "source":
-        parameters = parameters[1:]  # self, or what flows in
-    options = {parameter.name: parameter for parameter in parameters}
-    hints = typing.get_type_hints(configure, include_extras=True) if options else {}
-    for option in options.values():
-        if option.kind in (option.VAR_KEYWORD, option.VAR_POSITIONAL):
-            msg = f"{role} {name}: found *{option.name}, expected named options only: they are its YAML keys"
-            raise TypeError(msg)
-    flow = _flow(call, role, name)
-    return Spec(
-        name=name,
-        role=role,
-        factory=target,
-        options=options,
-        hints={k: v for k, v in hints.items() if k in options},
-        primary=next((p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD), None),
-        doc=inspect.getdoc(target) or "",
-        in_thread=getattr(target, THREAD_MARK, False),
-        **flow,
-    )
-
-
-def _entry(target: Callable[..., Any], role: Role, name: str) -> Callable[..., Any]:
-    """Return the function that items go through."""
-    if not inspect.isclass(target):
-        return target
-    method = {"source": "items", "operator": "__call__", "sink": "write"}[role]
-    found = getattr(target, method, None)
-    if found is None or not inspect.isfunction(found):
-        msg = f"{role} {name}: {target.__name__} has no method {method}()"
-        raise TypeError(msg)
-    return cast("Callable[..., Any]", found)
-
-
-def _flow(call: Callable[..., Any], role: Role, name: str) -> dict[str, Any]:
-    """Derive the kind and the payload types from the entry's annotations."""
-    hints = typing.get_type_hints(call, include_extras=True)
-    returned = hints.get("return", Any)
-    is_async = inspect.iscoroutinefunction(call)
-    is_generator = inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call)
-    if role == "source":
-        return {
-            "in_type": None,
-            "out_type": _unwrap_item(_element(returned)),
-            "kind": None,
-            "wants_item": False,
-            "is_async": True,
-        }
-    parameters = [p for p in inspect.signature(call).parameters.values() if p.name != "self"]
-    if not parameters or parameters[0].kind not in (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    ):
-        msg = f"{role} {name}: found no first positional parameter, expected one: what flows in"
-        raise TypeError(msg)
-    annotation = hints.get(parameters[0].name, Any)
-    origin = get_origin(annotation)
-    iterates = get_origin(returned) in _ITERATORS
-    if origin is Batch or annotation is Batch:
-        kind, in_type = Kind.BATCH, (get_args(annotation) or (Any,))[0]
-        out_type = _element(returned)
-    elif origin in _ITERATORS:
-        kind, in_type, out_type = Kind.STREAM, _element(annotation), _element(returned)
-    elif is_generator or iterates:
-        kind, in_type, out_type = Kind.EXPAND, annotation, _element(returned)
-    else:
-        kind, in_type, out_type = (Kind.ASYNC_MAP if is_async else Kind.MAP), annotation, returned
-    return {
-        "in_type": _unwrap_item(in_type),
-        "out_type": _without_none(_unwrap_item(out_type)),
-        "kind": kind if role == "operator" else None,
-        "wants_item": get_origin(in_type) is Item or in_type is Item,
-        "is_async": is_async or inspect.isasyncgenfunction(call) or get_origin(returned) in _ASYNC_ITERATORS,
-    }
-
-
-_ASYNC_ITERATORS = (collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable)
-_ITERATORS = (*_ASYNC_ITERATORS, collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable)
-
-
-def _element(annotation: Any) -> Any:
-    """Return T of AsyncIterator[T], Iterator[T], list[T]; Any where there is none."""
-    args = get_args(annotation)
-    return _without_error(args[0]) if args else Any
-
-
-def _unwrap_item(annotation: Any) -> Any:
-    """Return T of Item[T]."""
-    if annotation is Item:
-        return Any
-    return get_args(annotation)[0] if get_origin(annotation) is Item else annotation
-
-
-def _without_none(annotation: Any) -> Any:
-    """Return T of T | None: None filters and never flows on."""
-    return _drop(annotation, lambda arg: arg is type(None))
-
-
-def _without_error(annotation: Any) -> Any:
-    """Return T of T | SomeError: an exception as a batch result fails its input."""
-    return _drop(annotation, lambda arg: inspect.isclass(arg) and issubclass(arg, BaseException))
-
-
-def _drop(annotation: Any, unwanted: Callable[[Any], bool]) -> Any:
-    if get_origin(annotation) not in (typing.Union, types.UnionType):
-        return annotation
-    kept = [arg for arg in get_args(annotation) if not unwanted(arg)]
-    return typing.Union[tuple(kept)] if kept else annotation  # noqa: UP007 - built at run time

@@ -71,8 +71,7 @@ class Engine:
             for name in (*changed, *removed):
                 self._retire(name)
             for name, pipeline in opened.items():
-                exclusive = getattr(pipeline.source, "exclusive", False)
-                self._launch(name, pipeline, after=self._runs.get(name) if exclusive else None)
+                self._launch(name, pipeline, after=self._runs.get(name) if pipeline.exclusive else None)
             unchanged = [name for name in new if name not in added and name not in changed]
             return Changes(tuple(added), tuple(changed), tuple(removed), tuple(unchanged))
 

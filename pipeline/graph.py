@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Any
 
 from aiostream import stream
 
-from fastembed.pipeline.component import Context, Kind, Spec
+from fastembed.pipeline.component import Kind
 from fastembed.pipeline.errors import FastEmbedError, InvalidInput
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.memo import memoized
 from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.part import Part, make
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, StepPlan
 from fastembed.pipeline.plan import Step as PlannedStep
 from fastembed.pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.rules import refusals
 from fastembed.pipeline.stages.arms import Arm, fork, join, route
 from fastembed.pipeline.stages.deliver import deliver
 from fastembed.pipeline.stages.dispatch import dispatch
@@ -29,34 +29,7 @@ from fastembed.pipeline.stages.work import work_of
 from fastembed.pipeline.step import Step
 from fastembed.pipeline.tracing import Tracing
 
-_CACHEABLE = (Kind.MAP, Kind.ASYNC_MAP)
 _MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` says otherwise
-
-
-@dataclass(slots=True)
-class Part:
-    """One component of a pipeline: what was planned, and the instance that does it."""
-
-    id: str
-    spec: Spec
-    instance: Any
-
-    async def open(self, context: Context) -> None:
-        """Let the component get what it needs."""
-        if (opens := getattr(self.instance, "open", None)) is not None:
-            await opens(replace(context, step=self.id))
-
-    async def close(self) -> None:
-        """Let the component give back what it holds."""
-        if (closes := getattr(self.instance, "close", None)) is not None:
-            await closes()
-
-
-def make(plan_id: str, spec: Spec, options: Mapping[str, Any]) -> Part:
-    """Make a component: an instance of its class, or its function with the options bound."""
-    if inspect.isclass(spec.factory):
-        return Part(plan_id, spec, spec.factory(**options))
-    return Part(plan_id, spec, functools.partial(spec.factory, **options) if options else spec.factory)
 
 
 class Graph:
@@ -71,10 +44,10 @@ class Graph:
         self._stats = stats
         self._tracing = tracing
         self._steps: dict[int, Step] = {}
-        self._sinks: dict[int, Any] = {}
+        self._part_of: dict[int, Part] = {}
         self._parts: list[Part] = []
         self.source = make(plan.source.id, plan.source.component, plan.source.options)
-        self._order: Order = getattr(self.source.instance, "order", "strict")
+        self._order: Order = self.source.capabilities.order
         self._prepare(plan.steps)
         self.sink = self._sink(plan.sink)
         self.on_error = (
@@ -95,35 +68,30 @@ class Graph:
     def _sink(self, plan: SinkPlan) -> Part:
         part = make(plan.id, plan.component, plan.options)
         self._parts.append(part)
-        self._sinks[id(plan)] = part.instance
-        call = part.instance.write if hasattr(part.instance, "write") else part.instance
-        self._steps[id(plan)] = self._step(StepPlan(id=plan.id, component=plan.component), call, part)
+        self._part_of[id(plan)] = part
+        self._steps[id(plan)] = self._step(StepPlan(id=plan.id, component=plan.component), part)
         return part
 
     def _prepare(self, steps: Sequence[PlannedStep]) -> None:
         """Make the components of all steps, those inside of branches too."""
         for plan in steps:
             if isinstance(plan, StepPlan):
-                if plan.replicas > 1:
-                    raise FastEmbedError(f"{plan.place}: found replicas: {plan.replicas}, expected 1 in this version")
-                if plan.cache_entries and (plan.component.kind not in _CACHEABLE or plan.component.wants_item):
-                    raise FastEmbedError(
-                        f"{plan.place}: found cache on {plan.id}, expected it on a one-to-one operator"
-                    )
+                for _, refusal in refusals(plan):
+                    raise FastEmbedError(f"{plan.place}: {refusal}")
                 part = make(plan.id, plan.component, plan.options)
                 self._parts.append(part)
-                self._steps[id(plan)] = self._step(plan, part.instance, part)
+                self._part_of[id(plan)] = part
+                self._steps[id(plan)] = self._step(plan, part)
             else:
                 for branch in plan.branches:
                     self._prepare(branch.steps)
                     if branch.sink is not None:
                         self._sink(branch.sink)
 
-    def _step(self, plan: StepPlan, call: Any, part: Part) -> Step:
-        if plan.cache_entries:
-            call = memoized(call, plan.cache_entries)
+    def _step(self, plan: StepPlan, part: Part) -> Step:
+        call = memoized(part.call, plan.cache_entries) if plan.cache_entries else part.call
         step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition, tracing=self._tracing)
-        threads = plan.workers is not None or plan.timeouts != Timeouts()
+        threads = plan.workers is not None or part.capabilities.workers > 1 or plan.timeouts != Timeouts()
         step.in_thread = step.in_thread or (threads and not part.spec.is_async)
         return step
 
@@ -131,7 +99,7 @@ class Graph:
         """Lay the steps' stages behind each other."""
         run: list[Step] = []
         for plan in steps:
-            if isinstance(plan, StepPlan) and _fuses(plan):
+            if isinstance(plan, StepPlan) and self._runs_inline(plan, Kind.MAP):
                 run.append(self._steps[id(plan)])
                 continue
             items = self._fused(items, run)
@@ -158,15 +126,22 @@ class Graph:
         step = self._steps[id(plan)]
         if step.kind is Kind.STREAM:
             return keyed(items, step, queue=plan.queue or QueuePolicy(max_items=_MIN_WINDOW))
-        if step.kind is Kind.EXPAND and not plan.component.is_async and not step.in_thread:
+        if self._runs_inline(plan, Kind.EXPAND):
             return expand(items, step)
-        workers: int = plan.workers or int(getattr(step.call, "workers", 1))
+        part = self._part_of[id(plan)]
+        workers = plan.workers or part.capabilities.workers
         order = plan.order or self._order
         window = (plan.queue.max_items if plan.queue else None) or max(_MIN_WINDOW, 2 * workers)
         if order == "key" and step.kind is Kind.BATCH:
             order = "strict"
-        waiting = _waiting(plan, step, order)
+        waiting = _waiting(plan, part, order)
         return dispatch(items, step, work_of(step), waiting, workers=workers, order=order, window=window)
+
+    def _runs_inline(self, plan: StepPlan, kind: Kind) -> bool:
+        """Whether a step is a plain function of the kind, and nothing is asked of the engine but to call it."""
+        step = self._steps[id(plan)]
+        asks_nothing = plan.batch is None and plan.latest is None and plan.queue is None and plan.retry == RetryPolicy()
+        return step.kind is kind and not step.is_async and not step.in_thread and asks_nothing
 
     def _arms(self, branches: Sequence[Branch]) -> list[Arm]:
         return [
@@ -187,31 +162,19 @@ class Graph:
 
     async def _deliver(self, items: AsyncIterable[Item[Any]], plan: SinkPlan) -> None:
         step = self._steps[id(plan)]
-        sink = self._sinks[id(plan)]
+        sink = self._part_of[id(plan)]
         await deliver(
             items,
             step,
-            transactional=sink if getattr(sink, "transactional", False) else None,
-            workers=getattr(sink, "workers", 1),
+            transactional=sink.instance if sink.capabilities.transactional else None,
+            write_nowait=sink.owner.write_nowait if sink.capabilities.write_nowait else None,
+            workers=sink.capabilities.workers,
         )
 
 
-def _fuses(plan: StepPlan) -> bool:
-    """Say whether a step is a plain function with nothing asked of the engine but to call it."""
-    asks_nothing = (
-        plan.workers is None
-        and plan.batch is None
-        and plan.latest is None
-        and plan.queue is None
-        and plan.retry == RetryPolicy()
-        and plan.timeouts == Timeouts()
-    )
-    return plan.component.kind is Kind.MAP and not plan.component.in_thread and asks_nothing
-
-
-def _waiting(plan: StepPlan, step: Step, order: Order) -> Waiting:
-    if step.kind is Kind.BATCH:
-        return Batches(plan.batch or BatchPolicy(), getattr(step.call, "cost", None))
+def _waiting(plan: StepPlan, part: Part, order: Order) -> Waiting:
+    if part.spec.kind is Kind.BATCH:
+        return Batches(plan.batch or BatchPolicy(), part.owner.cost if part.capabilities.cost else None)
     return OneByOne(order, None if plan.latest is None else functools.partial(_is_latest, plan.latest))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 _MISSING: Final = object()
@@ -18,22 +19,21 @@ def memoized(call: Callable[..., Any], entries: int) -> Callable[..., Any]:
     """
     memory: OrderedDict[Any, Any] = OrderedDict()
 
+    lock = threading.Lock()  # a blocking operator runs in several threads
+
     def recall(value: Any) -> Any:
         try:
-            if value not in memory:
-                return _MISSING
-        except TypeError:
+            with lock:
+                memory.move_to_end((type(value), value))  # 1, 1.0 and True are equal, and not the same input
+                return memory[type(value), value]
+        except (TypeError, KeyError):
             return _MISSING
-        memory.move_to_end(value)
-        return memory[value]
 
     def remember(value: Any, result: Any) -> Any:
-        try:
-            memory[value] = result
-        except TypeError:
-            return result
-        if len(memory) > entries:
-            memory.popitem(last=False)
+        with lock, suppress(TypeError):
+            memory[type(value), value] = result
+            if len(memory) > entries:
+                memory.popitem(last=False)
         return result
 
     if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__):
@@ -42,17 +42,10 @@ def memoized(call: Callable[..., Any], entries: int) -> Callable[..., Any]:
             found = recall(value)
             return remember(value, await call(value)) if found is _MISSING else found
 
-        return _with_attributes(ask_async, call)
+        return ask_async
 
     def ask(value: Any) -> Any:
         found = recall(value)
         return remember(value, call(value)) if found is _MISSING else found
 
-    return _with_attributes(ask, call)
-
-
-def _with_attributes(wrapper: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep what the engine asks an operator for."""
-    if hasattr(call, "workers"):
-        wrapper.workers = call.workers  # type: ignore[attr-defined] # functions take attributes
-    return functools.update_wrapper(wrapper, call, assigned=(), updated=())
+    return ask

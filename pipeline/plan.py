@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fastembed.pipeline.component import Spec
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.policy import BatchPolicy, Order, QueuePolicy, RetryPolicy, Timeouts
+from fastembed.pipeline.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

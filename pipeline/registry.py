@@ -26,9 +26,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, get_args
 
-from fastembed.pipeline.component import MARK, Role, Spec, describe
-from fastembed.pipeline.config.problems import did_you_mean, one_of
+from fastembed.pipeline.component import MARK, Role
 from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.names import did_you_mean, one_of, with_article
+from fastembed.pipeline.spec import Spec, describe
 
 GROUP: Final = "fastembed.components"
 _REVISION_CHARACTERS: Final = 16
@@ -65,10 +66,16 @@ class Registry:
         extended._added, extended._origins = dict(self._added), dict(self._origins)
         extended._files, extended._found = self._files, dict(self._found)
         extended._entry_points = self._entry_points
+        problems: list[str] = []
         for path in paths:
             module, revision = load_file(path)
             for target in _marked(module):
-                extended.add(target, origin=str(path), revision=revision)
+                try:
+                    extended.add(target, origin=str(path), revision=revision)
+                except ConfigError as error:
+                    problems += error.problems
+        if problems:
+            raise ConfigError(problems)
         return extended
 
     def names(self, role: Role) -> tuple[str, ...]:
@@ -105,8 +112,12 @@ class Registry:
         others = [other for other in ROLES if other != role and self.knows(other, name)]
         named = [known for known in self.names(role) if known != name]
         if others:
-            raise ConfigError([f"found {name!r}, which is {_a(others[0])}, expected {_a(role)}: {one_of(named)}"])
-        raise ConfigError([f"found {name!r}, expected {_a(role)}: {one_of(named)}{did_you_mean(name, named)}"])
+            raise ConfigError(
+                [f"found {name!r}, which is {with_article(others[0])}, expected {with_article(role)}: {one_of(named)}"]
+            )
+        raise ConfigError(
+            [f"found {name!r}, expected {with_article(role)}: {one_of(named)}{did_you_mean(name, named)}"]
+        )
 
     def _candidates(self, role: Role, name: str) -> list[tuple[str, Spec]]:
         """Return every place that has it, and what is there."""
@@ -238,8 +249,12 @@ def _described(target: Callable[..., Any], name: str, origin: str) -> Spec:
     try:
         return describe(target, name)
     except (TypeError, NameError) as error:  # NameError: an annotation that does not resolve
-        raise ConfigError([f"found a component in {origin} that cannot be one: {error}"]) from error
+        raise ConfigError([f"found a component in {origin}{_line_of(target)} that cannot be one: {error}"]) from error
 
 
-def _a(role: Role) -> str:
-    return f"an {role}" if role == "operator" else f"a {role}"
+def _line_of(target: Callable[..., Any]) -> str:
+    """Return `:12`, where a component is defined in its file."""
+    try:
+        return f":{inspect.getsourcelines(target)[1]}"
+    except (OSError, TypeError):  # no source at hand: typed into a console, or compiled
+        return ""

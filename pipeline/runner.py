@@ -41,7 +41,7 @@ class Pipeline:
         self._graph = Graph(plan, self.stats, self._tracing)
         self._resources = resources or Resources()
         self._once = once
-        self._replayable = bool(getattr(self.source, "replayable", False))
+        self._replayable = self._graph.source.capabilities.replayable
         self._live: dict[Ack, float] = {}
         self._finishing = Tasks(self._crashed)
         self._stop = asyncio.Event()
@@ -62,6 +62,11 @@ class Pipeline:
         return self._graph.source.instance
 
     @property
+    def exclusive(self) -> bool:
+        """Whether it must not run beside its predecessor."""
+        return self._graph.source.capabilities.exclusive
+
+    @property
     def sink(self) -> Any:
         """Return the sink component."""
         return self._graph.sink.instance
@@ -76,7 +81,7 @@ class Pipeline:
             base=self.plan.base,
             resources=self._resources,
             once=self._once,
-            ledger=sink if hasattr(sink, "entries") else None,
+            ledger=sink if self._graph.sink.capabilities.entries else None,
             queue=self.plan.source.queue,
             admit=self.admit,
             takes=_taken(self.plan),
@@ -118,8 +123,7 @@ class Pipeline:
         self._room.set()
         if self._pulling is not None:
             self._pulling.cancel()
-        if (stop := getattr(self.source, "stop", None)) is not None:
-            stop()
+        self._graph.source.stop()
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop, wait until everything admitted has ended, or `timeout_s`; what is left then is cancelled."""
@@ -172,10 +176,9 @@ class Pipeline:
 
     async def _until_stopped(self) -> AsyncGenerator[Item[Any], None]:
         """Yield the source's items until it ends. One with no `stop` of its own is interrupted where it waits."""
-        source = self.source
-        items = source.items() if hasattr(source, "items") else source()
-        interruptible = not hasattr(source, "stop")
-        async with streamcontext(items) as pulled:
+        source = self._graph.source
+        interruptible = not source.capabilities.stop
+        async with streamcontext(source.call()) as pulled:
             while not (interruptible and self._stop.is_set()):
                 self._pulling = asyncio.current_task() if interruptible else None
                 try:
@@ -243,8 +246,7 @@ class Pipeline:
         item = Item(failure, key=ack.origin.key, meta=ack.origin.meta, trace=ack.origin.trace)
         item.ack = Ack(item, lambda _: None)
         try:
-            write = part.instance.write if hasattr(part.instance, "write") else part.instance
-            await write(item if part.spec.wants_item else failure)
+            await part.call(item if part.spec.wants_item else failure)
         except Exception:  # the runner: the item has failed already, and the source must learn how it ended
             log.exception("%s: on_error sink %s failed; the failure it was given: %s", self.name, part.id, error)
 

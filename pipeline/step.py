@@ -13,6 +13,7 @@ from fastembed.pipeline.errors import Expired, InvalidInput, ItemError, Overload
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.observe import StageStats
 from fastembed.pipeline.plan import StepPlan
+from fastembed.pipeline.policy import Timeouts
 from fastembed.pipeline.timeouts import SharedTimeout
 from fastembed.pipeline.tracing import Tracing
 
@@ -45,6 +46,7 @@ class Step:
         "id",
         "idle",
         "in_thread",
+        "is_async",
         "kind",
         "plain",
         "plan",
@@ -70,10 +72,11 @@ class Step:
         self.kind: Kind | None = plan.component.kind
         self.wants_item = plan.component.wants_item
         self.in_thread = plan.component.in_thread
+        self.is_async = plan.component.is_async
         self.plain = plan.condition is None and not self.wants_item
         self.config_hash = config_hash
         self.tracing = tracing
-        times = plan.timeouts
+        times = plan.timeouts if self.kind is Kind.EXPAND else _of_one_output(plan.timeouts)
         self.first = _timeout(times.first_s, f"{plan.id}: found nothing for {{}} s, expected a first output")
         self.idle = _timeout(times.idle_s, f"{plan.id}: found nothing for {{}} s, expected another output")
         self._total = _timeout(times.total_s, f"{plan.id}: found no result after {{}} s, expected one")
@@ -158,6 +161,12 @@ class Step:
     def _end(self, item: Item[Any], outcome: Outcome, error: BaseException | None) -> None:
         self.stats.ended(outcome)
         item.settle(outcome, error, self.id)
+
+
+def _of_one_output(times: Timeouts) -> Timeouts:
+    """Return the limit for what gives one output: its first is all of it."""
+    limits = [limit for limit in (times.first_s, times.total_s) if limit is not None]
+    return Timeouts(total_s=min(limits, default=None))
 
 
 def _timeout(limit_s: float | None, what: str) -> SharedTimeout | None:

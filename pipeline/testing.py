@@ -7,11 +7,12 @@ import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from fastembed.pipeline.component import Context, describe, sink, source
+from fastembed.pipeline.component import Context, sink, source
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.plan import PipelinePlan, SinkPlan, SourcePlan, StepPlan
 from fastembed.pipeline.plan import Step as PlannedStep
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.spec import describe
 
 T = TypeVar("T")
 

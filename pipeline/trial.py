@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from fastembed.pipeline.component import Resources, Spec, describe, operator, sink, source
+from fastembed.pipeline.component import Resources, operator, sink, source
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.plan import (
@@ -32,6 +32,7 @@ from fastembed.pipeline.plan import (
     StepPlan,
 )
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.spec import Spec, describe
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

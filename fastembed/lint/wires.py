@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastembed.lint.routes import served_by
-from fastembed.pipeline.component import Spec
 from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
 from fastembed.pipeline.config.guarantees import operators
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
+from fastembed.pipeline.spec import Spec
 from fastembed.server.routing import WIRES, wire_of
 from fastembed.server.wire.json_values import has_json
 from fastembed.sinks.reply import Reply

@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 from fastembed.pipeline.config.expressions import value_fields
-from fastembed.pipeline.config.problems import Problems, did_you_mean
+from fastembed.pipeline.config.problems import Problems
+from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 
 _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)}

@@ -9,16 +9,16 @@ from fastembed.pipeline.plan import PipelinePlan
 
 def check_callers(plan: PipelinePlan, problems: Problems) -> None:
     """Report each sink that answers callers in a pipeline whose source has none, and one as `on_error`."""
-    has_callers = getattr(plan.source.component.factory, "callers", False)
+    has_callers = plan.source.component.capabilities.callers
     for sink in sinks(plan):
-        if getattr(sink.component.factory, "needs_callers", False) and not has_callers:
+        if sink.component.capabilities.needs_callers and not has_callers:
             problems.add(
                 sink.place,
                 f"found {sink.component.name} behind {plan.source.component.name}, whose items nobody waits for, "
                 "expected a source with callers (http, websocket), or a sink that keeps results (duckdb)",
             )
     failures = plan.on_error
-    if failures is not None and getattr(failures.component.factory, "needs_callers", False):
+    if failures is not None and failures.component.capabilities.needs_callers:
         problems.add(
             failures.place,
             f"found {failures.component.name} as on_error, expected a sink that keeps what failed (folder): "

@@ -20,12 +20,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails
 from typing_extensions import TypedDict
 
-from fastembed.pipeline.component import Spec
 from fastembed.pipeline.config.interpolate import Secret
 from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, plain, shown
-from fastembed.pipeline.config.problems import Problems, did_you_mean, one_of
+from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.names import did_you_mean, one_of
+from fastembed.pipeline.part import make
 from fastembed.pipeline.plan import Place
+from fastembed.pipeline.spec import Spec
 
 T = TypeVar("T")
 
@@ -61,25 +63,26 @@ def options_adapter(spec: Spec) -> TypeAdapter[dict[str, Any]]:
     return adapter
 
 
-def validate_options(spec: Spec, node: MapNode, problems: Problems, *, base: Path) -> dict[str, Any]:
-    """Return the component's options, defaults included; what is wrong is reported.
+def validate_options(spec: Spec, node: MapNode, problems: Problems, *, base: Path) -> tuple[dict[str, Any], Spec]:
+    """Return the component's options, defaults included, and its spec with these; what is wrong is reported.
 
-    A class is constructed once, on trial: constructors check what types cannot say (`open` is where they act).
+    A class is constructed once, on trial: constructors check what types cannot say (`open` is where they act), and may
+    declare what depends on the options.
     """
     try:
         adapter = options_adapter(spec)
     except ConfigError as error:
         problems.add(node.place, str(error))
-        return {}
+        return {}, spec
     defaults = {n: o.default for n, o in spec.options.items() if o.default is not o.empty}
     given = validate(adapter, node, problems, base=base)
     options: dict[str, Any] = {**resolve_paths(defaults, base), **(given or {})}
     if given is not None and inspect.isclass(spec.factory):
         try:
-            spec.factory(**options)
+            spec = replace(spec, capabilities=make(spec.name, spec, options).capabilities)
         except (ValueError, TypeError, FastEmbedError) as error:
             problems.add(node.place, f"found options that {spec.name} refuses: {error}")
-    return options
+    return options, spec
 
 
 def resolve_paths(value: Any, base: Path) -> Any:

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from fastembed.pipeline.component import Spec
 from fastembed.pipeline.config.interpolate import Secret
 from fastembed.pipeline.plan import Expression, PipelinePlan
+from fastembed.pipeline.spec import Spec
 
 HEX_CHARACTERS: Final = 16
 _LEFT_OUT: Final = frozenset({"place", "definition", "base"})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.policies import queue_policy
-from fastembed.pipeline.config.problems import did_you_mean, one_of
 from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.names import did_you_mean, one_of
 from fastembed.pipeline.plan import SinkPlan, SourcePlan
+from fastembed.pipeline.spec import Spec
 
 SOURCE_KEYS: Final = ("key", "queue", "overflow")
 
@@ -21,10 +22,11 @@ def source_plan(scope: Scope, entry: Entry) -> SourcePlan | None:
         return None
     spec, name, node = found
     engine = {key: node.get(key) for key in SOURCE_KEYS}
+    options, spec = _options(scope, spec, name, node, SOURCE_KEYS)
     return SourcePlan(
         id=scope.take_id(name),
         component=spec,
-        options=_options(scope, spec, name, node, SOURCE_KEYS),
+        options=options,
         queue=queue_policy(scope, engine["queue"], engine["overflow"]),
         key=scope.expression(engine["key"], "key"),
         place=entry.node.place,
@@ -37,7 +39,7 @@ def sink_plan(scope: Scope, entry: Entry, wanted_id: str | None = None) -> SinkP
     if found is None:
         return None
     spec, name, node = found
-    options = _options(scope, spec, name, node, ())
+    options, spec = _options(scope, spec, name, node, ())
     return SinkPlan(scope.take_id(wanted_id or name), spec, options, entry.node.place)
 
 
@@ -68,7 +70,9 @@ def _long_form(scope: Scope, role: Role, node: Node) -> MapNode | None:
     return None
 
 
-def _options(scope: Scope, spec: Spec, name: str, node: MapNode, reserved: tuple[str, ...]) -> dict[str, Any]:
+def _options(
+    scope: Scope, spec: Spec, name: str, node: MapNode, reserved: tuple[str, ...]
+) -> tuple[dict[str, Any], Spec]:
     """Join what stands under the component's name and beside it."""
     own = node.entries[name]
     beside = {key: entry for key, entry in node.entries.items() if key != name and key not in reserved}

@@ -27,9 +27,9 @@ from fastembed.pipeline.config.evaluation import (
     read_part,
     safe,
 )
-from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Item
+from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import NOWHERE, Expression, Place
 
 Compiled = Callable[[Item[Any]], Any]

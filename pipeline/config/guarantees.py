@@ -1,12 +1,6 @@
 """What a pipeline promises of its items, derived from what its components say of themselves.
 
-Class attributes that count (absent means no):
-
-- `replayable = True` of a source: an item that did not end well comes again after a restart (a folder, a broker);
-- `order = "strict" | "key" | "none"` of a source: which of its items must stay in order;
-- `callers = True` of a source: its items carry a `reply`, somebody waits for their results (a request, a session);
-- `needs_callers = True` of a sink: it writes to that somebody, so it ends pipelines of such sources only;
-- `transactional = True` of a sink: see `fastembed.pipeline.component.Transactional`; what it commits, it commits once.
+What counts is `replayable` and `order` of the source, `transactional` of the sinks (`fastembed.pipeline.capabilities`).
 
 A replayable source with transactional sinks only gives exactly once, with any other sink at least once. Whatever may
 lose an item on purpose (a source that cannot repeat, an overflow that drops, `latest`, `on_error: skip`) gives at most
@@ -51,7 +45,7 @@ def guarantee(plan: PipelinePlan) -> Guarantee:
 
 def _losses(plan: PipelinePlan) -> Iterator[str]:
     source = plan.source
-    if not getattr(source.component.factory, "replayable", False):
+    if not source.component.capabilities.replayable:
         yield f"{source.id} cannot repeat an item after a restart"
     if source.queue.overflow in ("drop_oldest", "drop_newest"):
         yield f"{source.id}: overflow {source.queue.overflow}"
@@ -66,12 +60,12 @@ def _losses(plan: PipelinePlan) -> Iterator[str]:
 
 def _repeats(plan: PipelinePlan) -> Iterator[str]:
     for sink in sinks(plan):
-        if not getattr(sink.component.factory, "transactional", False):
+        if not sink.component.capabilities.transactional:
             yield f"{sink.id} may write an item again after a restart"
 
 
 def _order(plan: PipelinePlan) -> Order:
-    natural: Order = getattr(plan.source.component.factory, "order", "strict")
+    natural: Order = plan.source.component.capabilities.order
     steps = list(operators(plan.steps))
     keyed = plan.source.key is not None or any(step.component.kind is Kind.STREAM for step in steps)
     found: list[Order] = [natural, "key" if keyed else "strict", *(step.order for step in steps if step.order)]

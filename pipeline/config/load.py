@@ -177,5 +177,6 @@ def _with_plugins(scope: Scope, node: Node | None) -> tuple[Registry, tuple[Path
         try:
             registry = registry.with_plugins(files[-1:])
         except ConfigError as error:
-            scope.problems.add(entry.place, str(error))
+            for problem in error.problems:
+                scope.problems.add(entry.place, problem)
     return registry, tuple(files)

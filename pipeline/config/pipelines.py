@@ -16,9 +16,9 @@ from fastembed.pipeline.config.ends import sink_plan, source_plan
 from fastembed.pipeline.config.guarantees import operators
 from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain, shown
 from fastembed.pipeline.config.policies import queue_policy, retry_policy, timeouts
-from fastembed.pipeline.config.problems import did_you_mean, one_of
 from fastembed.pipeline.config.scope import Defaults, Scope
 from fastembed.pipeline.config.steps import read_steps
+from fastembed.pipeline.names import did_you_mean, one_of
 from fastembed.pipeline.plan import PipelinePlan, PipelineTest
 from fastembed.pipeline.units import Duration
 

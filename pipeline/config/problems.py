@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -64,17 +63,3 @@ class Problems:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'chunk'?`, or nothing where no known name is near."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def one_of(names: Iterable[str]) -> str:
-    """Return the names for the end of `expected ...`."""
-    listed = list(names)
-    if len(listed) == 1:
-        return listed[0]
-    return f"one of {', '.join(listed)}" if listed else "no key at all"

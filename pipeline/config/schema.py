@@ -10,11 +10,12 @@ from typing import Any, Final
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.checking import LenientSchema, options_adapter
 from fastembed.pipeline.config.ends import SOURCE_KEYS
 from fastembed.pipeline.config.policies import BatchForm, QueueForm, RetryForm, TimeoutForm
 from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.spec import Spec
 from fastembed.pipeline.units import Duration, Size
 
 Schema = dict[str, Any]

@@ -9,16 +9,18 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from fastembed.pipeline.component import Role, Spec
+from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.checking import validate, validate_options
 from fastembed.pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
 from fastembed.pipeline.config.interpolate import Secret
 from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
-from fastembed.pipeline.config.problems import Problems, did_you_mean, one_of
+from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.names import did_you_mean, one_of
 from fastembed.pipeline.plan import Expression
 from fastembed.pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
 from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.spec import Spec
 
 T = TypeVar("T")
 
@@ -51,8 +53,8 @@ class Scope:
         """Return the value of the node, or None after reporting what is wrong with it."""
         return validate(adapter, node, self.problems, base=self.base)
 
-    def options(self, spec: Spec, node: MapNode) -> dict[str, object]:
-        """Return a component's options."""
+    def options(self, spec: Spec, node: MapNode) -> tuple[dict[str, object], Spec]:
+        """Return a component's options, and what it declares with them."""
         return validate_options(spec, node, self.problems, base=self.base)
 
     def component(self, role: Role, entry: Entry, name: str) -> Spec | None:

@@ -6,14 +6,15 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from fastembed.pipeline.component import Kind, Spec
 from fastembed.pipeline.config.ends import sink_plan
 from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
-from fastembed.pipeline.config.problems import did_you_mean, one_of
 from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.names import did_you_mean, one_of
 from fastembed.pipeline.plan import Branch, ForkPlan, RoutePlan, Step, StepPlan
 from fastembed.pipeline.policy import Order, RetryPolicy, Timeouts
+from fastembed.pipeline.rules import refusals, without_effect
+from fastembed.pipeline.spec import Spec
 
 RESERVED: Final = (
     *("id", "if", "batch", "workers", "order", "latest", "timeout", "retry", "on_error", "queue", "cache", "replicas"),
@@ -91,23 +92,19 @@ def _operator(scope: Scope, node: MapNode, name: str) -> StepPlan | None:
     }
     if spec is None:
         return None
-    _warn_without_effect(scope, node, spec)
-    options = scope.options(spec, option_mapping(scope, spec, entry))
-    return StepPlan(component=spec, options=options, place=entry.key_place, **plan)
+    options, spec = scope.options(spec, option_mapping(scope, spec, entry))
+    step = StepPlan(component=spec, options=options, place=entry.key_place, **plan)
+    _check_keys(scope, node, step)
+    return step
 
 
-_WITHOUT_EFFECT: Final[dict[str, tuple[tuple[Kind, ...], str]]] = {
-    "batch": ((Kind.MAP, Kind.ASYNC_MAP, Kind.EXPAND, Kind.STREAM), "does not take batches"),
-    "latest": ((Kind.BATCH, Kind.STREAM), "takes no single items"),
-    "timeout": ((Kind.STREAM,), "takes a whole stream"),
-    "retry": ((Kind.STREAM,), "takes a whole stream"),
-}
-
-
-def _warn_without_effect(scope: Scope, node: MapNode, spec: Spec) -> None:
-    for key, (kinds, reason) in _WITHOUT_EFFECT.items():
-        if key in node.entries and spec.kind in kinds:
-            scope.problems.warn(node.entries[key].key_place, f"found {key} for {spec.name}, which {reason}")
+def _check_keys(scope: Scope, node: MapNode, step: StepPlan) -> None:
+    """Refuse the keys that cannot be where they are, warn of those that change nothing there."""
+    for key, text in refusals(step):
+        scope.problems.add(node.entries[key].key_place, text)
+    for key, text in without_effect(step):
+        if key in node.entries:
+            scope.problems.warn(node.entries[key].key_place, text)
 
 
 def option_mapping(scope: Scope, spec: Spec, entry: Entry) -> MapNode:

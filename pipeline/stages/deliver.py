@@ -23,9 +23,23 @@ from fastembed.pipeline.tasks import Tasks
 _CALLER_WINDOW: Final = 1024
 
 
-async def deliver(stream: AsyncIterable[Item[Any]], step: Step, *, transactional: object | None, workers: int) -> None:
-    """Write every item of the stream. `step.call` is the sink's write, `transactional` the sink if it commits later."""
-    writer = _Writer(step, transactional)
+WriteNowait = Callable[[Item[Any]], bool]
+
+
+async def deliver(
+    stream: AsyncIterable[Item[Any]],
+    step: Step,
+    *,
+    transactional: object | None,
+    write_nowait: WriteNowait | None,
+    workers: int,
+) -> None:
+    """Write every item of the stream.
+
+    `step.call` is the sink's write. transactional: the sink if it commits later. write_nowait: writes an item if it
+    can at once, and says whether it did.
+    """
+    writer = _Writer(step, transactional, write_nowait)
     loop_time = asyncio.get_running_loop().time
     callers = _Callers(writer, workers) if workers > 1 else None
     try:
@@ -48,11 +62,10 @@ async def deliver(stream: AsyncIterable[Item[Any]], step: Step, *, transactional
 class _Writer:
     """Writes one item and settles it."""
 
-    def __init__(self, step: Step, transactional: object | None) -> None:
+    def __init__(self, step: Step, transactional: object | None, write_nowait: WriteNowait | None) -> None:
         self.step = step
         self._transactional = transactional
-        owner = getattr(step.call, "__self__", step.call)
-        self._write_nowait: Callable[[Item[Any]], bool] | None = getattr(owner, "write_nowait", None)
+        self._write_nowait = write_nowait
 
     def write_nowait(self, item: Item[Any]) -> bool:
         """Write an item if the sink can without waiting."""

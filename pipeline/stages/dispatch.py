@@ -96,7 +96,11 @@ class _Dispatch:
         return 0.0 if since is None else self._loop.time() - since
 
     def _offer(self, item: Item[Any]) -> None:
-        superseded = self._waiting.offer(item, self._loop.time())
+        try:
+            superseded = self._waiting.offer(item, self._loop.time())
+        except Exception as error:  # noqa: BLE001 - the runner: a `cost` or `latest` that raises is this item's
+            self._refuse(item, error)
+            return
         if superseded is None:
             self._tickets[item.id] = self.outlet.ticket()
         else:
@@ -105,6 +109,13 @@ class _Dispatch:
             self._step.filtered(superseded)
         item.ack.on_cancel((self, item), lambda: self._cancel_waiting(item))  # the next stage may have it already
         self._start()
+
+    def _refuse(self, item: Item[Any], error: Exception) -> None:
+        """End an item that cannot wait here, or let it pass by in its turn."""
+        ticket = self.outlet.ticket()
+        if self._step.fail(item, error):
+            self.outlet.put_nowait(ticket, item)
+        self.outlet.close(ticket)
 
     def _cancel_waiting(self, item: Item[Any]) -> None:
         if self._waiting.remove(item):

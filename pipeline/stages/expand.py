@@ -10,6 +10,7 @@ from typing import Any
 from aiostream import pipable_operator, streamcontext
 
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.stages.outputs import derived
 from fastembed.pipeline.step import Step
 
 
@@ -29,11 +30,11 @@ async def expand(source: AsyncIterable[Item[Any]], step: Step) -> AsyncIterator[
             started, count = perf_counter(), 0
             try:
                 applies = step.applies(item)
-                outputs = iter(step.call(item if step.wants_item else item.value) if applies else ())
+                outputs = iter((step.call(item if step.wants_item else item.value) if applies else None) or ())
                 while (value := next(outputs, _NOTHING)) is not _NOTHING:
                     count += 1
                     stats.items_out += 1
-                    yield item.derive(value)
+                    yield derived(item, value)
             except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
                 if step.fail(item, error):
                     yield item

@@ -9,6 +9,7 @@ the stream does, the operator's iterator ends, it flushes, and the end of the ke
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -20,8 +21,11 @@ from fastembed.pipeline.errors import Overloaded
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.policy import QueuePolicy
 from fastembed.pipeline.stages.outlet import Outlet
+from fastembed.pipeline.stages.outputs import as_async
 from fastembed.pipeline.step import Step
 from fastembed.pipeline.tasks import Tasks
+
+log = logging.getLogger("fastembed.pipeline")
 
 _OUTPUTS = 64  # how many outputs of all keys may wait for the next stage
 
@@ -94,24 +98,31 @@ class _Keyed:
 
     async def _session(self, channel: Channel[Any]) -> None:
         """Run the operator over one key's items, anew after an error: one bad item does not end a session."""
-        inputs = _Inputs(channel, self._step)
+        inputs = _Inputs(channel, self._step, self.outlet)
         while not inputs.ended:
             try:
-                async with aclosing(self._step.call(inputs)) as outputs:
+                async with aclosing(as_async(self._step.call(inputs))) as outputs:
                     async for output in outputs:
-                        inputs.forwarded(output)
-                        await self.outlet.put(0, output)
+                        await self.outlet.put(0, inputs.derived(output))
             except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
-                if (failed := inputs.take_current()) is not None and self._step.fail(failed, error):
-                    await self.outlet.put(0, failed)
+                await self._failed(inputs, error)
             else:
                 inputs.consumed()
-                async for unwanted in inputs:  # the operator stopped by itself: what still comes is not wanted
+                while unwanted := await inputs.take():  # the operator stopped by itself: what still comes is not wanted
                     self._step.filtered(unwanted)
         if inputs.end is not None:
             await self.outlet.put(0, inputs.end)
         self._sessions -= 1
         self._finish_if_done()
+
+    async def _failed(self, inputs: _Inputs, error: Exception) -> None:
+        """End the item that the operator was at, or the next where it took none: its error has to end something."""
+        failed = inputs.take_current() or await inputs.take()
+        inputs.take_current()
+        if failed is None:
+            log.error("%s: what it gave at the end is lost: %s", self._step.id, error, exc_info=error)
+        elif self._step.fail(failed, error):
+            await self.outlet.put(0, failed)
 
     def _finish_if_done(self) -> None:
         if self._fed and self._sessions == 0:
@@ -119,28 +130,57 @@ class _Keyed:
 
 
 class _Inputs:
-    """One key's items as the operator sees them: an iterator, not a generator, so that none is left open."""
+    """One key's items as the operator sees them: an iterator, not a generator, so that none is left open.
 
-    def __init__(self, channel: Channel[Any], step: Step) -> None:
+    An operator that yields bare values, not items, has them derived from the input that it is at. It may have something
+    to say when its inputs have ended (a total): where its annotations do not promise items, an input stays open until
+    the next one is there, so that the last words have one to be derived from. The exception is an input without a key
+    that a caller waits for, or that something was made of: there the next one may never come.
+    """
+
+    def __init__(self, channel: Channel[Any], step: Step, outlet: Outlet) -> None:
         self.ended = False
         self.end: Item[Any] | None = None
         self._channel = channel
         self._step = step
+        self._outlet = outlet
         self._current: Item[Any] | None = None
+        self._answered = False
 
-    def __aiter__(self) -> AsyncIterator[Item[Any]]:
+    def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
-    async def __anext__(self) -> Item[Any]:
-        self.consumed()
+    async def __anext__(self) -> Any:  # an Item, or the value that the operator's annotation asks for
+        item = await self.take()
+        if item is None:
+            raise StopAsyncIteration
+        return item if self._step.wants_item else item.value
+
+    async def take(self) -> Item[Any] | None:
+        """Return the next item that is for the operator, None: no more. Those that its `if` leaves out go past it."""
+        if not self._stays_open():
+            self.consumed()
         while not self.ended:
             item = await anext(self._channel, None)
             if item is None or item.value is END_OF_KEY:
                 self.ended, self.end = True, item
-            elif not self._step.skips(item, asyncio.get_running_loop().time()):
-                self._current = item
+            elif not self._step.skips(item, asyncio.get_running_loop().time()) and await self._is_for_it(item):
+                self.consumed()
+                self._current, self._answered = item, False
                 return item
-        raise StopAsyncIteration
+        return None
+
+    def derived(self, output: Any) -> Item[Any]:
+        """Return an output as an item; TypeError for a bare value with no open input to derive it from."""
+        current = self._current
+        self._answered = True
+        if isinstance(output, Item) and output.admitted:
+            if output is current:  # passed on: it is left to whoever comes next
+                self._current = None
+            return output
+        if current is None:
+            raise TypeError(f"found {output!r:.80} where no input is open, expected item.derive(value) of one that is")
+        return current.derive(output.value if isinstance(output, Item) else output)
 
     def take_current(self) -> Item[Any] | None:
         """Return the item that the operator is at, and forget it."""
@@ -152,7 +192,20 @@ class _Inputs:
         if (current := self.take_current()) is not None:
             current.settle(Outcome.FILTERED)
 
-    def forwarded(self, output: Item[Any]) -> None:
-        """Leave an input that the operator passed on itself to whoever comes next."""
-        if output is self._current:
-            self._current = None
+    def _stays_open(self) -> bool:
+        """Whether the input stays open although the operator asks for the next one."""
+        current = self._current
+        if current is None or self._step.plan.component.gives_items:
+            return False
+        return current.key is not None or (current.reply is None and not self._answered)
+
+    async def _is_for_it(self, item: Item[Any]) -> bool:
+        """Evaluate the step's `if`; what it does not hold for, or fails and passes, goes on at once."""
+        try:
+            if self._step.applies(item):
+                return True
+        except Exception as error:  # noqa: BLE001 - the runner: a condition that raises is this item's
+            if not self._step.fail(item, error):
+                return False
+        await self._outlet.put(0, item)
+        return False

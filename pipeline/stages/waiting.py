@@ -163,7 +163,7 @@ class Batches:
 
     def offer(self, item: Item[Any], now: float) -> Item[Any] | None:
         """Add an item. Batches supersede nothing."""
-        cost = 0.0 if item.value is END_OF_KEY else self._cost(item.value)
+        cost = 0.0 if item.value is END_OF_KEY else float(self._cost(item.value))
         self._waiting.append((item, cost, now))
         self._live.add(item.id)
         self._total_cost += cost

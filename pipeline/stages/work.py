@@ -11,6 +11,7 @@ from fastembed.pipeline.component import Batch, Kind
 from fastembed.pipeline.errors import Expired
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.stages.dispatch import Emit, Work
+from fastembed.pipeline.stages.outputs import as_async, derived, from_thread
 from fastembed.pipeline.step import Step
 
 _MAX_ON_THEIR_WAY: Final = 256
@@ -22,7 +23,8 @@ def work_of(step: Step) -> Work:
     if step.kind is Kind.BATCH:
         return _batch(step)
     if step.kind is Kind.EXPAND:
-        return _one(step, _expand_in_thread if step.in_thread else _expand_stream)
+        paced = step.first is not None or step.idle is not None
+        return _one(step, _expand_in_thread if step.in_thread and not paced else _expand_stream)
     return _one(step, _replace)
 
 
@@ -47,12 +49,9 @@ def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) 
 
 
 async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
-    """One in, one out: a coroutine function, or a plain function in a thread."""
+    """One in, one out: a coroutine function, or a plain function, in a thread if it blocks."""
     argument = item if step.wants_item else item.value
-    call: Callable[[], Awaitable[Any]] = (
-        (lambda: asyncio.to_thread(step.call, argument)) if step.in_thread else (lambda: step.call(argument))
-    )
-    result = await step.attempt(call)
+    result = await step.attempt(lambda: _call(step, argument))
     if result is None:
         step.filtered(item)
         return
@@ -60,10 +59,17 @@ async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
     await emit(item)
 
 
+async def _call(step: Step, argument: Any) -> Any:
+    if step.in_thread:
+        return await asyncio.to_thread(step.call, argument)
+    result = step.call(argument)
+    return await result if step.is_async else result
+
+
 async def _expand_in_thread(step: Step, item: Item[Any], emit: Emit) -> None:
     """One in, many out: a generator that blocks; all of its outputs are made before the first goes on."""
     argument = item if step.wants_item else item.value
-    outputs = await step.attempt(lambda: asyncio.to_thread(lambda: list(step.call(argument))))
+    outputs = await step.attempt(lambda: asyncio.to_thread(lambda: list(step.call(argument) or ())))
     await emit_all(item, outputs, emit)
 
 
@@ -75,10 +81,10 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
     async def run() -> None:
         nonlocal count
         try:
-            async with aclosing(_as_async(step.call(argument))) as outputs:
+            async with aclosing(_outputs(step, argument)) as outputs:
                 async for value in _paced(step, outputs):
                     count += 1
-                    await emit(item.derive(value))
+                    await emit(derived(item, value))
                     if item.ack.pending > _MAX_ON_THEIR_WAY:
                         await _room(item)
         except Exception as error:  # raised again below: what has gone on cannot be tried again
@@ -96,6 +102,12 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
         step.filtered(item)
 
 
+def _outputs(step: Step, argument: Any) -> AsyncGenerator[Any, None]:
+    if step.in_thread:
+        return from_thread(lambda: step.call(argument))
+    return as_async(step.call(argument))
+
+
 async def _room(item: Item[Any]) -> None:
     """Wait until half of what came of the item has arrived: whoever reads slowly slows down its own item only."""
     room = asyncio.Event()
@@ -109,17 +121,6 @@ class _BrokenOff(Expired):
     def __init__(self, cause: Exception) -> None:
         super().__init__("broken off")
         self.cause = cause
-
-
-async def _as_async(outputs: Any) -> AsyncGenerator[Any, None]:
-    """Iterate over an iterator of either kind."""
-    if hasattr(outputs, "__aiter__"):
-        async with aclosing(outputs) as stream:
-            async for value in stream:
-                yield value
-    else:
-        for value in outputs:
-            yield value
 
 
 async def _paced(step: Step, outputs: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -138,7 +139,7 @@ async def _paced(step: Step, outputs: AsyncIterator[Any]) -> AsyncIterator[Any]:
 async def emit_all(item: Item[Any], values: Iterable[Any], emit: Emit) -> None:
     """Hand out several outputs of one item and end it; no output: it is filtered."""
     for value in values:
-        await emit(item.derive(value))
+        await emit(derived(item, value))
     item.settle(Outcome.FILTERED)
 
 
@@ -172,16 +173,13 @@ def _chosen(step: Step, item: Item[Any]) -> bool:
 
 
 async def _call_batch(step: Step, arguments: Batch[Any]) -> list[Any]:
-    results: list[Any] = list(
-        await asyncio.to_thread(step.call, arguments) if step.in_thread else await _maybe(step.call(arguments))
-    )
+    if step.in_thread:
+        results = await asyncio.to_thread(lambda: list(step.call(arguments)))
+    else:
+        results = [result async for result in as_async(step.call(arguments))]
     if len(results) != len(arguments):
         raise ValueError(f"found {len(results)} results for {len(arguments)} inputs, expected one each")
     return results
-
-
-async def _maybe(result: Any) -> Any:  # a coroutine or a value
-    return await result if asyncio.iscoroutine(result) else result
 
 
 def _settle_result(step: Step, item: Item[Any], result: Any) -> None:

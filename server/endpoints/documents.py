@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute, Route
 
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
-from fastembed.pipeline.config.problems import did_you_mean
 from fastembed.pipeline.errors import InvalidInput, NotFound
+from fastembed.pipeline.names import did_you_mean
 from fastembed.server.endpoints.context import Site
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter

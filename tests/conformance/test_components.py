@@ -14,14 +14,15 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from fastembed.pipeline.component import Kind, Role, Spec
+from fastembed.pipeline.component import Kind, Role
 from fastembed.pipeline.config.checking import options_adapter
 from fastembed.pipeline.config.guarantees import guarantee
 from fastembed.pipeline.config.load import parse
 from fastembed.pipeline.config.schema import arguments
 from fastembed.pipeline.errors import ConfigError
-from fastembed.pipeline.graph import make
+from fastembed.pipeline.part import make
 from fastembed.pipeline.registry import Registry
+from fastembed.pipeline.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 PACKAGES: dict[Role, str] = {

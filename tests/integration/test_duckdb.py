@@ -15,11 +15,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from fastembed.pipeline.component import Context, Resources, describe
+from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.errors import InvalidInput, Unavailable
 from fastembed.pipeline.item import Ack, Item
 from fastembed.pipeline.ledger import Entry
 from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.pipeline.spec import describe
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sinks.lake.database import LakeFull, LakeLocked, Lakes
 

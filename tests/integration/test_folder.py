@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from fastembed.pipeline.component import Context, Resources, describe
+from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.filing import NO_INPUT
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.pipeline.spec import describe
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sources.folder import Folder
 

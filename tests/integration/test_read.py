@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 
 from fastembed.operators.read import Read
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import Expired, InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, ImagePart, Message, Part, TextPart
+from fastembed.pipeline.spec import describe
 
 _spec = importlib.util.spec_from_file_location("documents", Path(__file__).with_name("documents.py"))
 assert _spec is not None

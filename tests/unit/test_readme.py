@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from fastembed.cli import app
-from fastembed.pipeline.component import describe
+from fastembed.pipeline.spec import describe
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/development.md", "bench/README.md", "models/README.md", "docs/models.md")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from fastembed.operators.chunk import chunk
 from fastembed.operators.chunking.tokens import MARKS, wordpieces
-from fastembed.pipeline.component import Kind, describe
+from fastembed.pipeline.component import Kind
 from fastembed.pipeline.payload.document import Block, Chunk, Document, File
+from fastembed.pipeline.spec import describe
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river bank. "
 

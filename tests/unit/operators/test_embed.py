@@ -11,11 +11,12 @@ from fastembed.inference.library.specs import DEFAULT_EMBEDDING
 from fastembed.inference.serving.models import Models
 from fastembed.operators.analyze import Analyze
 from fastembed.operators.embed import Embed
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
+from fastembed.pipeline.spec import describe
 
 FILE = File(Path("/inbox/a.md"), "a.md", "0" * 64, 3, 0)
 DOCUMENT = Document(FILE, "A", "# A", "{}", (), 1, "md")

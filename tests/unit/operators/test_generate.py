@@ -12,7 +12,7 @@ import pytest
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.generate import Generate
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import ConfigError, InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import (
@@ -22,6 +22,7 @@ from fastembed.pipeline.payload.chat import (
     ImagePart,
     Sampling,
 )
+from fastembed.pipeline.spec import describe
 from tests.conversation import asked, text_of, turn
 from tests.integration.tones import HEARING, tone
 

@@ -11,9 +11,10 @@ from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.routing.router import Router
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.hear import Hear
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
+from fastembed.pipeline.spec import describe
 from tests.integration.recordings import samples
 from tests.integration.tones import HEARING
 

@@ -7,9 +7,10 @@ import pytest
 
 from fastembed.inference.serving.models import Models
 from fastembed.operators.parse import Parse
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.pipeline.spec import describe
 
 
 def test_it_is_an_operator_from_files_to_documents():

@@ -4,10 +4,11 @@ import pytest
 
 from fastembed.inference.serving.models import Models
 from fastembed.operators.rerank import Rerank
-from fastembed.pipeline.component import Context, Kind, Resources, describe
+from fastembed.pipeline.component import Context, Kind, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.rerank import RerankRequest
+from fastembed.pipeline.spec import describe
 
 DOCUMENTS = ["The cat sleeps on the stove.", "Empty the rain gauge at seven.", "Ravens steal what shines."]
 

@@ -162,7 +162,7 @@ def test_a_plugin_of_another_text_is_another_revision_even_within_a_second(regis
         ),
         (
             "from fastembed.pipeline.component import operator\n@operator\ndef f(x, **more):\n    pass\n",
-            "that cannot be one: operator f: found *more, expected named options only: they are its YAML keys",
+            "that cannot be one: operator f: found **more, expected named options only: they are its YAML keys",
         ),
         (
             (

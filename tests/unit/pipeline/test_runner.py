@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastembed.pipeline.component import Failure, describe, operator, sink
+from fastembed.pipeline.component import Failure, operator, sink
 from fastembed.pipeline.errors import Expired, InvalidInput, Overloaded, StepFailed, Unavailable
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.plan import Branch, Expression, RoutePlan, SinkPlan
 from fastembed.pipeline.policy import QueuePolicy, RetryPolicy, Timeouts
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.spec import describe
 from fastembed.pipeline.testing import Collected, Given, Pushed, plan_of, run_plan, run_values, run_virtual, step
 from tests.unit.pipeline.numbers import crash_on_three, double, only_even, refuse_three, repeat
 

@@ -155,6 +155,12 @@ class Duckdb:
     async def write(self, item: Item[Chunk]) -> None:
         raise NotImplementedError(item)
 
+    async def commit(self, origin: Item[Any]) -> None:
+        raise NotImplementedError(origin)
+
+    async def abort(self, origin: Item[Any]) -> None:
+        raise NotImplementedError(origin)
+
 
 @sink
 class FolderSink:

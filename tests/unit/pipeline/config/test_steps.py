@@ -34,8 +34,7 @@ def test_a_mapping_sets_options_and_its_siblings_say_how_it_runs(step: Step):
   retry: {attempts: 3, base: 50ms, max: 2s}
   on_error: skip
   queue: 5s
-  cache: 1000
-  replicas: 3
+  replicas: 1
 """
     )
     assert found.id == "vectors"
@@ -43,17 +42,28 @@ def test_a_mapping_sets_options_and_its_siblings_say_how_it_runs(step: Step):
     assert found.condition.text == "value.pages > 1"
     assert found.latest.text == "not item.final"
     assert found.batch == BatchPolicy(8, 4096.0, 0.004)
-    assert (found.workers, found.order, found.on_error, found.cache_entries, found.replicas) == (
-        2,
-        "key",
-        "skip",
-        1000,
-        3,
-    )
+    assert (found.workers, found.order, found.on_error, found.replicas) == (2, "key", "skip", 1)
     assert found.timeouts == Timeouts(1.0, 0.5, 600.0)
     assert found.retry == RetryPolicy(3, 0.05, 2.0)
     assert found.queue == QueuePolicy(None, None, 5.0)
     assert str(found.place) == "p.yaml:6:9"
+
+
+def test_a_one_to_one_operator_of_values_may_have_a_cache(step: Step):
+    assert step("- transcribe:\n  cache: 1000").cache_entries == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- embed:\n  replicas: 3", "found replicas: 3 for embed, expected 1 in this version"),
+        ("- embed:\n  cache: 9", "found cache for embed, which takes batches, expected it on a one-to-one operator"),
+        ("- chunk:\n  cache: 9", "found cache for chunk, which gives several results an item, expected it on a"),
+        ("- vad:\n  cache: 9", "found cache for vad, which takes a whole stream, expected it on a one-to-one operator"),
+    ],
+)
+def test_a_key_that_the_engine_cannot_honour_is_refused(step_problems: Problems, text: str, problem: str) -> None:
+    assert any(found.startswith(problem) for found in step_problems(text))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastembed.pipeline.component import describe, operator, sink
+from fastembed.pipeline.component import operator, sink
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, RoutePlan, SinkPlan
+from fastembed.pipeline.spec import describe
 from fastembed.pipeline.testing import run_values, step
 from tests.unit.pipeline.numbers import crash_on_three, double, repeat
 

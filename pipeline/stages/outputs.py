@@ -1,0 +1,43 @@
+"""What operators give back, in the forms in which they may: iterators of either kind, bare values or items."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+from fastembed.pipeline.item import Item
+
+_NOTHING: Final = object()
+
+
+def derived(item: Item[Any], output: Any) -> Item[Any]:
+    """Return what an operator made of an item as an item: it may give a bare value, or one that it derived itself."""
+    if not isinstance(output, Item):
+        return item.derive(output)
+    return output if output.admitted and output is not item else item.derive(output.value)
+
+
+async def as_async(outputs: Any) -> AsyncGenerator[Any, None]:
+    """Iterate over what an operator returned: an iterator of either kind, a coroutine that gives one, or None."""
+    if inspect.iscoroutine(outputs):
+        outputs = await outputs
+    if hasattr(outputs, "__aiter__"):
+        stream = aiter(outputs)
+        try:
+            async for value in stream:
+                yield value
+        finally:
+            if (close := getattr(stream, "aclose", None)) is not None:  # a generator has it, an iterator need not
+                await close()
+    elif outputs is not None:
+        for value in outputs:
+            yield value
+
+
+async def from_thread(call: Callable[[], Any]) -> AsyncGenerator[Any, None]:
+    """Iterate over what a blocking operator returns, each output made in a thread when it is asked for."""
+    outputs = await asyncio.to_thread(lambda: iter(call() or ()))
+    while (value := await asyncio.to_thread(next, outputs, _NOTHING)) is not _NOTHING:
+        yield value
