@@ -10,7 +10,7 @@ from typing import Final
 
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import own_home
-from fastembed.inference.library.specs import SECTIONS, wrong_names
+from fastembed.inference.library.sections import SECTIONS, wrong_names
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.residency.footprints import Footprints
 from fastembed.inference.serving.resilience.breakers import Breakers

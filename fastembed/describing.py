@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from fastembed.inference.library.catalog import AUTO
-from fastembed.inference.library.folders import Task
 from fastembed.inference.library.hub.known import KNOWN
+from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.routing.router import Router
 from fastembed.inference.serving.speech.engines import SpeechEngines
@@ -17,9 +17,6 @@ from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
-
-_OURS: Final = "fastembed.operators."
-_TASKS: Final[Mapping[str, Task]] = {"generate": "chat", "parse": "document", "rerank": "rerank"}
 
 
 def line_of(plan: PipelinePlan, resources: Resources) -> str:
@@ -85,7 +82,7 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
 def _named(step: StepPlan) -> str | None:
     """Return the model that a step uses, by the name that the file has for it."""
     parameter = step.component.options.get("model")
-    if parameter is None or not step.component.factory.__module__.startswith(_OURS):
+    if parameter is None or TASKS.of_step(step.component.name) is None:
         return None  # what a plug-in calls a model, it alone knows
     name = step.options.get("model", parameter.default)
     if not isinstance(name, str) or (step.component.name == "parse" and name == AUTO):  # by rules
@@ -102,7 +99,8 @@ def _resolved(step: StepPlan, name: str, resources: Resources) -> str:
         first = resources.get(Router).decide(ChatRequest(), default=name).candidates[0].model
         catalog.options(catalog.place(first, "chat"))  # its adapters and its draft model are there
         return first
-    return catalog.place(name, _TASKS.get(step.component.name, "embedding")).name
+    kind = TASKS.of_step(step.component.name)
+    return catalog.place(name, kind.name).name if kind else name
 
 
 def _with_primary(end: Any, base: Path) -> str:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.library.devices import DeviceLimits, DeviceName
-from fastembed.inference.library.folders import Task, locate
+from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceName
+from fastembed.inference.library.devices import DeviceLimits
+from fastembed.inference.library.folders import locate
 from fastembed.inference.library.hub.known import command_for, find_known
-from fastembed.inference.library.specs import AUTO, DEFAULTS, ModelSpec
+from fastembed.inference.library.shipped import shipped
+from fastembed.inference.library.specs import AUTO, ModelSpec
+from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
@@ -27,20 +30,6 @@ from fastembed.pipeline.units import parse_size
 
 log: Final = logging.getLogger("fastembed.server")
 
-_ROLES: Final[Mapping[str, tuple[Task, ...]]] = {
-    "text": ("chat", "code"),
-    "vision": ("chat",),
-    "code": ("chat", "code"),
-    "documents": ("document",),
-    "embeddings": ("embedding",),
-    "speech": ("transcription",),
-    "rerank": ("rerank",),
-}
-_MEMORY: Final[Mapping[str, DeviceName]] = {
-    "npu_memory_limit": "npu",
-    "gpu_memory_limit": "gpu",
-    "cpu_memory_limit": "cpu",
-}
 _FLAGS: Final = ("enable_model_quantization", "fallback_to_cpu")
 _MOST: Final = "max_concurrent_requests"
 
@@ -51,7 +40,7 @@ class Tuning:
 
     models: Mapping[str, str]
     memory: Mapping[DeviceName, int]
-    on: tuple[DeviceName, ...] = ("npu", "gpu", "cpu")
+    on: tuple[DeviceName, ...] = field(default_factory=DEVICE_KINDS.families)
     most: int | None = None
 
     @classmethod
@@ -60,8 +49,9 @@ class Tuning:
         problems = [*_wrong_models(models), *_wrong_hardware(hardware)]
         if problems:
             raise ConfigError(problems)
-        on: tuple[DeviceName, ...] = ("npu", "gpu", "cpu") if hardware.get("fallback_to_cpu", True) else ("npu", "gpu")
-        memory = {device: parse_size(hardware[key]) for key, device in _MEMORY.items() if key in hardware}
+        host = hardware.get("fallback_to_cpu", True)
+        on = tuple(kind.family for kind in DEVICE_KINDS.all if host or not kind.host)
+        memory = {device: parse_size(hardware[key]) for key, device in _memory_keys().items() if key in hardware}
         return cls(dict(models), memory, on, hardware.get(_MOST))
 
     def over(self, configuration: Configuration) -> Configuration:
@@ -117,8 +107,8 @@ def _mapped(step: Step, change: Callable[[StepPlan], StepPlan]) -> Step:
 
 def _spec(name: str, on: tuple[DeviceName, ...]) -> ModelSpec:
     """Return what `models:` would say of a model."""
-    if name in DEFAULTS:
-        return DEFAULTS[name]
+    if name in shipped():
+        return shipped()[name]
     known = find_known(name)
     found: dict[str, Any] = {"from": name, "on": on}
     if known is not None:
@@ -126,9 +116,24 @@ def _spec(name: str, on: tuple[DeviceName, ...]) -> ModelSpec:
     return ModelSpec.model_validate(found)
 
 
+def _memory_keys() -> dict[str, DeviceName]:
+    """Return the families of devices by the keys that limit their memory."""
+    return {f"{family}_memory_limit": family for family in DEVICE_KINDS.families()}
+
+
+def _roles() -> dict[str, list[Task]]:
+    """Return the tasks that a model of each role may have."""
+    roles: dict[str, list[Task]] = {}
+    for kind in TASKS.all:
+        for role in kind.roles:
+            roles.setdefault(role, []).append(kind.name)
+    return roles
+
+
 def _wrong_models(models: Mapping[str, Any]) -> list[str]:
-    problems = [f"models: found {role!r}, expected one of {', '.join(_ROLES)}" for role in models if role not in _ROLES]
-    for role, tasks in _ROLES.items():
+    roles = _roles()
+    problems = [f"models: found {role!r}, expected one of {', '.join(roles)}" for role in models if role not in roles]
+    for role, tasks in roles.items():
         name = models.get(role)
         if role in models and (not isinstance(name, str) or not name):
             problems.append(f"models: found {name!r} for {role}, expected a model's name")
@@ -136,16 +141,16 @@ def _wrong_models(models: Mapping[str, Any]) -> list[str]:
         if name is None:
             continue
         known = find_known(name)
-        task = known.task if known else DEFAULTS[name].task if name in DEFAULTS else None
+        task = known.task if known else shipped()[name].task if name in shipped() else None
         if task is not None and task not in tasks:
             problems.append(f"models: found {name}, a model for {task}, expected one for {role}")
     return problems
 
 
 def _wrong_hardware(hardware: Mapping[str, Any]) -> list[str]:
-    known = (*_MEMORY, *_FLAGS, _MOST)
+    known = (*_memory_keys(), *_FLAGS, _MOST)
     problems = [f"hardware: found {key!r}, expected one of {', '.join(known)}" for key in hardware if key not in known]
-    for key in _MEMORY:
+    for key in _memory_keys():
         if key in hardware:
             try:
                 parse_size(hardware[key])

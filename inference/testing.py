@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import openvino
 
-from fastembed.inference.library.devices import DeviceLimits, DeviceName, Devices, family
+from fastembed.inference.library.device_traits import NPU, DeviceName, family, traits_of
+from fastembed.inference.library.devices import DeviceLimits, Devices
 
 Fault = Literal["fail", "hang", "nan"]
 
@@ -123,7 +124,7 @@ class FakeDevices(Devices):
         fake = self._fakes.get(device)
         if fake is None:
             return found
-        if family(device) == "npu":
+        if traits_of(device) is NPU:
             found |= {"NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE"}
             found |= {"MAX_PROMPT_LEN": fake.prompt, "MIN_RESPONSE_LEN": 128}
         return _Properties(fake, found)

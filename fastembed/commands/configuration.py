@@ -17,7 +17,7 @@ from fastembed.assembly import (
     read_configuration,
 )
 from fastembed.describing import line_of
-from fastembed.inference.library.specs import SECTIONS
+from fastembed.inference.library.sections import SECTIONS
 from fastembed.lint.machine import obstacles
 from fastembed.pipeline.config.mermaid import mermaid
 from fastembed.pipeline.config.schema import schema as schema_of

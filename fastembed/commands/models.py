@@ -10,10 +10,10 @@ import typer
 
 from fastembed.assembly import make_resources, read_configuration
 from fastembed.inference.library.catalog import Card, Catalog
-from fastembed.inference.library.folders import recognise
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.hub.model_store import Shelved, shelved, size_of
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.server.endpoints.models import describe
 
@@ -100,7 +100,7 @@ def _of_shelved(model: Shelved) -> Row:
     declare = f"{model.folder}; to use it: models: {{{Path(model.name).name}: {{from: {model.name}}}}}"
     return Row(
         name=model.name,
-        task=recognise(model.folder) if model.complete else known.task if known else None,
+        task=TASKS.recognise(model.folder) if model.complete else known.task if known else None,
         state="undeclared" if model.complete else "partial",
         device=None,
         licence=known.licence if known else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from fastembed.inference.library.catalog import Catalog
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 from fastembed.lint.chunks import check_chunks
 from fastembed.lint.places import check_places
 from fastembed.lint.routes import check_routes

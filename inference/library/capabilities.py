@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
-from fastembed.inference.engines.chat.folder import hears, picture_tokens, text_config
-from fastembed.inference.library.folders import BUILT_IN, Task
+from fastembed.inference.library.folders import BUILT_IN
 from fastembed.inference.library.hub.hardware import HARDWARE
 from fastembed.inference.library.hub.known import find_known
-
-Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
-ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)
+from fastembed.inference.library.model_config import hears, picture_tokens, text_config
+from fastembed.inference.library.tasks import ABILITIES, TASKS, Ability, Task
 
 BILLION: Final = 1e9
 _CODERS: Final = re.compile(r"(?<![a-z])coder|codellama|codegemma|codestral|starcoder|(^|[-_/])code([-_]|$)")
@@ -58,10 +56,10 @@ def capabilities_of(
     good_at = set(traits.good_at)
     if known:
         good_at |= {ability for ability in ABILITIES if ability in known.good_at}
-    if task == "code" or _CODERS.search(f"{name}/{Path(origin).name}".casefold()):
+    if _CODERS.search(f"{name}/{Path(origin).name}".casefold()):
         good_at.add("code")
-    if task == "document":
-        good_at.add("document")
+    if task is not None:
+        good_at |= TASKS.of(task).abilities
     if declared is not None:
         good_at = set(declared)
     if folder and "audio" not in traits.good_at:

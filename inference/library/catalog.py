@@ -6,23 +6,20 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Literal
 
-from fastembed.inference.engines.chat.adapters import read_adapter
-from fastembed.inference.engines.chat.options import ChatOptions
 from fastembed.inference.library.capabilities import Capabilities, capabilities_of
-from fastembed.inference.library.folders import BUILT_IN, Task, candidates, locate, recognise
+from fastembed.inference.library.folders import BUILT_IN, candidates, locate
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.naming import unknown
+from fastembed.inference.library.shipped import is_stand_in, shipped, stand_ins
 from fastembed.inference.library.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
-from fastembed.inference.library.specs import DEFAULTS, LAST, ModelSpec
+from fastembed.inference.library.specs import ModelSpec
+from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.errors import ModelNotFound
 
 log = logging.getLogger("fastembed.models")
 State = Literal["missing", "available", "loading", "ready"]
-
-_SERVE: Final[Mapping[str, frozenset[Task]]] = {"chat": frozenset({"chat", "code"})}
-"""What else a model may be for, when it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Catalog:
 
         aliases: other names, to a model's or "auto".
         """
-        self._specs = {**(declared or {}), **{k: v for k, v in DEFAULTS.items() if k not in (declared or {})}}
+        self._specs = {**(declared or {}), **{k: v for k, v in shipped().items() if k not in (declared or {})}}
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self.aliases = dict(aliases or {})
         self._base = base or Path.cwd()
@@ -97,24 +94,27 @@ class Catalog:
         if resolved not in self._specs:
             resolved = self._known(name, task).name
         model = self._present(self._place(resolved))
-        if model.task != task and model.task not in _SERVE.get(task, ()):
+        if not TASKS.of(task).serves(model.task):
             raise ModelNotFound(
                 f"found {name!r}, a model for {model.task or 'an unknown task'}, expected one for {task}", param="model"
             )
         return model
 
-    def options(self, model: Placed) -> ChatOptions:
-        """Return how a chat model is opened. ModelNotFound: its draft model or an adapter is not there."""
-        spec = model.spec
-        adapters = tuple(read_adapter(self._base / Path(path).expanduser(), by) for path, by in spec.lora.items())
-        return ChatOptions(adapters, self._draft(spec.draft) if spec.draft else None, spec.prompt_lookup)
+    def options(self, model: Placed) -> Any:
+        """Return how a model is loaded, as its kind reads its declaration. ModelNotFound: a part is not there."""
+        return TASKS.of(model.task or "").options(model.spec, self)
 
-    def _draft(self, origin: str) -> Path:
+    def path(self, text: str) -> Path:
+        """Return a path that a declaration gives, relative to the configuration's folder."""
+        return self._base / Path(text).expanduser()
+
+    def model_folder(self, origin: str, task: Task, what: str) -> Path:
+        """Return the folder of a model that another one needs. ModelNotFound calls it `what`."""
         named = origin in self._specs or origin in self._aliases or find_known(origin)
-        folder = self.place(origin, "chat").folder if named else self._folder(origin)
+        folder = self.place(origin, task).folder if named else self._folder(origin)
         if folder is None:
             looked = " and ".join(map(str, candidates(origin, self._base)))
-            raise ModelNotFound(f"found no draft model {origin!r} in {looked}, expected a chat model's name or folder")
+            raise ModelNotFound(f"found no {what} {origin!r} in {looked}, expected a {task} model's name or folder")
         return folder
 
     def declares(self, name: str) -> bool:
@@ -142,12 +142,12 @@ class Catalog:
     def _place(self, name: str) -> Placed:
         spec = self._spec(name)
         folder = self._folder(spec.origin)
-        return Placed(name, spec, folder, spec.task or (recognise(folder) if folder else None))
+        return Placed(name, spec, folder, spec.task or (TASKS.recognise(folder) if folder else None))
 
     def _spec(self, name: str) -> ModelSpec:
         """Return a model's declaration; what was pulled goes before what ships under the same name."""
         spec = self._specs.get(name)
-        ships = spec is not None and spec is DEFAULTS.get(name)
+        ships = spec is not None and spec is shipped().get(name)
         known = find_known(name) if ships else None
         if spec is None or (known and locate(known.origin, self._base)):
             return _spec_of(name)
@@ -161,7 +161,7 @@ class Catalog:
 
     def _names(self, task: Task | None) -> Iterator[str]:
         """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
-        last = [name for name in LAST if self._specs[name] is DEFAULTS[name]]
+        last = [name for name in stand_ins() if is_stand_in(name, self._specs[name])]
         yield from (name for name in self._specs if name not in last)
         yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
         yield from last

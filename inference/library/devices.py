@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import openvino
 from pydantic import BaseModel, ConfigDict, Field
 
+from fastembed.inference.library.device_traits import DeviceName, family, traits_of
 from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.units import Duration, Size
-
-DeviceName = Literal["npu", "gpu", "cpu"]
 
 
 class DeviceLimits(BaseModel):
@@ -83,7 +82,7 @@ class Devices:
         """
         limits = self.limits(device)
         properties: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
-        if family(device) == "cpu":
+        if traits_of(device).host:
             properties["NUM_STREAMS"] = self.streams(device)
             if limits.threads:
                 properties["INFERENCE_NUM_THREADS"] = limits.threads
@@ -95,7 +94,7 @@ class Devices:
         """Return the compile properties for models that answer token by token: their scheduler does the batching."""
         limits = self.limits(device)
         properties: dict[str, Any] = {}
-        if family(device) == "cpu" and limits.threads:
+        if traits_of(device).host and limits.threads:
             properties["INFERENCE_NUM_THREADS"] = limits.threads
         if self.cache is not None:
             properties["CACHE_DIR"] = str(self.cache)
@@ -104,9 +103,3 @@ class Devices:
     def streams(self, device: str) -> int:
         """Return how many calls run at once on the device."""
         return self.limits(device).inflight or 2
-
-
-def family(device: str) -> DeviceName:
-    """Return the section name of an OpenVINO device name: "GPU.1" is "gpu"."""
-    name = device.split(".", 1)[0].lower()
-    return "npu" if name == "npu" else "gpu" if name == "gpu" else "cpu"

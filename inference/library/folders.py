@@ -1,16 +1,12 @@
-"""Where models' files are, and what a folder of files is good for."""
+"""Where models' files are."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any, Final, Literal
-
-Task = Literal["embedding", "rerank", "chat", "code", "transcription", "speech", "document", "voice_activity"]
+from typing import Final
 
 BUILT_IN: Final = "built-in:"
-_DOCUMENT_TYPES: Final = frozenset({"idefics3"})  # granite-docling's and SmolDocling's architecture
 _MODELS: Final = Path(__file__).resolve().parents[2] / "models"
 
 
@@ -62,38 +58,3 @@ def locate(origin: str, base: Path) -> Path | None:
 def is_pocket(folder: Path) -> bool:
     """Whether a folder is one of the tiny models that ship for trying things out."""
     return folder.parent == _MODELS and folder.name.endswith("-pocket")
-
-
-def recognise(folder: Path) -> Task | None:
-    """Tell from its files what the model in `folder` does; None when nothing says so."""
-    names = {path.name for path in folder.iterdir()}
-    if {"openvino_encoder_model.xml", "openvino_decoder_model.xml"} <= names:
-        return "transcription"
-    if _json(folder / "config.json").get("model_type") in _DOCUMENT_TYPES:
-        return "document"
-    if any(name.endswith(".gguf") for name in names):
-        return "chat"
-    if "openvino_vision_embeddings_model.xml" in names or "openvino_language_model.xml" in names:
-        return "chat"
-    if any(name.endswith(".onnx") and "vad" in name for name in names):
-        return "voice_activity"
-    return _by_architecture(folder) if "openvino_model.xml" in names else None
-
-
-def _by_architecture(folder: Path) -> Task | None:
-    config = _json(folder / "config.json")
-    architectures = " ".join(config.get("architectures") or ())
-    if "ForSequenceClassification" in architectures:
-        return "rerank"
-    if "ForCausalLM" in architectures:
-        return "chat"
-    if (folder / "modules.json").is_file() or architectures.endswith("Model"):
-        return "embedding"
-    return None
-
-
-def _json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found

@@ -20,9 +20,9 @@ from fastembed.inference.engines.rerank.model import RerankModel
 from fastembed.inference.engines.speech.engine import SpeechEngine
 from fastembed.inference.library.catalog import AUTO, Card, Catalog, Placed
 from fastembed.inference.library.devices import Devices
-from fastembed.inference.library.folders import Task
-from fastembed.inference.library.specs import ModelSpec, read_sections
-from fastembed.inference.serving.loaders import LOADERS, LoadedModel, Loading
+from fastembed.inference.library.sections import read_sections
+from fastembed.inference.library.specs import ModelSpec
+from fastembed.inference.library.tasks import TASKS, LoadedModel, LoadRequest, Task
 from fastembed.inference.serving.residency.footprints import Footprints
 from fastembed.inference.serving.residency.plan import Outlook
 from fastembed.inference.serving.residency.residents import Resident, Residents
@@ -162,12 +162,12 @@ class Models:
 
         Blocks for a look at the disk. ModelNotFound: a part of it (an adapter, a draft model) is not there.
         """
-        return self.residents.outlook(self._resident(model, self._loading(model, device)))
+        return self.residents.outlook(self._resident(model, self._request(model, device)))
 
     def _would_displace(self, name: str, task: Task) -> bool:
         placed = self.catalog.place(name, task)
-        loadings = [self._loading(placed, device) for device in self.devices.choices(placed.spec.on)]
-        outlooks = {self.residents.outlook(self._resident(placed, loading)) for loading in loadings}
+        requests = [self._request(placed, device) for device in self.devices.choices(placed.spec.on)]
+        outlooks = {self.residents.outlook(self._resident(placed, request)) for request in requests}
         if outlooks & {"free", "never"} == set():
             log.info("%s is not loaded yet: other models have its room until it is asked for", placed.name)
             return True
@@ -184,8 +184,8 @@ class Models:
         """Return a model, loaded, with one more user. Raises what entering a loan raises."""
         if self._closed:
             raise Unavailable("the models are being closed: found a new request, expected none")
-        if task not in LOADERS:
-            known = ", ".join(LOADERS)
+        if TASKS.of(task).load is None:
+            known = ", ".join(kind.name for kind in TASKS.all if kind.load is not None)
             raise ModelNotFound(f"found the task {task}, expected one of {known}: its engine loads its models itself")
         placed = self.catalog.place(name, task)
         resident = await self._on_some_device(placed, device, priority)
@@ -206,30 +206,30 @@ class Models:
     async def _on_some_device(self, model: Placed, device: str | None, priority: int) -> Resident:
         """Borrow the model where it is loaded, else on the first device of `on:` that has room for it and takes it."""
         wanted = [self.devices.named(device)] if device else self.devices.choices(model.spec.on)
-        choices = [self._loading(model, choice) for choice in wanted]
-        residents = [self._resident(model, loading) for loading in choices]
+        choices = [self._request(model, choice) for choice in wanted]
+        residents = [self._resident(model, request) for request in choices]
         if len(wanted) > 1:
             order = sorted(range(len(wanted)), key=lambda place: self._preference(residents[place]))
             choices, residents = [choices[place] for place in order], [residents[place] for place in order]
-        for loading, resident in list(zip(choices, residents, strict=True))[:-1]:
+        for request, resident in list(zip(choices, residents, strict=True))[:-1]:
             try:
-                await self.residents.borrow(resident, loading, priority=priority)
+                await self.residents.borrow(resident, request, priority=priority)
             except (RuntimeError, Unavailable) as error:  # OpenVINO's: it cannot compile the model; or no room
-                log.warning("%s does not run on %s, trying the next device: %s", model.name, loading.device, error)
+                log.warning("%s does not run on %s, trying the next device: %s", model.name, request.device, error)
             else:
                 return resident
         await self.residents.borrow(residents[-1], choices[-1], priority=priority)
         return residents[-1]
 
-    def _loading(self, model: Placed, device: str) -> Loading:
-        task, folder = cast("Task", model.task), cast("Path", model.folder)
-        return Loading(model.name, task, folder, device, self.devices, self.catalog.options(model))
+    def _request(self, model: Placed, device: str) -> LoadRequest:
+        kind, folder = TASKS.of(cast("Task", model.task)), cast("Path", model.folder)
+        return LoadRequest(model.name, kind, folder, device, self.devices, self.catalog.options(model))
 
-    def _resident(self, model: Placed, loading: Loading) -> Resident:
+    def _resident(self, model: Placed, request: LoadRequest) -> Resident:
         keep_alive_s = model.spec.keep_alive
         if keep_alive_s is None:
-            keep_alive_s = self.devices.limits(loading.device).keep_alive
-        return self.residents.of(loading, pinned=model.spec.pin, keep_alive_s=keep_alive_s)
+            keep_alive_s = self.devices.limits(request.device).keep_alive
+        return self.residents.of(request, pinned=model.spec.pin, keep_alive_s=keep_alive_s)
 
     def _preference(self, resident: Resident) -> int:
         """Order devices: loaded there, room at once, a wait for room, never any."""

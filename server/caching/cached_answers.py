@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from fastembed.inference.library.catalog import Catalog
-from fastembed.inference.library.folders import Task
+from fastembed.inference.library.tasks import Task
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.payload.chat import ChatFinished, ChatRequest, TextPart

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
-from fastembed.inference.library.specs import DEFAULTS
+from fastembed.inference.library.shipped import is_stand_in_for
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
 from fastembed.server.wire.event_stream import model_headers
@@ -37,7 +37,6 @@ from fastembed.server.wire.fields import Fields, refuse
 Output = Literal["markdown", "html", "json"]
 
 MODEL_FREE: Final = "model-free"
-_POCKETS: Final = frozenset(name for name, spec in DEFAULTS.items() if spec.task == "document")
 _TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
 _SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
 _CONTENTS: Final = {
@@ -86,7 +85,7 @@ async def answer_document(exchange: Exchange) -> None:
                 raise
     model = document.model or MODEL_FREE
     body = await asyncio.to_thread(encode, document, asked, exchange.request_id, began)
-    await exchange.respond(body, headers=model_headers(model, "pocket" if model in _POCKETS else ""))
+    await exchange.respond(body, headers=model_headers(model, "pocket" if is_stand_in_for("document", model) else ""))
 
 
 def decode(fields: Fields) -> Asked:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from fastembed.inference.library.catalog import AUTO, Card
 from fastembed.inference.library.hub.known import find_known
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.server.endpoints.context import Site
@@ -80,20 +81,17 @@ def describe(card: Card) -> dict[str, Any]:
 
 
 def _capabilities(card: Card) -> dict[str, bool]:
-    generates = card.task in ("chat", "code")
-    good_at = card.capabilities.good_at
+    kind, good_at = TASKS.get(card.task), card.capabilities.good_at
+    facts = kind.facts if kind else frozenset()
+    every = sorted(fact for known in TASKS.all for fact in known.facts)
     return {
-        "embeddings": card.task == "embedding",
-        "reranking": card.task == "rerank",
-        "text_generation": generates,
+        **{fact: fact in facts for fact in every},
         "code": "code" in good_at,
-        "transcription": card.task == "transcription",
         "documents": "document" in good_at,
-        "vision": "vision" in good_at or card.task == "document",
-        "audio": "audio" in good_at or card.task == "transcription",
+        "vision": "vision" in good_at or "vision" in facts,
+        "audio": "audio" in good_at or "audio" in facts,
         "video": "video" in good_at,
-        "streaming": generates or card.task == "transcription",
-        "function_calling": generates and "tools" in good_at,
+        "function_calling": "text_generation" in facts and "tools" in good_at,
     }
 
 

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.library.devices import Devices, family
+from fastembed.inference.library.device_memory import Memory
+from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceTraits, family
+from fastembed.inference.library.devices import Devices
 from fastembed.inference.serving.models import Models
-from fastembed.inference.serving.residency.memory import Memory, memory_of
+from fastembed.inference.serving.residency.memory import memory_of
 from fastembed.inference.serving.residency.residents import Resident
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.warmup.warmup import Warmup
@@ -101,10 +103,10 @@ def _model_memory(models: Models) -> dict[str, Any]:
 def _devices(devices: Devices) -> dict[str, Any]:
     """Return what OpenVINO says about each kind of device; blocks while it looks for them the first time."""
     names = {family(device): device for device in reversed(devices.available)}
-    return {kind: _device(devices, kind, names.get(kind)) for kind in ("npu", "gpu", "cpu")}
+    return {kind.family: _device(devices, kind, names.get(kind.family)) for kind in DEVICE_KINDS.all}
 
 
-def _device(devices: Devices, kind: str, name: str | None) -> dict[str, Any]:
+def _device(devices: Devices, kind: DeviceTraits, name: str | None) -> dict[str, Any]:
     memory = memory_of(devices, name) if name else Memory()
     return {
         "available": name is not None,
@@ -112,7 +114,7 @@ def _device(devices: Devices, kind: str, name: str | None) -> dict[str, Any]:
         "total_memory": amount(memory.total),
         "used_memory": amount(memory.used),
         "free_memory": amount(memory.free),
-        "utilization": _load_percent() if kind == "cpu" else None,
+        "utilization": _load_percent() if kind.host else None,
     }
 
 

@@ -8,8 +8,8 @@ import pytest
 from fastembed.inference.engines.chat.adapters import read_adapter
 from fastembed.inference.engines.chat.local import LocalModel
 from fastembed.inference.engines.chat.options import ChatOptions
-from fastembed.inference.library.folders import recognise
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.chat import ChatFinished, Sampling
@@ -92,7 +92,7 @@ async def test_missing_drafts_and_adapters_are_named_when_the_model_is_asked_for
 
 async def test_a_gguf_file_answers_as_the_ir_does(tmp_path):
     write_gguf(FOLDER, tmp_path / "chat.gguf")
-    assert recognise(tmp_path) == "chat"
+    assert TASKS.recognise(tmp_path) == "chat"
     model = opened(tmp_path)
     assert model.window == 1024
     assert await ask(model, "hello") == "Hello! How can I help you?"

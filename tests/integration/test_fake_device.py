@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fastembed.inference.engines.speech.engine import SpeechRequest
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.engines import SpeechEngines

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastembed.assembly import read_configuration
 from fastembed.inference.engines.speech.resample import Resampler
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 from fastembed.server.realtime import outbox, protocol
 from fastembed.sources.websocket import Websocket
 from tests.integration.realtime_server import serving

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastembed.inference.library.warmup_policy import WarmupPolicy
+from fastembed.inference.library.policies import WarmupPolicy
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.warmup.history import KEPT_H, History
 from fastembed.inference.serving.warmup.warmup import Warmup, hour_of

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from fastembed.inference.library.gguf import GgufTraits, find_gguf, read_gguf
+from fastembed.inference.library.model_config import hears, picture_tokens, read_json, text_config
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import ModelNotFound
 
@@ -27,10 +27,6 @@ _NPU_ANSWER: Final = 512
 _FILES: Final = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
 _SEEING: Final = ("openvino_language_model.xml", "openvino_text_embeddings_model.xml", *_FILES[1:])
 """Beside them lies what makes numbers of pictures, under a name of the architecture's."""
-_PICTURE_TOKENS: Final = 256
-_HEARING: Final = frozenset({"qwen3_omni", "qwen3_omni_moe"})
-"""The architectures that genai's VLMPipeline gives sound to. Others take `audios=` and ignore it silently."""
-_EAR: Final = "openvino_audio_encoder_model.xml"
 _HEARD_FRAMES: Final = 400
 
 
@@ -67,7 +63,7 @@ def read_traits(folder: Path) -> ChatTraits:
     missing = [name for name in (_SEEING if sees else _FILES) if not (folder / name).is_file()]
     if missing:
         raise ModelNotFound(f"found no {', '.join(missing)} in {folder}, expected a chat model as OpenVINO IR or GGUF")
-    whole = _read(folder / "config.json")
+    whole = read_json(folder / "config.json")
     config = text_config(whole)
     heads = config.get("num_attention_heads") or 1
     head_size = config.get("head_dim") or (config.get("hidden_size") or 0) // heads
@@ -77,18 +73,6 @@ def read_traits(folder: Path) -> ChatTraits:
     token_bytes = max(1, per_layer * (config.get("num_hidden_layers") or 1))
     pictures = picture_tokens(whole, folder) if sees else 0
     return ChatTraits(int(window), size, token_bytes, pictures, _heard_frames(whole, folder))
-
-
-def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a configuration says of the part that reads and writes text."""
-    within: Mapping[str, Any] = config.get("thinker_config", config)
-    found: Mapping[str, Any] = within.get("text_config", within)
-    return found
-
-
-def hears(config: Mapping[str, Any], files: Container[str]) -> bool:
-    """Whether a folder of these files, with this configuration, is of a model that takes sound as it is."""
-    return config.get("model_type") in _HEARING and _EAR in files
 
 
 def with_draft(traits: ChatTraits, draft: Path | None) -> ChatTraits:
@@ -159,27 +143,8 @@ def _header(file: Path, _changed_ns: int) -> GgufTraits:
     return read_gguf(file)
 
 
-def picture_tokens(config: Mapping[str, Any], folder: Path) -> int:
-    """Return what a picture takes, with the marks around it, as Gemma 3, 3n and 4 say it; elsewhere 256 is a guess."""
-    processor = _read(folder / "preprocessor_config.json")
-    said = (
-        config.get("mm_tokens_per_image"),
-        config.get("vision_soft_tokens_per_image"),
-        processor.get("max_soft_tokens"),
-        processor.get("image_seq_length"),
-    )
-    return int(next((number for number in said if number), _PICTURE_TOKENS)) + 2
-
-
 def _heard_frames(config: Mapping[str, Any], folder: Path) -> int:
     if not hears(config, {path.name for path in folder.iterdir()}):
         return 0
     audio = config.get("thinker_config", {}).get("audio_config", {})
     return int(audio.get("n_window_infer") or _HEARD_FRAMES)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found

@@ -31,7 +31,7 @@ from fastembed.inference.engines.chat.stateful import StatefulEngine
 from fastembed.inference.engines.chat.structure import Form, SchemaGuard, form_of
 from fastembed.inference.engines.chat.template import ChatTemplate
 from fastembed.inference.engines.sanity import Fault, Garbled
-from fastembed.inference.library.devices import family
+from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.folders import BUILT_IN, is_pocket, locate
 from fastembed.pipeline.errors import InvalidInput, Unavailable
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
@@ -217,7 +217,7 @@ def _engine(
     cache: int | None,
     options: ChatOptions,
 ) -> TextEngine:
-    if family(device) == "npu":
+    if traits_of(device).fixed_shapes:
         if traits.hears:  # OpenVINO 2026.4.1 cannot split its graph for an NPU, or crashes over it
             raise RuntimeError(f"found a model that hears on {device}, expected it on a GPU or CPU: on: [gpu, cpu]")
         if options != PLAIN:

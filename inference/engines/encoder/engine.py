@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.inference.engines.encoder.folder import Traits
-from fastembed.inference.library.devices import Devices, family
+from fastembed.inference.library.device_traits import traits_of
+from fastembed.inference.library.devices import Devices
 from fastembed.pipeline.errors import ModelNotFound
 
 Outputs = NDArray[np.float32]
@@ -42,7 +43,7 @@ class Pair(list[int]):
 
 def static_lengths(device: str, window: int) -> tuple[int, ...]:
     """Return the lengths to compile for on a device; none: any length will do."""
-    return (*(length for length in LENGTHS if length < window), window) if family(device) == "npu" else ()
+    return (*(length for length in LENGTHS if length < window), window) if traits_of(device).fixed_shapes else ()
 
 
 class EncoderEngine:

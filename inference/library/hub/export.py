@@ -19,6 +19,7 @@ from fastembed.inference.library.folders import models_home
 from fastembed.inference.library.hub.gathering import RECORD, partial_of
 from fastembed.inference.library.hub.known import KnownModel
 from fastembed.inference.library.hub.reference import Reference
+from fastembed.inference.library.tasks import TASKS, ExportDefaults
 from fastembed.pipeline.errors import FastEmbedError
 
 Weights = Literal["int4", "int8", "fp16"]
@@ -26,20 +27,7 @@ PROGRAM: Final = "optimum-cli"
 _SENTENCES: Final = "sentence_transformers"
 _INT4: Final = ("--weight-format", "int4", "--sym", "--ratio", "1.0", "--group-size", "-1")
 _WITH_IMAGES: Final = "image-text-to-text"
-_TASKS: Final = {
-    "chat": "text-generation-with-past",
-    "document": _WITH_IMAGES,
-    "embedding": "feature-extraction",
-    "rerank": "text-classification",
-    "transcription": "automatic-speech-recognition-with-past",
-}
-_WEIGHTS: Final[dict[str, Weights]] = {
-    "chat": "int4",
-    "document": "int8",  # INT4 by channel costs models below 1 G parameters too much
-    "embedding": "int8",
-    "rerank": "int8",
-    "transcription": "fp16",
-}
+_UNKNOWN: Final = ExportDefaults("", "int4")
 
 
 class ExportFailed(FastEmbedError):
@@ -76,16 +64,22 @@ def export_of(
     """
     if source.revision:
         raise ExportFailed(f"found {source}, expected {source.repository}: {PROGRAM} converts the newest commit only")
-    kind = known.task if known else None
+    defaults = _defaults(known, task)
     if known and not task:
-        task = _WITH_IMAGES if "vision" in known.good_at else _TASKS[known.task]
+        task = _WITH_IMAGES if "vision" in known.good_at else defaults.task
     options = ["--task", task] if task else []
-    if kind == "embedding" or task == "feature-extraction":
-        options += ["--library", _SENTENCES]  # it keeps the pooling that the vectors were trained with
-        weights = weights or "int8"
-    chosen = weights or (_WEIGHTS[kind] if kind else "int4")
+    if defaults.library:
+        options += ["--library", defaults.library]
+    chosen = weights or defaults.weights
     options += _INT4 if chosen == "int4" else ("--weight-format", chosen)
     return Export(source, models_home() / (known.name if known else str(source)), tuple(options))
+
+
+def _defaults(known: KnownModel | None, task: str | None) -> ExportDefaults:
+    """Return those of the task that optimum calls so where a library of its own reads it, else of the model's task."""
+    with_library = (kind.export for kind in TASKS.all if kind.export and kind.export.library)
+    asked = next((export for export in with_library if export.task == task), None)
+    return asked or (TASKS.of(known.task).export if known else None) or _UNKNOWN
 
 
 def run(export: Export) -> Path:

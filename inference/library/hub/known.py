@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fastembed.inference.library.folders import Task, locate, models_home
+from fastembed.inference.library.folders import locate, models_home
 from fastembed.inference.library.index.wheel import Packaged, Wheel
+from fastembed.inference.library.tasks import Task
 
 GEMMA: Final = "Gemma terms"
 

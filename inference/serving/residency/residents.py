@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from fastembed.inference.library.devices import Devices
-from fastembed.inference.serving.loaders import LoadedModel, Loading, extra_range, load, processes_of, yet_to_take
+from fastembed.inference.library.tasks import LoadedModel, LoadRequest, TaskKind
 from fastembed.inference.serving.residency.compiled import prune
 from fastembed.inference.serving.residency.footprints import Footprints, weights_of
 from fastembed.inference.serving.residency.memory import ProcessMemory, memory_of_processes, process_memory, room_of
@@ -33,6 +33,7 @@ class Resident:
     """
 
     entry: Entry
+    kind: TaskKind
     model: LoadedModel | None = None
     bare: int = 0
     measured: int | None = None
@@ -78,16 +79,16 @@ class Residents:
         self._removing: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
-    def of(self, loading: Loading, *, pinned: bool = False, keep_alive_s: float | None = None) -> Resident:
+    def of(self, request: LoadRequest, *, pinned: bool = False, keep_alive_s: float | None = None) -> Resident:
         """Return a model on a device, and what to expect of it if it is not loaded. Blocks for a look at the disk."""
-        entry = self.plan.entry((loading.name, loading.device))
+        entry = self.plan.entry((request.name, request.device))
         entry.pinned, entry.keep_alive_s = pinned, keep_alive_s
         found = self.known.get(entry.key)
         if found is None or found.entry is not entry:
-            found = self.known[entry.key] = Resident(entry)
+            found = self.known[entry.key] = Resident(entry, request.kind)
         if entry.state in (State.ABSENT, State.WAITING):
-            expected = self._footprints.of(loading.folder, loading.device, *loading.options.parts)
-            least, most = extra_range(loading)
+            expected = self._footprints.of(request.folder, request.device, *request.options.parts)
+            least, most = request.kind.extra_memory(request)
             found.bare, entry.load_s = expected.bytes, expected.load_s
             entry.least, entry.most = expected.bytes + least, expected.bytes + most
             entry.bytes = entry.least
@@ -97,7 +98,7 @@ class Residents:
         """Tell what would come of borrowing a model that is not loaded."""
         return self.plan.outlook(resident.entry, self._clock())
 
-    async def borrow(self, resident: Resident, loading: Loading, *, priority: int = 0) -> None:
+    async def borrow(self, resident: Resident, request: LoadRequest, *, priority: int = 0) -> None:
         """Wait until a model is loaded and count one more user of it: `give_back` must follow.
 
         Raises what the load raises; Unavailable when it does not fit, or after `close`.
@@ -110,7 +111,7 @@ class Residents:
         entry.users += 1
         try:
             if not resident.ready:
-                await self._brought(resident, loading, priority)
+                await self._brought(resident, request, priority)
         except BaseException:
             self.give_back(resident)
             if not entry.users and resident.turn is not None and entry.state is State.WAITING:
@@ -168,7 +169,7 @@ class Residents:
     async def measure(self) -> None:
         """Measure models in processes of their own again: what they remember of conversations grows."""
         for resident in list(self.known.values()):
-            held = await asyncio.to_thread(_held, resident.model) if resident.model else None
+            held = await asyncio.to_thread(_held, resident) if resident.model else None
             if held is not None and resident.ready:
                 resident.measured = held
                 resident.entry.bytes = max(resident.entry.bytes, held)
@@ -198,20 +199,20 @@ class Residents:
         await self.settled()
         self._changed.set()
 
-    async def _brought(self, resident: Resident, loading: Loading, priority: int) -> None:
+    async def _brought(self, resident: Resident, request: LoadRequest, priority: int) -> None:
         """Have it loaded, by the first who asks, and wait for that."""
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep(), name="unload idle models")
         if resident.bringing is None:
             resident.turn = asyncio.get_running_loop().create_future()
             resident.bringing = asyncio.create_task(
-                self._bring(resident, loading, resident.turn), name=f"load {loading.name} on {loading.device}"
+                self._bring(resident, request, resident.turn), name=f"load {request.name} on {request.device}"
             )
         self.plan.want(resident.entry, self._clock(), priority=priority)
         self.step()
         await asyncio.shield(resident.bringing)
 
-    async def _bring(self, resident: Resident, loading: Loading, turn: asyncio.Future[None]) -> None:
+    async def _bring(self, resident: Resident, request: LoadRequest, turn: asyncio.Future[None]) -> None:
         """Load it when it is its turn."""
         try:
             await turn
@@ -222,7 +223,7 @@ class Residents:
         entry, began_s = resident.entry, self._clock()
         try:
             extra = max(0, entry.bytes - resident.bare)
-            model, size = await self._load(replace(loading, extra=extra))
+            model, size = await self._load(replace(request, extra=extra))
         except BaseException:
             resident.failures += 1
             self.plan.gone(entry)
@@ -233,27 +234,27 @@ class Residents:
             resident.loads += 1
             resident.load_s += took_s
             resident.measured = size
-            more = await asyncio.to_thread(yet_to_take, model)
+            more = await asyncio.to_thread(resident.kind.growth, model)
             self.plan.loaded(entry, size=size + more if size else entry.bytes, load_s=took_s)
             if size:
-                known, parts = self._footprints, loading.options.parts
-                await asyncio.to_thread(known.remember, loading.folder, loading.device, size, took_s, *parts)
+                known, parts = self._footprints, request.options.parts
+                await asyncio.to_thread(known.remember, request.folder, request.device, size, took_s, *parts)
             if self._devices.cache is not None:
                 await asyncio.to_thread(prune, self._devices.cache)
-            log.info("loaded %s on %s in %.1f s, %d MiB", loading.name, loading.device, took_s, entry.bytes >> 20)
+            log.info("loaded %s on %s in %.1f s, %d MiB", request.name, request.device, took_s, entry.bytes >> 20)
         finally:
             resident.bringing = resident.turn = None
             self.step()
 
-    async def _load(self, loading: Loading) -> tuple[LoadedModel, int | None]:
+    async def _load(self, request: LoadRequest) -> tuple[LoadedModel, int | None]:
         """Return the model and its bytes; None: something else was loaded at the same time, or nothing tells."""
         self._started += 1
         self._loading += 1
         started, alone = self._started, self._loading == 1
         before: ProcessMemory | None = process_memory()
         try:
-            model = await load(loading)
-            pids = processes_of(model)
+            model = await _load(request)
+            pids = request.kind.processes(model)
             after = process_memory() if pids is None else memory_of_processes(pids)
         finally:
             self._loading -= 1
@@ -261,7 +262,7 @@ class Residents:
             before = _NOTHING
         elif not alone or self._started != started:
             before = None
-        weights = weights_of(loading.folder, *loading.options.parts)
+        weights = weights_of(request.folder, *request.options.parts)
         return model, _grown(before, after, weights) if before and after else None
 
     def _remove(self, resident: Resident, why: str) -> None:
@@ -302,10 +303,19 @@ class Residents:
         await self._changed.wait()
 
 
-def _held(model: LoadedModel) -> int | None:
+async def _load(request: LoadRequest) -> LoadedModel:
+    """Load a model, in a thread or a process of its own. RuntimeError (OpenVINO's), Unavailable, ModelNotFound."""
+    kind = request.kind
+    if kind.load is None:
+        raise Unavailable(f"found no way to load {request.name}, a model for {kind.name}: its engine does so itself")
+    return await asyncio.to_thread(kind.load, request)
+
+
+def _held(resident: Resident) -> int | None:
     """Return what a model takes in processes of its own; None: it has none, or nothing tells."""
-    memory = memory_of_processes(processes_of(model) or ())
-    return _grown(_NOTHING, memory, weights_of(model.folder)) if memory else None
+    model = resident.model
+    memory = memory_of_processes(resident.kind.processes(model) or ()) if model else None
+    return _grown(_NOTHING, memory, weights_of(model.folder)) if model and memory else None
 
 
 def _grown(before: ProcessMemory, after: ProcessMemory, weights: int) -> int:

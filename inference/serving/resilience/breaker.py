@@ -16,25 +16,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from fastembed.pipeline.units import Duration
+from fastembed.inference.library.policies import BreakerPolicy
 
 State = Literal["closed", "open", "half_open"]
 """What a breaker does with the next call."""
-
-
 _MOST_DOUBLINGS: Final = 3
-
-
-class BreakerPolicy(BaseModel):
-    """The section `breaker:`, the same for every model on every device."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    failures: int = Field(default=5, ge=1, description="So many failures, each success taking one back, open it.")
-    window: Duration = Field(default=60.0, description="Failures that are older count no more.")
-    recovery: Duration = Field(default=30.0, description="How long it stays open before one request may try.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fastembed.inference.serving.resilience.breaker import Breaker, BreakerPolicy, State
+from fastembed.inference.library.policies import BreakerPolicy
+from fastembed.inference.serving.resilience.breaker import Breaker, State
 
 _LEVEL: Final[Mapping[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 

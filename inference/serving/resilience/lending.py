@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from fastembed.inference.library.folders import Task
+from fastembed.inference.library.tasks import Task
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.attempts import Attempts, Candidate, Choice, NotLoaded, call
 from fastembed.inference.serving.resilience.breakers import Breakers

@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 import orjson
 
-from fastembed.inference.library.folders import Task
 from fastembed.inference.library.specs import AUTO
+from fastembed.inference.library.tasks import Task
 from fastembed.inference.serving.routing.signals import Signal, complexity_of, is_about_code, read
 from fastembed.pipeline.payload.audio import Utterance
 from fastembed.pipeline.payload.chat import (

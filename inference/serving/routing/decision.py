@@ -11,7 +11,8 @@ models that can answer stand in this order; each line counts where those above i
    what is loaded;
 6. the order of `models:`, then of the names that are known; a model's devices in the order of `on:`.
 
-"auto" of another task than chat is the first model that is there: an index holds the vectors of one model only.
+"auto" of another task than chat is the first model that is there (`TaskKind.choice`): an index holds the vectors of one
+model only.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fastembed.inference.library.devices import family
+from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.naming import unknown
 from fastembed.inference.library.specs import AUTO
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
 from fastembed.inference.serving.routing.offers import Load, Offer
 from fastembed.inference.serving.routing.placing import Place, Rejected, places
@@ -32,9 +34,6 @@ from fastembed.pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0
 """A place whose queue takes longer goes behind one whose does not."""
-BY_RULES: Final = "read by rules; a document model reads where the request or `parse` names it"
-_SERVE: Final[Mapping[str, frozenset[str]]] = {"chat": frozenset({"chat", "code"})}
-"""What else a model may be for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,8 @@ def decide(
     named = None if name == AUTO else _find(name, offers)
     if name != AUTO and (named is None or not _serves(named, requirements)):
         return Decision(preferences.model, refusal=_no_such(name, named, requirements, offers))
-    if named is None and requirements.task == "document":
-        return Decision(preferences.model, reasons=(BY_RULES,))
+    if named is None and (without := TASKS.of(requirements.task).without_model):
+        return Decision(preferences.model, reasons=(without,))
     wanted, left_out = _shown(requirements, preferences)
     reads = wanted.audio and wanted.task == "chat" and preferences.modality_routing != "force_multimodal"
     transcriber = _transcriber(offers) if reads else None
@@ -149,7 +148,7 @@ def _find(name: str, offers: Sequence[Offer]) -> Offer | None:
 
 
 def _serves(offer: Offer, wanted: ModelRequirements) -> bool:
-    return offer.task in (None, wanted.task) or offer.task in _SERVE.get(wanted.task, ())
+    return offer.task is None or TASKS.of(wanted.task).serves(offer.task)
 
 
 def _no_such(name: str, named: Offer | None, wanted: ModelRequirements, offers: Sequence[Offer]) -> ItemError:
@@ -192,7 +191,7 @@ def _groups(
             break
         chain.append(after)
     groups = [[offer] for offer in chain]
-    if preferences.model_fallback and wanted.task != "embedding":
+    if preferences.model_fallback and TASKS.of(wanted.task).choice != "only":
         groups += _automatic([offer for offer in pool if offer not in chain], wanted)
     return groups
 
@@ -203,10 +202,11 @@ def _automatic(pool: Sequence[Offer], wanted: ModelRequirements) -> list[list[Of
         offer for offer in pool if offer.standing == "declared" or (offer.standing == "known" and not offer.missing)
     ]
     pocket = [offer for offer in pool if offer.standing == "pocket"]
-    if wanted.task == "chat":
+    choice = TASKS.of(wanted.task).choice
+    if choice == "best":
         return [real, pocket]
     in_order = [[offer] for offer in (*real, *pocket)]
-    if wanted.task == "embedding":
+    if choice == "only":
         return next(([group] for group in in_order if not group[0].missing), in_order[:1])
     return in_order
 
@@ -225,7 +225,7 @@ def _ranked(
 
     def key(place: Place) -> tuple[float, ...]:
         offer = place.offer
-        stays = idle or (preferences.npu_priority == "high" and family(place.device) == "npu")
+        stays = idle or (preferences.npu_priority == "high" and traits_of(place.device).npu_priority)
         return (
             place.tight,
             offer.standing == "pocket" and _is_for_something_else(offer, wanted),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fastembed.inference.library.folders import Task
+from fastembed.inference.library.tasks import Task
 from fastembed.inference.serving.residency.plan import Outlook
 
 Standing = Literal["declared", "known", "pocket"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fastembed.inference.library.devices import family
+from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.serving.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences
 from fastembed.inference.serving.routing.offers import Engine, Load, Offer
 
@@ -81,7 +81,7 @@ def places(
 def ordered(devices: Sequence[str], preferences: Preferences) -> list[str]:
     """Return the devices as `on:` orders them; `npu_priority` moves the NPU to the front or to the end."""
     move = {"high": -1, "normal": 0, "low": 1}[preferences.npu_priority]
-    return sorted(devices, key=lambda device: move if family(device) == "npu" else 0)
+    return sorted(devices, key=lambda device: move if traits_of(device).npu_priority else 0)
 
 
 def prompt_tokens(offer: Offer, wanted: ModelRequirements) -> int:
@@ -126,8 +126,9 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
         yield Rejected(
             offer.name, device, "breaker", "it failed again and again, its breaker is open", engine.retry_after_s
         )
-    if wanted.task == "chat" and "audio" in offer.good_at and family(device) == "npu":
-        yield Rejected(offer.name, device, "device", "models that hear run on no NPU")
+    traits = traits_of(device)
+    if wanted.task == "chat" and "audio" in offer.good_at and not traits.hears:
+        yield Rejected(offer.name, device, "device", f"models that hear do not run on {traits.noun}")
     longest, tokens = engine.longest_prompt, prompt_tokens(offer, wanted)
     if longest is not None and tokens > CAUTION * longest:
         yield Rejected(
@@ -136,8 +137,8 @@ def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequiremen
             "window",
             f"it takes prompts of {longest:,} tokens, this one has about {tokens:,}",
         )
-    if wanted.logprobs and (family(device) == "npu" or "audio" in offer.good_at):
-        whose = "an NPU's engine" if family(device) == "npu" else "the engine of models that hear"
+    if wanted.logprobs and (not traits.logprobs or "audio" in offer.good_at):
+        whose = "the engine of models that hear" if traits.logprobs else f"{traits.noun}'s engine"
         yield Rejected(offer.name, device, "device", f"{whose} tells no logprobs")
     if engine.room == "never" and not engine.loaded:
         yield Rejected(offer.name, device, "memory", "the device has too little memory for it")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastembed.inference.library.specs import AUTO
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
 from fastembed.inference.serving.routing.offers import Offer
 from fastembed.inference.serving.routing.placing import Place, Rejected, ordered, prompt_tokens
@@ -57,7 +58,7 @@ def _of_model(case: Case) -> Iterator[str]:
 def _of_choice(case: Case) -> str:
     """Say how "auto" came to the model."""
     best, word = case.found[0].offer, case.wanted.reasoning
-    if case.wanted.task != "chat":
+    if TASKS.of(case.wanted.task).choice != "best":
         return f"the first model for {case.wanted.task} that is here"
     sizes = {place.offer.name: place.offer.size for place in case.found if place.offer.standing == best.standing}
     if len(sizes) == 1:
@@ -139,6 +140,6 @@ def wishes(case: Case) -> list[Offer]:
         if offer.missing
         and offer.command
         and needed <= offer.good_at
-        and (offer.task == wanted.task or (wanted.task, offer.task) == ("chat", "code"))
+        and TASKS.of(wanted.task).serves(offer.task)
         and (offer.window is None or offer.window >= prompt_tokens(offer, wanted))
     ]

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastembed.inference.engines.chat.folder import fixed_lengths
 from fastembed.inference.library.capabilities import capabilities_of
 from fastembed.inference.library.catalog import Placed, capabilities, is_pocket
-from fastembed.inference.library.devices import family
+from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.hub.known import missing as missing_files
-from fastembed.inference.serving.loaders import LOADERS
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.residency.plan import Outlook
 from fastembed.inference.serving.resilience.breakers import Breakers, BreakerView
@@ -98,7 +97,7 @@ class Router:
         self._rooms = {
             (model.name, device): self._room(model, device)
             for model in placed
-            if model.folder and model.task in LOADERS
+            if model.folder and model.task and TASKS.of(model.task).load
             for device in self._devices(model)
         }
         offers = [self._of_placed(model) for model in placed]
@@ -176,7 +175,7 @@ class Router:
         return Engine(
             loaded=model is not None,
             waiting=waiting,
-            eta_s=waiting * ANSWER_S if family(device) == "npu" or "audio" in offer.good_at else 0.0,
+            eta_s=waiting * ANSWER_S if traits_of(device).fixed_shapes or "audio" in offer.good_at else 0.0,
             breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),
@@ -184,8 +183,8 @@ class Router:
         )
 
     def _longest_prompt(self, offer: Offer, device: str) -> int | None:
-        """Return what an NPU takes; fixed when a model is compiled (`fastembed.inference.engines.chat.stateful`)."""
-        if family(device) != "npu" or offer.task not in ("chat", "code"):
+        """Return what an NPU takes; it is fixed when a model is compiled."""
+        if offer.task is None or not traits_of(device).fixed_shapes:
             return None
         properties = self._models.devices.generation_properties(device)
-        return fixed_lengths(properties, offer.window)[0]
+        return TASKS.of(offer.task).longest_prompt(properties, offer.window)

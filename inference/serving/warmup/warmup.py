@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from fastembed.inference.library.warmup_policy import WarmupPolicy
+from fastembed.inference.library.policies import WarmupPolicy
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.warmup.forecast import Past, chance
 from fastembed.inference.serving.warmup.history import History

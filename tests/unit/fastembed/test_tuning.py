@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from fastembed.assembly import read_configuration
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 from fastembed.pipeline.errors import ConfigError
 from fastembed.tuning import Tuning
 
@@ -64,7 +64,7 @@ def test_nothing_said_changes_nothing():
 @pytest.mark.parametrize(
     ("models", "hardware", "problem"),
     [
-        ({"txt": "a"}, {}, "models: found 'txt', expected one of text, vision"),
+        ({"txt": "a"}, {}, "models: found 'txt', expected one of embeddings, text, vision"),
         ({"text": 5}, {}, "models: found 5 for text, expected a model's name"),
         ({"embeddings": "gemma-3n-4b"}, {}, "found gemma-3n-4b, a model for chat, expected one for embeddings"),
         ({"rerank": "chat-pocket"}, {}, "found chat-pocket, a model for chat, expected one for rerank"),

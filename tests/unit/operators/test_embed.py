@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens
-from fastembed.inference.library.specs import DEFAULT_EMBEDDING
+from fastembed.inference.library.shipped import DEFAULT_EMBEDDING
 from fastembed.inference.serving.models import Models
 from fastembed.operators.analyze import Analyze
 from fastembed.operators.embed import Embed

@@ -8,7 +8,7 @@ from fastembed.inference.library.capabilities import capabilities_of
 from fastembed.inference.library.catalog import Catalog, capabilities
 from fastembed.inference.library.hub.hardware import HARDWARE
 from fastembed.inference.library.hub.known import KNOWN
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 
 
 @pytest.fixture

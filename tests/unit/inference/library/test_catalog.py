@@ -6,8 +6,10 @@ import pytest
 
 from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.devices import Devices
-from fastembed.inference.library.folders import models_home, recognise
-from fastembed.inference.library.specs import DEFAULT_EMBEDDING, read_sections
+from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.sections import read_sections
+from fastembed.inference.library.shipped import DEFAULT_EMBEDDING
+from fastembed.inference.library.tasks import TASKS
 from fastembed.pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 
@@ -178,7 +180,7 @@ def test_the_task_is_recognised_from_the_files(tmp_path, files, config, task):
     for name in files:
         (tmp_path / name).write_text("")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert recognise(tmp_path) == task
+    assert TASKS.recognise(tmp_path) == task
 
 
 def test_the_first_device_that_is_there_is_chosen():

@@ -4,7 +4,7 @@ import pytest
 
 from fastembed.assembly import read_configuration
 from fastembed.inference.library.catalog import Catalog
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ConfigError, ModelNotFound
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastembed.inference.engines.docling.folder import Sight, read_traits
-from fastembed.inference.library.folders import recognise
+from fastembed.inference.library.tasks import TASKS
 from fastembed.pipeline.errors import ModelNotFound
 
 POCKET = Path(__file__).parents[5] / "models" / "docling-pocket"
@@ -21,7 +21,7 @@ def test_the_files_say_how_pictures_are_cut_up():
 
 
 def test_the_task_is_recognised_from_the_files():
-    assert recognise(POCKET) == "document"
+    assert TASKS.recognise(POCKET) == "document"
 
 
 def test_files_that_are_missing_are_named(tmp_path):

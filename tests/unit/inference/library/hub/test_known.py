@@ -6,9 +6,11 @@ import pytest
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from fastembed.inference.library.catalog import Catalog
-from fastembed.inference.library.folders import kept_home, models_home, recognise
+from fastembed.inference.library.folders import kept_home, models_home
 from fastembed.inference.library.hub.known import KNOWN, command_for, find_known
-from fastembed.inference.library.specs import DEFAULT_EMBEDDING, read_sections
+from fastembed.inference.library.sections import read_sections
+from fastembed.inference.library.shipped import DEFAULT_EMBEDDING
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.errors import ConfigError, ModelNotFound
@@ -158,7 +160,7 @@ def test_a_known_model_may_be_a_fallback_and_one_that_nobody_knows_may_not():
     ],
 )
 def test_the_task_of_a_folder_is_recognised(tmp_path, names, config, task):
-    assert recognise(files(tmp_path / "made", *names, **config)) == task
+    assert TASKS.recognise(files(tmp_path / "made", *names, **config)) == task
 
 
 def test_the_models_folder_is_where_the_environment_says(monkeypatch, tmp_path):

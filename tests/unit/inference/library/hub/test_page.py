@@ -8,7 +8,7 @@ from typer.main import get_command
 from fastembed.assembly import read_configuration
 from fastembed.cli import app
 from fastembed.inference.library.hub.known import KNOWN
-from fastembed.inference.library.specs import read_sections
+from fastembed.inference.library.sections import read_sections
 
 PAGE = (Path(__file__).parents[5] / "docs" / "models.md").read_text()
 

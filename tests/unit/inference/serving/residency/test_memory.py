@@ -2,9 +2,10 @@
 
 import os
 
+from fastembed.inference.library.device_memory import Memory, machine_memory
 from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.inference.serving.residency.compiled import prune
-from fastembed.inference.serving.residency.memory import Memory, machine_memory, process_memory, room_of
+from fastembed.inference.serving.residency.memory import process_memory, room_of
 from fastembed.inference.serving.residency.plan import Room
 
 MIB = 2**20

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from fastembed.inference.library.policies import BreakerPolicy
 from fastembed.inference.serving.resilience.attempts import Attempts, Choice, call
-from fastembed.inference.serving.resilience.breaker import BreakerPolicy
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.errors import Expired, InvalidInput, ModelNotFound, Overloaded, Unavailable
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed.inference.library.specs import read_sections
-from fastembed.inference.serving.resilience.breaker import Breaker, BreakerPolicy
+from fastembed.inference.library.policies import BreakerPolicy
+from fastembed.inference.library.sections import read_sections
+from fastembed.inference.serving.resilience.breaker import Breaker
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.errors import ConfigError
 

@@ -1,0 +1,33 @@
+"""The task of embedding: texts to vectors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastembed.inference.engines.embedding.model import EmbeddingModel
+from fastembed.inference.library.tasks import ExportDefaults, LoadRequest, ModelFiles, ShippedModel, TaskKind
+
+
+def _recognise(files: ModelFiles) -> bool:
+    encodes = "modules.json" in files.names or files.architectures.endswith("Model")
+    return "openvino_model.xml" in files.names and encodes
+
+
+def _load(request: LoadRequest) -> EmbeddingModel:
+    loaded = EmbeddingModel(request.name, request.folder, request.devices, request.device)
+    loaded.warm()
+    return loaded
+
+
+EMBEDDING: Final = TaskKind(
+    name="embedding",
+    recognise=_recognise,
+    load=_load,
+    ships=(ShippedModel("all-MiniLM-L6-v2", "minilm", ("sentence-transformers/all-MiniLM-L6-v2",), stand_in=False),),
+    # sentence-transformers keeps the pooling that the vectors were trained with
+    export=ExportDefaults("feature-extraction", "int8", library="sentence_transformers"),
+    choice="only",
+    facts=frozenset({"embeddings"}),
+    steps=frozenset({"analyze", "chunk", "embed"}),
+    roles=("embeddings",),
+)
