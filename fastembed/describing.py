@@ -82,10 +82,11 @@ def _model_of(step: StepPlan, resources: Resources) -> str | None:
 def _named(step: StepPlan) -> str | None:
     """Return the model that a step uses, by the name that the file has for it."""
     parameter = step.component.options.get("model")
-    if parameter is None or TASKS.of_step(step.component.name) is None:
+    kind = TASKS.of_step(step.component.name)
+    if parameter is None or kind is None:
         return None  # what a plug-in calls a model, it alone knows
     name = step.options.get("model", parameter.default)
-    if not isinstance(name, str) or (step.component.name == "parse" and name == AUTO):  # by rules
+    if not isinstance(name, str) or (kind.without_model and name == AUTO):
         return None
     return name
 

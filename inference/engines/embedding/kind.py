@@ -28,6 +28,6 @@ EMBEDDING: Final = TaskKind(
     export=ExportDefaults("feature-extraction", "int8", library="sentence_transformers"),
     choice="only",
     facts=frozenset({"embeddings"}),
-    steps=frozenset({"analyze", "chunk", "embed"}),
+    steps=frozenset({"analyze", "embed"}),
     roles=("embeddings",),
 )
