@@ -149,6 +149,7 @@ class Failure:
     """What an `on_error` sink writes: what failed, where, how often it was tried.
 
     origin: the source's item, as it was admitted (its value may have been replaced since: `origin_value` is kept).
+    resume_at: the step or sink that `value` can be given to when it is tried again; "": its source brings it again.
     """
 
     origin: Item[Any]
@@ -157,6 +158,8 @@ class Failure:
     error: ItemError
     attempts: int
     config_hash: str
+    value: Any = None  # whatever the step takes
+    resume_at: str = ""
 
 
 def operator(target: C) -> C:

@@ -40,11 +40,18 @@ def move(path: Path, to: Path) -> None:
     sync(to.parent)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a whole file so that a reader, or a crash, sees all of it or none."""
+def private_folder(folder: Path) -> None:
+    """Make a folder, and what of its parents is missing, that nobody but this user can look into (0700)."""
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def write(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a whole file so that a reader, or a crash, sees all of it or none. private: only this user can read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as file:
+    mode = 0o600 if private else 0o666
+    with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
     from fastembed.pipeline.reply import Reply
@@ -66,12 +66,22 @@ _ids = itertools.count(1)
 _new_id: Callable[[], int] = _ids.__next__
 
 
+class ItemFailure(NamedTuple):
+    """A derived item that ended with an error. value: what the step was given."""
+
+    value: Any
+    outcome: Outcome
+    error: BaseException
+    step: str | None
+
+
 class Ack:
     """The fate of one admitted item: counts what was derived from it, completes once, can be cancelled.
 
     `on_complete(ack)` is called when nothing derived from the item is left in the pipeline. `participants`: the
     transactional sinks that hold its writes and commit or abort them together
-    (`fastembed.pipeline.component.Transactional`).
+    (`fastembed.pipeline.component.Transactional`). `failures`: every derived item that ended with an error, if somebody
+    wants them (an `on_error` sink); None: nobody.
     """
 
     __slots__ = (
@@ -81,6 +91,7 @@ class Ack:
         "_room",
         "cancelled",
         "error",
+        "failures",
         "origin",
         "origin_value",
         "outcome",
@@ -96,6 +107,7 @@ class Ack:
         self.error: BaseException | None = None
         self.step: str | None = None
         self.cancelled = False
+        self.failures: list[ItemFailure] | None = None
         self.participants: list[Any] | None = None  # Transactional; untyped to keep the item below its users
         self._pending = 1
         self._on_complete = on_complete
@@ -287,6 +299,8 @@ class Item(Generic[T]):
         """End this item. A second call does nothing: an item is counted once."""
         if self.live:
             self.live = False
+            if error is not None and self.ack.failures is not None:
+                self.ack.failures.append(ItemFailure(self.value, outcome, error, step))
             self.ack.settle(outcome, error, step)
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
@@ -145,6 +145,8 @@ class Pipeline:
         item.ack = ack = Ack(item, self._complete)
         if self.plan.timeout_s is not None and item.deadline is None:
             item.deadline = asyncio.get_running_loop().time() + self.plan.timeout_s
+        if self._graph.on_error is not None:
+            ack.failures = []
         self._live[ack] = perf_counter()
         self.stats.admitted += 1
         if self._tracing is not None:
@@ -211,7 +213,9 @@ class Pipeline:
             for sink in ack.participants or ():
                 await sink.abort(ack.origin)
         if self._graph.on_error is not None and _is_bad(ack.outcome):
-            await self._send_to_on_error(ack)
+            for failure in self._failures(ack):
+                await self._send_to_on_error(failure, ack.origin)
+            ack.failures = None
         self._report(ack)
 
     async def _commit(self, ack: Ack) -> None:
@@ -231,24 +235,45 @@ class Pipeline:
             ack.outcome = Outcome.DEFERRED
             log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, ack.error)
 
-    async def _send_to_on_error(self, ack: Ack) -> None:
-        part = self._graph.on_error
-        assert part is not None  # noqa: S101 - the caller asked
-        error = ack.error if isinstance(ack.error, ItemError) else self._failed(ack.step or "", ack.error)
-        failure = Failure(
+    def _failures(self, ack: Ack) -> Iterator[Failure]:
+        """Yield what `on_error` is told of an item: the whole of it, or each part that failed.
+
+        The whole: where its source brings it again, and where what became of its other parts was not written either.
+        """
+        start = self.plan.steps[0].id if self.plan.steps else self.plan.sink.id
+        parts = [part for part in ack.failures or () if _is_bad(part.outcome)]
+        if self._replayable or ack.participants or not parts:
+            resume_at = "" if self._replayable else start
+            yield self._failure(ack, ack.step, ack.error, ack.origin_value, resume_at)
+            return
+        for part in parts:
+            before = part.step is None or part.step == self.plan.source.id
+            yield self._failure(ack, part.step, part.error, part.value, start if before else part.step or start)
+
+    def _failure(self, ack: Ack, step: str | None, found: BaseException | None, value: Any, resume_at: str) -> Failure:
+        error = found if isinstance(found, ItemError) else self._failed(step or "", found)
+        return Failure(
             origin=ack.origin,
             origin_value=ack.origin_value,
-            step=ack.step or "",
+            step=step or "",
             error=error,
             attempts=getattr(error, "attempts", 1),
             config_hash=self.plan.definition,
+            value=value,
+            resume_at=resume_at,
         )
-        item = Item(failure, key=ack.origin.key, meta=ack.origin.meta, trace=ack.origin.trace)
+
+    async def _send_to_on_error(self, failure: Failure, origin: Item[Any]) -> None:
+        part = self._graph.on_error
+        assert part is not None  # noqa: S101 - the caller asked
+        item = Item(failure, key=origin.key, meta=origin.meta, trace=origin.trace)
         item.ack = Ack(item, lambda _: None)
         try:
             await part.call(item if part.spec.wants_item else failure)
         except Exception:  # the runner: the item has failed already, and the source must learn how it ended
-            log.exception("%s: on_error sink %s failed; the failure it was given: %s", self.name, part.id, error)
+            log.exception(
+                "%s: on_error sink %s failed; the failure it was given: %s", self.name, part.id, failure.error
+            )
 
     def _failed(self, step: str, error: BaseException | None) -> StepFailed:
         return StepFailed(step, error or RuntimeError("no error given"), config_hash=self.plan.definition)

@@ -1,23 +1,33 @@
-"""A folder for what failed: the file itself, and a letter that says why."""
+"""A folder for what failed: the file or the item itself, and a letter that says why."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastembed.pipeline.component import Context, Failure, sink
 from fastembed.pipeline.errors import ItemError, StepFailed
-from fastembed.pipeline.filing import NO_INPUT, destination, move, write
+from fastembed.pipeline.filing import NO_INPUT, destination, move, private_folder, write
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.ledger import Entry, Ledger
 from fastembed.pipeline.payload.document import File
-from fastembed.sinks.lake.dead_letters import DeadLetter, letter_of, letters, post
+from fastembed.pipeline.payload.stored import TEXT, CannotStore, store
+from fastembed.sinks.lake.dead_letters import DeadLetter, KeptItem, letter_of, letters, post
 
 REASON_CHARS: Final = 500
+REPR_CHARS: Final = 10_000
+REPLAY_OF: Final = "replay_of"
+TRIED: Final = "tried"
+"""What the metadata of an item that is put back says: the name of its letter, and how often it was tried before."""
+_NO_NAME: Final = str.maketrans("", "", "-:")
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +39,14 @@ def utc_now() -> str:
 
 @sink
 class Folder:
-    """Move each file that failed into a folder, with a `NAME.error.json`: step, error, message, attempts, time.
+    """Keep each item that failed in a folder, with a `NAME.error.json`: step, error, message, attempts, time.
 
     Delivery: a failed file is either still in its own folder (and tried again after a restart) or here with its letter
     and a `failed` row in the ledger: the letter is written first, then the file moves, then the ledger is written; what
     a crash leaves undone is finished at the next start. Nothing is replaced: other bytes of the same name keep it.
-    What is no file (a request that failed) leaves a letter only. Sources do not look into this folder.
+    What is no file of a watched folder (a request, a message, a part of one) is written as text, bytes or JSON, as the
+    step was given it, and `fastembed replay` gives it to that step again. Sources do not look into this folder, and
+    only this user can (0700, its files 0600; a file that was moved here keeps its mode).
     Overload: the pipeline waits for the disk.
 
     In: `Failure` (this is a sink for `on_error`).
@@ -60,21 +72,44 @@ class Folder:
         """File one failure."""
         failure = item.value
         file = failure.origin_value
-        if isinstance(file, File):
+        if isinstance(file, File) and not failure.resume_at:
             letter = self._letter(failure, file)
             to = await asyncio.to_thread(self._file, file, letter)
             if to is not None:
                 await self._enter(to, letter)
         else:
-            name = f"{self._pipeline}-{failure.origin.id}"
-            letter = self._letter(failure, File(self._root / name, name, "", 0, 0))
-            await asyncio.to_thread(post, destination(self._root, name, self._clock()), letter)
+            await asyncio.to_thread(self._keep, failure)
 
     def _prepare(self, root: Path) -> Path:
-        root.mkdir(parents=True, exist_ok=True)
+        private_folder(root)
         if not (root / NO_INPUT).exists():
             write(root / NO_INPUT, b"FastEmbed keeps files here that failed; no pipeline reads them.\n")
         return root.resolve()
+
+    def _keep(self, failure: Failure) -> None:
+        """Write an item, then its letter, so that a letter never speaks of nothing."""
+        when = self._clock().translate(_NO_NAME)
+        name = f"{self._pipeline}-{when}-{secrets.token_hex(3)}"
+        files: list[str] = []
+
+        def attach(path: Path) -> str:
+            files.append(f"{name}.{len(files) + 1}{path.suffix[:16]}")
+            write(self._root / files[-1], path.read_bytes(), private=True)
+            return files[-1]
+
+        problem = ""
+        try:
+            suffix, content = store(failure.value, attach)
+        except CannotStore as error:
+            suffix, content, problem = TEXT, repr(failure.value)[:REPR_CHARS].encode("utf-8", "replace"), str(error)
+            _log.warning("%s: an item that failed cannot be kept, only what it looks like: %s", self._pipeline, error)
+        file = self._root / f"{name}{suffix}"
+        origin = failure.origin
+        kept = KeptItem(
+            failure.resume_at, origin.key, origin.time, origin.trace, _meta(origin.meta), tuple(files), problem
+        )
+        write(file, content, private=True)
+        post(file, replace(self._letter(failure, File(file, file.name, "", len(content), 0)), item=kept))
 
     def _letter(self, failure: Failure, file: File) -> DeadLetter:
         error, message = _explain(failure.error)
@@ -88,7 +123,7 @@ class Folder:
             step=failure.step,
             error=error,
             message=message,
-            attempts=failure.attempts,
+            attempts=failure.attempts + int(failure.origin.meta.get(TRIED, 0)),
             definition=failure.config_hash,
             at=self._clock(),
         )
@@ -103,6 +138,7 @@ class Folder:
             _log.warning("%s failed and has been removed or changed since: %s", file.path, letter.message)
             return None
         to = destination(self._root, file.name, file.sha256)
+        private_folder(to.parent)
         post(to, letter)
         move(file.path, to)
         return to
@@ -139,6 +175,15 @@ class Folder:
             if not outdone and not Path(letter.path).exists():
                 found.append((file, letter))
         return found
+
+
+def _meta(meta: Mapping[str, Any]) -> Any:
+    """Return what of an item's metadata JSON can hold."""
+    kept = {}
+    for name, value in meta.items():
+        with suppress(CannotStore):
+            kept[name] = json.loads(store([value])[1])[0]
+    return kept
 
 
 def _explain(error: ItemError) -> tuple[str, str]:

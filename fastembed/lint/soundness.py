@@ -8,6 +8,7 @@ from typing import Final
 from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.sections import read_sections
 from fastembed.lint.chunks import check_chunks
+from fastembed.lint.dead_letters import check_dead_letters
 from fastembed.lint.places import check_places
 from fastembed.lint.routes import check_routes
 from fastembed.lint.wires import check_wires
@@ -27,4 +28,5 @@ def soundness(configuration: Configuration, *, metrics_path: str | None = METRIC
     check_wires(configuration, problems)
     check_places(configuration, catalog, problems)
     check_chunks(configuration, catalog, problems)
+    check_dead_letters(configuration, problems)
     return problems

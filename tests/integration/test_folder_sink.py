@@ -12,10 +12,10 @@ from fastembed.pipeline.errors import ItemError, StepFailed, Unprocessable
 from fastembed.pipeline.filing import NO_INPUT
 from fastembed.pipeline.item import Ack, Item
 from fastembed.pipeline.ledger import Entry
-from fastembed.pipeline.payload.document import File
+from fastembed.pipeline.payload.document import DocumentRequest, File
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sinks.folder import Folder
-from fastembed.sinks.lake.dead_letters import Replayed, letters, replay_folder
+from fastembed.sinks.lake.dead_letters import Replayed, letters, remove, replay_folder, value_of
 
 
 class Desk:
@@ -43,10 +43,10 @@ class Desk:
         await self.write(file, error)
         return file
 
-    async def write(self, value: Any, error: ItemError) -> None:
+    async def write(self, value: Any, error: ItemError, resume_at: str = "") -> None:
         origin: Item[Any] = Item(value)
         origin.ack = Ack(origin, lambda _: None)
-        await self.folder.write(Item(Failure(origin, value, "parse", error, 2, "d1")))
+        await self.folder.write(Item(Failure(origin, value, "parse", error, 2, "d1", value, resume_at)))
 
     async def ledger(self) -> dict[str, tuple[str, str]]:
         return {entry.name: (entry.state, entry.location) for entry in await self.sink.entries()}
@@ -155,9 +155,51 @@ async def test_replay_never_replaces_a_file(desk: Desk) -> None:
     assert (desk.inbox / "a.pdf").read_text() == "new"
 
 
-async def test_what_is_no_file_leaves_a_letter(desk: Desk) -> None:
-    await desk.write({"input": "text"}, Unprocessable("found no tokens"))
-    ((_, letter),) = letters(desk.inbox / "failed")
+@pytest.mark.parametrize(
+    ("value", "suffix", "content"),
+    [
+        ({"input": "text"}, ".json", b'{\n  "input": "text"\n}'),
+        ("a message", ".txt", b"a message"),
+        (b"\x00\x01", ".bin", b"\x00\x01"),
+    ],
+)
+async def test_what_is_no_file_lies_beside_its_letter(desk: Desk, value: Any, suffix: str, content: bytes) -> None:
+    await desk.write(value, Unprocessable("found no tokens"), resume_at="embed")
+    ((file, letter),) = letters(desk.inbox / "failed")
     assert (letter.sha256, letter.message, letter.name.startswith("papers-")) == ("", "found no tokens", True)
+    assert (file.suffix, file.read_bytes(), value_of(file)) == (suffix, content, value)
+    assert letter.item is not None
+    assert (letter.item.resume_at, letter.attempts, letter.definition) == ("embed", 2, "d1")
     await desk.open_folder()
     assert len(list(letters(desk.inbox / "failed"))) == 1
+
+
+async def test_an_item_takes_the_file_along_that_it_speaks_of(desk: Desk) -> None:
+    upload = desk.base / "upload.pdf"
+    upload.write_bytes(b"%PDF")
+    await desk.write(DocumentRequest(File(upload, "b.pdf", "ab", 4, 0)), Unprocessable("no"), resume_at="parse")
+    upload.unlink()
+    ((file, letter),) = letters(desk.inbox / "failed")
+    assert value_of(file).file.path.read_bytes() == b"%PDF"
+    remove(file, letter)
+    assert [path.name for path in (desk.inbox / "failed").iterdir()] == [NO_INPUT]
+
+
+async def test_what_cannot_be_kept_is_shown_and_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    await desk.write(object(), Unprocessable("no"), resume_at="embed")
+    ((file, letter),) = letters(desk.inbox / "failed")
+    assert letter.item is not None
+    assert letter.item.problem.startswith("found a object, expected text")
+    assert file.read_text().startswith("<object object at")
+    assert "cannot be kept" in caplog.text
+
+
+async def test_nobody_else_can_read_what_failed(desk: Desk) -> None:
+    await desk.write("secret", Unprocessable("no"), resume_at="embed")
+    await desk.fail("sub/a.pdf", "x", Unprocessable("bad"))
+    failed = desk.inbox / "failed"
+    modes = {path.relative_to(failed).as_posix(): path.stat().st_mode & 0o777 for path in failed.rglob("*")}
+    ours = {name: mode for name, mode in modes.items() if name.startswith("papers-") or name.endswith("error.json")}
+    assert len(ours) == 3
+    assert set(ours.values()) == {0o600}
+    assert (failed.stat().st_mode & 0o777, modes["sub"]) == (0o700, 0o700)

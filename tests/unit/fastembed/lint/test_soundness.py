@@ -73,6 +73,11 @@ def reading(message: Any) -> Reading:
 
 
 @operator
+def look(opaque: Opaque) -> dict:
+    return {}
+
+
+@operator
 def pair(message: Any) -> Pair:
     return Pair(1, 2)
 
@@ -136,6 +141,11 @@ REFUSED = [
     (
         http("POST /ask", "[opaque]"),
         "6:17: found opaque, which gives Opaque, before reply, expected what JSON",
+    ),
+    # what a folder for failures can hold
+    (
+        http("POST /ask", "[opaque, look]") + "\n  on_error: {folder: failed}",
+        "6:25: found look, which takes Opaque: `on_error: folder` cannot hold one; expected text, bytes, JSON",
     ),
     # what a path of OpenAI's clients takes and answers
     (http("POST /v1/chat/completions", "[echo]"), "7:11: found echo before reply, which gives dict"),
