@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated"]
 """done: its rows are there. duplicate: the same bytes are done under the name in `detail`. failed: `detail` says why.
 skipped: the pipeline filtered it. outdated: its rows are there, but somebody asked for it to be processed again."""
+
+ANY_CONTENT: Final = "*"
+"""Instead of a sha256 that the ledger is believed to hold: the change is right whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +34,33 @@ class Entry:
 class Ledger(Protocol):
     """Read by sources, written by the sink in the same transaction as the rows that it accounts for.
 
-    There is one row a name: whatever is recorded for a name replaces what was recorded before.
+    There is one row a name: whatever is recorded for a name replaces what was recorded before. A change may carry what
+    its caller believes the ledger holds, as the sha256 of the content (None: no row). Where the ledger holds something
+    else, nothing changes and False is returned: the caller has to look again. Rows of files that were moved away after
+    they failed, or as duplicates, count as none.
     """
 
     async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
         """Return the rows of this pipeline (those in `state`), whatever definition they were made under."""
 
-    async def record(self, entry: Entry) -> None:
-        """Write a row that comes with no data.
+    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
+        """Write a row that comes with no data. expected: what the name is believed to hold.
 
         A duplicate, a failure and a skipped file have no rows of their own: what the name held before goes. A `done`
-        or `outdated` entry only corrects what is remembered of the file (its time, its location).
+        or `outdated` entry only corrects what is remembered of the file (its time, its location). False also for a
+        duplicate of a name that does not hold its content.
         """
 
-    async def rename(self, old: str, new: str) -> None:
-        """Follow a file that was renamed: rows and ledger alike; what `new` held before goes."""
+    async def rename(
+        self, old: str, new: str, *, sha256: str = ANY_CONTENT, replaces: str | None = ANY_CONTENT
+    ) -> bool:
+        """Follow a file that was renamed: rows and ledger alike; what `new` held before goes.
 
-    async def forget(self, name: str) -> None:
+        sha256: the content whose rows `old` is believed to have. replaces: what `new` is believed to hold.
+        """
+
+    async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted: remove its rows. A file that the pipeline itself moved away stays known."""
+
+    async def repair(self) -> Sequence[str]:
+        """Compare the ledger with the rows; what differs is marked to be processed again. Return the names."""

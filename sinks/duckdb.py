@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from fastembed.pipeline.component import Context, sink
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Ack, Item
-from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
 from fastembed.pipeline.payload.document import Chunk, Document
 from fastembed.sinks.lake.database import Lake, LakeLedger, Lakes
 from fastembed.sinks.lake.schema import check_table_name
@@ -91,17 +91,23 @@ class Duckdb:
         """Return this pipeline's ledger rows (those in `state`)."""
         return await self._opened_ledger().entries(state)
 
-    async def record(self, entry: Entry) -> None:
+    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a ledger row that comes with no data."""
-        await self._opened_ledger().record(entry)
+        return await self._opened_ledger().record(entry, expected=expected)
 
-    async def rename(self, old: str, new: str) -> None:
+    async def rename(
+        self, old: str, new: str, *, sha256: str = ANY_CONTENT, replaces: str | None = ANY_CONTENT
+    ) -> bool:
         """Follow a file that was renamed."""
-        await self._opened_ledger().rename(old, new)
+        return await self._opened_ledger().rename(old, new, sha256=sha256, replaces=replaces)
 
-    async def forget(self, name: str) -> None:
+    async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""
-        await self._opened_ledger().forget(name)
+        return await self._opened_ledger().forget(name, expected=expected)
+
+    async def repair(self) -> Sequence[str]:
+        """Mark what the ledger and the rows say differently to be processed again; return the names."""
+        return await self._opened_ledger().repair()
 
     def _opened_ledger(self) -> LakeLedger:
         if self._ledger is None:

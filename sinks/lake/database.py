@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, Unavailable
-from fastembed.pipeline.ledger import Entry, EntryState
-from fastembed.sinks.lake import dead_letters, listing, writing
+from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
+from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
 from fastembed.sinks.lake.search import Hit, search
@@ -251,17 +251,25 @@ class LakeLedger:
         """Return the rows of this pipeline (those in `state`)."""
         return await self._lake.read(listing.entries, self._pipeline, state)
 
-    async def record(self, entry: Entry) -> None:
+    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a row that comes with no data."""
-        await self._lake.write(writing.record, self._pipeline, entry, self._clock())
+        return await self._lake.write(ledger_changes.record, self._pipeline, entry, self._clock(), expected=expected)
 
-    async def rename(self, old: str, new: str) -> None:
+    async def rename(
+        self, old: str, new: str, *, sha256: str = ANY_CONTENT, replaces: str | None = ANY_CONTENT
+    ) -> bool:
         """Follow a file that was renamed."""
-        await self._lake.write(writing.rename, self._pipeline, old, new)
+        return await self._lake.write(ledger_changes.rename, self._pipeline, old, new, sha256=sha256, replaces=replaces)
 
-    async def forget(self, name: str) -> None:
+    async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""
-        await self._lake.write(writing.forget, self._pipeline, name)
+        return await self._lake.write(ledger_changes.forget, self._pipeline, name, expected=expected)
+
+    async def repair(self) -> Sequence[str]:
+        """Mark what the ledger and the rows say differently to be processed again; return the names."""
+        if not await self._lake.read(ledger_changes.mismatches, self._pipeline):
+            return []
+        return await self._lake.write(ledger_changes.repair, self._pipeline)
 
 
 class Lakes:

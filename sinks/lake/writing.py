@@ -1,4 +1,4 @@
-"""What changes the database: plain functions on a connection, each to be run inside one transaction."""
+"""A document, its chunks and their terms into the database: plain functions on a connection, inside one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from fastembed.pipeline.errors import InvalidInput, TooLarge
 from fastembed.pipeline.ledger import Entry
 from fastembed.pipeline.payload.document import Chunk, Document
-from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables, prepare_table
+from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entry
+from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, prepare_table
 from fastembed.sinks.lake.terms import term_key, words
 
 
@@ -44,7 +45,7 @@ def replace_document(
         raise TooLarge(msg)
     vectors = _vectors(file.name, chunks)
     prepare_table(con, table, None if vectors is None else vectors.shape[1])
-    _drop_rows(con, pipeline, file.name)
+    drop_rows(con, pipeline, file.name)
     document_id = con.execute("SELECT nextval('document_ids')").fetchone()[0]
     con.execute(
         "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -52,17 +53,17 @@ def replace_document(
             document_id,
             pipeline,
             file.name,
-            _utf8(str(file.path)),
+            utf8(str(file.path)),
             file.sha256,
             definition,
-            _utf8(document.title),
-            _utf8(document.markdown),
-            _utf8(document.structure),
+            utf8(document.title),
+            utf8(document.markdown),
+            utf8(document.structure),
             document.page_count,
             document.parser,
             document.ocr_pages,
             document.parse_seconds,
-            [_utf8(warning) for warning in document.warnings],
+            [utf8(warning) for warning in document.warnings],
             table,
             len(chunks),
             at,
@@ -73,98 +74,6 @@ def replace_document(
         _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
         _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
     write_entry(con, pipeline, Entry(file.name, file.sha256, definition, "done", file.size_bytes, file.mtime_ns), at)
-
-
-def record(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
-    """Write a ledger row that comes with no data; see `fastembed.pipeline.ledger.Ledger.record`."""
-    if entry.state in ("done", "outdated"):
-        if entry.location:
-            con.execute(
-                "UPDATE documents SET path = ? WHERE pipeline = ? AND name = ?", [entry.location, pipeline, entry.name]
-            )
-    else:
-        _drop_rows(con, pipeline, entry.name)
-        if entry.state == "failed" and not entry.location and _moved_when_failed(con, pipeline, entry):
-            return
-    write_entry(con, pipeline, entry, at)
-
-
-def rename(con: Connection, pipeline: str, old: str, new: str) -> None:
-    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`.
-
-    Nothing happens if nothing is known of `old`: then it was done already.
-    """
-    if not con.execute("SELECT 1 FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, old]).fetchone():
-        return
-    _drop_rows(con, pipeline, new)
-    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
-    con.execute(
-        """UPDATE documents SET name = ?1,
-             path = CASE WHEN suffix(path, ?3) THEN left(path, length(path) - length(?3)) || ?1 ELSE path END
-           WHERE pipeline = ?2 AND name = ?3""",
-        [new, pipeline, old],
-    )
-    con.execute("UPDATE ledger SET name = ? WHERE pipeline = ? AND name = ?", [new, pipeline, old])
-    con.execute(
-        "UPDATE ledger SET detail = ? WHERE pipeline = ? AND state = 'duplicate' AND detail = ?", [new, pipeline, old]
-    )
-
-
-def forget(con: Connection, pipeline: str, name: str) -> None:
-    """Remove what is known of a file that was deleted, unless the pipeline itself moved it away."""
-    moved = con.execute(
-        "SELECT 1 FROM ledger WHERE pipeline = ? AND name = ? AND location <> ''", [pipeline, name]
-    ).fetchone()
-    if not moved:
-        _drop_rows(con, pipeline, name)
-        con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, name])
-
-
-def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
-    """Put a ledger row in place of whatever the name's row was."""
-    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
-    con.execute(
-        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            pipeline,
-            entry.name,
-            entry.sha256,
-            entry.definition,
-            entry.state,
-            _utf8(entry.detail),
-            _utf8(entry.location),
-            entry.size_bytes,
-            entry.mtime_ns,
-            at,
-        ],
-    )
-
-
-def _moved_when_failed(con: Connection, pipeline: str, entry: Entry) -> bool:
-    """Whether the ledger knows already that this content failed, and where it was moved to."""
-    known = con.execute(
-        """SELECT 1 FROM ledger
-           WHERE pipeline = ? AND name = ? AND sha256 = ? AND state = 'failed' AND location <> ''""",
-        [pipeline, entry.name, entry.sha256],
-    ).fetchone()
-    return known is not None
-
-
-def _drop_rows(con: Connection, pipeline: str, name: str) -> None:
-    """Delete the document of this name, its chunks and their terms."""
-    rows = con.execute(
-        "SELECT id, chunk_table FROM documents WHERE pipeline = ? AND name = ?", [pipeline, name]
-    ).fetchall()
-    if not rows:
-        return
-    existing = set(chunk_tables(con))
-    for document_id, table in rows:
-        first = document_id * CHUNKS_PER_DOCUMENT
-        ids = [first, first + CHUNKS_PER_DOCUMENT - 1]
-        if table in existing:
-            con.execute(f'DELETE FROM "{table}" WHERE id BETWEEN ? AND ?', ids)  # noqa: S608 - a checked name
-            con.execute(f'DELETE FROM "{table}_terms" WHERE chunk_id BETWEEN ? AND ?', ids)  # noqa: S608 - as above
-        con.execute("DELETE FROM documents WHERE id = ?", [document_id])
 
 
 def _vectors(name: str, chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
@@ -210,7 +119,7 @@ def _insert_chunks(
         nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, '')"""
     joined = """ FROM staged_chunks s
         JOIN (SELECT unnest(?::VARCHAR[][]) AS headings, unnest(range(?)) AS place) h ON h.place = s.place"""
-    headings = [[_utf8(heading) for heading in chunk.headings] for chunk in chunks]
+    headings = [[utf8(heading) for heading in chunk.headings] for chunk in chunks]
     names = 'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model'
     if vectors is not None:
         n = vectors.shape[1]
@@ -254,9 +163,4 @@ def _insert_terms(con: Connection, table: str, ids: Sequence[int], counted: Sequ
 
 
 def _strings(texts: Any) -> NDArray[Any]:
-    return np.array([_utf8(text) for text in texts], dtype=object)
-
-
-def _utf8(text: str) -> str:
-    """Replace what no UTF-8 can hold (lone surrogates come out of broken PDFs) and NUL, which ends a C string."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return np.array([utf8(text) for text in texts], dtype=object)

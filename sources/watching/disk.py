@@ -19,7 +19,7 @@ BLOCK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class SeenFile:
     """A file that is there. quiet_s: how long ago the file system last changed anything about it."""
 
     name: str
@@ -28,7 +28,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class Unseeable:
     """A folder, or a file's name, that cannot be looked at. folder: whether what is below it is unknown."""
 
     name: str
@@ -43,27 +43,33 @@ def prepare(root: Path) -> Path:
 
 
 def identity(root: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one that takes its place; None if it is not there."""
+    """Return what tells a folder from another one that takes its place; None if it cannot be looked at."""
     try:
         found = root.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
 def look(
-    root: Path, below: str, wanted: Callable[[str], bool], ignored: Callable[[str], bool]
-) -> Iterator[Sight | Hidden]:
-    """Yield every wanted file below a folder of `root` ("": itself). FileNotFoundError if `root` is not there.
+    root: Path,
+    below: str,
+    wanted: Callable[[str], bool],
+    ignored: Callable[[str], bool],
+    mounts: set[str] | None = None,
+) -> Iterator[SeenFile | Unseeable]:
+    """Yield every wanted file below a folder of `root` ("": itself). OSError if `root` itself cannot be found.
 
     Hidden names, unfinished files, `ignored` names and folders that hold a `.no-input` file are left out. A link to a
-    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice.
+    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice. mounts: takes
+    the folders below `root` on which a file system is mounted.
     """
     real_root = os.path.realpath(root, strict=True)
-    pending = [below]
+    pending = [(below, 0)]
     while pending:
-        folder = pending.pop()
+        folder, parent_device = pending.pop()
         try:
+            device = (root / folder).stat().st_dev
             with os.scandir(root / folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
@@ -71,8 +77,10 @@ def look(
                 raise
             continue  # gone since it was listed: its files are missed by the end of the scan
         except OSError as error:
-            yield Hidden(folder, error.strerror or str(error), folder=True)
+            yield Unseeable(folder, error.strerror or str(error), folder=True)
             continue
+        if mounts is not None and folder and device != parent_device:
+            mounts.add(folder)
         if folder and any(entry.name == NO_INPUT for entry in entries):
             continue
         prefix = f"{folder}/" if folder else ""
@@ -82,18 +90,18 @@ def look(
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 if not ignored(f"{name}/"):
-                    pending.append(name)
-            elif wanted(name) and not ignored(name) and (sight := glance(root, name, real_root)) is not None:
-                yield sight
+                    pending.append((name, device))
+            elif wanted(name) and not ignored(name) and (file := glance(root, name, real_root)) is not None:
+                yield file
 
 
-def glance(root: Path, name: str, real_root: str | None = None) -> Sight | Hidden | None:
+def glance(root: Path, name: str, real_root: str | None = None) -> SeenFile | Unseeable | None:
     """Return how one file looks now; None if it is gone, is no regular file or a link that leads out of `root`."""
     try:
         name.encode()
     except UnicodeEncodeError:
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return Hidden(shown, "its name is not valid UTF-8: rename it", folder=False)
+        return Unseeable(shown, "its name is not valid UTF-8: rename it", folder=False)
     path = root / name
     try:
         found = path.lstat()
@@ -105,10 +113,10 @@ def glance(root: Path, name: str, real_root: str | None = None) -> Sight | Hidde
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return Hidden(name.rpartition("/")[0], error.strerror or str(error), folder=True)
+        return Unseeable(name.rpartition("/")[0], error.strerror or str(error), folder=True)
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Sight(name, stamp_of(found), time.time() - max(found.st_mtime, found.st_ctime))
+    return SeenFile(name, stamp_of(found), time.time() - max(found.st_mtime, found.st_ctime))
 
 
 def _target(path: Path) -> os.stat_result:

@@ -1,4 +1,4 @@
-"""The words in which the tracker and the shell of a watched folder speak to each other."""
+"""A file of a watched folder: what tells it from another, where it stands, what is known of it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class State(Enum):
     UNREADABLE = auto()
     WAITING = auto()
     READY = auto()
-    FLYING = auto()
+    IN_FLIGHT = auto()
     DONE = auto()
-    COPY = auto()
+    DUPLICATE = auto()
     FAILED = auto()
     SKIPPED = auto()
     MISSING = auto()
@@ -39,7 +39,7 @@ class State(Enum):
 
 UNDECIDED: Final = frozenset({State.CANDIDATE, State.HASHING})
 """Nobody knows yet what such a file holds."""
-ACTIVE: Final = UNDECIDED | {State.WAITING, State.READY, State.FLYING, State.MISSING}
+ACTIVE: Final = UNDECIDED | {State.WAITING, State.READY, State.IN_FLIGHT, State.MISSING}
 """Something is still to happen to such a file."""
 FIRM: Final = frozenset({State.DONE, State.SKIPPED, State.AWAY, State.UNREADABLE})
 """What such a name holds stays, as far as anybody knows."""
@@ -47,7 +47,7 @@ HOLDING: Final = ("done", "outdated", "skipped")
 """Ledger states of the one name that stands for a content."""
 SETTLED: Final[dict[EntryState, State]] = {
     "done": State.DONE,
-    "duplicate": State.COPY,
+    "duplicate": State.DUPLICATE,
     "failed": State.FAILED,
     "skipped": State.SKIPPED,
 }
@@ -62,56 +62,14 @@ class Emission:
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Write this row into the ledger."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """Let `new` have what the ledger and the rows say of `old`."""
-
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Remove the rows of a file that was deleted."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Stop the item in flight: its file has changed or gone."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stow:
-    """The file is done with: it can be moved away."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Complain:
-    """Tell the user, once a file and reason."""
-
-    name: str
-    reason: str
-
-
-Action = Record | Rename | Forget | Cancel | Stow | Complain
-
-
 @dataclass(slots=True)
 class Tracked:
-    """One name. since: quiet or missing since. sha256: of the content that `stamp` stands for, once known."""
+    """One name.
+
+    since: quiet or missing since; infinity while it is missing and must not be forgotten. sha256: of the content that
+    `stamp` stands for, once known. deleted: the watch told that it was deleted. fresh: what the ledger says of it came
+    up while the folder was suspended, so that it is no evidence that the right folder is back.
+    """
 
     name: str
     stamp: Stamp
@@ -119,8 +77,21 @@ class Tracked:
     entry: Entry | None = None
     since: float = 0.0
     sha256: str | None = None
-    flying: Emission | None = None
+    in_flight: Emission | None = None
     scan: int = 0
     counted: int | None = None
     listed: str | None = None
-    complaint: str | None = None
+    warning: str | None = None
+    deleted: bool = False
+    fresh: bool = False
+
+    @property
+    def held(self) -> str | None:
+        """Return the content that the ledger has of this name, None: nothing."""
+        return None if self.entry is None else self.entry.sha256
+
+    @property
+    def as_recorded(self) -> bool:
+        """Whether the file has the size and the time that the ledger has of it."""
+        entry = self.entry
+        return entry is not None and (entry.size_bytes, entry.mtime_ns) == self.stamp[:2]

@@ -1,7 +1,8 @@
 """The operating system's word that something changed in a folder: a hint where to look, never the truth.
 
 Watches miss things silently: a full queue, a folder that was moved in, a root that was removed and made again. So what
-comes from here only makes looking sooner; scans find the rest.
+comes from here only makes looking sooner; scans find the rest. One thing only the watch knows: whether a file that is
+gone was deleted. An unmounted file system takes its files away without a word.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from pathlib import Path
 from typing import Final
 
 import watchfiles
+from watchfiles import Change
 
 MAX_PENDING: Final = 10_000
 """More names than this are not kept: a scan is cheaper than looking at each."""
+MAX_DELETED: Final = 200_000
+"""More names of deleted files than this are not kept."""
 
 STEP_MS: Final = 50
+DELAY_S: Final = 12 * STEP_MS / 1000
+"""How long after a change its hint may come."""
 STOP_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 1.0
 """How soon a watch that broke is made again."""
@@ -48,15 +54,17 @@ class Hints:
         self._begun = False
         self._lost = False
         self._names: set[str] = set()
+        self._deleted: set[str] = set()
         self._everything = False
         self._thread = threading.Thread(target=self._watch, name=f"watch {root.name}", daemon=True)
         self._thread.start()
 
-    def take(self) -> tuple[set[str], bool]:
-        """Return the names that changed, and whether everything has to be looked at instead."""
-        taken, self._names = self._names, set()
+    def take(self) -> tuple[set[str], set[str], bool]:
+        """Return the names that changed, those (folders too) that were deleted, and whether to look at everything."""
+        names, self._names = self._names, set()
+        deleted, self._deleted = self._deleted, set()
         everything, self._everything = self._everything, False
-        return taken, everything
+        return names, deleted, everything
 
     async def close(self) -> None:
         """End the watch and its thread."""
@@ -109,17 +117,23 @@ class Hints:
             raise_interrupt=False,
             ignore_permission_denied=ignore_permission_denied,
         ):
-            self._post(partial(self._collect, {path for _, path in changes}))
+            self._post(partial(self._collect, changes))
 
-    def _collect(self, paths: set[str]) -> None:
+    def _collect(self, changes: set[tuple[Change, str]]) -> None:
         """Keep the names, in the event loop."""
-        names = {os.path.relpath(path, self._root).replace(os.sep, "/") for path in paths}
+        names = {self._name(path) for _, path in changes}
+        self._deleted |= {self._name(path) for change, path in changes if change is Change.deleted}
+        if len(self._deleted) > MAX_DELETED:
+            self._deleted.clear()
         self.broken = self.broken or "." in names
         if self.broken or len(self._names) + len(names) > MAX_PENDING:
             self._look_everywhere()
         else:
             self._names |= names
             self._wake()
+
+    def _name(self, path: str) -> str:
+        return os.path.relpath(path, self._root).replace(os.sep, "/")
 
     def _look_everywhere(self) -> None:
         """Ask for a scan: nobody knows what changed."""

@@ -376,8 +376,8 @@ async def test_files_in_a_folder_that_cannot_be_listed_are_not_deleted(mortal_ba
 
 
 async def in_flight(source: Folder) -> Item[File]:
-    await wait_for(lambda: bool(source._flying))
-    return next(iter(source._flying.values()))
+    await wait_for(lambda: bool(source._in_flight))
+    return next(iter(source._in_flight.values()))
 
 
 async def wait_for(check: Callable[[], bool]) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from fastembed.sources.watching import hints as hints_module
-from fastembed.sources.watching.disk import Hidden, Sight, digest, glance, identity, look, stamp_of
+from fastembed.sources.watching.disk import SeenFile, Unseeable, digest, glance, identity, look, stamp_of
 from fastembed.sources.watching.hints import Hints
 from fastembed.sources.watching.pattern import any_of, matcher
 
 
 def names(root: Path, match: str = "**/*", ignore: tuple[str, ...] = (), below: str = "") -> list[str]:
-    return [sight.name for sight in look(root, below, matcher(match), any_of(ignore))]
+    return [file.name for file in look(root, below, matcher(match), any_of(ignore))]
 
 
 def fill(root: Path, *files: str) -> None:
@@ -50,19 +50,19 @@ def test_special_files_and_links_that_lead_out_are_no_files(tmp_path: Path) -> N
 def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9")).write_text("x")
     assert list(look(tmp_path, "", matcher("**/*"), any_of([]))) == [
-        Hidden("caf\\xe9", "its name is not valid UTF-8: rename it", folder=False)
+        Unseeable("caf\\xe9", "its name is not valid UTF-8: rename it", folder=False)
     ]
 
 
 def test_a_glance_has_the_stamp_that_a_digest_confirms(tmp_path: Path) -> None:
     fill(tmp_path, "a")
-    sight = glance(tmp_path, "a")
-    assert isinstance(sight, Sight)
+    file = glance(tmp_path, "a")
+    assert isinstance(file, SeenFile)
     assert digest(tmp_path / "a") == (
         "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
-        sight.stamp,
+        file.stamp,
     )
-    assert sight.stamp == stamp_of((tmp_path / "a").stat())
+    assert file.stamp == stamp_of((tmp_path / "a").stat())
     assert glance(tmp_path, "gone") is None
     assert glance(tmp_path, "a/below a file") is None
 
@@ -70,9 +70,9 @@ def test_a_glance_has_the_stamp_that_a_digest_confirms(tmp_path: Path) -> None:
 def test_an_old_time_does_not_make_a_new_file_quiet(tmp_path: Path) -> None:
     fill(tmp_path, "a")
     os.utime(tmp_path / "a", (0, 0))
-    sight = glance(tmp_path, "a")
-    assert isinstance(sight, Sight)
-    assert sight.quiet_s < 60
+    file = glance(tmp_path, "a")
+    assert isinstance(file, SeenFile)
+    assert file.quiet_s < 60
 
 
 async def collected(hints: Hints, woken: asyncio.Event, wanted: set[str]) -> None:
@@ -105,7 +105,7 @@ async def test_too_many_changes_ask_for_a_scan(tmp_path: Path, monkeypatch: pyte
         while not everything:
             await woken.wait()
             woken.clear()
-            _, everything = hints.take()
+            _, _, everything = hints.take()
     await hints.close()
 
 

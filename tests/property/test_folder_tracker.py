@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from fastembed.pipeline.ledger import Entry
-from fastembed.sources.watching.files import Cancel, Emission, Forget, Record, Rename, Stamp
+from fastembed.sources.watching.actions import Cancel, Forget, Record, Rename
+from fastembed.sources.watching.files import Emission, Stamp
 from fastembed.sources.watching.tracker import Tracker
 
 SETTLE_S = 2.0
@@ -16,54 +17,102 @@ CONTENTS = st.sampled_from(["p", "q", "rr", "bad", "skip"])  # p and q have one 
 SIZES = {"p": 1, "q": 1, "rr": 2, "bad": 3, "skip": 4}
 
 
+ANCHOR = Entry("anchor", "anchor", "d", "done", 9, 1)  # always there: a folder that is empty at once is another matter
+HOLDING = ("done", "outdated", "skipped")
+
+
 @dataclass
 class Database:
-    """What survives a crash: the ledger, and the content of each name's rows."""
+    """What survives a crash: the ledger, and the content of each name's rows. It refuses what it is wrongly told."""
 
-    ledger: dict[str, Entry] = field(default_factory=dict)
-    rows: dict[str, str] = field(default_factory=dict)
+    ledger: dict[str, Entry] = field(default_factory=lambda: {ANCHOR.name: ANCHOR})
+    rows: dict[str, str] = field(default_factory=lambda: {ANCHOR.name: ANCHOR.sha256})
+
+    def held(self, name: str) -> str | None:
+        return self.ledger[name].sha256 if name in self.ledger else None
+
+    def holds(self, name: str, sha256: str) -> bool:
+        entry = self.ledger.get(name)
+        if entry is None or entry.sha256 != sha256 or entry.state not in HOLDING:
+            return False
+        return self.rows.get(name) == sha256 or (name not in self.rows and entry.state != "done")
 
     def commit(self, entry: Entry) -> None:
         self.ledger[entry.name] = entry
         self.rows[entry.name] = entry.sha256
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: Entry, expected: str | None) -> list[str]:
+        known = self.ledger.get(entry.name)
+        if known is None or (known.sha256, known.state) != (entry.sha256, entry.state):
+            if self.held(entry.name) != expected:
+                return [entry.name]
+            if entry.state == "duplicate" and not self.holds(entry.detail, entry.sha256):
+                return [entry.name, entry.detail]
         self.ledger[entry.name] = entry
         if entry.state not in ("done", "outdated"):
             self.rows.pop(entry.name, None)
+        return []
 
-    def rename(self, old: str, new: str) -> None:
-        self.forget(new)
-        if old in self.ledger:
-            self.ledger[new] = replace(self.ledger.pop(old), name=new)
+    def rename(self, old: str, new: str, sha256: str, replaces: str | None) -> list[str]:
+        if not self.holds(old, sha256) or self.held(new) != replaces:
+            return [old, new]
+        self.rows.pop(new, None)
+        self.ledger[new] = replace(self.ledger.pop(old), name=new)
         if old in self.rows:
             self.rows[new] = self.rows.pop(old)
         for name, entry in self.ledger.items():
             if entry.state == "duplicate" and entry.detail == old:
                 self.ledger[name] = replace(entry, detail=new)
+        return []
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, expected: str | None) -> list[str]:
+        if self.held(name) not in (expected, None):
+            return [name]
         self.ledger.pop(name, None)
         self.rows.pop(name, None)
+        return []
+
+    def repair(self) -> None:
+        for name in [name for name in self.rows if name not in self.ledger]:
+            del self.rows[name]
+        for name, entry in self.ledger.items():
+            rows = self.rows.get(name)
+            if entry.state == "duplicate":
+                if rows is not None or not self.holds(entry.detail, entry.sha256):
+                    self.rows.pop(name, None)
+                    self.ledger[name] = replace(entry, state="outdated", detail="")
+            elif rows != (entry.sha256 if entry.state == "done" else None) and (
+                entry.state != "outdated" or rows != entry.sha256
+            ):
+                self.rows.pop(name, None)
+                if entry.state == "done":
+                    self.ledger[name] = replace(entry, state="outdated")
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """A folder on a virtual disk, a pipeline that may be slow, fail or crash, and a watch that may lose events."""
+    """A folder on a virtual disk, a pipeline that may be slow, fail or crash, and a watch that may lose events.
+
+    Actions lag behind: between a decision and its execution items are committed, the user goes on, the process is
+    killed. The ledger itself may be wrong, as by an older version.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.disk: dict[str, tuple[str, Stamp]] = {}
+        self.disk: dict[str, tuple[str, Stamp]] = {ANCHOR.name: (ANCHOR.sha256, Stamp(9, 1, 0))}
         self.database = Database()
         self.inodes = 0
         self.emitted: list[Emission] = []
+        self.replaced = False
         self.start()
 
     def start(self) -> None:
+        self.database.repair()
         self.tracker = Tracker(definition="d", settle_s=SETTLE_S)
         self.tracker.restore(self.database.ledger.values())
-        self.flying: list[Emission] = []
+        self.in_flight: list[Emission] = []
         self.cancelled: set[str] = set()
+        self.doubtful: set[str] = set()
 
     # The user
 
@@ -85,6 +134,13 @@ class FolderMachine(RuleBasedStateMachine):
             for name in (new, old) if new_first else (old, new):
                 self.hint(name, hinted=hinted)
 
+    @rule(old=NAMES, new=NAMES, hinted=st.booleans())
+    def copy(self, old: str, new: str, *, hinted: bool) -> None:
+        if old in self.disk and old != new:
+            content, stamp = self.disk[old]
+            self.disk[new] = (content, Stamp(stamp.size_bytes, self.tick(), self.next_inode()))
+            self.hint(new, hinted=hinted)
+
     @rule(one=NAMES, other=NAMES, hinted=st.booleans())
     def swap(self, one: str, other: str, *, hinted: bool) -> None:
         if one in self.disk and other in self.disk:
@@ -98,6 +154,14 @@ class FolderMachine(RuleBasedStateMachine):
         if entry is not None and entry.state in ("done", "skipped", "failed"):
             self.database.ledger[name] = replace(entry, state="outdated")
 
+    @rule(name=NAMES, content=st.sampled_from(["p", "q", None]))
+    def spoil(self, name: str, content: str | None) -> None:
+        """Have the rows say something else than the ledger."""
+        if content is None:
+            self.database.rows.pop(name, None)
+        else:
+            self.database.rows[name] = content
+
     # The shell
 
     @rule()
@@ -105,15 +169,14 @@ class FolderMachine(RuleBasedStateMachine):
         self.tracker.begin_scan(self.now)
         for name, (_, stamp) in list(self.disk.items()):
             self.tracker.seen(name, stamp, 0.0, self.now)
-        self.tracker.end_scan(self.now)
+        self.tracker.end_scan(self.now, replaced=self.replaced)
+        self.database.repair()
         self.tracker.mark_outdated([e for e in self.database.ledger.values() if e.state == "outdated"], self.now)
-        self.act()
 
     @rule(dt=st.sampled_from([0.1, 1.0, 2.5]))
     def wait(self, dt: float) -> None:
         self.now += dt
         self.tracker.advance(self.now)
-        self.act()
 
     @rule()
     def hash_one(self) -> None:
@@ -127,27 +190,26 @@ class FolderMachine(RuleBasedStateMachine):
             self.tracker.seen(name, self.disk[name][1], 0.0, self.now)
         else:
             self.tracker.hashed(name, stamp, self.disk[name][0])
-        self.act()
 
     @rule(name=NAMES)
     def cannot_read(self, name: str) -> None:
         self.tracker.unreadable(name, "permission denied")
-        self.act()
 
     # The pipeline
 
     @rule()
     def emit(self) -> None:
+        self.act_all()
         emission = self.tracker.next_ready()
         if emission is not None:
-            assert all(other.name != emission.name for other in self.flying), "one item a name"
-            self.flying.append(emission)
+            assert all(other.name != emission.name for other in self.in_flight), "one item a name"
+            self.in_flight.append(emission)
             self.emitted.append(emission)
 
-    @precondition(lambda self: self.flying)
+    @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, 9), heeds_cancel=st.booleans(), told=st.booleans())
     def settle(self, which: int, *, heeds_cancel: bool, told: bool) -> None:
-        emission = self.flying.pop(which % len(self.flying))
+        emission = self.in_flight.pop(which % len(self.in_flight))
         name, sha256, stamp = emission.name, emission.sha256, emission.stamp
         if heeds_cancel and name in self.cancelled:
             self.cancelled.discard(name)
@@ -162,11 +224,41 @@ class FolderMachine(RuleBasedStateMachine):
                 self.start()
                 return
             self.tracker.settled(name, "delivered", self.now)
-        self.act()
 
     @rule()
     def crash(self) -> None:
         self.start()
+
+    # The shell's actions, which come later
+
+    @rule()
+    def act_one(self) -> None:
+        if not self.tracker.actions:
+            self.reconcile()
+            return
+        match self.tracker.actions.popleft():
+            case Record(entry, expected):
+                self.doubtful.update(self.database.record(entry, expected))
+            case Rename(old, new, sha256, replaces):
+                self.doubtful.update(self.database.rename(old, new, sha256, replaces))
+            case Forget(name, expected):
+                self.doubtful.update(self.database.forget(name, expected))
+            case Cancel(name):
+                self.cancelled.add(name)
+
+    def act_all(self) -> None:
+        for _ in range(1000):
+            if not self.tracker.actions and not self.reconcile():
+                return
+            self.act_one()
+        raise AssertionError(self.tracker.actions)
+
+    def reconcile(self) -> bool:
+        names, self.doubtful = self.doubtful, set()
+        if names:
+            self.database.repair()
+        self.doubtful = {n for n in names if not self.tracker.reconcile(n, self.database.ledger.get(n), self.now)}
+        return self.doubtful != names
 
     # The end
 
@@ -183,6 +275,25 @@ class FolderMachine(RuleBasedStateMachine):
         self.check()
         assert len(self.emitted) == before, "a restart repeats nothing"
 
+    @rule(restarted=st.booleans(), name=NAMES, content=st.none() | CONTENTS)
+    def unmount_and_mount_again(self, name: str, content: str | None, *, restarted: bool) -> None:
+        """Another folder lies in the place of the right one for a while, empty or with one file of its own."""
+        self.come_to_rest()
+        disk, rows = self.disk, set(self.database.rows.values())
+        if name in disk and disk[name][0] == content:
+            return  # a file that the folder holds makes it the right one
+        self.disk = {} if content is None else {name: (content, Stamp(SIZES[content], self.tick(), self.next_inode()))}
+        if restarted:
+            self.start()
+        self.replaced = not restarted
+        replaced = {self.database.rows.get(name)} if content else set()
+        self.run_dry()
+        assert self.tracker.suspended
+        assert rows - replaced <= set(self.database.rows.values()), "rows are kept"
+        self.disk, self.replaced = disk, False
+        self.come_to_rest()
+        assert not self.tracker.suspended
+
     def teardown(self) -> None:
         self.come_to_rest()
 
@@ -190,6 +301,7 @@ class FolderMachine(RuleBasedStateMachine):
         quiet_scans = 0
         for _ in range(60):
             self.scan()
+            self.act_all()
             quiet_scans = 0 if self.tracker.active else quiet_scans + 1
             if quiet_scans == 2:
                 return
@@ -197,7 +309,7 @@ class FolderMachine(RuleBasedStateMachine):
             for _ in range(8):
                 self.hash_one()
                 self.emit()
-            while self.flying:
+            while self.in_flight:
                 self.settle(0, heeds_cancel=True, told=True)
         raise AssertionError({name: tracked.state for name, tracked in self.tracker.files.items()})
 
@@ -222,33 +334,21 @@ class FolderMachine(RuleBasedStateMachine):
 
     # Helpers of the model
 
-    def act(self) -> None:
-        while self.tracker.actions:
-            match self.tracker.actions.popleft():
-                case Record(entry):
-                    self.database.record(entry)
-                case Rename(old, new):
-                    self.database.rename(old, new)
-                case Forget(name):
-                    self.database.forget(name)
-                case Cancel(name):
-                    self.cancelled.add(name)
-
     def hint(self, name: str, *, hinted: bool) -> None:
         if not hinted:
             return
         if name in self.disk:
             self.tracker.seen(name, self.disk[name][1], 0.0, self.now)
         else:
+            self.tracker.told_deleted({name})
             self.tracker.gone(name, self.now)
-        self.act()
 
     def next_inode(self) -> int:
         self.inodes += 1
         return self.inodes
 
     def tick(self) -> int:
-        self.mtime = getattr(self, "mtime", 0) + 1
+        self.mtime = getattr(self, "mtime", 1) + 1
         return self.mtime
 
 

@@ -8,12 +8,12 @@ from fastembed.pipeline.ledger import Entry
 from fastembed.sources.watching.files import HOLDING, UNDECIDED, Stamp, State, Tracked
 
 
-class Shelf:
-    """Tracked files and what is counted or listed by their states; a file changes its state in `enter` only.
+class FileStates:
+    """Tracked files and what is counted or listed by their states; a file changes its state in `set_state` only.
 
     owners: content -> the name that has its rows, or is about to. copies: content -> the names that have it besides.
     undecided: how many files of each size are not read yet. unresolved: contents that have changed hands since the
-    tracker looked, or whose holder was decided.
+    tracker looked, or whose holder was decided. suspended: another folder may lie in the place of the right one.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,14 @@ class Shelf:
         self.copies: dict[str, set[str]] = {}
         self.undecided: Counter[int] = Counter()
         self.unresolved: set[str] = set()
+        self.suspended = False
 
     def claims(self, name: str, sha256: str) -> bool:
         """Whether a name has, or is about to have, the rows of this content and is not known to hold another."""
         tracked = self.files.get(name)
         if tracked is None:
             return False
-        if tracked.flying is not None and tracked.flying.sha256 == sha256:
+        if tracked.in_flight is not None and tracked.in_flight.sha256 == sha256:
             return True
         if tracked.state is State.READY and tracked.sha256 == sha256:
             return True
@@ -38,31 +39,31 @@ class Shelf:
         has_rows = entry is not None and entry.sha256 == sha256 and entry.state in HOLDING
         return has_rows and tracked.sha256 in (None, sha256)
 
-    def as_left(self, tracked: Tracked, stamp: Stamp) -> bool:
-        """Whether a file that is seen (again) is as the ledger has it, with nothing to do about it."""
+    def owns(self, tracked: Tracked) -> bool:
+        """Whether this name is the one that has the rows of the content that the ledger has of it."""
         entry = tracked.entry
-        if entry is None or tracked.state is State.AWAY or tracked.flying is not None or entry.state == "outdated":
+        if entry is None or entry.state not in HOLDING or self.owners.get(entry.sha256) != tracked.name:
             return False
-        if entry.state == "done" and self.owners.get(entry.sha256) != tracked.name:
-            return False
-        return (entry.size_bytes, entry.mtime_ns) == (stamp.size_bytes, stamp.mtime_ns)
+        return self.claims(tracked.name, entry.sha256)
 
-    def touch(self, tracked: Tracked) -> None:
+    def recheck(self, tracked: Tracked) -> None:
         """Note that whoever waits for a content of this name may have to be placed again."""
         contents = (
             tracked.sha256,
-            tracked.entry.sha256 if tracked.entry is not None else None,
-            tracked.flying.sha256 if tracked.flying is not None else None,
+            tracked.held,
+            tracked.in_flight.sha256 if tracked.in_flight is not None else None,
         )
         for sha256 in contents:
             if sha256 is not None and self.owners.get(sha256, tracked.name) == tracked.name:
                 self.unresolved.add(sha256)
 
-    def know(self, tracked: Tracked, entry: Entry | None) -> None:
+    def set_entry(self, tracked: Tracked, entry: Entry | None) -> None:
         """Change what the ledger says of a name."""
-        self.touch(tracked)
+        self.recheck(tracked)
+        if self.suspended and entry is not None and entry.sha256 != tracked.held:
+            tracked.fresh = True
         tracked.entry = entry
-        self.enter(tracked, tracked.state)
+        self.set_state(tracked, tracked.state)
 
     def add(self, name: str, stamp: Stamp, entry: Entry | None = None) -> Tracked:
         """Take a name in that nothing has been seen of."""
@@ -72,13 +73,13 @@ class Shelf:
 
     def remove(self, tracked: Tracked) -> None:
         """Let go of a name and whatever was known of it."""
-        self.know(tracked, None)
+        self.set_entry(tracked, None)
         tracked.sha256 = None
-        self.enter(tracked, State.UNSEEN)
+        self.set_state(tracked, State.UNSEEN)
         self.counts[State.UNSEEN] -= 1
         del self.files[tracked.name]
 
-    def enter(self, tracked: Tracked, state: State) -> None:
+    def set_state(self, tracked: Tracked, state: State) -> None:
         """Change the state and everything that is counted or listed by it."""
         self.counts[tracked.state] -= 1
         self.counts[state] += 1
@@ -92,7 +93,7 @@ class Shelf:
             if size_bytes is not None:
                 self.undecided[size_bytes] += 1
             tracked.counted = size_bytes
-        content = tracked.sha256 if state in (State.WAITING, State.COPY) else None
+        content = tracked.sha256 if state in (State.WAITING, State.DUPLICATE) else None
         if state is State.UNSEEN and tracked.entry is not None and tracked.entry.state == "duplicate":
             content = tracked.entry.sha256
         if content != tracked.listed:
@@ -103,4 +104,4 @@ class Shelf:
             if content is not None:
                 self.copies.setdefault(content, set()).add(tracked.name)
             tracked.listed = content
-        self.touch(tracked)
+        self.recheck(tracked)

@@ -1,21 +1,21 @@
-"""Doing what the tracker decided: the ledger is corrected, finished files are moved away, problems are told."""
+"""Does what the tracker decided: corrects the ledger, moves finished files away, logs problems."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fastembed.pipeline.filing import destination, move
 from fastembed.pipeline.ledger import Entry, Ledger
-from fastembed.sources.watching.files import Action, Cancel, Complain, Forget, Record, Rename, Stow
+from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 
 _log = logging.getLogger(__name__)
 
 
-class Books:
+class LedgerActions:
     """Takes actions for one folder. ledger: None if the pipeline remembers nothing. done: where files go, or None."""
 
     def __init__(self, root: Path, ledger: Ledger | None, done: Path | None, cancel: Callable[[str], None]) -> None:
@@ -25,28 +25,36 @@ class Books:
         self._done = done
         self._cancel = cancel
 
-    async def perform(self, action: Action) -> None:
-        """Take one action. What the ledger raises is the pipeline's problem; files that cannot be moved are told."""
+    async def perform(self, action: Action) -> Sequence[str]:
+        """Do one action; return the names of which the ledger holds something else than the action believes.
+
+        What the ledger raises is the pipeline's problem; files that cannot be moved are logged.
+        """
+        if isinstance(action, Cancel):
+            self._cancel(action.name)
+        elif isinstance(action, Warn):
+            _log.warning("%s cannot be read: %s; it is tried again", self._root / action.name, action.reason)
+        elif isinstance(action, MoveToDone):
+            return await self._move_to_done(action.entry)
+        elif self._ledger is not None:
+            return await self._change(self._ledger, action)
+        return ()
+
+    async def _change(self, ledger: Ledger, action: Record | Rename | Forget) -> Sequence[str]:
         match action:
-            case Record(entry):
-                await self._record(entry)
-            case Rename(old, new):
-                if self._ledger is not None:
-                    await self._ledger.rename(old, new)
-            case Forget(name):
-                if self._ledger is not None:
-                    await self._ledger.forget(name)
-            case Cancel(name):
-                self._cancel(name)
-            case Stow(entry):
-                await self._stow(entry)
-            case Complain(name, reason):
-                _log.warning("%s cannot be read: %s; it is tried again", self._root / name, reason)
+            case Record(entry, expected):
+                names = (entry.name, entry.detail) if entry.state == "duplicate" else (entry.name,)
+                return () if await ledger.record(entry, expected=expected) else names
+            case Rename(old, new, sha256, replaces):
+                return () if await ledger.rename(old, new, sha256=sha256, replaces=replaces) else (old, new)
+            case Forget(name, expected):
+                return () if await ledger.forget(name, expected=expected) else (name,)
 
     async def entries(self) -> list[Entry]:
-        """Return what the ledger says, after finishing moves that a crash cut short."""
+        """Return what the ledger says, compared with the rows, after finishing moves that a crash cut short."""
         if self._ledger is None:
             return []
+        await self._repair(self._ledger)
         entries = list(await self._ledger.entries())
         for entry, location in await asyncio.to_thread(self._moved_unrecorded, entries):
             moved = replace(entry, location=str(location))
@@ -56,9 +64,13 @@ class Books:
         return entries
 
     async def outdated(self) -> list[Entry]:
-        """Return what somebody has marked to be processed again, its files back in the folder."""
+        """Return what is marked to be processed again, its files back in the folder.
+
+        That is what somebody has asked for, and what the ledger and the rows say differently.
+        """
         if self._ledger is None:
             return []
+        await self._repair(self._ledger)
         entries = list(await self._ledger.entries("outdated"))
         await self.bring_back(entries)
         return entries
@@ -69,21 +81,31 @@ class Books:
             if entry.location:
                 await asyncio.to_thread(self._return, Path(entry.location), self._root / entry.name)
 
-    async def _record(self, entry: Entry) -> None:
-        if self._ledger is not None:
-            await self._ledger.record(entry)
+    async def reread(self) -> dict[str, Entry]:
+        """Return by name what the ledger says now, compared with the rows."""
+        if self._ledger is None:
+            return {}
+        await self._repair(self._ledger)
+        return {entry.name: entry for entry in await self._ledger.entries()}
 
-    async def _stow(self, entry: Entry) -> None:
+    async def _repair(self, ledger: Ledger) -> None:
+        for name in await ledger.repair():
+            _log.warning(
+                "%s: the ledger and the rows of the database differ about it; it is processed again", self._root / name
+            )
+
+    async def _move_to_done(self, entry: Entry) -> Sequence[str]:
         """Move a finished file away, then say so in the ledger; `entries` heals a crash between the two."""
         if self._done is None:
-            return
+            return ()
         try:
             location = await asyncio.to_thread(self._move_away, self._done, entry)
         except OSError as error:
             _log.warning("%s cannot be moved to %s: %s", self._root / entry.name, self._done, error)
-            return
-        if location is not None:
-            await self._record(replace(entry, location=str(location)))
+            return ()
+        if location is None or self._ledger is None:
+            return ()
+        return await self._change(self._ledger, Record(replace(entry, location=str(location)), entry.sha256))
 
     def _move_away(self, done: Path, entry: Entry) -> Path | None:
         """Move the file if it is still the one that was processed."""

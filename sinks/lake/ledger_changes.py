@@ -1,0 +1,197 @@
+"""What changes the ledger: plain functions on a connection, each to be run inside one transaction.
+
+Each takes what its caller believes the ledger holds and, where it holds something else, changes nothing and returns
+False; see `fastembed.pipeline.ledger.Ledger`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from fastembed.pipeline.ledger import ANY_CONTENT, Entry
+from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables
+
+_HOLDING: Final = "('done', 'outdated', 'skipped')"
+"""States of the one name that stands for a content."""
+
+_MISMATCHES: Final = f"""
+    WITH l AS (SELECT name, sha256, state, detail FROM ledger WHERE pipeline = ?1),
+         d AS (SELECT name, count(*) AS documents, min(sha256) AS lowest, max(sha256) AS highest
+               FROM documents WHERE pipeline = ?1 GROUP BY name)
+    SELECT coalesce(l.name, d.name), l.state
+    FROM l FULL JOIN d ON d.name = l.name LEFT JOIN l h ON l.state = 'duplicate' AND h.name = l.detail
+    WHERE d.documents > 1
+       OR l.name IS NULL
+       OR (l.state = 'done' AND d.name IS NULL)
+       OR (l.state IN ('done', 'outdated') AND (d.lowest <> l.sha256 OR d.highest <> l.sha256))
+       OR (l.state NOT IN ('done', 'outdated') AND d.name IS NOT NULL)
+       OR (l.state = 'duplicate' AND (h.name IS NULL OR h.sha256 <> l.sha256 OR h.state NOT IN {_HOLDING}))
+    ORDER BY ALL"""  # noqa: S608 - constant
+
+
+def record(con: Connection, pipeline: str, entry: Entry, at: datetime, *, expected: str | None = ANY_CONTENT) -> bool:
+    """Write a ledger row that comes with no data; see `fastembed.pipeline.ledger.Ledger.record`."""
+    if expected != ANY_CONTENT and not _is_recorded(con, pipeline, entry):
+        if _held(con, pipeline, entry.name) != expected:
+            return False
+        if entry.state == "duplicate" and not _holds(con, pipeline, entry.detail, entry.sha256):
+            return False
+    if entry.state in ("done", "outdated"):
+        if entry.location:
+            con.execute(
+                "UPDATE documents SET path = ? WHERE pipeline = ? AND name = ?", [entry.location, pipeline, entry.name]
+            )
+    else:
+        drop_rows(con, pipeline, entry.name)
+        if entry.state == "failed" and not entry.location and _moved_when_failed(con, pipeline, entry):
+            return True
+    write_entry(con, pipeline, entry, at)
+    return True
+
+
+def rename(
+    con: Connection,
+    pipeline: str,
+    old: str,
+    new: str,
+    *,
+    sha256: str = ANY_CONTENT,
+    replaces: str | None = ANY_CONTENT,
+) -> bool:
+    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`."""
+    if sha256 != ANY_CONTENT and not _holds(con, pipeline, old, sha256):
+        return False
+    if replaces not in (ANY_CONTENT, _held(con, pipeline, new)):
+        return False
+    if not con.execute("SELECT 1 FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, old]).fetchone():
+        return True  # nobody knows what it held, and it holds nothing
+    drop_rows(con, pipeline, new)
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
+    con.execute(
+        """UPDATE documents SET name = ?1,
+             path = CASE WHEN suffix(path, ?3) THEN left(path, length(path) - length(?3)) || ?1 ELSE path END
+           WHERE pipeline = ?2 AND name = ?3""",
+        [new, pipeline, old],
+    )
+    con.execute("UPDATE ledger SET name = ? WHERE pipeline = ? AND name = ?", [new, pipeline, old])
+    con.execute(
+        "UPDATE ledger SET detail = ? WHERE pipeline = ? AND state = 'duplicate' AND detail = ?", [new, pipeline, old]
+    )
+    return True
+
+
+def forget(con: Connection, pipeline: str, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
+    """Remove what is known of a file that was deleted, unless the pipeline itself moved it away."""
+    moved = con.execute(
+        "SELECT 1 FROM ledger WHERE pipeline = ? AND name = ? AND location <> ''", [pipeline, name]
+    ).fetchone()
+    if moved:
+        return True
+    if expected != ANY_CONTENT and _held(con, pipeline, name) not in (expected, None):
+        return False
+    drop_rows(con, pipeline, name)
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, name])
+    return True
+
+
+def mismatches(con: Connection, pipeline: str) -> list[str]:
+    """Return the names of which the ledger and the rows say different things, or that are duplicates of nothing."""
+    return [name for name, _ in con.execute(_MISMATCHES, [pipeline]).fetchall()]
+
+
+def repair(con: Connection, pipeline: str) -> list[str]:
+    """Drop the rows that no ledger row accounts for; mark the files to be processed again. Return their names."""
+    found = con.execute(_MISMATCHES, [pipeline]).fetchall()
+    for name, state in found:
+        if state != "duplicate":
+            drop_rows(con, pipeline, name)
+        if state in ("done", "outdated", "duplicate"):
+            con.execute(
+                "UPDATE ledger SET state = 'outdated', detail = '' WHERE pipeline = ? AND name = ?", [pipeline, name]
+            )
+    return [name for name, _ in found]
+
+
+def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
+    """Put a ledger row in place of whatever the name's row was."""
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
+    con.execute(
+        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            pipeline,
+            entry.name,
+            entry.sha256,
+            entry.definition,
+            entry.state,
+            utf8(entry.detail),
+            utf8(entry.location),
+            entry.size_bytes,
+            entry.mtime_ns,
+            at,
+        ],
+    )
+
+
+def _moved_when_failed(con: Connection, pipeline: str, entry: Entry) -> bool:
+    """Whether the ledger knows already that this content failed, and where it was moved to."""
+    known = con.execute(
+        """SELECT 1 FROM ledger
+           WHERE pipeline = ? AND name = ? AND sha256 = ? AND state = 'failed' AND location <> ''""",
+        [pipeline, entry.name, entry.sha256],
+    ).fetchone()
+    return known is not None
+
+
+def drop_rows(con: Connection, pipeline: str, name: str) -> None:
+    """Delete the document of this name, its chunks and their terms."""
+    rows = con.execute(
+        "SELECT id, chunk_table FROM documents WHERE pipeline = ? AND name = ?", [pipeline, name]
+    ).fetchall()
+    if not rows:
+        return
+    existing = set(chunk_tables(con))
+    for document_id, table in rows:
+        first = document_id * CHUNKS_PER_DOCUMENT
+        ids = [first, first + CHUNKS_PER_DOCUMENT - 1]
+        if table in existing:
+            con.execute(f'DELETE FROM "{table}" WHERE id BETWEEN ? AND ?', ids)  # noqa: S608 - a checked name
+            con.execute(f'DELETE FROM "{table}_terms" WHERE chunk_id BETWEEN ? AND ?', ids)  # noqa: S608 - as above
+        con.execute("DELETE FROM documents WHERE id = ?", [document_id])
+
+
+def utf8(text: str) -> str:
+    """Replace what no UTF-8 can hold (lone surrogates come out of broken PDFs) and NUL, which ends a C string."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _held(con: Connection, pipeline: str, name: str) -> str | None:
+    """Return the content that the ledger has of a name; None: nothing, or only where a file was moved."""
+    found = con.execute(
+        """SELECT sha256 FROM ledger
+           WHERE pipeline = ? AND name = ? AND NOT (location <> '' AND state IN ('failed', 'duplicate'))""",
+        [pipeline, name],
+    ).fetchone()
+    return None if found is None else str(found[0])
+
+
+def _holds(con: Connection, pipeline: str, name: str, sha256: str) -> bool:
+    """Whether a name stands for a content, and its rows, if there have to be any, are of it."""
+    found = con.execute(
+        f"""SELECT l.state, (SELECT list(DISTINCT d.sha256) FROM documents d WHERE d.pipeline = ?1 AND d.name = ?2)
+            FROM ledger l WHERE l.pipeline = ?1 AND l.name = ?2 AND l.sha256 = ?3 AND l.state IN {_HOLDING}""",  # noqa: S608 - constant
+        [pipeline, name, sha256],
+    ).fetchone()
+    if found is None:
+        return False
+    state, contents = found
+    return contents == [sha256] or (contents is None and state != "done")
+
+
+def _is_recorded(con: Connection, pipeline: str, entry: Entry) -> bool:
+    """Whether the ledger says already what is to be recorded: another part of the pipeline has written it."""
+    found = con.execute(
+        "SELECT 1 FROM ledger WHERE pipeline = ? AND name = ? AND sha256 = ? AND state = ?",
+        [pipeline, entry.name, entry.sha256, entry.state],
+    ).fetchone()
+    return found is not None

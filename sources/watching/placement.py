@@ -1,0 +1,166 @@
+"""Which name stands for a content: one of a watched folder's names has the rows of each content, the others are copies.
+
+Rows move between names by `Rename`, which is carried out later, while the commit of an item in flight writes rows at
+any time. So rows are never handed to or from a name in flight: what waits for such a name is placed when it has landed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.sources.watching.actions import Action, MoveToDone, Record, Rename
+from fastembed.sources.watching.file_states import FileStates
+from fastembed.sources.watching.files import FIRM, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
+
+_ENDS: Final[dict[End, EntryState]] = {"delivered": "done", "filtered": "skipped", "failed": "failed"}
+
+
+class Placement:
+    """Decides what becomes of each file whose content is known, and says it in `actions`.
+
+    definition: hash of the pipeline's definition. move_to_done: files that are done are moved away.
+    """
+
+    def __init__(self, states: FileStates, actions: deque[Action], *, definition: str, move_to_done: bool) -> None:
+        """Decide about the files of `states`."""
+        self._states = states
+        self._actions = actions
+        self._definition = definition
+        self._move_to_done = move_to_done
+        self._ready: deque[tuple[str, str]] = deque()
+
+    def next_ready(self) -> Emission | None:
+        """Return the next file to emit, and count it as in flight."""
+        while self._ready:
+            name, sha256 = self._ready.popleft()
+            tracked = self._states.files.get(name)
+            if tracked is not None and tracked.state is State.READY and tracked.sha256 == sha256:
+                self._states.set_state(tracked, State.IN_FLIGHT)
+                tracked.in_flight = Emission(name, sha256, tracked.stamp)
+                return tracked.in_flight
+        return None
+
+    def place(self, tracked: Tracked) -> None:
+        """Decide what a file is whose content is known."""
+        sha256, name = tracked.sha256, tracked.name
+        if sha256 is None or tracked.in_flight is not None:
+            self._states.set_state(tracked, State.WAITING)
+            return
+        if tracked.held is not None and self._states.owners.get(tracked.held) == name:
+            self.check_owner(tracked.held)  # before other rows come under this name
+        owner = self._states.owners.get(sha256)
+        holder = self._states.files[owner] if owner is not None else tracked
+        if holder is tracked:
+            self._hold(tracked, sha256)
+        elif holder.state is State.MISSING and holder.in_flight is None:
+            self._take_over(holder, tracked, sha256)
+            self._states.remove(holder)
+            self._hold(tracked, sha256)
+        elif holder.state in FIRM:
+            self._copy(tracked, holder.name, sha256)
+        else:
+            self._states.set_state(tracked, State.WAITING)
+
+    def landed(self, tracked: Tracked, flown: Emission, end: End, detail: str) -> None:
+        """Account for an item that is not in flight any more; `cancelled` leaves the ledger as it is."""
+        unchanged = tracked.state is State.IN_FLIGHT
+        if end == "cancelled" or (end == "failed" and not unchanged):
+            return
+        state = _ENDS[end]
+        entry = self._entry(tracked.name, flown.sha256, flown.stamp, state, detail)
+        if end != "delivered":
+            self._actions.append(Record(entry, tracked.held))
+        self._states.set_entry(tracked, entry)
+        if state in HOLDING:
+            self._states.owners[flown.sha256] = tracked.name
+        if unchanged:
+            self.finish(tracked, SETTLED[state])
+
+    def finish(self, tracked: Tracked, state: State) -> None:
+        """Have nothing more to do about this content of this file."""
+        self._states.set_state(tracked, state)
+        if self._move_to_done and tracked.entry and state in (State.DONE, State.DUPLICATE, State.SKIPPED):
+            self._actions.append(MoveToDone(tracked.entry))
+
+    def check_owner(self, sha256: str) -> None:
+        """Find another holder of a content if the present one does not hold it any more."""
+        owner = self._states.owners.get(sha256)
+        if owner is None or self._states.claims(owner, sha256):
+            return
+        tracked = self._states.files.get(owner)
+        if tracked is None or not self.hand_over(tracked, sha256):
+            del self._states.owners[sha256]
+
+    def hand_over(self, old: Tracked, sha256: str) -> bool:
+        """Give the rows that a name has to one of its copies, if there are rows and a copy, and neither is in flight.
+
+        Copies without rows of another content come first: those would be lost, and their files processed again.
+        """
+        entry, files = old.entry, self._states.files
+        if entry is None or entry.sha256 != sha256 or entry.state not in HOLDING or old.in_flight is not None:
+            return False
+        copies = [files[name] for name in self._states.copies.get(sha256, ()) if files[name].in_flight is None]
+        if not copies:
+            return False
+        new = min(copies, key=lambda copy: (self._has_rows(copy), copy.state is State.UNSEEN, copy.name))
+        self._take_over(old, new, sha256)
+        if new.state is State.UNSEEN:
+            self._correct(new, new.entry or entry)
+        else:
+            self._hold(new, sha256)
+        return True
+
+    def resolve(self) -> None:
+        """Place again the files whose content has lost its holder, or whose holder is decided now."""
+        states = self._states
+        while states.unresolved:
+            sha256 = states.unresolved.pop()
+            self.check_owner(sha256)
+            for name in sorted(states.copies.get(sha256, ())):
+                tracked = states.files[name]
+                orphan = tracked.state is State.DUPLICATE and sha256 not in states.owners
+                if tracked.in_flight is None and (orphan or tracked.state is State.WAITING):
+                    self.place(tracked)
+
+    def _hold(self, tracked: Tracked, sha256: str) -> None:
+        """Be the name under which this content has its rows, or will have."""
+        self._states.owners[sha256] = tracked.name
+        entry = tracked.entry
+        if entry is not None and entry.sha256 == sha256 and entry.state in ("done", "skipped"):
+            self._correct(tracked, entry)
+            self.finish(tracked, SETTLED[entry.state])
+        else:
+            self._states.set_state(tracked, State.READY)
+            self._ready.append((tracked.name, sha256))
+
+    def _copy(self, tracked: Tracked, owner: str, sha256: str) -> None:
+        """Record that these bytes are done under another name."""
+        entry = self._entry(tracked.name, sha256, tracked.stamp, "duplicate", owner)
+        self._actions.append(Record(entry, tracked.held))
+        self._states.set_entry(tracked, entry)
+        self.finish(tracked, State.DUPLICATE)
+
+    def _correct(self, tracked: Tracked, entry: Entry) -> None:
+        """Have the ledger know the file's present time, so that a restart need not read it."""
+        size_bytes, mtime_ns, _ = tracked.stamp
+        corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="")
+        if entry != corrected:
+            tracked.entry = corrected
+            self._actions.append(Record(corrected, entry.sha256))
+
+    def _take_over(self, old: Tracked, new: Tracked, sha256: str) -> None:
+        """Move what the ledger and the rows say of `old` to `new`."""
+        if old.entry is not None:
+            self._actions.append(Rename(old.name, new.name, old.entry.sha256, new.held))
+            self._states.set_entry(new, replace(old.entry, name=new.name, location=""))
+            self._states.set_entry(old, None)
+            self._states.owners[sha256] = new.name
+
+    def _has_rows(self, tracked: Tracked) -> bool:
+        return tracked.entry is not None and tracked.entry.state in HOLDING
+
+    def _entry(self, name: str, sha256: str, stamp: Stamp, state: EntryState, detail: str = "") -> Entry:
+        return Entry(name, sha256, self._definition, state, stamp.size_bytes, stamp.mtime_ns, detail)
