@@ -141,8 +141,8 @@ class Tracker:
             return False
         self.wants_scan = True
         if tracked is None:
-            if entry is not None:
-                self._remember(entry)
+            if entry is not None and self._remember(entry):
+                self.files[name].deleted = True  # it was given up for good reason
         else:
             self._states.set_entry(tracked, entry)
             if entry is not None and entry.state in HOLDING:
@@ -284,14 +284,15 @@ class Tracker:
 
     # Decisions
 
-    def _remember(self, entry: Entry) -> None:
-        """Take in a name that the ledger knows and that has not been seen yet."""
+    def _remember(self, entry: Entry) -> bool:
+        """Take in a name that the ledger knows and that has not been seen yet; False: it need not be."""
         if entry.location and entry.state in ("failed", "duplicate"):
-            return  # moved away, and no rows of its own
+            return False  # moved away, and no rows of its own
         tracked = self._states.add(entry.name, Stamp(entry.size_bytes, entry.mtime_ns, 0), entry)
         if entry.state in HOLDING:
             self._states.owners.setdefault(entry.sha256, entry.name)
         self._states.set_state(tracked, State.AWAY if entry.location else State.UNSEEN)
+        return True
 
     def _reappear(self, tracked: Tracked, stamp: Stamp, since: float) -> None:
         """Compare a name that the ledger knows with what is on disk: as it was left, or another content."""

@@ -356,3 +356,33 @@ FolderMachine.TestCase.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestFolder = FolderMachine.TestCase
+
+
+def test_a_copy_in_whose_name_another_content_is_in_flight_gets_no_rows() -> None:
+    """b goes while its copy a has another item on its way; the item is committed before what was decided is done."""
+    for lagging in (True, False):
+        m = FolderMachine()
+
+        def look(m: FolderMachine = m, *, lagging: bool = lagging) -> None:
+            m.wait(2.5)
+            for _ in range(4):
+                m.hash_one()
+            if not lagging:
+                m.act_all()
+
+        m.write(name="b", content="p", hinted=True)
+        look()
+        m.emit()
+        m.settle(0, heeds_cancel=False, told=True)
+        m.write(name="a", content="q", hinted=True)
+        look()
+        m.emit()
+        m.write(name="a", content="p", hinted=True)
+        look()
+        m.write(name="c", content="q", hinted=True)
+        look()
+        m.delete(name="b", hinted=True)
+        look()
+        m.settle(0, heeds_cancel=False, told=True)
+        m.come_to_rest()
+        assert m.database.rows == {"c": "q", "a": "p", "anchor": "anchor"}
