@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -41,7 +41,10 @@ class Ledger(Protocol):
     """
 
     async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
-        """Return the rows of this pipeline (those in `state`), whatever definition they were made under."""
+        """Return the rows of this pipeline (those in `state`), whatever definition they were made under.
+
+        What the ledger and the rows say differently comes as `outdated`.
+        """
 
     async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a row that comes with no data. expected: what the name is believed to hold.
@@ -61,6 +64,3 @@ class Ledger(Protocol):
 
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted: remove its rows. A file that the pipeline itself moved away stays known."""
-
-    async def repair(self) -> Sequence[str]:
-        """Compare the ledger with the rows; what differs is marked to be processed again. Return the names."""

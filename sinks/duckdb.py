@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,10 +104,6 @@ class Duckdb:
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""
         return await self._opened_ledger().forget(name, expected=expected)
-
-    async def repair(self) -> Sequence[str]:
-        """Mark what the ledger and the rows say differently to be processed again; return the names."""
-        return await self._opened_ledger().repair()
 
     def _opened_ledger(self) -> LakeLedger:
         if self._ledger is None:

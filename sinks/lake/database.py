@@ -248,7 +248,13 @@ class LakeLedger:
         self._clock = clock
 
     async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
-        """Return the rows of this pipeline (those in `state`)."""
+        """Return the rows of this pipeline (those in `state`).
+
+        Where they and the documents differ, the rows that nothing accounts for go, and the files are `outdated`.
+        """
+        if await self._lake.read(ledger_changes.mismatches, self._pipeline):
+            for name in await self._lake.write(ledger_changes.repair, self._pipeline):
+                _log.warning("%s: the ledger and the rows of %s differ: it is processed again", name, self._pipeline)
         return await self._lake.read(listing.entries, self._pipeline, state)
 
     async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
@@ -264,12 +270,6 @@ class LakeLedger:
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""
         return await self._lake.write(ledger_changes.forget, self._pipeline, name, expected=expected)
-
-    async def repair(self) -> Sequence[str]:
-        """Mark what the ledger and the rows say differently to be processed again; return the names."""
-        if not await self._lake.read(ledger_changes.mismatches, self._pipeline):
-            return []
-        return await self._lake.write(ledger_changes.repair, self._pipeline)
 
 
 class Lakes:

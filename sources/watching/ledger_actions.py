@@ -54,7 +54,6 @@ class LedgerActions:
         """Return what the ledger says, compared with the rows, after finishing moves that a crash cut short."""
         if self._ledger is None:
             return []
-        await self._repair(self._ledger)
         entries = list(await self._ledger.entries())
         for entry, location in await asyncio.to_thread(self._moved_unrecorded, entries):
             moved = replace(entry, location=str(location))
@@ -70,7 +69,6 @@ class LedgerActions:
         """
         if self._ledger is None:
             return []
-        await self._repair(self._ledger)
         entries = list(await self._ledger.entries("outdated"))
         await self.bring_back(entries)
         return entries
@@ -85,14 +83,7 @@ class LedgerActions:
         """Return by name what the ledger says now, compared with the rows."""
         if self._ledger is None:
             return {}
-        await self._repair(self._ledger)
         return {entry.name: entry for entry in await self._ledger.entries()}
-
-    async def _repair(self, ledger: Ledger) -> None:
-        for name in await ledger.repair():
-            _log.warning(
-                "%s: the ledger and the rows of the database differ about it; it is processed again", self._root / name
-            )
 
     async def _move_to_done(self, entry: Entry) -> Sequence[str]:
         """Move a finished file away, then say so in the ledger; `entries` heals a crash between the two."""
