@@ -100,9 +100,8 @@ async def test_only_the_content_that_was_deleted_is_forgotten(sink: Duckdb) -> N
 async def test_what_the_ledger_and_the_rows_say_differently_is_marked(
     sink: Duckdb,
     damage: str,
-    names: list[str],
-    rows: set[str],
-    states: dict[str, str],
+    name: str,
+    expected: tuple[set[str], dict[str, str]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await sink.entries()
