@@ -43,7 +43,7 @@ class Ledger(Protocol):
     async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
         """Return the rows of this pipeline (those in `state`), whatever definition they were made under.
 
-        What the ledger and the rows say differently comes as `outdated`.
+        Asked for `outdated`, it first marks as such what the ledger and the rows say differently.
         """
 
     async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:

@@ -250,9 +250,10 @@ class LakeLedger:
     async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
         """Return the rows of this pipeline (those in `state`).
 
-        Where they and the documents differ, the rows that nothing accounts for go, and the files are `outdated`.
+        Asked for `outdated`: where the ledger and the documents differ, rows that nothing accounts for go first, and
+        their files are marked.
         """
-        if await self._lake.read(ledger_changes.mismatches, self._pipeline):
+        if state == "outdated" and len(await self._lake.read(ledger_changes.mismatches, self._pipeline)):
             for name in await self._lake.write(ledger_changes.repair, self._pipeline):
                 _log.warning("%s: the ledger and the rows of %s differ: it is processed again", name, self._pipeline)
         return await self._lake.read(listing.entries, self._pipeline, state)

@@ -54,6 +54,7 @@ class LedgerActions:
         """Return what the ledger says, compared with the rows, after finishing moves that a crash cut short."""
         if self._ledger is None:
             return []
+        await self._ledger.entries("outdated")  # compares the ledger with the rows
         entries = list(await self._ledger.entries())
         for entry, location in await asyncio.to_thread(self._moved_unrecorded, entries):
             moved = replace(entry, location=str(location))
@@ -83,6 +84,7 @@ class LedgerActions:
         """Return by name what the ledger says now, compared with the rows."""
         if self._ledger is None:
             return {}
+        await self._ledger.entries("outdated")
         return {entry.name: entry for entry in await self._ledger.entries()}
 
     async def _move_to_done(self, entry: Entry) -> Sequence[str]:

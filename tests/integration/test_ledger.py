@@ -104,7 +104,7 @@ async def test_what_the_ledger_and_the_rows_say_differently_is_marked(
     expected: tuple[set[str], dict[str, str]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    await sink.entries()
+    await sink.entries("outdated")
     assert "differ" not in caplog.text
     await alter(sink, damage)
     outdated = [entry.name for entry in await sink.entries("outdated")]
