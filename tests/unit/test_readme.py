@@ -12,7 +12,16 @@ from fastembed.cli import app
 from fastembed.pipeline.spec import describe
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/development.md", "bench/README.md", "models/README.md", "docs/models.md")
+PAGES = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/plugins.md",
+    "docs/development.md",
+    "bench/README.md",
+    "models/README.md",
+    "docs/models.md",
+)
 
 
 def snippets(page: str, language: str) -> list[str]:
