@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -223,3 +227,25 @@ async def test_the_server_takes_the_architecture_documents_parameters(
         assert "fastembed_items_admitted_total" in httpx2.get(f"{server.url}/numbers").text
     assert (models["gemma-3n-4b"], models["granite-docling-258m"]) == ("missing", "missing")
     assert (answer.model, answer.choices[0].message.content) == ("chat-pocket", "Hello! How can I help you?")
+
+
+def test_ctrl_c_ends_a_transcription_in_the_middle(tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text(
+        "version: 1\npipelines:\n"
+        "  speech:\n    source: {websocket: /speech}\n    operators: [decode, vad, transcribe]\n"
+        "    sink: reply\n"
+    )
+    command = [sys.executable, "-m", "fastembed", "transcribe", "--follow", str(ASSETS / "morning-call.wav")]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert running.stdout is not None
+    try:
+        assert running.stdout.read(1)  # the first word: its decoder has decoded far ahead
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to everything that the command has started
+        _, errors = running.communicate(timeout=15)
+    finally:
+        running.kill()
+        running.wait()
+    assert running.returncode == 130
+    assert b"Traceback" not in errors

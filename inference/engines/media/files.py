@@ -55,7 +55,7 @@ async def decode(source: Path | bytes, wanted: str, *numbers: int) -> AsyncGener
         finally:
             if process.returncode is None:
                 process.kill()
-            await process.wait()
+            await process.communicate()  # `wait` alone never returns while what was written ahead is not read
 
 
 def recognise(head: bytes) -> str:
