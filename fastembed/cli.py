@@ -41,6 +41,9 @@ Url = Annotated[
 ]
 ApiKeyOfClient = Annotated[str | None, typer.Option("--api-key", envvar="FASTEMBED_API_KEY", help="The server's key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Database = Annotated[
+    str | None, typer.Option("--database", "-d", help="Only this database, by its path or file name; by default all.")
+]
 OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
 LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
@@ -184,6 +187,8 @@ def search(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 5,
     as_json: AsJson = False,
+    database: Database = None,
+    table: Annotated[str | None, typer.Option("--table", "-t", help="Only tables of this name.")] = None,
     config: Config = None,
     url: Url = _URL,
     api_key: ApiKeyOfClient = None,
@@ -192,7 +197,8 @@ def search(
     from fastembed.commands.documents import Source
     from fastembed.commands.documents import search as run
 
-    raise typer.Exit(run(Source(config, url, api_key), " ".join(words), limit=limit, as_json=as_json))
+    source = Source(config, url, api_key, database)
+    raise typer.Exit(run(source, " ".join(words), limit=limit, as_json=as_json, table=table))
 
 
 @app.command("ls")
@@ -200,6 +206,7 @@ def list_documents(
     *,
     pipeline: OfPipeline = None,
     as_json: AsJson = False,
+    database: Database = None,
     config: Config = None,
     url: Url = _URL,
     api_key: ApiKeyOfClient = None,
@@ -208,7 +215,7 @@ def list_documents(
     from fastembed.commands.documents import Source
     from fastembed.commands.documents import list_documents as run
 
-    raise typer.Exit(run(Source(config, url, api_key), pipeline, as_json=as_json))
+    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, as_json=as_json))
 
 
 @app.command()
@@ -216,6 +223,7 @@ def failed(
     *,
     pipeline: OfPipeline = None,
     as_json: AsJson = False,
+    database: Database = None,
     config: Config = None,
     url: Url = _URL,
     api_key: ApiKeyOfClient = None,
@@ -224,7 +232,7 @@ def failed(
     from fastembed.commands.documents import Source
     from fastembed.commands.documents import list_failed as run
 
-    raise typer.Exit(run(Source(config, url, api_key), pipeline, as_json=as_json))
+    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, as_json=as_json))
 
 
 @app.command()
@@ -234,6 +242,7 @@ def replay(
     ] = None,
     *,
     pipeline: OfPipeline = None,
+    database: Database = None,
     config: Config = None,
     url: Url = _URL,
     api_key: ApiKeyOfClient = None,
@@ -242,7 +251,7 @@ def replay(
     from fastembed.commands.documents import Source
     from fastembed.commands.documents import replay as run
 
-    raise typer.Exit(run(Source(config, url, api_key), pipeline, names or None))
+    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, names or None))
 
 
 @app.command()
@@ -250,6 +259,7 @@ def reprocess(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     *,
     everything: Annotated[bool, typer.Option("--all", help="Not only what an older definition made.")] = False,
+    database: Database = None,
     config: Config = None,
     url: Url = _URL,
     api_key: ApiKeyOfClient = None,
@@ -258,7 +268,7 @@ def reprocess(
     from fastembed.commands.documents import Source
     from fastembed.commands.documents import reprocess as run
 
-    raise typer.Exit(run(Source(config, url, api_key), pipeline, everything=everything))
+    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, everything=everything))
 
 
 @app.command()

@@ -108,9 +108,16 @@ class FastEmbedClient:
                 inputs.append({"type": kind, **named, **await to_thread(_content, entry)})
         return await self.multimodal.analyze(inputs=inputs)
 
-    async def search(self, query: str, *, limit: int = 10) -> list[Answer]:
-        """Return the nearest chunks of the documents that the server's folder pipelines have read."""
-        found = await self.request("GET", "/v1/search", params={"q": query, "limit": limit})
+    async def search(
+        self, query: str, *, limit: int = 10, table: str | None = None, database: str | None = None
+    ) -> list[Answer]:
+        """Return the nearest chunks of the documents that the server's folder pipelines have read.
+
+        table, database: only there, the database by its path or file name; by default in all of them.
+        """
+        only = {"table": table, "database": database}
+        params = {"q": query, "limit": limit, **{key: value for key, value in only.items() if value is not None}}
+        found = await self.request("GET", "/v1/search", params=params)
         return [Answer(hit) for hit in found["data"]]
 
     async def request(

@@ -1,7 +1,6 @@
-"""`fastembed search`, `ls`, `failed`, `replay`, `reprocess`: questions to the database of the folder pipelines.
+"""`fastembed search`, `ls`, `failed`, `replay`, `reprocess`: questions to the databases of the folder pipelines.
 
-DuckDB lets one process hold a file. So the file is opened where it is free, and the server asked over HTTP where it is
-not.
+DuckDB lets one process hold a file. So a file is opened where it is free, and the server is asked where it is not.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,12 +18,13 @@ from fastembed.assembly import close_resources, failure_folders, make_resources,
 from fastembed.client import Answer, FastEmbedClient, ServerError
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
-from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
 from fastembed.pipeline.plan import Configuration
-from fastembed.server.endpoints.documents import replay_failed
-from fastembed.server.endpoints.documents import search as search_lake
+from fastembed.server.endpoints.documents import failures, replay_failed
+from fastembed.server.endpoints.documents import search as search_lakes
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake, LakeLocked
+from fastembed.sinks.lake.several import chosen
 
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
@@ -31,76 +32,108 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the answers are: the configuration names the database, `url` the server that may hold it."""
+    """Where the answers are: the configuration names the databases, `url` the server that may hold them.
+
+    database: only this one, by its path or file name; None: all.
+    """
 
     config: Path | None
     url: str
     api_key: str | None
+    database: str | None = None
 
     def ask(
         self,
-        offline: Callable[[Lake, Configuration], Awaitable[T]],
-        online: Callable[[FastEmbedClient], Awaitable[T]],
+        offline: Callable[[Sequence[Lake], Configuration], Awaitable[Sequence[T]]],
+        online: Callable[[FastEmbedClient, str | None], Awaitable[Sequence[T]]],
         pipeline: str | None = None,
-    ) -> T:
-        """Answer from the file, or by the server that holds it. ConfigError if there is no such `pipeline`."""
+    ) -> list[T]:
+        """Answer from the files that are free, and by the server that holds the others.
+
+        online: gets the client and the database that is meant. ConfigError if there is no such `pipeline` or database.
+        """
         return asyncio.run(self._ask(offline, online, pipeline))
 
     async def _ask(
         self,
-        offline: Callable[[Lake, Configuration], Awaitable[T]],
-        online: Callable[[FastEmbedClient], Awaitable[T]],
+        offline: Callable[[Sequence[Lake], Configuration], Awaitable[Sequence[T]]],
+        online: Callable[[FastEmbedClient, str | None], Awaitable[Sequence[T]]],
         pipeline: str | None,
-    ) -> T:
+    ) -> list[T]:
         configuration = read_configuration(self.config)
         if pipeline is not None:
             only(configuration, (pipeline,))
-        path = database_of(configuration)
-        if not path.is_file():
-            raise FastEmbedError(f"found no database {path}: nothing was processed yet")
+        paths = self._existing(configuration)
+        lakes: list[Lake] = []
+        locked: LakeLocked | None = None
         try:
-            lake = await Lake.open(path)
-        except LakeLocked as locked:
-            async with FastEmbedClient(self.url, self.api_key) as client:
+            for path in paths:
                 try:
-                    return await online(client)
-                except ServerError as error:
-                    where = "name it with --url" if error.status == 0 else f"it is {self.url}"
-                    raise FastEmbedError(f"{locked}\nthe server was asked instead ({where}): {error}") from error
-        try:
-            return await offline(lake, configuration)
+                    lakes.append(await Lake.open(path))
+                except LakeLocked as error:
+                    locked = error
+            answers = list(await offline(lakes, configuration)) if lakes else []
         finally:
-            await lake.close()
+            for lake in lakes:
+                await lake.close()
+        if locked is not None:
+            answers += await self._of_server(online, str(paths[0]) if self.database else None, locked)
+        return answers
+
+    def _existing(self, configuration: Configuration) -> list[Path]:
+        """Return the databases that are there, of those that are meant."""
+        try:
+            asked = chosen(databases_of(configuration), self.database)
+        except InvalidInput as error:
+            raise ConfigError([f"--database: {error.message}"]) from None
+        if there := [path for path in asked if path.is_file()]:
+            return there
+        shown = f"database {asked[0]}" if len(asked) == 1 else f"databases {', '.join(map(str, asked))}"
+        raise FastEmbedError(f"found no {shown}: nothing was processed yet")
+
+    async def _of_server(
+        self,
+        online: Callable[[FastEmbedClient, str | None], Awaitable[Sequence[T]]],
+        database: str | None,
+        locked: LakeLocked,
+    ) -> Sequence[T]:
+        async with FastEmbedClient(self.url, self.api_key) as client:
+            try:
+                return await online(client, database)
+            except ServerError as error:
+                where = "name it with --url" if error.status == 0 else f"it is {self.url}"
+                raise FastEmbedError(f"{locked}\nthe server was asked instead ({where}): {error}") from error
 
 
-def database_of(configuration: Configuration) -> Path:
-    """Return the database that the pipelines write. ConfigError if there is none, or more than one."""
+def databases_of(configuration: Configuration) -> list[Path]:
+    """Return the databases that the pipelines write, in their order. ConfigError if there is none."""
     found = {
-        (plan.base / Path(sink.options["path"]).expanduser()).absolute()
+        (plan.base / Path(sink.options["path"]).expanduser()).resolve(): None
         for plan in configuration.pipelines.values()
         for sink in sinks(plan)
         if sink.component.name == "duckdb"
     }
-    if len(found) != 1:
-        shown = ", ".join(map(str, sorted(found))) or "none"
-        raise ConfigError([f"found the databases {shown} in the configuration, expected one sink duckdb"])
-    return found.pop()
+    if not found:
+        raise ConfigError(["found no database in the configuration, expected a pipeline with the sink duckdb"])
+    return list(found)
 
 
-def search(source: Source, words: str, *, limit: int, as_json: bool) -> int:
+def search(source: Source, words: str, *, limit: int, as_json: bool, table: str | None = None) -> int:
     """Print the nearest chunks; 1 if there are none."""
 
-    async def offline(lake: Lake, configuration: Configuration) -> Rows:
+    async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
         resources = make_resources(configuration)
         models = resources.get(Models)
         try:
-            tables = await lake.tables()
-            table = "chunks" if "chunks" in tables or not tables else tables[0]
-            return [asdict(hit) for hit in await search_lake(lake, models, words, limit=limit, table=table)]
+            return [asdict(hit) for hit in await search_lakes(lakes, models, words, limit=limit, table=table)]
         finally:
             await close_resources(resources)
 
-    hits = source.ask(offline, lambda client: client.search(words, limit=limit))
+    async def online(client: FastEmbedClient, database: str | None) -> Rows:
+        return await client.search(words, limit=limit, table=table, database=database)
+
+    found = source.ask(offline, online)
+    hits = sorted(found, key=lambda hit: -hit["score"])[:limit]
     if as_json:
         _print_json(hits)
     else:
@@ -114,10 +147,10 @@ def search(source: Source, words: str, *, limit: int, as_json: bool) -> int:
 def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> int:
     """Print every file and its state."""
 
-    async def offline(lake: Lake, _: Configuration) -> Rows:
-        return [asdict(row) for row in await lake.documents(pipeline)]
+    async def offline(lakes: Sequence[Lake], _: Configuration) -> Rows:
+        return [asdict(row) for lake in lakes for row in await lake.documents(pipeline)]
 
-    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents", pipeline), pipeline)
+    rows = source.ask(offline, partial(_rows, "/v1/documents", pipeline), pipeline)
     if as_json:
         _print_json(rows)
         return 0
@@ -132,10 +165,10 @@ def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> in
 def list_failed(source: Source, pipeline: str | None, *, as_json: bool) -> int:
     """Print the files that failed and why."""
 
-    async def offline(lake: Lake, _: Configuration) -> Rows:
-        return [asdict(row) for row in await lake.failures(pipeline)]
+    async def offline(lakes: Sequence[Lake], _: Configuration) -> Rows:
+        return [asdict(row) for row in await failures(lakes, pipeline)]
 
-    rows = source.ask(offline, lambda client: _rows(client, "/v1/documents/failed", pipeline), pipeline)
+    rows = source.ask(offline, partial(_rows, "/v1/documents/failed", pipeline), pipeline)
     if as_json:
         _print_json(rows)
         return 0
@@ -150,12 +183,12 @@ def list_failed(source: Source, pipeline: str | None, *, as_json: bool) -> int:
 def replay(source: Source, pipeline: str | None, names: list[str] | None) -> int:
     """Have failed files tried again; 1 if there were none, or one could not be moved back."""
 
-    async def offline(lake: Lake, configuration: Configuration) -> Rows:
+    async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
         folders = failure_folders(configuration, pipeline)
-        return [asdict(row) for row in await replay_failed(lake, folders, pipeline, names)]
+        return [asdict(row) for row in await replay_failed(lakes, folders, pipeline, names)]
 
-    async def online(client: FastEmbedClient) -> Rows:
-        body = {"pipeline": pipeline, "names": names}
+    async def online(client: FastEmbedClient, database: str | None) -> Rows:
+        body = {"pipeline": pipeline, "names": names} | ({"database": database} if database else {})
         found = await client.request("POST", "/v1/documents/replay", body=body)
         return list(found["data"])
 
@@ -170,21 +203,22 @@ def replay(source: Source, pipeline: str | None, names: list[str] | None) -> int
 def reprocess(source: Source, pipeline: str, *, everything: bool) -> int:
     """Mark files to be processed again."""
 
-    async def offline(lake: Lake, configuration: Configuration) -> int:
+    async def offline(lakes: Sequence[Lake], configuration: Configuration) -> list[int]:
         definition = None if everything else configuration.pipelines[pipeline].definition
-        return await lake.reprocess(pipeline, definition)
+        return [await lake.reprocess(pipeline, definition) for lake in lakes]
 
-    async def online(client: FastEmbedClient) -> int:
-        body = {"pipeline": pipeline, "all": everything}
-        return int((await client.request("POST", "/v1/documents/reprocess", body=body))["count"])
+    async def online(client: FastEmbedClient, database: str | None) -> list[int]:
+        body = {"pipeline": pipeline, "all": everything} | ({"database": database} if database else {})
+        return [int((await client.request("POST", "/v1/documents/reprocess", body=body))["count"])]
 
-    count = source.ask(offline, online, pipeline)
+    count = sum(source.ask(offline, online, pipeline))
     typer.echo(f"{count} file{'s' if count != 1 else ''} will be processed again by {pipeline}")
     return 0
 
 
-async def _rows(client: FastEmbedClient, path: str, pipeline: str | None) -> Rows:
-    found = await client.request("GET", path, params={"pipeline": pipeline} if pipeline else None)
+async def _rows(path: str, pipeline: str | None, client: FastEmbedClient, database: str | None) -> Rows:
+    asked = {"pipeline": pipeline, "database": database}
+    found = await client.request("GET", path, params={key: value for key, value in asked.items() if value})
     return list(found["data"])
 
 

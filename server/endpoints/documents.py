@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -25,14 +28,16 @@ from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
 from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
+from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sinks.lake.search import Hit
+from fastembed.sinks.lake.several import chosen, merged, tables_of
 
 MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000
 _MAX_BODY_BYTES = 2**20
 _MAX_NAMES: Final = 65_536
-_REPLAY: Final = frozenset(("pipeline", "names"))
-_REPROCESS: Final = frozenset(("pipeline", "all"))
+_REPLAY: Final = frozenset(("pipeline", "names", "database"))
+_REPROCESS: Final = frozenset(("pipeline", "all", "database"))
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -45,22 +50,26 @@ def routes(site: Site) -> list[BaseRoute]:
         if len(query) > MAX_QUERY_CHARS:
             raise InvalidInput(f"found {len(query)} characters, expected at most {MAX_QUERY_CHARS}", param="q")
         limit = whole_parameter(request, "limit", default=10, most=MAX_HITS)
-        lake = opened(site.resources)
-        table = await _table(lake, request.query_params.get("table"))
-        hits = await search(lake, site.resources.get(Models), query, limit=limit, table=table)
+        lakes = opened(site.resources, request.query_params.get("database"))
+        table = request.query_params.get("table")
+        hits = await search(lakes, site.resources.get(Models), query, limit=limit, table=table)
         return listing(hits, query=query)
 
     async def documents(request: Request) -> Response:
-        return listing(await opened(site.resources).documents(_asked(site, request.query_params.get("pipeline"))))
+        pipeline = _asked(site, request.query_params.get("pipeline"))
+        lakes = opened(site.resources, request.query_params.get("database"))
+        return listing([row for lake in lakes for row in await lake.documents(pipeline)])
 
     async def failed(request: Request) -> Response:
-        return listing(await opened(site.resources).failures(_asked(site, request.query_params.get("pipeline"))))
+        pipeline = _asked(site, request.query_params.get("pipeline"))
+        lakes = opened(site.resources, request.query_params.get("database"))
+        return listing(await failures(lakes, pipeline))
 
     async def replay(request: Request) -> Response:
         fields = await _read(request, _REPLAY)
         names, pipeline = _names(fields), _asked(site, fields.text("pipeline"))
         folders = site.running.failure_folders(pipeline)
-        return listing(await replay_failed(opened(site.resources), folders, pipeline, names))
+        return listing(await replay_failed(opened(site.resources, fields.text("database")), folders, pipeline, names))
 
     async def reprocess(request: Request) -> Response:
         fields = await _read(request, _REPROCESS)
@@ -69,7 +78,8 @@ def routes(site: Site) -> list[BaseRoute]:
         if name is None:
             raise InvalidInput(f"found no pipeline, expected one of {', '.join(views)}", param="pipeline")
         definition = None if fields.flag("all") else views[name].definition
-        return json_answer({"count": await opened(site.resources).reprocess(name, definition)})
+        lakes = opened(site.resources, fields.text("database"))
+        return json_answer({"count": sum([await lake.reprocess(name, definition) for lake in lakes])})
 
     return [
         Route("/v1/search", find),
@@ -80,35 +90,59 @@ def routes(site: Site) -> list[BaseRoute]:
     ]
 
 
-def opened(resources: Resources) -> Lake:
-    """Return the database that the pipelines write; NotFound if none does."""
-    lakes = Lakes.of(resources).opened()
+def opened(resources: Resources, database: str | None = None) -> list[Lake]:
+    """Return the databases that the pipelines write, or the one of a name.
+
+    NotFound: none is open; InvalidInput: none has the name.
+    """
+    lakes = {lake.path: lake for lake in Lakes.of(resources).opened()}
     if not lakes:
         raise NotFound("found no open database, expected a pipeline with the sink duckdb")
-    return lakes[0]
+    return [lakes[path] for path in chosen(list(lakes), database)]
 
 
-async def search(lake: Lake, models: Models, query: str, *, limit: int, table: str = "chunks") -> list[Hit]:
-    """Search by words, and by meaning with the model that embedded most of the table's chunks, where there is one."""
-    embedded_with = await lake.models(table)
-    vector = None
-    if embedded_with:
-        async with models.lend(embedded_with[0][0], "embedding", priority=1) as model:
-            tokens = await model.tokenize([query], truncate=True)
-            vectors, _ = await model.embed(tokens, priority=1)
-        vector = vectors[0]
-    return await lake.search(query, vector, limit, table=table)
+async def search(
+    lakes: Sequence[Lake], models: Models, query: str, *, limit: int, table: str | None = None
+) -> list[Hit]:
+    """Search all tables of the databases, or those of one name.
+
+    By words, and by meaning with the model that embedded most of a table's chunks, where there is one.
+    """
+    vectors: dict[str, NDArray[np.float32]] = {}
+    found: list[tuple[str, list[Hit]]] = []
+    for lake, name in await tables_of(lakes, table):
+        embedded_with = await lake.models(name)
+        model = embedded_with[0][0] if embedded_with else ""
+        if model and model not in vectors:
+            vectors[model] = await _embedded(models, model, query)
+        hits = await lake.search(query, vectors.get(model), limit, table=name)
+        found.append((model, [replace(hit, table=name, database=str(lake.path)) for hit in hits]))
+    return merged(found, limit)
+
+
+async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32]:
+    async with models.lend(name, "embedding", priority=1) as model:
+        tokens = await model.tokenize([query], truncate=True)
+        vectors, _ = await model.embed(tokens, priority=1)
+    vector: NDArray[np.float32] = vectors[0]
+    return vector
+
+
+async def failures(lakes: Sequence[Lake], pipeline: str | None) -> list[FailureRow]:
+    """List the files that failed, the latest first."""
+    rows = [row for lake in lakes for row in await lake.failures(pipeline)]
+    return sorted(rows, key=lambda row: row.at, reverse=True)
 
 
 async def replay_failed(
-    lake: Lake, folders: Sequence[Path], pipeline: str | None, names: Sequence[str] | None
+    lakes: Sequence[Lake], folders: Sequence[Path], pipeline: str | None, names: Sequence[str] | None
 ) -> list[Replayed]:
     """Move failed files back to where they were, and mark those that never moved, so that they are tried again."""
     moved: list[Replayed] = []
     for folder in folders:
         if folder.is_dir():
             moved += await asyncio.to_thread(replay_folder, folder, names)
-    marked = await lake.retry(pipeline, names)
+    marked = [name for lake in lakes for name in await lake.retry(pipeline, names)]
     return [*moved, *(Replayed(name, "") for name in marked if name not in {file.name for file in moved})]
 
 
@@ -121,16 +155,6 @@ def _asked(site: Site, pipeline: str | None) -> str | None:
     raise InvalidInput(
         f"found no pipeline {pipeline[:80]!r}, expected one of {', '.join(known)}{near}", param="pipeline"
     )
-
-
-async def _table(lake: Lake, asked: str | None) -> str:
-    tables = await lake.tables()
-    if asked is None:
-        return "chunks" if "chunks" in tables or not tables else tables[0]
-    if asked not in tables:
-        known = ", ".join(tables) or "none yet"
-        raise InvalidInput(f"found the table {asked[:80]!r}, expected one of {known}", param="table")
-    return asked
 
 
 async def _read(request: Request, known: AbstractSet[str]) -> Fields:

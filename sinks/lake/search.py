@@ -32,7 +32,8 @@ MAX_QUERY_TERMS: Final = 64
 class Hit:
     """One chunk found. pages: first and last, or None. score: higher is better, at most 2/61.
 
-    similarity: the cosine (-1 to 1), words_score: BM25; None where that ranking did not find it.
+    similarity: the cosine (-1 to 1), words_score: BM25; None where that ranking did not find it. table, database: where
+    it was found, the database by its path.
     """
 
     chunk_id: int
@@ -49,6 +50,8 @@ class Hit:
     score: float
     similarity: float | None
     words_score: float | None
+    table: str = ""
+    database: str = ""
 
 
 def search(
