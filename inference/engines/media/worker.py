@@ -14,6 +14,7 @@ wrong with the file (UTF-8), `D` done.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import sys
 import traceback
@@ -37,6 +38,7 @@ def main() -> None:
     """Decode standard input to standard output."""
     wanted, demuxer = sys.argv[1:3]
     memory_bytes, *numbers = map(int, sys.argv[3:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: whoever started us decides
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     import av
