@@ -17,7 +17,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from fastembed.inference.serving.residency.plan import Choose, Entry, Plan, Room, State, cheapest
+from fastembed.inference.serving.residency.plan import (
+    Choose,
+    DeviceRoom,
+    ResidencyEntry,
+    ResidencyPlan,
+    ResidencyState,
+    cheapest,
+)
 
 GIB = 2**30
 HOUR_S = 3_600.0
@@ -91,9 +98,9 @@ def bursts(dice: random.Random) -> list[Request]:
 TRACES: dict[str, Callable[[random.Random], list[Request]]] = {"zipf": zipf, "daily": daily, "bursts": bursts}
 
 
-def filled(ranked: Sequence[Entry], lacking: int) -> list[Entry]:
+def filled(ranked: Sequence[ResidencyEntry], lacking: int) -> list[ResidencyEntry]:
     """Take from the front until there is enough."""
-    taken: list[Entry] = []
+    taken: list[ResidencyEntry] = []
     for entry in ranked:
         if lacking <= 0:
             break
@@ -102,7 +109,7 @@ def filled(ranked: Sequence[Entry], lacking: int) -> list[Entry]:
     return taken
 
 
-def lru(idle: Sequence[Entry], lacking: int, _now_s: float) -> Sequence[Entry]:
+def lru(idle: Sequence[ResidencyEntry], lacking: int, _now_s: float) -> Sequence[ResidencyEntry]:
     """Have the one leave that was unused for longest."""
     return filled(sorted(idle, key=lambda entry: entry.use.last_s or 0.0), lacking)
 
@@ -115,13 +122,13 @@ class GreedyDual:
         self.uses: dict[str, int] = {}
         self.values: dict[str, float] = {}
 
-    def used(self, entry: Entry, *, loaded: bool) -> None:
+    def used(self, entry: ResidencyEntry, *, loaded: bool) -> None:
         """Note a use."""
         name = entry.key[0]
         self.uses[name] = self.uses.get(name, 0) + 1 if loaded else 1
         self.values[name] = self.clock + self.uses[name] * entry.load_s / (entry.bytes / GIB)
 
-    def __call__(self, idle: Sequence[Entry], lacking: int, _now_s: float) -> Sequence[Entry]:
+    def __call__(self, idle: Sequence[ResidencyEntry], lacking: int, _now_s: float) -> Sequence[ResidencyEntry]:
         """Have those of the lowest value leave."""
         victims = filled(sorted(idle, key=lambda entry: self.values[entry.key[0]]), lacking)
         self.clock = max([self.clock, *(self.values[entry.key[0]] for entry in victims)])
@@ -136,10 +143,10 @@ class Foresight:
         for request in reversed(requests):
             self.times.setdefault(request.model, []).append(request.at_s)
 
-    def __call__(self, idle: Sequence[Entry], lacking: int, now_s: float) -> Sequence[Entry]:
+    def __call__(self, idle: Sequence[ResidencyEntry], lacking: int, now_s: float) -> Sequence[ResidencyEntry]:
         """Have those leave whose next use is far off, cheap, or never."""
 
-        def value(entry: Entry) -> float:
+        def value(entry: ResidencyEntry) -> float:
             times = self.times.get(entry.key[0], [])
             while times and times[-1] <= now_s:
                 times.pop()
@@ -152,14 +159,14 @@ class Foresight:
 class Run:
     """A trace through a plan: requests that wait, loads under way, and what it cost."""
 
-    plan: Plan
+    plan: ResidencyPlan
     keep_alive_s: float | None
     greedy: GreedyDual | None = None
     load_s: float = 0.0
     hits: int = 0
     waited_s: float = 0.0
-    _events: list[tuple[float, int, str, Entry, Request | None]] = field(default_factory=list)
-    _waiting: dict[Entry, list[Request]] = field(default_factory=dict)
+    _events: list[tuple[float, int, str, ResidencyEntry, Request | None]] = field(default_factory=list)
+    _waiting: dict[ResidencyEntry, list[Request]] = field(default_factory=dict)
     _number: int = 0
 
     def requests(self, requests: Sequence[Request]) -> Run:
@@ -182,8 +189,8 @@ class Run:
             self._step(now_s)
         return self
 
-    def _ask(self, entry: Entry, request: Request, now_s: float) -> None:
-        loaded = entry.state is State.LOADED and not entry.ending
+    def _ask(self, entry: ResidencyEntry, request: Request, now_s: float) -> None:
+        loaded = entry.state is ResidencyState.LOADED and not entry.ending
         entry.use.add(now_s)
         if self.greedy:
             self.greedy.used(entry, loaded=loaded)
@@ -198,7 +205,7 @@ class Run:
             self._waiting.setdefault(entry, []).append(request)
             self.plan.want(entry, now_s)
 
-    def _use(self, entry: Entry, request: Request, now_s: float) -> None:
+    def _use(self, entry: ResidencyEntry, request: Request, now_s: float) -> None:
         self.waited_s += now_s - request.at_s
         self._at(now_s + request.for_s, "end", entry, request)
 
@@ -213,13 +220,13 @@ class Run:
         if self.plan.waits() and (due_s := self.plan.next_s(now_s)) is not None:
             self._at(now_s + due_s + 1e-6, "step", next(iter(self.plan.entries.values())), None)
 
-    def _entry(self, name: str) -> Entry:
+    def _entry(self, name: str) -> ResidencyEntry:
         entry = self.plan.entry((name, "NPU"))
         gib, entry.load_s = MODELS[name]
         entry.bytes, entry.keep_alive_s = int(gib * GIB), self.keep_alive_s
         return entry
 
-    def _at(self, at_s: float, what: str, entry: Entry, request: Request | None) -> None:
+    def _at(self, at_s: float, what: str, entry: ResidencyEntry, request: Request | None) -> None:
         self._number += 1
         heapq.heappush(self._events, (at_s, self._number, what, entry, request))
 
@@ -229,7 +236,7 @@ def run(rule: str, requests: Sequence[Request], room_gib: float) -> Run:
     greedy = GreedyDual() if rule == "GDSF" else None
     choose: dict[str, Choose | None] = {"planner": cheapest, "GDSF": greedy, "foresight": Foresight(requests)}
     keep_alive_s = 300.0 if rule == "keep-alive 5 m" else None
-    plan = Plan(lambda _: Room(int(room_gib * GIB)), choose=choose.get(rule, lru))
+    plan = ResidencyPlan(lambda _: DeviceRoom(int(room_gib * GIB)), choose=choose.get(rule, lru))
     return Run(plan, keep_alive_s, greedy).requests(requests)
 
 

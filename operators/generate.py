@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from fastembed.inference.engines.chat.resume import Progress
+from fastembed.inference.engines.chat.resume import AnswerProgress
 from fastembed.inference.engines.chat.sampling import check_sampling
 from fastembed.inference.library.specs import AUTO
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.models import Models
-from fastembed.inference.serving.resilience.attempts import Attempts, Candidate, call
+from fastembed.inference.serving.resilience.attempts import Attempts, call
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.resilience.chatting import answer
 from fastembed.inference.serving.resilience.lending import Lent
@@ -79,7 +80,7 @@ class Generate:
         request = shown(request, decision)
 
         async def ask(
-            candidate: Candidate, request: ChatRequest, tried: str, progress: Progress
+            candidate: Candidate, request: ChatRequest, tried: str, progress: AnswerProgress
         ) -> AsyncGenerator[ChatEvent]:
             request = await self._heard(request, decision, candidate)
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary

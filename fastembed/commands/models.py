@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.library.catalog import Card, Catalog
+from fastembed.inference.library.catalog import Catalog, ModelCard
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.hub.model_store import Shelved, shelved, size_of
@@ -69,7 +69,7 @@ def all_rows(models: Catalog) -> list[Row]:
     return [*rows, *loose, *known]
 
 
-def _of_card(card: Card, devices: tuple[str, ...], origin: str) -> Row:
+def _of_card(card: ModelCard, devices: tuple[str, ...], origin: str) -> Row:
     return Row(
         name=card.name,
         task=card.task,

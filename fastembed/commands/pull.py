@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.library.catalog import Catalog, Placed
+from fastembed.inference.library.catalog import Catalog, LocatedModel
 from fastembed.inference.library.folders import models_home
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
@@ -178,7 +178,7 @@ def packaged(name: str, models: Catalog) -> KnownModel | None:
     return known if known and known.packaged and not revision else None
 
 
-def _meant(name: str, models: Catalog) -> tuple[Placed | None, KnownModel | None, str | None, str]:
+def _meant(name: str, models: Catalog) -> tuple[LocatedModel | None, KnownModel | None, str | None, str]:
     """Return the declared model of a name, the known one, the revision, and where its files are to be."""
     placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
     origin = placed.spec.origin if placed else name

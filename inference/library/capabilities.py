@@ -28,7 +28,7 @@ _OTHERS: Final = {f"{BUILT_IN}whisper-base": "MIT"}
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class ModelCapabilities:
     """What a model can do and needs. size: billions of parameters, from the files' bytes where nobody says; 0: unknown.
 
     least, optimal: bytes of memory that it is known to need, or at least the bytes of its weights. window: tokens, as
@@ -48,7 +48,7 @@ class Capabilities:
 
 def capabilities_of(
     name: str, origin: str, task: Task | None, folder: Path | None, declared: Iterable[Ability] | None = None
-) -> Capabilities:
+) -> ModelCapabilities:
     """Describe a model. declared: what `good_at:` says, which then is what holds; only, no word makes a model hear."""
     known = find_known(origin) or find_known(name)
     hardware = HARDWARE.get(known.name) if known else None
@@ -65,7 +65,7 @@ def capabilities_of(
     if folder and "audio" not in traits.good_at:
         good_at.discard("audio")  # it would be given sound that its engine refuses
     a_parameter = next((size for said, size in _BYTES if said.search(origin.casefold())), 1.0)
-    return Capabilities(
+    return ModelCapabilities(
         good_at=frozenset(good_at),
         size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
         window=traits.window or (known.window if known else None),

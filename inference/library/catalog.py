@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fastembed.inference.library.capabilities import Capabilities, capabilities_of
+from fastembed.inference.library.capabilities import ModelCapabilities, capabilities_of
 from fastembed.inference.library.folders import BUILT_IN, candidates, locate
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.naming import unknown
@@ -19,11 +19,11 @@ from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.errors import ModelNotFound
 
 log = logging.getLogger("fastembed.models")
-State = Literal["missing", "available", "loading", "ready"]
+ModelState = Literal["missing", "available", "loading", "ready"]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class LocatedModel:
     """A declared model: its spec, its folder (None: the files are missing) and its task (None: not recognised)."""
 
     name: str
@@ -33,7 +33,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ModelCard:
     """What a list of models says about one. device and dimensions are None until it is loaded.
 
     window: tokens; once it is loaded, what its engine takes. pocket: it is a tiny one that ships for trying things out.
@@ -41,14 +41,14 @@ class Card:
 
     name: str
     task: Task | None
-    state: State
+    state: ModelState
     aliases: tuple[str, ...] = ()
     folder: Path | None = None
     device: str | None = None
     window: int | None = None
     dimensions: int | None = None
     pocket: bool = False
-    capabilities: Capabilities = field(default_factory=Capabilities)
+    capabilities: ModelCapabilities = field(default_factory=ModelCapabilities)
 
 
 class Catalog:
@@ -74,14 +74,14 @@ class Catalog:
         self.aliases = dict(aliases or {})
         self._base = base or Path.cwd()
 
-    def placed(self, task: Task | None = None) -> list[Placed]:
+    def placed(self, task: Task | None = None) -> list[LocatedModel]:
         """Return the declared models, or those of one task, in the order of declaration.
 
         Behind them come the known ones whose files are here, then the tiny ones that ship.
         """
         return [model for model in map(self._place, self._names(task)) if task is None or model.task == task]
 
-    def place(self, name: str, task: Task) -> Placed:
+    def place(self, name: str, task: Task) -> LocatedModel:
         """Resolve a name, an alias or "auto" (the first declared model of the task whose files are there).
 
         Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
@@ -100,7 +100,7 @@ class Catalog:
             )
         return model
 
-    def options(self, model: Placed) -> Any:
+    def options(self, model: LocatedModel) -> Any:
         """Return how a model is loaded, as its kind reads its declaration. ModelNotFound: a part is not there."""
         return TASKS.of(model.task or "").options(model.spec, self)
 
@@ -121,14 +121,14 @@ class Catalog:
         """Whether `models:` has the name, or it is one of those that ship."""
         return name in self._specs
 
-    def cards(self) -> list[Card]:
+    def cards(self) -> list[ModelCard]:
         """Describe every model for a list of models, as if none were loaded."""
         return [self._card(model) for model in self.placed()]
 
-    def _card(self, model: Placed) -> Card:
+    def _card(self, model: LocatedModel) -> ModelCard:
         found = capabilities(model)
         others = (alias for alias, target in self.aliases.items() if target in (model.name, *model.spec.aliases))
-        return Card(
+        return ModelCard(
             name=model.name,
             task=model.task,
             state="available" if model.folder else "missing",
@@ -139,10 +139,10 @@ class Catalog:
             capabilities=found,
         )
 
-    def _place(self, name: str) -> Placed:
+    def _place(self, name: str) -> LocatedModel:
         spec = self._spec(name)
         folder = self._folder(spec.origin)
-        return Placed(name, spec, folder, spec.task or (TASKS.recognise(folder) if folder else None))
+        return LocatedModel(name, spec, folder, spec.task or (TASKS.recognise(folder) if folder else None))
 
     def _spec(self, name: str) -> ModelSpec:
         """Return a model's declaration; what was pulled goes before what ships under the same name."""
@@ -166,7 +166,7 @@ class Catalog:
         yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
         yield from last
 
-    def _auto(self, task: Task) -> Placed:
+    def _auto(self, task: Task) -> LocatedModel:
         first = None
         for model in map(self._place, self._names(task)):
             if model.task == task:
@@ -188,7 +188,7 @@ class Catalog:
             raise ModelNotFound(self._unknown(name, task), param="model")
         return known
 
-    def _present(self, model: Placed) -> Placed:
+    def _present(self, model: LocatedModel) -> LocatedModel:
         """Return the model, or the first of its fallbacks whose files are there."""
         tried = [model.name]
         found = model
@@ -211,7 +211,7 @@ class Catalog:
         return unknown(name, task, [model.name for model in self.placed(task)], (*self._aliases, *others))
 
 
-def capabilities(model: Placed) -> Capabilities:
+def capabilities(model: LocatedModel) -> ModelCapabilities:
     """Return what a model can do and needs: what its declaration says, else what its files and its name tell."""
     spec = model.spec
     found = capabilities_of(model.name, spec.origin, model.task, model.folder, declared=spec.good_at)

@@ -30,7 +30,7 @@ Task: TypeAlias = str
 """A task's name: embedding, rerank, chat, code, transcription, document, or one that was registered."""
 Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
 ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)
-Choice = Literal["best", "first", "only"]
+AutoChoice = Literal["best", "first", "only"]
 _SHIPPED_KINDS: Final = "fastembed.inference.engines.kinds"
 
 
@@ -206,7 +206,7 @@ class TaskKind:
     processes: Callable[[Any], list[int] | None] = _this_process
     growth: Callable[[Any], int] = _no_growth
 
-    choice: Choice = "first"
+    choice: AutoChoice = "first"
     without_model: str = ""
     longest_prompt: Callable[[Mapping[str, Any], int | None], int | None] = _any_length
 

@@ -18,7 +18,7 @@ from fastembed.inference.engines.docling.model import DoclingModel
 from fastembed.inference.engines.embedding.model import EmbeddingModel
 from fastembed.inference.engines.rerank.model import RerankModel
 from fastembed.inference.engines.speech.engine import SpeechEngine
-from fastembed.inference.library.catalog import AUTO, Card, Catalog, Placed
+from fastembed.inference.library.catalog import AUTO, Catalog, LocatedModel, ModelCard
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.library.specs import ModelSpec
@@ -157,7 +157,7 @@ class Models:
         resident = self.residents.known.get((name, device))
         return resident.model if resident and resident.ready else None
 
-    def outlook(self, model: Placed, device: str) -> Outlook:
+    def outlook(self, model: LocatedModel, device: str) -> Outlook:
         """Tell what would come of lending a model on a device (OpenVINO's name) where it is not loaded.
 
         Blocks for a look at the disk. ModelNotFound: a part of it (an adapter, a draft model) is not there.
@@ -193,7 +193,7 @@ class Models:
             self._found[task, name, device] = resident
         return resident
 
-    def cards(self) -> list[Card]:
+    def cards(self) -> list[ModelCard]:
         """Describe every declared model for a list of models."""
         return [self._card(card) for card in self.catalog.cards()]
 
@@ -203,7 +203,7 @@ class Models:
         self._found.clear()
         await self.residents.close()
 
-    async def _on_some_device(self, model: Placed, device: str | None, priority: int) -> Resident:
+    async def _on_some_device(self, model: LocatedModel, device: str | None, priority: int) -> Resident:
         """Borrow the model where it is loaded, else on the first device of `on:` that has room for it and takes it."""
         wanted = [self.devices.named(device)] if device else self.devices.choices(model.spec.on)
         choices = [self._request(model, choice) for choice in wanted]
@@ -221,11 +221,11 @@ class Models:
         await self.residents.borrow(residents[-1], choices[-1], priority=priority)
         return residents[-1]
 
-    def _request(self, model: Placed, device: str) -> LoadRequest:
+    def _request(self, model: LocatedModel, device: str) -> LoadRequest:
         kind, folder = TASKS.of(cast("Task", model.task)), cast("Path", model.folder)
         return LoadRequest(model.name, kind, folder, device, self.devices, self.catalog.options(model))
 
-    def _resident(self, model: Placed, request: LoadRequest) -> Resident:
+    def _resident(self, model: LocatedModel, request: LoadRequest) -> Resident:
         keep_alive_s = model.spec.keep_alive
         if keep_alive_s is None:
             keep_alive_s = self.devices.limits(request.device).keep_alive
@@ -242,7 +242,7 @@ class Models:
         for asked in [asked for asked, found in self._found.items() if found is resident]:
             del self._found[asked]
 
-    def _card(self, card: Card) -> Card:
+    def _card(self, card: ModelCard) -> ModelCard:
         held = [resident for resident in self.residents.known.values() if resident.entry.key[0] == card.name]
         loaded: Any = next((resident.model for resident in held if resident.model), None)
         if loaded is None:

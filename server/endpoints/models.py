@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fastembed.inference.library.catalog import AUTO, Card
+from fastembed.inference.library.catalog import AUTO, ModelCard
 from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
@@ -26,7 +26,7 @@ from fastembed.server.wire.text import amount
 def routes(site: Site) -> list[BaseRoute]:
     """Return the routes."""
 
-    def cards() -> list[Card]:
+    def cards() -> list[ModelCard]:
         return site.resources.get(Models).cards()
 
     def aliases() -> Mapping[str, str]:
@@ -55,7 +55,7 @@ def _unknown(name: str, here: Sequence[str]) -> str:
     return f"found no model {name[:80]!r}, expected one of {', '.join(here)}"
 
 
-def describe(card: Card) -> dict[str, Any]:
+def describe(card: ModelCard) -> dict[str, Any]:
     """Return a model object. What is unknown (a window before the model is loaded) is null, never guessed."""
     return {
         "id": card.name,
@@ -80,7 +80,7 @@ def describe(card: Card) -> dict[str, Any]:
     }
 
 
-def _capabilities(card: Card) -> dict[str, bool]:
+def _capabilities(card: ModelCard) -> dict[str, bool]:
     kind, good_at = TASKS.get(card.task), card.capabilities.good_at
     facts = kind.facts if kind else frozenset()
     every = sorted(fact for known in TASKS.all for fact in known.facts)
@@ -95,7 +95,7 @@ def _capabilities(card: Card) -> dict[str, bool]:
     }
 
 
-def _owner(card: Card) -> str:
+def _owner(card: ModelCard) -> str:
     """Return the hub's organisation where a name says it."""
     named = next((name for name in (card.name, *card.aliases) if "/" in name), "")
     return named.partition("/")[0] or "local"

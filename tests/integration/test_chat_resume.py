@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastembed.inference.engines.chat.local import LocalModel
-from fastembed.inference.engines.chat.resume import NOTHING, CannotGoOn, Progress
+from fastembed.inference.engines.chat.resume import NOTHING, AnswerProgress, CannotGoOn
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, ChatStarted, Sampling, Tool
 from tests.conversation import asked
 
@@ -44,7 +44,7 @@ async def run(local, request, so_far=NOTHING):
 
 
 def so_far(came):
-    progress = Progress()
+    progress = AnswerProgress()
     for one in came:
         progress.note(one)
     return progress.so_far()

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from fastembed.inference.engines.chat.folder import read_traits
 from fastembed.inference.engines.chat.local import LocalModel
 from fastembed.inference.engines.chat.model import ChatModel
-from fastembed.inference.engines.chat.resume import Produced, Progress
+from fastembed.inference.engines.chat.resume import AnswerProgress, Produced
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import (
     AudioPart,
@@ -126,7 +126,7 @@ async def test_an_answer_that_broke_off_goes_on_from_one_device_to_the_other_wit
     assert len(places) > 2
     for model in (local, npu):
         for place in places:
-            progress = Progress()
+            progress = AnswerProgress()
             for one in whole[:place]:
                 progress.note(one)
             rest = [event async for event in model.generate(request, so_far=progress.so_far())]

@@ -9,7 +9,7 @@ from fastembed.inference.engines.speech.engine import SpeechRequest
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.residency.footprints import Footprints
 from fastembed.inference.serving.residency.memory import process_memory
-from fastembed.inference.serving.residency.plan import State
+from fastembed.inference.serving.residency.plan import ResidencyState
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.parse import Parse
 from fastembed.pipeline.component import Context, Resources
@@ -179,7 +179,7 @@ async def test_pins_and_keep_alive_hold_for_speech_and_documents_too(tmp_path):
         await house.hear("whisper-pocket")
         await house.read()
         async with asyncio.timeout(20):
-            while house.resident("docling-pocket").entry.state is not State.ABSENT:  # noqa: ASYNC110 - by its own task
+            while house.resident("docling-pocket").entry.state is not ResidencyState.ABSENT:  # noqa: ASYNC110 - by its own task
                 await asyncio.sleep(0.02)
         assert house.ready() == {"whisper-pocket"}
         assert house.resident("whisper-pocket").entry.pinned

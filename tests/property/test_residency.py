@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastembed.inference.serving.residency.plan import PATIENCE_S, Plan, Room, State
+from fastembed.inference.serving.residency.plan import PATIENCE_S, DeviceRoom, ResidencyPlan, ResidencyState
 
 ROOM = 20
 DEVICES = ("CPU", "NPU")
@@ -23,7 +23,7 @@ class World:
     """Models that are borrowed and given back; work that ends when the test says so."""
 
     def __init__(self, models):
-        self.plan = Plan(lambda _: Room(ROOM))
+        self.plan = ResidencyPlan(lambda _: DeviceRoom(ROOM))
         self.now_s = 0.0
         self.entries = []
         pinned = dict.fromkeys(DEVICES, 0)
@@ -56,11 +56,11 @@ class World:
             assert self.plan.taken(device) <= ROOM
 
     def want(self, entry, priority):
-        if entry.state is State.LOADED and not entry.ending:
+        if entry.state is ResidencyState.LOADED and not entry.ending:
             entry.users += 1
             self.borrowed[entry] += 1
             entry.use.add(self.now_s)
-        elif entry.state is not State.LEAVING and not entry.ending:
+        elif entry.state is not ResidencyState.LEAVING and not entry.ending:
             entry.users += 1
             self.waiting[entry] += 1
             self.plan.want(entry, self.now_s, priority=priority)
@@ -145,7 +145,7 @@ def test_overlapping_uses_of_one_model_do_not_keep_another_out(seed):
         world.leave(hot)
         while world.work:
             world.end(0)
-        if other.state is State.LOADED:
+        if other.state is ResidencyState.LOADED:
             assert second >= PATIENCE_S / 2 - 1
             return
     raise AssertionError((hot, other))

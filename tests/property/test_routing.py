@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from fastembed.inference.serving.routing.analysis import ModelRequirements, Preferences
 from fastembed.inference.serving.routing.decision import decide
-from fastembed.inference.serving.routing.offers import Engine, Load, Offer
+from fastembed.inference.serving.routing.offers import EngineState, MachineLoad, ModelOffer
 
 NAMES = ["a", "b", "c", "d"]
 DEVICES = ["NPU", "GPU", "CPU"]
 ABILITIES = ["vision", "audio", "video", "code", "tools"]
 OFFER = st.builds(
-    Offer,
+    ModelOffer,
     name=st.sampled_from(NAMES),
     task=st.sampled_from(["chat", "code", "embedding", "transcription", None]),
     standing=st.sampled_from(["declared", "known", "pocket"]),
@@ -23,7 +23,7 @@ OFFER = st.builds(
     missing=st.sampled_from(["", "", "no files"]),
 )
 ENGINE = st.builds(
-    Engine,
+    EngineState,
     loaded=st.booleans(),
     eta_s=st.sampled_from([0.0, 3.0, 60.0]),
     breaker=st.sampled_from(["closed", "open", "half_open"]),
@@ -32,7 +32,7 @@ ENGINE = st.builds(
     room=st.sampled_from(["free", "swap", "wait", "never"]),
 )
 LOAD = st.builds(
-    Load,
+    MachineLoad,
     engines=st.dictionaries(st.tuples(st.sampled_from(NAMES), st.sampled_from(DEVICES)), ENGINE),
 )
 WANTED = st.builds(

@@ -5,11 +5,11 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastembed.inference.engines.scheduling.batcher import Batcher, Limits, State
+from fastembed.inference.engines.scheduling.batcher import Batcher, BatchLimits, QueueState
 
 COSTS = st.integers(1, 300)
 LIMITS = st.builds(
-    Limits,
+    BatchLimits,
     batch_cost=st.sampled_from([64, 256, 512]),
     batch_items=st.sampled_from([1, 4, 64]),
     in_flight=st.integers(1, 3),
@@ -67,29 +67,29 @@ class Run:
         assert len(batch.entries) == 1 or batch.size <= self.limits.batch_cost
         assert len(batch.entries) <= min(self.limits.batch_items, *(entry.max_batch for entry in batch.entries))
         assert longest - shortest <= max(self.limits.slack, self.limits.slack_ratio * longest)
-        assert all(entry.state is State.RUNNING for entry in batch.entries)
+        assert all(entry.state is QueueState.RUNNING for entry in batch.entries)
         assert self.batcher.in_flight <= self.limits.in_flight
 
     def complete(self, index):
         if self.running:
             batch = self.running.pop(index % len(self.running))
-            self.ended(self.batcher.complete(batch, self.now), State.DONE)
+            self.ended(self.batcher.complete(batch, self.now), QueueState.DONE)
 
     def fail(self, index):
         if self.running:
             batch = self.running.pop(index % len(self.running))
-            self.ended(self.batcher.fail(batch), State.FAILED)
+            self.ended(self.batcher.fail(batch), QueueState.FAILED)
 
     def cancel(self, index):
         if self.entries:
             entry = self.entries[index % len(self.entries)]
             before = entry.state
             self.batcher.cancel(entry)
-            if before in (State.WAITING, State.RUNNING):
-                self.ended([entry], State.CANCELLED)
+            if before in (QueueState.WAITING, QueueState.RUNNING):
+                self.ended([entry], QueueState.CANCELLED)
 
     def expire(self):
-        self.ended(self.batcher.expire(self.now), State.EXPIRED)
+        self.ended(self.batcher.expire(self.now), QueueState.EXPIRED)
 
     def ended(self, entries, state):
         for entry in entries:
@@ -114,8 +114,8 @@ def test_every_entry_ends_exactly_once_and_no_batch_breaks_its_limits(limits, ev
     for name, *arguments in events:
         run.now += 0.1
         getattr(run, name)(*arguments)
-        assert run.batcher.waiting_items == sum(entry.state is State.WAITING for entry in run.entries)
-        assert run.batcher.waiting_cost == sum(e.cost for e in run.entries if e.state is State.WAITING)
+        assert run.batcher.waiting_items == sum(entry.state is QueueState.WAITING for entry in run.entries)
+        assert run.batcher.waiting_cost == sum(e.cost for e in run.entries if e.state is QueueState.WAITING)
     run.drain()
     assert set(run.ends) == set(run.entries)
 
@@ -128,7 +128,7 @@ def test_every_entry_ends_exactly_once_and_no_batch_breaks_its_limits(limits, ev
 )
 def test_nobody_leads_a_batch_before_one_that_is_due_earlier(arrivals):
     """The age bound: who comes later than patience + (priority difference) x head start never overtakes."""
-    batcher = Batcher(Limits(in_flight=1, batch_cost=1))
+    batcher = Batcher(BatchLimits(in_flight=1, batch_cost=1))
     now, order = 0.0, []
     for cost, priority, pause, within_s in arrivals:
         now += pause
@@ -149,7 +149,7 @@ def test_nobody_leads_a_batch_before_one_that_is_due_earlier(arrivals):
 @settings(max_examples=150, deadline=None)
 @given(costs=st.lists(COSTS, min_size=1, max_size=200))
 def test_padding_is_bounded_and_far_below_that_of_arrival_order(costs):
-    limits = Limits(in_flight=1)
+    limits = BatchLimits(in_flight=1)
     batcher = Batcher(limits)
     batcher.submit(costs, costs, 0.0)
     computed = 0

@@ -17,7 +17,7 @@ from fastembed.inference.engines.sanity import Fault, TextCheck
 from fastembed.pipeline.payload.chat import ChatDelta, FinishReason, TokenLogprob
 
 
-class Answer:
+class AnswerSplitter:
     """One choice on its way out. `stopped`: a stop string, or a call beyond the allowed one, ends it here."""
 
     def __init__(

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from fastembed.inference.engines.chat.decoding import Decoder, News
-from fastembed.inference.engines.chat.generation import Ended, Generation, Piece, failed, nothing, put
+from fastembed.inference.engines.chat.generation import Ended, GeneratedPiece, Generation, failed, nothing, put
 from fastembed.inference.engines.chat.native import tensor, unchanged, warmed
-from fastembed.inference.engines.chat.sampling import Defaults
+from fastembed.inference.engines.chat.sampling import SamplingDefaults
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import Overloaded, Unavailable
 
@@ -66,7 +66,7 @@ class BatchedEngine:
         self.device = device
         self.room = room
         self.longest_prompt = room - 1
-        self._defaults = Defaults(self._pipeline.get_config())
+        self._defaults = SamplingDefaults(self._pipeline.get_config())
         self.decoder = Decoder(self._pipeline.get_tokenizer(), self._defaults.stop_ids)
         self.tells_logprobs = True
         self.before_step: Callable[[], None] = nothing
@@ -129,7 +129,7 @@ class BatchedEngine:
         running = [*self._live.values(), *self._waiting, *self._suspects]
         self.release(running)
         closed = Unavailable("the chat model was closed in this answer, expected to finish first")
-        put([(generation, Piece(generation.index, error=closed)) for generation in running])
+        put([(generation, GeneratedPiece(generation.index, error=closed)) for generation in running])
         self._pipeline = None
 
     def give_way(self) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from fastembed.inference.engines.chat.generation import Ended, Generation, Piece, Token
+from fastembed.inference.engines.chat.generation import Ended, GeneratedPiece, Generation, Token
 
 News: TypeAlias = tuple[Generation, list[tuple[int, float]], Ended | Exception | None]
 """An answer, its new (id, logprob) pairs, and how it ends, if it does."""
@@ -28,12 +28,12 @@ class Decoder:
         self._ragged = _decodes_ragged(tokenizer)
         self._bytes = _bytes_of_tokens(tokenizer)
 
-    def pieces(self, news: Sequence[News]) -> list[tuple[Generation, Piece]]:
+    def pieces(self, news: Sequence[News]) -> list[tuple[Generation, GeneratedPiece]]:
         """Return each answer's piece; what was produced is noted in it."""
         shown = [[id_ for id_, _ in fresh if id_ not in self.stop_ids] for _, fresh, _ in news]
         by_bytes = self._bytes is not None and not self.keeps_marks
         added = self._by_bytes(news, shown) if by_bytes else self._by_windows(news, shown)
-        pieces: list[tuple[Generation, Piece]] = []
+        pieces: list[tuple[Generation, GeneratedPiece]] = []
         for (generation, fresh, end), texts in zip(news, added, strict=True):
             generation.produced += [id_ for id_, _ in fresh]
             pieces.append((generation, _piece(generation.index, fresh, self.stop_ids, texts, end)))
@@ -76,13 +76,13 @@ def _piece(
     stop_ids: frozenset[int],
     added: Sequence[str],
     end: Ended | Exception | None,
-) -> Piece:
+) -> GeneratedPiece:
     """Give each token its text; a stop token has none. What is left is the rest of a character."""
     texts = list(added)
     tokens = [Token(id_, "" if id_ in stop_ids or not texts else texts.pop(0), logprob) for id_, logprob in fresh]
     if isinstance(end, Exception):
-        return Piece(index, tokens, error=end)
-    return Piece(index, tokens, ended=end, tail="".join(texts))
+        return GeneratedPiece(index, tokens, error=end)
+    return GeneratedPiece(index, tokens, ended=end, tail="".join(texts))
 
 
 def _decodes_ragged(tokenizer: Any) -> bool:

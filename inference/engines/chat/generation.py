@@ -31,7 +31,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class GeneratedPiece:
     """What came of one answer in one go. The last piece has `ended` or `error`."""
 
     index: int
@@ -47,16 +47,16 @@ class Mailbox:
     def __init__(self) -> None:
         """Belong to the running event loop."""
         self.loop = asyncio.get_running_loop()
-        self._pieces: deque[Piece] = deque()
+        self._pieces: deque[GeneratedPiece] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, piece: Piece) -> None:
+    def put(self, piece: GeneratedPiece) -> None:
         """Deliver, on the event loop."""
         self._pieces.append(piece)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def pieces(self) -> AsyncGenerator[Piece]:
+    async def pieces(self) -> AsyncGenerator[GeneratedPiece]:
         """Yield for ever: the reader knows when all its answers have ended."""
         while True:
             while self._pieces:
@@ -159,16 +159,16 @@ def nothing() -> None:
     """Do nothing before a step."""
 
 
-def failed(generation: Generation, cause: BaseException) -> tuple[Generation, Piece]:
+def failed(generation: Generation, cause: BaseException) -> tuple[Generation, GeneratedPiece]:
     """Return the piece that ends an answer with what the engine said."""
     error = Unavailable(f"the chat engine failed in this answer: {reason(cause)}", retry_after_s=1.0)
     error.__cause__ = cause
-    return generation, Piece(generation.index, error=error)
+    return generation, GeneratedPiece(generation.index, error=error)
 
 
-def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
+def deliver(pieces: Sequence[tuple[Generation, GeneratedPiece]]) -> None:
     """Hand pieces from an engine's thread to their mailboxes, with one wake-up an event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Generation, Piece]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Generation, GeneratedPiece]]] = {}
     for generation, piece in pieces:
         by_loop.setdefault(generation.mailbox.loop, []).append((generation, piece))
     for loop, batch in by_loop.items():
@@ -176,7 +176,7 @@ def deliver(pieces: Sequence[tuple[Generation, Piece]]) -> None:
             loop.call_soon_threadsafe(put, batch)
 
 
-def put(batch: Sequence[tuple[Generation, Piece]]) -> None:
+def put(batch: Sequence[tuple[Generation, GeneratedPiece]]) -> None:
     """Hand pieces to their mailboxes, on their event loop."""
     for generation, piece in batch:
         generation.mailbox.put(piece)

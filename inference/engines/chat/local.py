@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fastembed.inference.engines.chat.answer import Answer
+from fastembed.inference.engines.chat.answer import AnswerSplitter
 from fastembed.inference.engines.chat.batched import BatchedEngine
 from fastembed.inference.engines.chat.calling import style_of
 from fastembed.inference.engines.chat.folder import (
@@ -20,7 +20,7 @@ from fastembed.inference.engines.chat.folder import (
     read_traits,
     with_draft,
 )
-from fastembed.inference.engines.chat.generation import Generation, Mailbox, Piece, TextEngine
+from fastembed.inference.engines.chat.generation import GeneratedPiece, Generation, Mailbox, TextEngine
 from fastembed.inference.engines.chat.options import PLAIN, ChatOptions
 from fastembed.inference.engines.chat.pictures import SeenPrompt, pictures_of, untagged
 from fastembed.inference.engines.chat.reasoning import OPEN, thinks
@@ -28,7 +28,7 @@ from fastembed.inference.engines.chat.resume import NOTHING, BrokenOff, Produced
 from fastembed.inference.engines.chat.sampling import check_sampling, configure, room_for_answer
 from fastembed.inference.engines.chat.sounds import sounds_of, with_sounds
 from fastembed.inference.engines.chat.stateful import StatefulEngine
-from fastembed.inference.engines.chat.structure import Form, SchemaGuard, form_of
+from fastembed.inference.engines.chat.structure import AnswerForm, SchemaGuard, form_of
 from fastembed.inference.engines.chat.template import ChatTemplate
 from fastembed.inference.engines.sanity import Fault, Garbled
 from fastembed.inference.library.device_traits import traits_of
@@ -117,7 +117,9 @@ class LocalModel:
                 for choice in range(request.count):
                     yield ChatDelta(choice, text=request.prompt)
             for place in set(range(request.count)) - so_far.finished - set(running):
-                for event in last_events(answers[place], Piece(place, ended=ended[place]), len(prompt), answers):
+                for event in last_events(
+                    answers[place], GeneratedPiece(place, ended=ended[place]), len(prompt), answers
+                ):
                     yield event
             async with aclosing(self._events(generations, answers, set(running), len(prompt), produced)) as events:
                 async for event in events:
@@ -147,7 +149,7 @@ class LocalModel:
     async def _events(
         self,
         generations: list[Generation],
-        answers: list[Answer],
+        answers: list[AnswerSplitter],
         running: set[int],
         prompt_tokens: int,
         produced: Callable[[Produced], None],
@@ -176,10 +178,10 @@ class LocalModel:
                 if not running:
                     return
 
-    def _answer(self, request: ChatRequest, form: Form, text: str, choice: int) -> Answer:
+    def _answer(self, request: ChatRequest, form: AnswerForm, text: str, choice: int) -> AnswerSplitter:
         calls = form.open and bool(request.tools) and (request.tool_choice != "none" or request.named_tool)
         chat = request.prompt is None
-        return Answer(
+        return AnswerSplitter(
             choice,
             stops=request.sampling.stop,
             style=self._style if calls else None,
@@ -191,7 +193,9 @@ class LocalModel:
         )
 
 
-def last_events(answer: Answer, piece: Piece, prompt_tokens: int, answers: list[Answer]) -> list[ChatEvent]:
+def last_events(
+    answer: AnswerSplitter, piece: GeneratedPiece, prompt_tokens: int, answers: list[AnswerSplitter]
+) -> list[ChatEvent]:
     """Return what ends a choice. Garbled: it is no text."""
     endless = answer.fault is Fault.ENDLESS
     deltas, reason = answer.end("length" if endless else piece.ended or "stop")

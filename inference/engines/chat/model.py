@@ -10,8 +10,8 @@ from typing import Any
 from fastembed.inference.engines.chat.folder import read_traits
 from fastembed.inference.engines.chat.options import PLAIN, ChatOptions
 from fastembed.inference.engines.chat.process import ChatProcess
-from fastembed.inference.engines.chat.resume import Progress
-from fastembed.inference.engines.chat.wire import Loading
+from fastembed.inference.engines.chat.resume import AnswerProgress
+from fastembed.inference.engines.chat.wire import LoadChat
 from fastembed.inference.library.folders import is_pocket
 from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 
@@ -41,7 +41,7 @@ class ChatModel:
         self.device = device
         self.pocket = is_pocket(folder)
         self.window = read_traits(folder).window
-        loading = Loading(name, folder, device, properties or {}, cache, stall_s, options)
+        loading = LoadChat(name, folder, device, properties or {}, cache, stall_s, options)
         self._process = ChatProcess(loading)
 
     @property
@@ -50,7 +50,7 @@ class ChatModel:
         return self._process
 
     async def generate(
-        self, request: ChatRequest, *, route: str = "", progress: Progress | None = None
+        self, request: ChatRequest, *, route: str = "", progress: AnswerProgress | None = None
     ) -> AsyncGenerator[ChatEvent]:
         """Yield ChatStarted, then the deltas of all choices, interleaved, and one ChatFinished a choice.
 

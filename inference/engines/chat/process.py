@@ -19,8 +19,8 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from fastembed.inference.engines.chat.resume import Produced, Progress
-from fastembed.inference.engines.chat.wire import Ask, Leave, Loaded, Loading, News, Over
+from fastembed.inference.engines.chat.resume import AnswerProgress, Produced
+from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoaded, ChatOver, LoadChat, News
 from fastembed.inference.engines.child import Child
 from fastembed.inference.engines.framing import framed, read
 from fastembed.pipeline.errors import ItemError, Unavailable
@@ -39,7 +39,7 @@ _ids: Final = itertools.count(1)
 class ChatChild(Child):
     """One chat process, from its start to its end. cache_bytes: what it keeps for contexts."""
 
-    def __init__(self, loading: Loading) -> None:
+    def __init__(self, loading: LoadChat) -> None:
         """Start it: milliseconds. `load` must follow, `end` at last."""
         super().__init__("fastembed.inference.engines.chat.worker")
         self.loading = loading
@@ -48,7 +48,7 @@ class ChatChild(Child):
     def load(self) -> None:
         """Have it load the model: seconds, so in a thread. Raises what the load raises."""
         try:
-            answer: Loaded | Exception = self.ask(self.loading)
+            answer: ChatLoaded | Exception = self.ask(self.loading)
         except (EOFError, OSError) as error:
             raise Unavailable(
                 f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
@@ -60,10 +60,10 @@ class ChatChild(Child):
         self.cache_bytes = answer.cache
 
 
-class _Asked:
+class _PendingChat:
     """One request under way, and what came of it."""
 
-    def __init__(self, request: ChatRequest, route: str, progress: Progress) -> None:
+    def __init__(self, request: ChatRequest, route: str, progress: AnswerProgress) -> None:
         self.id = next(_ids)
         self.runs = 0
         self.left = False
@@ -71,16 +71,16 @@ class _Asked:
         self._route = route
         self._progress = progress
         self._started = False
-        self._events: deque[ChatEvent | Over] = deque()
+        self._events: deque[ChatEvent | ChatOver] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
     def frame(self) -> bytes:
         """Return the message that asks for what is missing yet."""
-        return framed(Ask(self.id, self._request, self._route, self._progress.so_far()))
+        return framed(AskChat(self.id, self._request, self._route, self._progress.so_far()))
 
-    def put(self, event: ChatEvent | Produced | Over) -> None:
+    def put(self, event: ChatEvent | Produced | ChatOver) -> None:
         """Note what came; what a second run says of its start has been said."""
-        if not isinstance(event, Over):
+        if not isinstance(event, ChatOver):
             self._progress.note(event)
         if isinstance(event, Produced):
             return
@@ -97,7 +97,7 @@ class _Asked:
         while True:
             while self._events:
                 event = self._events.popleft()
-                if not isinstance(event, Over):
+                if not isinstance(event, ChatOver):
                     yield event
                 elif event.error is not None:
                     raise event.error
@@ -113,13 +113,13 @@ class ChatProcess:
     restarts: how often it had to be started again.
     """
 
-    def __init__(self, loading: Loading) -> None:
+    def __init__(self, loading: LoadChat) -> None:
         """Start the process and wait for its model: seconds. Raises what loading raises."""
         self._loading = loading
         self._stall_s = loading.stall_s
         self._child = ChatChild(loading)
         self._child.load()
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, _PendingChat] = {}
         self._following: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._closed = False
@@ -145,7 +145,7 @@ class ChatProcess:
         return self._child.cache_bytes
 
     async def generate(
-        self, request: ChatRequest, route: str = "", progress: Progress | None = None
+        self, request: ChatRequest, route: str = "", progress: AnswerProgress | None = None
     ) -> AsyncGenerator[ChatEvent]:
         """Yield a request's events as they come, of those that `progress` knows only the start once more.
 
@@ -157,7 +157,7 @@ class ChatProcess:
         loop = asyncio.get_running_loop()
         if self._following is None:
             self._following = loop.create_task(self._follow_all(), name="chat process")
-        asked = _Asked(request, route, progress or Progress())
+        asked = _PendingChat(request, route, progress or AnswerProgress())
         if not self._asked:
             self._sign_s = loop.time()
         self._asked[asked.id] = asked
@@ -186,15 +186,15 @@ class ChatProcess:
             await asyncio.wait([self._following])
         await asyncio.to_thread(self._child.end, _POLITE_S)
 
-    def _ask(self, asked: _Asked) -> None:
+    def _ask(self, asked: _PendingChat) -> None:
         """Send a request, if there is somebody to send it to; otherwise it is sent as soon as there is."""
         if self._writer is not None:
             asked.runs += 1
             self._writer.write(asked.frame())
 
-    def _leave(self, asked: _Asked) -> None:
+    def _leave(self, asked: _PendingChat) -> None:
         if asked.runs and self._writer is not None:
-            self._writer.write(framed(Leave(asked.id)))
+            self._writer.write(framed(CancelChat(asked.id)))
         else:
             del self._asked[asked.id]
 
@@ -239,11 +239,11 @@ class ChatProcess:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _note(self, id_: int, event: ChatEvent | Produced | Over) -> None:
+    def _note(self, id_: int, event: ChatEvent | Produced | ChatOver) -> None:
         asked = self._asked.get(id_)
         if asked is not None:
             asked.put(event)
-            if isinstance(event, Over):
+            if isinstance(event, ChatOver):
                 del self._asked[id_]
 
     async def _watch(self, child: ChatChild) -> None:
@@ -284,7 +284,7 @@ class ChatProcess:
             else:
                 return pause_s
 
-    def _fail(self, requests: list[_Asked], said: str) -> None:
+    def _fail(self, requests: list[_PendingChat], said: str) -> None:
         for asked in requests:
-            asked.put(Over(Unavailable(said, retry_after_s=1.0)))
+            asked.put(ChatOver(Unavailable(said, retry_after_s=1.0)))
             self._asked.pop(asked.id, None)

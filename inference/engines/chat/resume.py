@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from fastembed.inference.engines.chat.answer import Answer
+from fastembed.inference.engines.chat.answer import AnswerSplitter
 from fastembed.inference.engines.chat.generation import Ended, Generation, TextEngine
 from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished
@@ -42,7 +42,7 @@ class BrokenOff:
 NOTHING: Final = BrokenOff()
 
 
-class Progress:
+class AnswerProgress:
     """How far one answer has come, noted as its events come, whoever gives it; the next one goes on from there.
 
     formed: it is held to a grammar, and nobody can go on with it.
@@ -73,7 +73,7 @@ class Progress:
         return BrokenOff(self._produced, frozenset(self._finished), self._begun)
 
 
-def go_on(engine: TextEngine, generation: Generation, answer: Answer, ids: Sequence[int]) -> Ended | None:
+def go_on(engine: TextEngine, generation: Generation, answer: AnswerSplitter, ids: Sequence[int]) -> Ended | None:
     """Bring a choice to where it was; return how it ended, if nothing is missing but its end.
 
     Raises Unavailable where it cannot go on.

@@ -83,7 +83,7 @@ def configure(config: Any, sampling: Sampling, max_tokens: int, choice: int, str
     return config
 
 
-class Defaults:
+class SamplingDefaults:
     """What a model's folder says of generating, otherwise than genai does; outlives a pipeline that is loaded anew."""
 
     def __init__(self, config: Any) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from fastembed.inference.engines.chat.decoding import Decoder
 from fastembed.inference.engines.chat.folder import BLOCK_TOKENS, fixed_lengths, model_path, open_hearing
-from fastembed.inference.engines.chat.generation import Ended, Generation, Piece, deliver, failed, nothing
+from fastembed.inference.engines.chat.generation import Ended, GeneratedPiece, Generation, deliver, failed, nothing
 from fastembed.inference.engines.chat.native import tensor
-from fastembed.inference.engines.chat.sampling import Defaults
+from fastembed.inference.engines.chat.sampling import SamplingDefaults
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import Overloaded, Unavailable
 
@@ -63,7 +63,7 @@ class StatefulEngine:
         self._sees = sees
         self._properties = properties
         self._pipeline = self._load()
-        self._defaults = Defaults(self._pipeline.get_generation_config())
+        self._defaults = SamplingDefaults(self._pipeline.get_generation_config())
         self.decoder = Decoder(self._pipeline.get_tokenizer(), self._defaults.stop_ids)
         self._most = most
         self._wake = threading.Condition()
@@ -119,7 +119,7 @@ class StatefulEngine:
                 generation.cancel()
             self._wake.notify()
         closed = Unavailable("the chat model was closed in this answer, expected to finish first")
-        deliver([(generation, Piece(generation.index, error=closed)) for generation in running])
+        deliver([(generation, GeneratedPiece(generation.index, error=closed)) for generation in running])
         await asyncio.to_thread(self._owner.join)
         self._pipeline = None
 

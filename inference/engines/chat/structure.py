@@ -29,7 +29,7 @@ _NO_PARAMETERS: Final = '{"type": "object", "properties": {}, "additionalPropert
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class AnswerForm:
     """What a request's answers must look like. calls: they begin with a tool call. open: they may hold one."""
 
     structure: Any = None
@@ -75,19 +75,19 @@ class SchemaGuard:
         return None
 
 
-async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) -> Form:
+async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) -> AnswerForm:
     """Return the form that a request asks for. InvalidInput says what is wrong with its schema or its tools."""
     tools = _chosen(request)
     if tools and request.tool_choice != "auto":
-        return Form(await _forced(tools, request, style, guard), calls=True)
+        return AnswerForm(await _forced(tools, request, style, guard), calls=True)
     if request.json is not None:
         schema = _ANY_OBJECT if request.json == "object" else await _checked(request.json, "response_format", guard)
         if tools and style.begin and not style.special:
-            return Form(await _either(schema, tools, style, guard))
-        return Form(_genai().StructuredOutputConfig(json_schema=schema), open=False)
+            return AnswerForm(await _either(schema, tools, style, guard))
+        return AnswerForm(_genai().StructuredOutputConfig(json_schema=schema), open=False)
     if tools and not style.special and style.begin and any(tool.strict for tool in tools):
-        return Form(await _triggered(tools, request, style, guard))
-    return Form()
+        return AnswerForm(await _triggered(tools, request, style, guard))
+    return AnswerForm()
 
 
 def _chosen(request: ChatRequest) -> tuple[Tool, ...]:

@@ -13,7 +13,7 @@ from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class LoadChat:
     """The first message to a process: which model to load, where.
 
     cache: bytes for its contexts, None: as many as it can use. stall_s: with work and no sign of life for so long, the
@@ -35,14 +35,14 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class ChatLoaded:
     """A process's first message when all is well; otherwise it is the exception. cache: bytes kept for contexts."""
 
     cache: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskChat:
     """Answer a request; ids are never used twice. so_far: what another process said of the answer before it died."""
 
     id: int
@@ -52,18 +52,18 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class CancelChat:
     """Nobody waits for the rest of this answer."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class ChatOver:
     """Nothing more comes of this request."""
 
     error: Exception | None = None
 
 
-News = Sequence[tuple[int, ChatEvent | Produced | Over]]
+News = Sequence[tuple[int, ChatEvent | Produced | ChatOver]]
 """What came of requests since the last message, in order; empty: a sign of life."""

@@ -20,7 +20,7 @@ from typing import Final
 
 from fastembed.inference.engines.chat.local import LocalModel
 from fastembed.inference.engines.chat.resume import Produced
-from fastembed.inference.engines.chat.wire import Ask, Leave, Loaded, Loading, Over
+from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoaded, ChatOver, LoadChat
 from fastembed.inference.engines.framing import framed, portable, read, receive
 from fastembed.pipeline.collector import rest_collector
 from fastembed.pipeline.errors import ItemError
@@ -41,7 +41,7 @@ def main() -> None:
     pipe = take_pipe()
     end_with(pipe)
     with contextlib.suppress(*_CLOSED):
-        loading: Loading = receive(pipe)
+        loading: LoadChat = receive(pipe)
         try:
             model = LocalModel(
                 loading.name,
@@ -55,26 +55,26 @@ def main() -> None:
             pipe.sendall(framed(portable(error, "chat")))
         else:
             rest_collector()
-            pipe.sendall(framed(Loaded(model.cache_bytes)))
+            pipe.sendall(framed(ChatLoaded(model.cache_bytes)))
             asyncio.run(_serve(pipe, model, loading))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
 
-async def _serve(pipe: socket.socket, model: LocalModel, loading: Loading) -> None:
+async def _serve(pipe: socket.socket, model: LocalModel, loading: LoadChat) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=pipe)
-    await Desk(model, writer.write, loading).serve(reader)
+    await ChatRequestServer(model, writer.write, loading).serve(reader)
 
 
-class Desk:
+class ChatRequestServer:
     """Takes requests to the model and their events back."""
 
-    def __init__(self, model: LocalModel, write: Callable[[bytes], None], loading: Loading) -> None:
+    def __init__(self, model: LocalModel, write: Callable[[bytes], None], loading: LoadChat) -> None:
         """Write frames with `write`, which must not block; while there is work, one every `loading.beat_s` at least."""
         self._model = model
         self._write = write
         self._loading = loading
-        self._news: list[tuple[int, ChatEvent | Produced | Over]] = []
-        self._answers: dict[int, asyncio.Task[Over]] = {}
+        self._news: list[tuple[int, ChatEvent | Produced | ChatOver]] = []
+        self._answers: dict[int, asyncio.Task[ChatOver]] = {}
         self._loop = asyncio.get_running_loop()
         self._beat: asyncio.TimerHandle | None = None
         model.engine.before_step = self.flush
@@ -86,9 +86,9 @@ class Desk:
                 message = await read(reader)
                 self._model.engine.give_way()
                 match message:
-                    case Ask() as ask:
+                    case AskChat() as ask:
                         self._begin(ask)
-                    case Leave(id_) if id_ in self._answers:
+                    case CancelChat(id_) if id_ in self._answers:
                         self._answers[id_].cancel()
 
     def flush(self) -> None:
@@ -106,18 +106,18 @@ class Desk:
             self._beat = self._loop.call_later(self._loading.beat_s, self._live)
             self._write(framed([]))
 
-    def _begin(self, ask: Ask) -> None:
+    def _begin(self, ask: AskChat) -> None:
         task = self._answers[ask.id] = asyncio.create_task(self._answer(ask))
 
-        def end(task: asyncio.Task[Over]) -> None:
+        def end(task: asyncio.Task[ChatOver]) -> None:
             del self._answers[ask.id]
-            self._tell(ask.id, Over() if task.cancelled() else task.result())
+            self._tell(ask.id, ChatOver() if task.cancelled() else task.result())
 
         task.add_done_callback(end)
         if self._beat is None:
             self._live()
 
-    async def _answer(self, ask: Ask) -> Over:
+    async def _answer(self, ask: AskChat) -> ChatOver:
         def produced(tokens: Produced) -> None:
             self._tell(ask.id, tokens)
 
@@ -127,13 +127,13 @@ class Desk:
                 async for event in events:
                     self._tell(ask.id, event)
         except ItemError as error:
-            return Over(error)
+            return ChatOver(error)
         except Exception as error:  # the process's boundary: the server says whose fault it is
             log.exception("an answer failed")
-            return Over(portable(error, "chat"))
-        return Over()
+            return ChatOver(portable(error, "chat"))
+        return ChatOver()
 
-    def _tell(self, id_: int, event: ChatEvent | Produced | Over) -> None:
+    def _tell(self, id_: int, event: ChatEvent | Produced | ChatOver) -> None:
         if not self._news:
             self._loop.call_soon(self.flush)  # where no step comes first
         self._news.append((id_, event))

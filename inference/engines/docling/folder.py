@@ -26,7 +26,7 @@ _LANCZOS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ImageSettings:
     """How pictures are cut up. tile: pixels of a square tile's side. longest: pixels that a picture's longer side gets.
 
     patch: pixels of a patch's side, side: patches along a tile's side as they were learnt. tokens: that stand for a
@@ -45,13 +45,13 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class DoclingTraits:
     """sight: of its eyes. picture_token: the id that stands for a piece of picture. window: tokens of its context.
 
     token_bytes: what a token of the context takes in the writer's memory, at 16 bits.
     """
 
-    sight: Sight
+    sight: ImageSettings
     picture_token: int
     window: int
     token_bytes: int
@@ -62,7 +62,7 @@ class Traits:
         return self.window * self.token_bytes
 
 
-def read_traits(folder: Path) -> Traits:
+def read_traits(folder: Path) -> DoclingTraits:
     """Read a folder's configuration. ModelNotFound names what it lacks, or says that it is another kind of model."""
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
@@ -78,10 +78,10 @@ def read_traits(folder: Path) -> Traits:
         ) from error
 
 
-def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> Traits:
+def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> DoclingTraits:
     eyes, text = config["vision_config"], config["text_config"]
     side = eyes["image_size"] // eyes["patch_size"]
-    sight = Sight(
+    sight = ImageSettings(
         tile=pictures["max_image_size"]["longest_edge"],
         longest=pictures["size"]["longest_edge"],
         patch=eyes["patch_size"],
@@ -96,7 +96,7 @@ def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> Traits:
     head_size = text.get("head_dim") or (text.get("hidden_size") or 0) // heads
     per_layer = 2 * (text.get("num_key_value_heads") or heads) * head_size * 2
     token_bytes = max(1, per_layer * (text.get("num_hidden_layers") or 1))
-    return Traits(sight, config["image_token_id"], text["max_position_embeddings"], token_bytes)
+    return DoclingTraits(sight, config["image_token_id"], text["max_position_embeddings"], token_bytes)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastembed.inference.engines.child import Child
 from fastembed.inference.engines.docling.folder import read_traits
-from fastembed.inference.engines.docling.wire import Leave, Loading, Read
+from fastembed.inference.engines.docling.wire import CancelPages, LoadDocling, ReadPages
 from fastembed.inference.engines.framing import framed, receive
 from fastembed.pipeline.errors import Unavailable
 
@@ -29,10 +29,10 @@ PAGES_AT_ONCE: Final = 4
 _LEAVE_S: Final = 2.0
 
 
-class _Child(Child):
+class _DoclingChild(Child):
     """One document process, from its start to its end."""
 
-    def __init__(self, loading: Loading) -> None:
+    def __init__(self, loading: LoadDocling) -> None:
         """Start it and have it load the model: seconds, so in a thread. Raises what the load raises."""
         super().__init__("fastembed.inference.engines.docling.worker")
         self._sending = threading.Lock()
@@ -79,8 +79,8 @@ class DoclingModel:
         self.device = device
         self.window = read_traits(folder).window
         self.pages = pages
-        self._loading = Loading(folder, device, dict(properties or {}), pages)
-        self._child: _Child | None = _Child(self._loading)
+        self._loading = LoadDocling(folder, device, dict(properties or {}), pages)
+        self._child: _DoclingChild | None = _DoclingChild(self._loading)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"document-{name}")
         self._closed = False
 
@@ -98,7 +98,7 @@ class DoclingModel:
         if self._closed:
             raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
         left = threading.Event()
-        asked: Future[list[Written]] = self._thread.submit(self._read, Read(tuple(pictures)), left)
+        asked: Future[list[Written]] = self._thread.submit(self._read, ReadPages(tuple(pictures)), left)
         try:
             return await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
@@ -122,7 +122,7 @@ class DoclingModel:
         child = self._child
         if child is None:
             return
-        child.tell(Leave())
+        child.tell(CancelPages())
 
         def insist() -> None:
             if not asked.done():
@@ -132,12 +132,12 @@ class DoclingModel:
 
     # In the thread from here on.
 
-    def _read(self, message: Read, left: threading.Event) -> list[Written]:
+    def _read(self, message: ReadPages, left: threading.Event) -> list[Written]:
         ended = ""
         for _ in range(2):
             if self._closed or left.is_set():
                 break
-            self._child = self._child or _Child(self._loading)
+            self._child = self._child or _DoclingChild(self._loading)
             try:
                 answer = self._child.ask(message)
             except (EOFError, OSError):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastembed.inference.engines.docling.folder import Sight
+from fastembed.inference.engines.docling.folder import ImageSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Tiles:
     columns: int
 
 
-def cut(image: Image.Image, sight: Sight) -> Tiles:
+def cut(image: Image.Image, sight: ImageSettings) -> Tiles:
     """Scale a picture and cut it into tiles; one that fits a single tile is not cut."""
     method = Image.Resampling(sight.resample)
     image = image.convert("RGB")
@@ -41,7 +41,7 @@ def cut(image: Image.Image, sight: Sight) -> Tiles:
     return Tiles(_numbers([*parts, image.resize((side, side), method)], sight), rows, columns)
 
 
-def positions(sight: Sight, count: int) -> NDArray[np.int64]:
+def positions(sight: ImageSettings, count: int) -> NDArray[np.int64]:
     """Return int64 [count, patches]: where each tile's patches lie in the grid that the model's eyes learnt.
 
     transformers sorts i / n, a millionth less, into buckets that begin at k / side: where n is side, every patch but
@@ -54,7 +54,7 @@ def positions(sight: Sight, count: int) -> NDArray[np.int64]:
     return np.tile((bucket[:, None] * sight.side + bucket).reshape(1, -1), (count, 1))
 
 
-def words(tiles: Tiles, sight: Sight) -> str:
+def words(tiles: Tiles, sight: ImageSettings) -> str:
     """Return what stands for a picture in the prompt: `<image>` for each of its tokens, and where the tiles belong."""
     fake, seen = "<fake_token_around_image>", "<image>" * sight.tokens
     if not tiles.rows:
@@ -88,7 +88,7 @@ def _whole_tiles(size: tuple[int, int], tile: int) -> tuple[int, int]:
     return math.ceil(int(whole * ratio) / tile) * tile, whole
 
 
-def _numbers(parts: list[Image.Image], sight: Sight) -> NDArray[np.float32]:
+def _numbers(parts: list[Image.Image], sight: ImageSettings) -> NDArray[np.float32]:
     pixels: NDArray[np.float32] = np.stack([np.asarray(part, np.float32) for part in parts]) * np.float32(sight.scale)
     mean, std = np.array(sight.mean, np.float32), np.array(sight.std, np.float32)
     return np.ascontiguousarray(((pixels - mean) / std).transpose(0, 3, 1, 2), np.float32)

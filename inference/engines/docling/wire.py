@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class LoadDocling:
     """The first message to a process: which model to load, where. pages: that it may read at a time."""
 
     folder: Path
@@ -19,17 +19,17 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class DoclingLoaded:
     """A process's first message when all is well; otherwise it is the exception."""
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadPages:
     """Read pages, each a picture file (PNG). The answer is a list of `Written`, or the exception."""
 
     pictures: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class CancelPages:
     """Nobody waits for the pages that are being read; they are answered all the same, as far as they came."""

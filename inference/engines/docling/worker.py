@@ -21,7 +21,7 @@ from typing import Final
 from PIL import Image
 
 from fastembed.inference.engines.docling.engine import DoclingEngine, Written
-from fastembed.inference.engines.docling.wire import Leave, Loaded, Loading, Read
+from fastembed.inference.engines.docling.wire import CancelPages, DoclingLoaded, LoadDocling, ReadPages
 from fastembed.inference.engines.framing import framed, portable, receive
 from fastembed.pipeline.lifeline import take_pipe
 
@@ -38,25 +38,25 @@ def main() -> None:
         os.nice(_NICE)
     pipe = take_pipe()
     with contextlib.suppress(EOFError, OSError):
-        loading: Loading = receive(pipe)
-        desk = Desk(pipe)
+        loading: LoadDocling = receive(pipe)
+        desk = PageRequestServer(pipe)
         try:
             engine = DoclingEngine(loading.folder, device=loading.device, properties=loading.properties)
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
             pipe.sendall(framed(portable(error, "document")))
         else:
-            pipe.sendall(framed(Loaded()))
+            pipe.sendall(framed(DoclingLoaded()))
             desk.serve(engine, loading.pages)
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
 
-class Desk:
+class PageRequestServer:
     """Takes pages to the model and what it writes back."""
 
     def __init__(self, pipe: socket.socket) -> None:
         """Take messages from now on; when the other side is gone, the process ends, whatever it does."""
         self._pipe = pipe
-        self._asked: queue.Queue[Read] = queue.Queue()
+        self._asked: queue.Queue[ReadPages] = queue.Queue()
         self._left = threading.Event()
         threading.Thread(target=self._take, daemon=True).start()
 
@@ -75,10 +75,10 @@ class Desk:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 message = receive(self._pipe)
-                if isinstance(message, Read):
+                if isinstance(message, ReadPages):
                     self._left.clear()
                     self._asked.put(message)
-                elif isinstance(message, Leave):
+                elif isinstance(message, CancelPages):
                     self._left.set()
         os._exit(0)
 

@@ -12,7 +12,7 @@ from fastembed.inference.engines.embedding.engine import EmbeddingEngine
 from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from fastembed.inference.engines.encoder.model import INLINE_CHARS, EncoderModel
 from fastembed.inference.engines.encoder.tokenize import load_tokenizer
-from fastembed.inference.engines.scheduling.batcher import Limits
+from fastembed.inference.engines.scheduling.batcher import BatchLimits
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import InvalidInput
@@ -22,7 +22,9 @@ from fastembed.pipeline.payload.embedding import EmbeddingInput
 class EmbeddingModel(EncoderModel):
     """One model for the whole process; all callers share its batches. Call it on one event loop."""
 
-    def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, devices: Devices, device: str, limits: BatchLimits | None = None
+    ) -> None:
         """Load and compile: takes a second, call it off the event loop."""
         with OPENING:
             self._tokenizer = load_tokenizer(folder)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.engines.encoder.folder import Traits
+from fastembed.inference.engines.encoder.folder import EncoderTraits
 from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.devices import Devices
 from fastembed.pipeline.errors import ModelNotFound
@@ -55,7 +55,7 @@ class EncoderEngine:
     def __init__(
         self,
         model: Any,
-        traits: Traits,
+        traits: EncoderTraits,
         devices: Devices,
         device: str,
         *,
@@ -191,7 +191,7 @@ class _Slot:
 Fill = Callable[[Sequence[Sequence[int]], int], NDArray[Any]]
 
 
-def _input_of(port: Any, traits: Traits) -> Fill:
+def _input_of(port: Any, traits: EncoderTraits) -> Fill:
     """Return the function that makes this input's array [n, longest] for a batch of rows."""
     names: set[str] = port.get_names()
     dtype = np.dtype(port.get_element_type().to_dtype())

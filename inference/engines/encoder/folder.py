@@ -13,7 +13,7 @@ _MODEL_FILES: Final = ("openvino_model.xml", "model.xml")
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class EncoderTraits:
     """window: longest input in tokens. padding_id: the token that fills a row up."""
 
     folder: Path
@@ -21,7 +21,7 @@ class Traits:
     padding_id: int
 
 
-def read_traits(folder: Path) -> Traits:
+def read_traits(folder: Path) -> EncoderTraits:
     """Read `config.json` and the files of sentence-transformers beside it.
 
     The window is `max_seq_length` (sentence_bert_config.json), which its authors trained for, within
@@ -34,7 +34,7 @@ def read_traits(folder: Path) -> Traits:
         padding_id = 1 if padding_id is None else padding_id
         positions -= padding_id + 1  # RoBERTa counts positions from behind the padding id
     window = min(read_json(folder / "sentence_bert_config.json").get("max_seq_length") or positions, positions)
-    return Traits(folder, window, padding_id or 0)
+    return EncoderTraits(folder, window, padding_id or 0)
 
 
 def model_file(folder: Path) -> Path:

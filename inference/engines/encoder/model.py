@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastembed.inference.engines.encoder.engine import EncoderEngine
 from fastembed.inference.engines.sanity import check_vectors
-from fastembed.inference.engines.scheduling.batcher import Limits
+from fastembed.inference.engines.scheduling.batcher import BatchLimits
 from fastembed.inference.engines.scheduling.scheduler import Scheduler
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class EncoderModel:
     """
 
     def __init__(
-        self, name: str, folder: Path, device: str, engine: EncoderEngine, limits: Limits | None = None
+        self, name: str, folder: Path, device: str, engine: EncoderEngine, limits: BatchLimits | None = None
     ) -> None:
         self.name = name
         self.folder = folder
@@ -83,5 +83,5 @@ class EncoderModel:
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)
 
 
-def _limits_of(engine: EncoderEngine) -> Limits:
-    return Limits(in_flight=engine.slots, batch_items=1) if engine.lengths else Limits(in_flight=engine.slots)
+def _limits_of(engine: EncoderEngine) -> BatchLimits:
+    return BatchLimits(in_flight=engine.slots, batch_items=1) if engine.lengths else BatchLimits(in_flight=engine.slots)

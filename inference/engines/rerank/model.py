@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastembed.inference.engines.encoder.model import EncoderModel
 from fastembed.inference.engines.rerank.engine import RerankEngine
 from fastembed.inference.engines.rerank.pairs import PairTokenizer, check
-from fastembed.inference.engines.scheduling.batcher import Limits
+from fastembed.inference.engines.scheduling.batcher import BatchLimits
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import is_pocket
 from fastembed.inference.library.opening import OPENING
@@ -21,7 +21,9 @@ from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
 class RerankModel(EncoderModel):
     """A cross-encoder. pocket: the small one that ships."""
 
-    def __init__(self, name: str, folder: Path, devices: Devices, device: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, devices: Devices, device: str, limits: BatchLimits | None = None
+    ) -> None:
         """Load and compile: takes a second, call it off the event loop."""
         with OPENING:
             engine = RerankEngine(folder, devices, device)

@@ -40,7 +40,7 @@ _NEWEST_WEIGHT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What a batcher may do. Costs are tokens; times are seconds.
 
     batch_cost: padded size of one batch. batch_items: entries of one batch. in_flight: batches at the model at once.
@@ -65,7 +65,7 @@ class Limits:
     head_start_s: float = 5.0
 
 
-class State(Enum):
+class QueueState(Enum):
     """Where an entry is. The last four are final."""
 
     WAITING = auto()
@@ -77,7 +77,7 @@ class State(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Entry(Generic[P]):
+class QueueEntry(Generic[P]):
     """One input on its way through the model."""
 
     payload: P
@@ -87,14 +87,14 @@ class Entry(Generic[P]):
     max_batch: int
     order: int
     submitted: float
-    state: State = State.WAITING
+    state: QueueState = QueueState.WAITING
 
 
 @dataclass(slots=True, eq=False)
-class Batch(Generic[P]):
+class ModelBatch(Generic[P]):
     """Entries that run together; `size` is its padded cost."""
 
-    entries: list[Entry[P]]
+    entries: list[QueueEntry[P]]
     started: float = 0.0
     longest: int = field(init=False)
     size: int = field(init=False)
@@ -108,16 +108,16 @@ class Batch(Generic[P]):
 class Batcher(Generic[P]):
     """Queue and batch former of one model. The caller runs what `take` gives and reports with `complete` or `fail`."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: BatchLimits | None = None) -> None:
         """Start empty."""
-        self.limits = limits or Limits()
+        self.limits = limits or BatchLimits()
         self.in_flight = 0
         self.waiting_items = 0
         self.waiting_cost = 0
-        self._by_due: list[tuple[float, int, Entry[P]]] = []
-        self._by_cost: list[tuple[int, int, Entry[P]]] = []
-        self._by_deadline: list[tuple[float, int, Entry[P]]] = []
-        self._again: deque[Batch[P]] = deque()
+        self._by_due: list[tuple[float, int, QueueEntry[P]]] = []
+        self._by_cost: list[tuple[int, int, QueueEntry[P]]] = []
+        self._by_deadline: list[tuple[float, int, QueueEntry[P]]] = []
+        self._again: deque[ModelBatch[P]] = deque()
         self._orders = itertools.count()
         self._seconds_per_cost: float | None = None
         self._took = CostModel()
@@ -132,7 +132,7 @@ class Batcher(Generic[P]):
         priority: int = 0,
         deadline: float | None = None,
         max_batch: int | None = None,
-    ) -> list[Entry[P]]:
+    ) -> list[QueueEntry[P]]:
         """Queue all of these or none. Raises Overloaded with the time it takes to serve what waits, or Unavailable."""
         self._admit(len(payloads), sum(costs))
         implied = now + self.limits.patience_s
@@ -140,13 +140,13 @@ class Batcher(Generic[P]):
         due = (implied if deadline is None else min(implied, deadline)) - head_start
         alone = max_batch or self.limits.batch_items
         entries = [
-            Entry(payload, max(1, cost), due, deadline, alone, next(self._orders), now)
+            QueueEntry(payload, max(1, cost), due, deadline, alone, next(self._orders), now)
             for payload, cost in zip(payloads, costs, strict=True)
         ]
         self._index(entries)
         return entries
 
-    def take(self, now: float) -> Batch[P] | None:
+    def take(self, now: float) -> ModelBatch[P] | None:
         """Return what to run now, or None: no free slot, nothing waits, or it is worth waiting for company."""
         if self.in_flight >= self.limits.in_flight:
             return None
@@ -156,49 +156,49 @@ class Batcher(Generic[P]):
         batch.started = now
         self.in_flight += 1
         for entry in batch.entries:
-            entry.state = State.RUNNING
+            entry.state = QueueState.RUNNING
         return batch
 
-    def complete(self, batch: Batch[P], now: float) -> list[Entry[P]]:
+    def complete(self, batch: ModelBatch[P], now: float) -> list[QueueEntry[P]]:
         """Take the batch's results; return the entries that still want theirs."""
         self.in_flight -= 1
         self._took.learn(batch.size, batch.longest, now - batch.started)
         per_cost = (now - batch.started) / batch.size
         known = self._seconds_per_cost
         self._seconds_per_cost = per_cost if known is None else known + _NEWEST_WEIGHT * (per_cost - known)
-        done = [entry for entry in batch.entries if entry.state is State.RUNNING]
+        done = [entry for entry in batch.entries if entry.state is QueueState.RUNNING]
         for entry in done:
-            entry.state = State.DONE
+            entry.state = QueueState.DONE
         return done
 
-    def fail(self, batch: Batch[P]) -> list[Entry[P]]:
+    def fail(self, batch: ModelBatch[P]) -> list[QueueEntry[P]]:
         """Split a failed batch in halves that run next; return the entries that failed alone, for good."""
         self.in_flight -= 1
-        left = [entry for entry in batch.entries if entry.state is State.RUNNING]
+        left = [entry for entry in batch.entries if entry.state is QueueState.RUNNING]
         if len(left) == 1 == len(batch.entries):
-            left[0].state = State.FAILED
+            left[0].state = QueueState.FAILED
             return left
         middle = (len(left) + 1) // 2
-        self._again.extend(Batch(half) for half in (left[:middle], left[middle:]) if half)
+        self._again.extend(ModelBatch(half) for half in (left[:middle], left[middle:]) if half)
         return []
 
-    def cancel(self, entry: Entry[P]) -> None:
+    def cancel(self, entry: QueueEntry[P]) -> None:
         """Free the entry's place; its result, if it is being computed, is dropped. Final entries stay as they are."""
-        if entry.state is State.WAITING:
+        if entry.state is QueueState.WAITING:
             self._unindex(entry)
-            entry.state = State.CANCELLED
-        elif entry.state is State.RUNNING:
-            entry.state = State.CANCELLED
+            entry.state = QueueState.CANCELLED
+        elif entry.state is QueueState.RUNNING:
+            entry.state = QueueState.CANCELLED
 
-    def expire(self, now: float) -> list[Entry[P]]:
+    def expire(self, now: float) -> list[QueueEntry[P]]:
         """Take out the waiting entries whose deadline has passed."""
-        late: list[Entry[P]] = []
+        late: list[QueueEntry[P]] = []
         heap = self._by_deadline
-        while heap and (heap[0][0] <= now or heap[0][2].state is not State.WAITING):
+        while heap and (heap[0][0] <= now or heap[0][2].state is not QueueState.WAITING):
             entry = heapq.heappop(heap)[2]
-            if entry.state is State.WAITING:
+            if entry.state is QueueState.WAITING:
                 self._unindex(entry)
-                entry.state = State.EXPIRED
+                entry.state = QueueState.EXPIRED
                 late.append(entry)
         return late
 
@@ -237,7 +237,7 @@ class Batcher(Generic[P]):
                 retry_after_s=max(1.0, math.ceil(self.eta_s())),
             )
 
-    def _index(self, entries: list[Entry[P]]) -> None:
+    def _index(self, entries: list[QueueEntry[P]]) -> None:
         self.waiting_items += len(entries)
         self.waiting_cost += sum(entry.cost for entry in entries)
         for entry in entries:
@@ -252,30 +252,30 @@ class Batcher(Generic[P]):
             self._by_cost.extend(keyed)
             self._by_cost.sort()
 
-    def _unindex(self, entry: Entry[P]) -> None:
+    def _unindex(self, entry: QueueEntry[P]) -> None:
         """Take one waiting entry out; the heaps drop theirs when it surfaces, or when most of them are dead."""
         del self._by_cost[bisect_left(self._by_cost, (entry.cost, entry.order))]
         self.waiting_items -= 1
         self.waiting_cost -= entry.cost
         if len(self._by_due) > 2 * self.waiting_items + 64:
-            self._by_due = [key for key in self._by_due if key[2].state is State.WAITING and key[2] is not entry]
+            self._by_due = [key for key in self._by_due if key[2].state is QueueState.WAITING and key[2] is not entry]
             heapq.heapify(self._by_due)
-            self._by_deadline = [key for key in self._by_deadline if key[2].state is State.WAITING]
+            self._by_deadline = [key for key in self._by_deadline if key[2].state is QueueState.WAITING]
             heapq.heapify(self._by_deadline)
 
-    def _retried(self) -> Batch[P] | None:
+    def _retried(self) -> ModelBatch[P] | None:
         while self._again:
-            left = [entry for entry in self._again.popleft().entries if entry.state is State.RUNNING]
+            left = [entry for entry in self._again.popleft().entries if entry.state is QueueState.RUNNING]
             if left:
-                return Batch(left)
+                return ModelBatch(left)
         return None
 
-    def _leader(self) -> Entry[P]:
-        while self._by_due[0][2].state is not State.WAITING:
+    def _leader(self) -> QueueEntry[P]:
+        while self._by_due[0][2].state is not QueueState.WAITING:
             heapq.heappop(self._by_due)
         return self._by_due[0][2]
 
-    def _formed(self, now: float) -> Batch[P] | None:
+    def _formed(self, now: float) -> ModelBatch[P] | None:
         if not self.waiting_items:
             return None
         leader = self._leader()
@@ -287,13 +287,13 @@ class Batcher(Generic[P]):
         free = self.limits.in_flight - self.in_flight
         share = max(self.limits.share_cost, math.ceil(self.waiting_cost / free))
         low, high = self._window(leader, min(budget, share))
-        batch = Batch([key[2] for key in self._by_cost[low:high]])
+        batch = ModelBatch([key[2] for key in self._by_cost[low:high]])
         del self._by_cost[low:high]
         self.waiting_items -= len(batch.entries)
         self.waiting_cost -= sum(entry.cost for entry in batch.entries)
         return batch
 
-    def _window(self, leader: Entry[P], budget: int) -> tuple[int, int]:
+    def _window(self, leader: QueueEntry[P], budget: int) -> tuple[int, int]:
         """Return the slice of `_by_cost` around the leader that makes the batch: nearest lengths first."""
         queue = self._by_cost
         low = bisect_left(queue, (leader.cost, leader.order))  # the prefix sorts just before the entry's own key
@@ -310,7 +310,7 @@ class Batcher(Generic[P]):
                 break
         return low, high
 
-    def _fits(self, queue: list[tuple[int, int, Entry[P]]], low: int, high: int, budget: int) -> bool:
+    def _fits(self, queue: list[tuple[int, int, QueueEntry[P]]], low: int, high: int, budget: int) -> bool:
         longest, shortest, count = queue[high - 1][0], queue[low][0], high - low
         padding_allowed = max(self.limits.slack, self.limits.slack_ratio * longest)
         newest_allows = count <= min(queue[low][2].max_batch, queue[high - 1][2].max_batch)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from fastembed.inference.engines.scheduling.batcher import Batch, Batcher, Entry, Limits
+from fastembed.inference.engines.scheduling.batcher import Batcher, BatchLimits, ModelBatch, QueueEntry
 from fastembed.pipeline.errors import Expired, Unavailable
 
 P = TypeVar("P")
@@ -15,7 +15,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Engine(Protocol[P_contra, R_co]):
+class BatchEngine(Protocol[P_contra, R_co]):
     """Computes batches off the event loop."""
 
     def start(self, payloads: Sequence[P_contra], done: Callable[[Any, Exception | None], None]) -> None:
@@ -27,7 +27,7 @@ class _Submission(Generic[P, R]):
 
     __slots__ = ("entries", "left", "places", "results", "waiter")
 
-    def __init__(self, entries: list[Entry[P]], waiter: asyncio.Future[list[R]]) -> None:
+    def __init__(self, entries: list[QueueEntry[P]], waiter: asyncio.Future[list[R]]) -> None:
         self.entries = entries
         self.places = {entry.order: place for place, entry in enumerate(entries)}
         self.results: list[Any] = [None] * len(entries)  # R once computed
@@ -41,7 +41,7 @@ class Scheduler(Generic[P, R]):
     Everything but the engine runs on the event loop that calls `run`.
     """
 
-    def __init__(self, engine: Engine[P, R], limits: Limits | None = None, *, stall_s: float = 120.0) -> None:
+    def __init__(self, engine: BatchEngine[P, R], limits: BatchLimits | None = None, *, stall_s: float = 120.0) -> None:
         """Serve `engine`. stall_s: a batch that takes longer hangs: it fails, and its place stays taken."""
         self._engine = engine
         self._stall_s = stall_s
@@ -120,7 +120,7 @@ class Scheduler(Generic[P, R]):
         self._timer = None
         self._pump()
 
-    def _start(self, batch: Batch[P], loop: asyncio.AbstractEventLoop) -> None:
+    def _start(self, batch: ModelBatch[P], loop: asyncio.AbstractEventLoop) -> None:
         def done(results: Sequence[R] | None, error: Exception | None) -> None:
             loop.call_soon_threadsafe(self._ended, batch, results, error)
 
@@ -132,7 +132,7 @@ class Scheduler(Generic[P, R]):
         except Exception as error:  # noqa: BLE001 - whatever the engine raises is the batch's failure, not the loop's
             loop.call_soon(self._ended, batch, None, error)
 
-    def _ended(self, batch: Batch[P], results: Sequence[R] | None, error: Exception | None) -> None:
+    def _ended(self, batch: ModelBatch[P], results: Sequence[R] | None, error: Exception | None) -> None:
         watch = self._running.pop(id(batch), None)
         if watch is None:  # it hung, and comes too late
             return
@@ -151,14 +151,14 @@ class Scheduler(Generic[P, R]):
                     self._deliver(entry, results[place[entry.order]])
         self._pump()
 
-    def _deliver(self, entry: Entry[P], result: R) -> None:
+    def _deliver(self, entry: QueueEntry[P], result: R) -> None:
         submission = self._submissions.pop(entry.order)
         submission.results[submission.places[entry.order]] = result
         submission.left -= 1
         if not submission.left and not submission.waiter.done():
             submission.waiter.set_result(submission.results)
 
-    def _fail(self, entry: Entry[P], error: Exception) -> None:
+    def _fail(self, entry: QueueEntry[P], error: Exception) -> None:
         """One failed input fails its submission; the others of that submission are given up."""
         waiter = self._submissions[entry.order].waiter
         if not waiter.done():

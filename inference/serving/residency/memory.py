@@ -10,7 +10,7 @@ from typing import Final
 from fastembed.inference.library.device_memory import Memory, kilobyte_fields
 from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.devices import Devices
-from fastembed.inference.serving.residency.plan import Room
+from fastembed.inference.serving.residency.plan import DeviceRoom
 
 _SPARED: Final = 0.05
 """The share of the memory that is left to everything else where no limit is declared."""
@@ -45,13 +45,13 @@ def memory_of_processes(pids: Iterable[int]) -> ProcessMemory | None:
     return ProcessMemory(sum(memory.anonymous for memory in found), sum(memory.mapped for memory in found))
 
 
-def room_of(devices: Devices, device: str, ours: int) -> Room | None:
+def room_of(devices: Devices, device: str, ours: int) -> DeviceRoom | None:
     """Return what models may take of a device: what is declared, else what they have (`ours`) and what is free."""
     declared = devices.limits(device).memory
     if declared is not None:
-        return Room(declared)
+        return DeviceRoom(declared)
     memory = memory_of(devices, device)
     if memory.total is None:
         return None
     free = memory.total - ours if memory.free is None else memory.free
-    return Room(max(0, ours + free - int(_SPARED * memory.total)), firm=False)
+    return DeviceRoom(max(0, ours + free - int(_SPARED * memory.total)), firm=False)

@@ -44,7 +44,7 @@ _SEARCHED: Final = 10
 _REMEMBERED: Final = 1_000
 
 
-class State(Enum):
+class ResidencyState(Enum):
     """Where an entry is in its life."""
 
     ABSENT = "absent"
@@ -54,11 +54,11 @@ class State(Enum):
     LEAVING = "leaving"
 
 
-_TAKES_ROOM: Final = (State.LOADING, State.LOADED, State.LEAVING)
+_TAKES_ROOM: Final = (ResidencyState.LOADING, ResidencyState.LOADED, ResidencyState.LEAVING)
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DeviceRoom:
     """What models may take of a device's memory together. firm: declared, so never exceeded; else an estimate."""
 
     bytes: int
@@ -66,7 +66,7 @@ class Room:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class ResidencyEntry:
     """One model on one device. users: who has it or waits for it. ending: it is lent to nobody new, and leaves.
 
     bytes: what it takes, or would need. least, most: what it needs and what it can use, of one that works with more.
@@ -81,7 +81,7 @@ class Entry:
     keep_alive_s: float | None = None
     users: int = 0
     use: Use = field(default_factory=Use)
-    state: State = State.ABSENT
+    state: ResidencyState = ResidencyState.ABSENT
     ending: bool = False
     priority: int = 0
     asked_s: float = 0.0
@@ -97,56 +97,56 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PlanStep:
     """What the shell has to do. why: of a refusal."""
 
     do: Literal["load", "unload", "refuse"]
-    entry: Entry
+    entry: ResidencyEntry
     why: str = ""
 
 
-Choose = Callable[[Sequence[Entry], int, float], Sequence[Entry]]
+Choose = Callable[[Sequence[ResidencyEntry], int, float], Sequence[ResidencyEntry]]
 """Takes idle entries, the bytes that are lacking, and the time; returns those who leave, with that many bytes."""
 
 
-class Plan:
+class ResidencyPlan:
     """The state machine. room: what a device's models may take now, or None for no limit; asked at each step."""
 
     def __init__(
-        self, room: Callable[[str], Room | None], *, patience_s: float = PATIENCE_S, choose: Choose | None = None
+        self, room: Callable[[str], DeviceRoom | None], *, patience_s: float = PATIENCE_S, choose: Choose | None = None
     ) -> None:
         """Start with nothing loaded. choose: who leaves, by default `cheapest`."""
         self._room = room
         self._choose = choose or cheapest
         self._patience_s = patience_s
-        self.entries: dict[Key, Entry] = {}
+        self.entries: dict[Key, ResidencyEntry] = {}
 
-    def entry(self, key: Key) -> Entry:
+    def entry(self, key: Key) -> ResidencyEntry:
         """Return a model's entry, a new one if nobody asked for it before."""
         found = self.entries.get(key)
         if found is None:
             self._forget()
-            found = self.entries[key] = Entry(key)
+            found = self.entries[key] = ResidencyEntry(key)
         return found
 
-    def want(self, entry: Entry, now_s: float, *, priority: int = 0) -> None:
+    def want(self, entry: ResidencyEntry, now_s: float, *, priority: int = 0) -> None:
         """Put an entry, whose bytes are what is expected, in the line, or move it forward there."""
-        if entry.state is State.ABSENT:
-            entry.state, entry.asked_s, entry.priority = State.WAITING, now_s, priority
+        if entry.state is ResidencyState.ABSENT:
+            entry.state, entry.asked_s, entry.priority = ResidencyState.WAITING, now_s, priority
         entry.priority = max(entry.priority, priority)
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: ResidencyEntry) -> None:
         """Take an entry out of the line: nobody waits for it any more."""
-        if entry.state is State.WAITING:
-            entry.state = State.ABSENT
+        if entry.state is ResidencyState.WAITING:
+            entry.state = ResidencyState.ABSENT
 
-    def loaded(self, entry: Entry, *, size: int, load_s: float) -> None:
+    def loaded(self, entry: ResidencyEntry, *, size: int, load_s: float) -> None:
         """Note that a load has ended, and what it took."""
-        entry.state, entry.bytes, entry.load_s = State.LOADED, size, load_s
+        entry.state, entry.bytes, entry.load_s = ResidencyState.LOADED, size, load_s
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: ResidencyEntry) -> None:
         """Note that a load has failed or an unload has ended: its room is free."""
-        entry.state, entry.ending = State.ABSENT, False
+        entry.state, entry.ending = ResidencyState.ABSENT, False
         entry.bytes = entry.least or entry.bytes
 
     def taken(self, device: str) -> int:
@@ -155,9 +155,9 @@ class Plan:
 
     def waits(self) -> bool:
         """Whether anything stands in a line."""
-        return bool(self._of(State.WAITING))
+        return bool(self._of(ResidencyState.WAITING))
 
-    def outlook(self, entry: Entry, now_s: float) -> Outlook:
+    def outlook(self, entry: ResidencyEntry, now_s: float) -> Outlook:
         """Tell what would come of wanting an entry, without doing anything."""
         room = self._room(entry.device)
         if room is None or entry.state in _TAKES_ROOM:
@@ -165,26 +165,26 @@ class Plan:
         need = self._need(entry, room)
         if need is None:
             return "never"
-        ahead = [other for other in self._on(entry.device, State.WAITING) if other is not entry]
+        ahead = [other for other in self._on(entry.device, ResidencyState.WAITING) if other is not entry]
         lacking = self.taken(entry.device) + need - room.bytes
         if ahead or (victims := self._victims(entry.device, lacking, now_s)) is None:
             return "wait"
         return "swap" if victims else "free"
 
-    def step(self, now_s: float) -> list[Order]:
+    def step(self, now_s: float) -> list[PlanStep]:
         """Return what to do now, in this order; entries are in their new states already."""
-        orders: list[Order] = []
-        for device in {entry.device for entry in self.entries.values() if entry.state is not State.ABSENT}:
+        orders: list[PlanStep] = []
+        for device in {entry.device for entry in self.entries.values() if entry.state is not ResidencyState.ABSENT}:
             orders += self._step(device, now_s)
         return orders
 
-    def idle(self, now_s: float) -> list[Entry]:
+    def idle(self, now_s: float) -> list[ResidencyEntry]:
         """Return what has been idle for longer than it is to be kept; they are leaving then."""
         found = [
             entry for entry in self.entries.values() if (left := self._left_s(entry, now_s)) is not None and left <= 0
         ]
         for entry in found:
-            entry.state = State.LEAVING
+            entry.state = ResidencyState.LEAVING
         return found
 
     def next_s(self, now_s: float) -> float | None:
@@ -192,24 +192,24 @@ class Plan:
         due = [self._due_s(entry, now_s) for entry in self.entries.values()]
         return min((max(0.0, left) for left in due if left is not None), default=None)
 
-    def _step(self, device: str, now_s: float) -> Iterable[Order]:
-        waited_for = bool(self._on(device, State.WAITING))
-        for entry in self._on(device, State.LOADED):
+    def _step(self, device: str, now_s: float) -> Iterable[PlanStep]:
+        waited_for = bool(self._on(device, ResidencyState.WAITING))
+        for entry in self._on(device, ResidencyState.LOADED):
             entry.ending = entry.ending and waited_for
             if entry.ending and not entry.users:
-                entry.state = State.LEAVING
-                yield Order("unload", entry)
+                entry.state = ResidencyState.LEAVING
+                yield PlanStep("unload", entry)
         room = self._room(device)
-        first: Entry | None = None
+        first: ResidencyEntry | None = None
         for entry in self._line(device, now_s):
             need = entry.bytes if room is None else self._need(entry, room)
             if need is None:
-                entry.state = State.ABSENT
-                yield Order("refuse", entry, self._why(entry, room))
+                entry.state = ResidencyState.ABSENT
+                yield PlanStep("refuse", entry, self._why(entry, room))
             elif room is None or self.taken(device) + need <= room.bytes:
                 more = self._more(entry, need, room) if first is None else 0
-                entry.state, entry.bytes = State.LOADING, need + more
-                yield Order("load", entry)
+                entry.state, entry.bytes = ResidencyState.LOADING, need + more
+                yield PlanStep("load", entry)
             elif first is None:
                 first = entry
                 yield from self._make_way(entry, self.taken(device) + need - room.bytes, now_s)
@@ -217,46 +217,50 @@ class Plan:
                     return  # nobody passes it any more
         if first is None and room is not None and room.firm:  # what was measured is more than was expected
             for entry in self._victims(device, self.taken(device) - room.bytes, now_s) or ():
-                entry.state = State.LEAVING
-                yield Order("unload", entry)
+                entry.state = ResidencyState.LEAVING
+                yield PlanStep("unload", entry)
 
-    def _make_way(self, first: Entry, lacking: int, now_s: float) -> Iterable[Order]:
+    def _make_way(self, first: ResidencyEntry, lacking: int, now_s: float) -> Iterable[PlanStep]:
         """Have those leave who are in the way of the first in the line, as far as they can."""
-        lacking -= sum(entry.bytes for entry in self._on(first.device, State.LEAVING))
+        lacking -= sum(entry.bytes for entry in self._on(first.device, ResidencyState.LEAVING))
         victims = self._victims(first.device, lacking, now_s)
         if victims is None and now_s - first.asked_s >= self._patience_s:
-            lacking -= sum(e.bytes for e in self._on(first.device, State.LOADED) if e.ending)
+            lacking -= sum(e.bytes for e in self._on(first.device, ResidencyState.LOADED) if e.ending)
             for entry in self._victims(first.device, lacking, now_s, busy=True) or ():
                 entry.ending = True
-            victims = [entry for entry in self._on(first.device, State.LOADED) if entry.ending and not entry.users]
+            victims = [
+                entry for entry in self._on(first.device, ResidencyState.LOADED) if entry.ending and not entry.users
+            ]
         for entry in victims or ():
-            entry.state = State.LEAVING
-            yield Order("unload", entry)
+            entry.state = ResidencyState.LEAVING
+            yield PlanStep("unload", entry)
 
-    def _victims(self, device: str, lacking: int, now_s: float, *, busy: bool = False) -> Sequence[Entry] | None:
+    def _victims(
+        self, device: str, lacking: int, now_s: float, *, busy: bool = False
+    ) -> Sequence[ResidencyEntry] | None:
         """Return the cheapest set of loaded models whose bytes are at least `lacking`; None: there is not enough."""
         if lacking <= 0:
             return ()
         found = [
             entry
-            for entry in self._on(device, State.LOADED)
+            for entry in self._on(device, ResidencyState.LOADED)
             if not entry.pinned and not entry.ending and (busy or not entry.users)
         ]
         return self._choose(found, lacking, now_s) if sum(entry.bytes for entry in found) >= lacking else None
 
-    def _need(self, entry: Entry, room: Room) -> int | None:
+    def _need(self, entry: ResidencyEntry, room: DeviceRoom) -> int | None:
         """Return the bytes that it needs; None: it will never fit. Where the room is an estimate, it is tried alone."""
         rest = room.bytes - sum(other.bytes for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned)
         if entry.bytes <= rest:
             return entry.bytes
         return None if room.firm else max(0, rest)
 
-    def _more(self, entry: Entry, need: int, room: Room | None) -> int:
+    def _more(self, entry: ResidencyEntry, need: int, room: DeviceRoom | None) -> int:
         """Return the bytes that it gets beyond what it needs."""
         wanted = max(0, entry.most - need)
         return wanted if room is None else min(wanted, (room.bytes - self.taken(entry.device) - need) // 2)
 
-    def _why(self, entry: Entry, room: Room | None) -> str:
+    def _why(self, entry: ResidencyEntry, room: DeviceRoom | None) -> str:
         pinned = [other.key[0] for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned]
         beside = f" beside the pinned {', '.join(pinned)}" if pinned else ""
         most = room.bytes if room else 0
@@ -265,27 +269,27 @@ class Plan:
             f"{most / 2**20:,.0f} MiB on {entry.device}{beside} (devices: memory)"
         )
 
-    def _line(self, device: str, now_s: float) -> list[Entry]:
-        def place(entry: Entry) -> tuple[float, float]:
+    def _line(self, device: str, now_s: float) -> list[ResidencyEntry]:
+        def place(entry: ResidencyEntry) -> tuple[float, float]:
             return (-entry.priority - (now_s - entry.asked_s) / AGEING_S, entry.asked_s)
 
-        return sorted(self._on(device, State.WAITING), key=place)
+        return sorted(self._on(device, ResidencyState.WAITING), key=place)
 
-    def _of(self, state: State) -> list[Entry]:
+    def _of(self, state: ResidencyState) -> list[ResidencyEntry]:
         return [entry for entry in self.entries.values() if entry.state is state]
 
-    def _on(self, device: str, *states: State) -> list[Entry]:
+    def _on(self, device: str, *states: ResidencyState) -> list[ResidencyEntry]:
         return [entry for entry in self.entries.values() if entry.device == device and entry.state in states]
 
     @staticmethod
-    def _left_s(entry: Entry, now_s: float) -> float | None:
+    def _left_s(entry: ResidencyEntry, now_s: float) -> float | None:
         """Return in how many seconds an idle model may leave; None: it stays."""
-        if entry.state is not State.LOADED or entry.users or entry.pinned or entry.keep_alive_s is None:
+        if entry.state is not ResidencyState.LOADED or entry.users or entry.pinned or entry.keep_alive_s is None:
             return None
         return (entry.use.last_s or 0.0) + entry.keep_alive_s - now_s
 
-    def _due_s(self, entry: Entry, now_s: float) -> float | None:
-        if entry.state is State.WAITING:
+    def _due_s(self, entry: ResidencyEntry, now_s: float) -> float | None:
+        if entry.state is ResidencyState.WAITING:
             left = entry.asked_s + self._patience_s - now_s
             return left if left > 0 else None
         if entry.users and entry.keep_alive_s is not None:  # not before it has been given back and kept
@@ -294,19 +298,19 @@ class Plan:
 
     def _forget(self) -> None:
         """Keep the memory of absent models bounded: the longest unused goes."""
-        absent = [entry for entry in self.entries.values() if entry.state is State.ABSENT and not entry.users]
+        absent = [entry for entry in self.entries.values() if entry.state is ResidencyState.ABSENT and not entry.users]
         if len(absent) >= _REMEMBERED:
             del self.entries[min(absent, key=lambda entry: entry.use.last_s or 0.0).key]
 
 
-def cheapest(idle: Sequence[Entry], lacking: int, now_s: float) -> Sequence[Entry]:
+def cheapest(idle: Sequence[ResidencyEntry], lacking: int, now_s: float) -> Sequence[ResidencyEntry]:
     """Return the set whose absence costs least of those that free enough; there is one."""
     found = [(entry.cost(now_s), entry) for entry in idle]
     found.sort(key=lambda pair: (pair[0] / max(1, pair[1].bytes), pair[1].use.last_s or 0.0))
     return _searched(found, lacking) if len(found) <= _SEARCHED else _filled(found, lacking)
 
 
-def _searched(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
+def _searched(found: list[tuple[float, ResidencyEntry]], lacking: int) -> list[ResidencyEntry]:
     """Return the cheapest set of at most ten that frees enough; the smaller set of two that cost the same."""
     enough = (
         chosen
@@ -317,9 +321,9 @@ def _searched(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
     return [entry for _, entry in min(enough, key=lambda chosen: sum(cost for cost, _ in chosen))]
 
 
-def _filled(found: list[tuple[float, Entry]], lacking: int) -> list[Entry]:
+def _filled(found: list[tuple[float, ResidencyEntry]], lacking: int) -> list[ResidencyEntry]:
     """Take the cheapest a byte until there is enough, then spare whom it does not take, the dearest first."""
-    taken: list[tuple[float, Entry]] = []
+    taken: list[tuple[float, ResidencyEntry]] = []
     for pair in found:
         if lacking <= 0:
             break

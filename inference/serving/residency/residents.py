@@ -14,13 +14,20 @@ from fastembed.inference.library.tasks import LoadedModel, LoadRequest, TaskKind
 from fastembed.inference.serving.residency.compiled import prune
 from fastembed.inference.serving.residency.footprints import Footprints, weights_of
 from fastembed.inference.serving.residency.memory import ProcessMemory, memory_of_processes, process_memory, room_of
-from fastembed.inference.serving.residency.plan import Entry, Key, Outlook, Plan, Room, State
+from fastembed.inference.serving.residency.plan import (
+    DeviceRoom,
+    Key,
+    Outlook,
+    ResidencyEntry,
+    ResidencyPlan,
+    ResidencyState,
+)
 from fastembed.pipeline.errors import Unavailable
 
 log = logging.getLogger("fastembed.models")
 _NOTHING: Final = ProcessMemory(0, 0)
 _MEASURED_EVERY_S: Final = 60.0
-_HOLDS: Final = (State.LOADED, State.LEAVING)
+_HOLDS: Final = (ResidencyState.LOADED, ResidencyState.LEAVING)
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +39,7 @@ class Resident:
     load_s: of all loads together.
     """
 
-    entry: Entry
+    entry: ResidencyEntry
     kind: TaskKind
     model: LoadedModel | None = None
     bare: int = 0
@@ -47,7 +54,7 @@ class Resident:
     @property
     def ready(self) -> bool:
         """Whether it is lent at once."""
-        return self.model is not None and self.entry.state is State.LOADED and not self.entry.ending
+        return self.model is not None and self.entry.state is ResidencyState.LOADED and not self.entry.ending
 
 
 class Residents:
@@ -65,7 +72,7 @@ class Residents:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Start with nothing loaded. `leaves` is called when one is lent to nobody any more."""
-        self.plan = Plan(self.room)
+        self.plan = ResidencyPlan(self.room)
         self.known: dict[Key, Resident] = {}
         self.contended = False
         self._devices = devices
@@ -86,7 +93,7 @@ class Residents:
         found = self.known.get(entry.key)
         if found is None or found.entry is not entry:
             found = self.known[entry.key] = Resident(entry, request.kind)
-        if entry.state in (State.ABSENT, State.WAITING):
+        if entry.state in (ResidencyState.ABSENT, ResidencyState.WAITING):
             expected = self._footprints.of(request.folder, request.device, *request.options.parts)
             least, most = request.kind.extra_memory(request)
             found.bare, entry.load_s = expected.bytes, expected.load_s
@@ -104,7 +111,7 @@ class Residents:
         Raises what the load raises; Unavailable when it does not fit, or after `close`.
         """
         entry = resident.entry
-        while entry.state is State.LEAVING or entry.ending:
+        while entry.state is ResidencyState.LEAVING or entry.ending:
             await self._change()
         if self._closed:
             raise Unavailable("the models are being closed: found a new request, expected none")
@@ -114,7 +121,7 @@ class Residents:
                 await self._brought(resident, request, priority)
         except BaseException:
             self.give_back(resident)
-            if not entry.users and resident.turn is not None and entry.state is State.WAITING:
+            if not entry.users and resident.turn is not None and entry.state is ResidencyState.WAITING:
                 self.plan.withdraw(entry)
                 resident.turn.cancel()
                 resident.bringing = resident.turn = None
@@ -128,7 +135,7 @@ class Residents:
         if self.contended and not resident.entry.users:
             self.step()
 
-    def room(self, device: str) -> Room | None:
+    def room(self, device: str) -> DeviceRoom | None:
         """Return what models may take. Where no limit is declared: what they really have, and what is free."""
         held = (
             entry.bytes if resident.measured is None else resident.measured
@@ -194,7 +201,7 @@ class Residents:
         await self.settled()
         for resident in self.known.values():
             if resident.model is not None:
-                resident.entry.state = State.LEAVING
+                resident.entry.state = ResidencyState.LEAVING
                 self._remove(resident, "")
         await self.settled()
         self._changed.set()

@@ -13,8 +13,9 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, TypeVar
 
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.resilience.breaker import Breaker, Pass
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.errors import InvalidInput, ItemError, ModelNotFound, Overloaded, Unavailable
@@ -28,26 +29,6 @@ _UNFIT: Final = frozenset({"context_length_exceeded", "unsupported_parameter"})
 
 class NotLoaded(Unavailable):
     """A model cannot be loaded on a device: trying again at once would be in vain, and take long."""
-
-
-class Candidate(Protocol):
-    """A model on a device (OpenVINO's name)."""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-
-    @property
-    def device(self) -> str:
-        """The device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A candidate as a plain value."""
-
-    model: str
-    device: str
 
 
 @dataclass(frozen=True, slots=True)

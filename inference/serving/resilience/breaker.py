@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from fastembed.inference.library.policies import BreakerPolicy
 
-State = Literal["closed", "open", "half_open"]
+BreakerState = Literal["closed", "open", "half_open"]
 """What a breaker does with the next call."""
 _MOST_DOUBLINGS: Final = 3
 
@@ -46,7 +46,7 @@ class Breaker:
         self._epoch = 0
         self.opened = 0
 
-    def state(self, now_s: float) -> State:
+    def state(self, now_s: float) -> BreakerState:
         """Return what it is now."""
         if not self._open:
             return "closed"

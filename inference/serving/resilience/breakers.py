@@ -11,9 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fastembed.inference.library.policies import BreakerPolicy
-from fastembed.inference.serving.resilience.breaker import Breaker, State
+from fastembed.inference.serving.resilience.breaker import Breaker, BreakerState
 
-_LEVEL: Final[Mapping[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
+_LEVEL: Final[Mapping[BreakerState, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class BreakerView:
 
     model: str
     device: str
-    state: State
+    state: BreakerState
     failures: int
     opened: int
     retry_after_s: float

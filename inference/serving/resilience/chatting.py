@@ -22,14 +22,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from fastembed.inference.engines.chat.resume import CannotGoOn, Progress
+from fastembed.inference.engines.chat.resume import AnswerProgress, CannotGoOn
 from fastembed.inference.engines.sanity import Garbled
-from fastembed.inference.serving.resilience.attempts import Attempts, Candidate
+from fastembed.inference.serving.candidate import Candidate
+from fastembed.inference.serving.resilience.attempts import Attempts
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 
 PATIENCE_S: Final = 10.0
 
-Ask = Callable[[Candidate, ChatRequest, str, Progress], AsyncGenerator[ChatEvent]]
+Ask = Callable[[Candidate, ChatRequest, str, AnswerProgress], AsyncGenerator[ChatEvent]]
 """Asks one candidate, to go on behind the progress; the text says what was tried before."""
 
 
@@ -90,7 +91,7 @@ class _Curtain:
         self.named = False
         self.open = False
         self.spare: list[ChatEvent] = []
-        self.progress = Progress()
+        self.progress = AnswerProgress()
         self._began_again = False
 
     def passes(self, event: ChatEvent) -> Sequence[ChatEvent]:
@@ -120,7 +121,7 @@ class _Curtain:
         if self.named or self.open:
             attempts.keep(candidate.model)
         if not self.open:
-            self.progress = Progress()
+            self.progress = AnswerProgress()
             if isinstance(error, CannotGoOn) and not attempts.others and not self._began_again:
                 self._began_again = True  # it can from its beginning, where it broke off
                 attempts.again(candidate)
@@ -131,7 +132,7 @@ class _Curtain:
 
     def set_aside(self) -> None:
         """Keep an answer that is no good for the case that there is no better one."""
-        self.spare, self._kept, self.progress = self._kept, [], Progress()
+        self.spare, self._kept, self.progress = self._kept, [], AnswerProgress()
 
     def faulty(self) -> bool:
         """Whether what is kept, the first time, is empty for no reason, or was cut as one that would not have ended."""

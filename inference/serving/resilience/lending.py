@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from fastembed.inference.library.tasks import Task
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.models import Models
-from fastembed.inference.serving.resilience.attempts import Attempts, Candidate, Choice, NotLoaded, call
+from fastembed.inference.serving.resilience.attempts import Attempts, NotLoaded, call
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.errors import ItemError
 
@@ -56,7 +57,7 @@ class OwnDevices:
         self._models = models
         self._breakers = breakers
         self._task: Task = task
-        self._known: dict[str, tuple[float, tuple[Choice, ...]]] = {}
+        self._known: dict[str, tuple[float, tuple[Candidate, ...]]] = {}
 
     async def use(self, name: str, work: Callable[[Any], Awaitable[T]], *, priority: int = 0) -> T:
         """Return what `work` makes of the loaded model.
@@ -70,11 +71,11 @@ class OwnDevices:
 
         return await call(Attempts(self._candidates(name), self._breakers), ask)
 
-    def _candidates(self, name: str) -> tuple[Choice, ...]:
+    def _candidates(self, name: str) -> tuple[Candidate, ...]:
         now_s = time.monotonic()
         looked_s, found = self._known.get(name, (-_FRESH_S, ()))
         if not found or now_s - looked_s > _FRESH_S:
             placed = self._models.catalog.place(name, self._task)
-            found = tuple(Choice(placed.name, device) for device in self._models.devices.choices(placed.spec.on))
+            found = tuple(Candidate(placed.name, device) for device in self._models.devices.choices(placed.spec.on))
             self._known[name] = (now_s, found)
         return found

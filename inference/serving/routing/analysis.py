@@ -43,7 +43,7 @@ _PAGE_TOKENS: Final = 700
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
+class RequestCost:
     """What working on a request takes. pictures: frames of videos included. answer_tokens: of all choices together."""
 
     prompt_tokens: int = 0
@@ -65,7 +65,7 @@ class ContentProfile:
     task: Task
     modalities: tuple[Modality, ...]
     estimated_tokens: int
-    resources: Resources
+    resources: RequestCost
     complexity: float = 0.0
     signals: tuple[Signal, ...] = ()
     code: bool = False
@@ -130,19 +130,19 @@ def of_texts(task: Task, texts: Iterable[str | Sequence[int]]) -> ContentProfile
     """Look at texts (or token ids) to embed, to rank, or to speak."""
     counts = [count_tokens(text) if isinstance(text, str) else len(text) for text in texts]
     total = sum(counts)
-    return ContentProfile(task, ("text",), total, Resources(prompt_tokens=total, inputs=len(counts)))
+    return ContentProfile(task, ("text",), total, RequestCost(prompt_tokens=total, inputs=len(counts)))
 
 
 def of_speech(seconds: float) -> ContentProfile:
     """Look at speech to write down."""
     tokens = round(seconds * SPEECH_TOKENS_A_SECOND)
-    return ContentProfile("transcription", ("audio",), tokens, Resources(answer_tokens=tokens, audio_s=seconds))
+    return ContentProfile("transcription", ("audio",), tokens, RequestCost(answer_tokens=tokens, audio_s=seconds))
 
 
 def of_document(size_bytes: int, pages: int = 0) -> ContentProfile:
     """Look at a document to read; where its pages are not known, one for every 60 kB."""
     pages = pages or _pages(size_bytes)
-    needs = Resources(answer_tokens=pages * _PAGE_TOKENS, pictures=pages, pages=pages)
+    needs = RequestCost(answer_tokens=pages * _PAGE_TOKENS, pictures=pages, pages=pages)
     return ContentProfile("document", ("document",), pages * PICTURE_TOKENS, needs)
 
 
@@ -210,7 +210,7 @@ def _of_chat(request: ChatRequest) -> ContentProfile:
         task="chat",
         modalities=_modalities(image=images, audio=len(sounds), video=len(videos), document=pages),
         estimated_tokens=tokens,
-        resources=Resources(tokens, answer, images + frames, round(seconds, 3), pages, len(request.messages) or 1),
+        resources=RequestCost(tokens, answer, images + frames, round(seconds, 3), pages, len(request.messages) or 1),
         complexity=round(min(1.0, max(0.0, sum(signal.value for signal in signals))), 3),
         signals=signals,
         code=is_about_code(request, reading),

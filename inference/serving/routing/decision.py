@@ -25,28 +25,16 @@ from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.naming import unknown
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.library.tasks import TASKS
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
-from fastembed.inference.serving.routing.offers import Load, Offer
-from fastembed.inference.serving.routing.placing import Place, Rejected, places
+from fastembed.inference.serving.routing.offers import MachineLoad, ModelOffer
+from fastembed.inference.serving.routing.placing import Placement, Rejected, places
 from fastembed.inference.serving.routing.reasons import Case, reasons_for
 from fastembed.inference.serving.routing.refusal import refusal_of
 from fastembed.pipeline.errors import ItemError, ModelNotFound
 
 PATIENCE_S: Final = 5.0
 """A place whose queue takes longer goes behind one whose does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A model on a device (OpenVINO's name). pocket: a tiny one, which answers where nothing real can.
-
-    hears: it takes sound as it is; others get it as text, from the decision's `transcriber`.
-    """
-
-    model: str
-    device: str
-    pocket: bool = False
-    hears: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,13 +75,13 @@ class Decision:
 def decide(
     requirements: ModelRequirements,
     preferences: Preferences,
-    offers: Sequence[Offer],
-    load: Load | None = None,
+    offers: Sequence[ModelOffer],
+    load: MachineLoad | None = None,
     *,
     aliases: Mapping[str, str] | None = None,
 ) -> Decision:
     """Choose. offers: declared ones first, in their order. aliases: other names, to a model's or "auto"."""
-    load = load or Load()
+    load = load or MachineLoad()
     if requirements.audio and requirements.task == "chat" and preferences.modality_routing == "force_text":
         offers = [replace(offer, good_at=offer.good_at - {"audio"}) for offer in offers]  # sound comes as text
     name = (aliases or {}).get(preferences.model, preferences.model)
@@ -105,9 +93,9 @@ def decide(
     wanted, left_out = _shown(requirements, preferences)
     reads = wanted.audio and wanted.task == "chat" and preferences.modality_routing != "force_multimodal"
     transcriber = _transcriber(offers) if reads else None
-    found: list[Place] = []
+    found: list[Placement] = []
     rejected: list[Rejected] = []
-    ideal: Place | None = None
+    ideal: Placement | None = None
     for group in _groups(named, preferences, offers, wanted):
         can, cannot = places(group, wanted, preferences, load, transcribes=transcriber is not None)
         found += _ranked(can, group, wanted, preferences)
@@ -127,12 +115,12 @@ def decide(
     )
 
 
-def _candidate(place: Place) -> Candidate:
+def _candidate(place: Placement) -> Candidate:
     offer = place.offer
     return Candidate(offer.name, place.device, pocket=offer.standing == "pocket", hears="audio" in offer.good_at)
 
 
-def _find(name: str, offers: Sequence[Offer]) -> Offer | None:
+def _find(name: str, offers: Sequence[ModelOffer]) -> ModelOffer | None:
     """Return the offer of a name or an alias; of the known ones in any case of letters."""
     exact = next((offer for offer in offers if name == offer.name), None)
     exact = exact or next((offer for offer in offers if name in offer.aliases), None)
@@ -147,11 +135,11 @@ def _find(name: str, offers: Sequence[Offer]) -> Offer | None:
     )
 
 
-def _serves(offer: Offer, wanted: ModelRequirements) -> bool:
+def _serves(offer: ModelOffer, wanted: ModelRequirements) -> bool:
     return offer.task is None or TASKS.of(wanted.task).serves(offer.task)
 
 
-def _no_such(name: str, named: Offer | None, wanted: ModelRequirements, offers: Sequence[Offer]) -> ItemError:
+def _no_such(name: str, named: ModelOffer | None, wanted: ModelRequirements, offers: Sequence[ModelOffer]) -> ItemError:
     if named is not None:
         return ModelNotFound(
             f"found {name!r:.80}, a model for {named.task}, expected one for {wanted.task}", param="model"
@@ -172,15 +160,15 @@ def _shown(wanted: ModelRequirements, preferences: Preferences) -> tuple[ModelRe
     return text, tuple(left_out)
 
 
-def _transcriber(offers: Sequence[Offer]) -> str | None:
+def _transcriber(offers: Sequence[ModelOffer]) -> str | None:
     here = [offer for offer in offers if offer.task == "transcription" and not offer.missing and offer.devices]
     here.sort(key=lambda offer: offer.standing == "pocket")
     return here[0].name if here else None
 
 
 def _groups(
-    named: Offer | None, preferences: Preferences, offers: Sequence[Offer], wanted: ModelRequirements
-) -> list[list[Offer]]:
+    named: ModelOffer | None, preferences: Preferences, offers: Sequence[ModelOffer], wanted: ModelRequirements
+) -> list[list[ModelOffer]]:
     """Return the models that may answer; no model of a later group comes before one of an earlier."""
     pool = [offer for offer in offers if _serves(offer, wanted)]
     if named is None:
@@ -196,7 +184,7 @@ def _groups(
     return groups
 
 
-def _automatic(pool: Sequence[Offer], wanted: ModelRequirements) -> list[list[Offer]]:
+def _automatic(pool: Sequence[ModelOffer], wanted: ModelRequirements) -> list[list[ModelOffer]]:
     """Return the groups of "auto". A known model whose files are not here is no candidate that anybody expects."""
     real = [
         offer for offer in pool if offer.standing == "declared" or (offer.standing == "known" and not offer.missing)
@@ -212,18 +200,18 @@ def _automatic(pool: Sequence[Offer], wanted: ModelRequirements) -> list[list[Of
 
 
 def _ranked(
-    found: list[Place],
-    group: Sequence[Offer],
+    found: list[Placement],
+    group: Sequence[ModelOffer],
     wanted: ModelRequirements,
     preferences: Preferences,
     *,
     idle: bool = False,
-) -> list[Place]:
+) -> list[Placement]:
     """Return the places, best first; the order of keys is that of this file's docstring. idle: as if nothing waited."""
     order = {offer.name: index for index, offer in enumerate(group)}
     loaded = {place.offer.name for place in found if place.engine.loaded}
 
-    def key(place: Place) -> tuple[float, ...]:
+    def key(place: Placement) -> tuple[float, ...]:
         offer = place.offer
         stays = idle or (preferences.npu_priority == "high" and traits_of(place.device).npu_priority)
         return (
@@ -242,14 +230,14 @@ def _ranked(
     return sorted(found, key=key)
 
 
-def _is_for_something_else(offer: Offer, wanted: ModelRequirements) -> bool:
+def _is_for_something_else(offer: ModelOffer, wanted: ModelRequirements) -> bool:
     """Whether a pocket model's one trick (to see, to write code) is not what is asked for."""
     sees = "vision" in offer.good_at and not (wanted.vision or wanted.video)
     codes = (offer.task == "code" or "code" in offer.good_at) and not wanted.code
     return sees or codes
 
 
-def _by_difficulty(offer: Offer, wanted: ModelRequirements, *, loaded: bool) -> tuple[float, float]:
+def _by_difficulty(offer: ModelOffer, wanted: ModelRequirements, *, loaded: bool) -> tuple[float, float]:
     if wanted.reasoning == "complex":
         return (-offer.size, 0)
     return (not loaded, (offer.size or float("inf")) if wanted.reasoning == "simple" else 0)

@@ -10,11 +10,11 @@ from fastembed.inference.library.tasks import Task
 from fastembed.inference.serving.residency.plan import Outlook
 
 Standing = Literal["declared", "known", "pocket"]
-Breaker = Literal["closed", "open", "half_open"]
+BreakerState = Literal["closed", "open", "half_open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ModelOffer:
     """One model that a request may name.
 
     task: None, nobody says and its files are missing. standing: `models:` names it, or it goes by a known name, or it
@@ -41,7 +41,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineState:
     """One model on one device.
 
     room: what would come of loading it, as the planner of memory says; without weight where it is loaded.
@@ -52,21 +52,21 @@ class Engine:
     loaded: bool = False
     waiting: int = 0
     eta_s: float = 0.0
-    breaker: Breaker = "closed"
+    breaker: BreakerState = "closed"
     retry_after_s: float | None = None
     longest_prompt: int | None = None
     room: Outlook = "free"
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class MachineLoad:
     """The machine at this moment: engines by (model, device). What is not named is idle, and has room."""
 
-    engines: Mapping[tuple[str, str], Engine] = field(default_factory=dict)
+    engines: Mapping[tuple[str, str], EngineState] = field(default_factory=dict)
 
-    def engine(self, model: str, device: str) -> Engine:
+    def engine(self, model: str, device: str) -> EngineState:
         """Return the state of a model on a device."""
         return self.engines.get((model, device), _IDLE)
 
 
-_IDLE = Engine()
+_IDLE = EngineState()

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.serving.routing.analysis import PICTURE_TOKENS, ModelRequirements, Preferences
-from fastembed.inference.serving.routing.offers import Engine, Load, Offer
+from fastembed.inference.serving.routing.offers import EngineState, MachineLoad, ModelOffer
 
 Cause = Literal["missing", "modality", "window", "device", "memory", "breaker", "preference"]
 
@@ -34,25 +34,30 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """A model on a device that can answer. rank: of the device for this request, 0 is the first.
 
     tight: the prompt may not fit into the window. full: the device has no room for it at the moment.
     """
 
-    offer: Offer
+    offer: ModelOffer
     device: str
-    engine: Engine
+    engine: EngineState
     rank: int
     tight: bool = False
     full: bool = False
 
 
 def places(
-    offers: Sequence[Offer], wanted: ModelRequirements, preferences: Preferences, load: Load, *, transcribes: bool
-) -> tuple[list[Place], list[Rejected]]:
+    offers: Sequence[ModelOffer],
+    wanted: ModelRequirements,
+    preferences: Preferences,
+    load: MachineLoad,
+    *,
+    transcribes: bool,
+) -> tuple[list[Placement], list[Rejected]]:
     """Return the places, model by model, and what was rejected. transcribes: sound can be turned into text first."""
-    found: list[Place] = []
+    found: list[Placement] = []
     rejected: list[Rejected] = []
     for offer in offers:
         why = next(_unfit(offer, wanted, preferences, transcribes=transcribes), None)
@@ -64,7 +69,7 @@ def places(
             unusable = next(_unusable(offer, device, engine, wanted), None)
             if unusable is None:
                 found.append(
-                    Place(
+                    Placement(
                         offer,
                         device,
                         engine,
@@ -84,7 +89,7 @@ def ordered(devices: Sequence[str], preferences: Preferences) -> list[str]:
     return sorted(devices, key=lambda device: move if traits_of(device).npu_priority else 0)
 
 
-def prompt_tokens(offer: Offer, wanted: ModelRequirements) -> int:
+def prompt_tokens(offer: ModelOffer, wanted: ModelRequirements) -> int:
     """Return the estimate of a prompt's tokens for a model, with what it takes for a picture."""
     if offer.picture_tokens is None:
         return wanted.tokens
@@ -93,7 +98,7 @@ def prompt_tokens(offer: Offer, wanted: ModelRequirements) -> int:
 
 
 def _unfit(
-    offer: Offer, wanted: ModelRequirements, preferences: Preferences, *, transcribes: bool
+    offer: ModelOffer, wanted: ModelRequirements, preferences: Preferences, *, transcribes: bool
 ) -> Iterator[Rejected]:
     """Give the reasons against a model on whatever device."""
     if offer.missing:
@@ -120,7 +125,7 @@ def _unfit(
         yield Rejected(offer.name, None, "device", "none of the devices of its `on:` is there")
 
 
-def _unusable(offer: Offer, device: str, engine: Engine, wanted: ModelRequirements) -> Iterator[Rejected]:
+def _unusable(offer: ModelOffer, device: str, engine: EngineState, wanted: ModelRequirements) -> Iterator[Rejected]:
     """Give the reasons against a model on this device."""
     if engine.breaker == "open":
         yield Rejected(

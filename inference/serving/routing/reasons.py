@@ -9,8 +9,8 @@ from typing import Final
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
-from fastembed.inference.serving.routing.offers import Offer
-from fastembed.inference.serving.routing.placing import Place, Rejected, ordered, prompt_tokens
+from fastembed.inference.serving.routing.offers import ModelOffer
+from fastembed.inference.serving.routing.placing import Placement, Rejected, ordered, prompt_tokens
 
 _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text": "text", "document": "documents"}
 
@@ -24,10 +24,10 @@ class Case:
 
     preferences: Preferences
     wanted: ModelRequirements
-    named: Offer | None
-    offers: Sequence[Offer]
-    found: Sequence[Place]
-    ideal: Place | None
+    named: ModelOffer | None
+    offers: Sequence[ModelOffer]
+    found: Sequence[Placement]
+    ideal: Placement | None
     rejected: Sequence[Rejected]
     transcriber: str | None
     left_out: tuple[Modality, ...]
@@ -114,7 +114,7 @@ def _of_device(case: Case) -> Iterator[str]:
         yield f"not on {device}: {why or (_put_off(later) if later else '')}"
 
 
-def _put_off(place: Place) -> str:
+def _put_off(place: Placement) -> str:
     """Say why a place that could answer goes behind."""
     return "its memory is full" if place.full else f"a queue of {place.engine.eta_s:.0f} s"
 
@@ -128,7 +128,7 @@ def _of_pocket(case: Case) -> Iterator[str]:
     yield f"a pocket model, for want of a real one{f': {command}' if command else ''}"
 
 
-def wishes(case: Case) -> list[Offer]:
+def wishes(case: Case) -> list[ModelOffer]:
     """Return the models that could answer if their files were here: declared ones first."""
     wanted = case.wanted
     needed = {name for name, needs in (("vision", wanted.vision), ("vision", wanted.video)) if needs}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastembed.inference.library.capabilities import capabilities_of
-from fastembed.inference.library.catalog import Placed, capabilities, is_pocket
+from fastembed.inference.library.catalog import LocatedModel, capabilities, is_pocket
 from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.hub.known import missing as missing_files
@@ -26,7 +26,7 @@ from fastembed.inference.serving.routing.analysis import (
     requirements,
 )
 from fastembed.inference.serving.routing.decision import Decision, decide
-from fastembed.inference.serving.routing.offers import Engine, Load, Offer, Standing
+from fastembed.inference.serving.routing.offers import EngineState, MachineLoad, ModelOffer, Standing
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 ANSWER_S: Final = 1.0
@@ -55,7 +55,7 @@ class Router:
         self._models = models
         self._breakers = breakers
         self._clock = clock
-        self._offers: list[Offer] = []
+        self._offers: list[ModelOffer] = []
         self._rooms: dict[tuple[str, str], Outlook] = {}
         self._looked_s = float("-inf")
 
@@ -79,7 +79,7 @@ class Router:
         decision = decide(needs, wishes, offers, self._load(offers), aliases=self._models.catalog.aliases)
         return Explanation(found, needs, wishes, decision)
 
-    def offers(self) -> list[Offer]:
+    def offers(self) -> list[ModelOffer]:
         """Return the models on offer: declared ones in their order, known ones, then those that ship."""
         now_s = self._clock()
         if now_s - self._looked_s > FRESH_S:
@@ -91,7 +91,7 @@ class Router:
         """Whether a chat model is there that takes sound as it is."""
         return any("audio" in offer.good_at and not offer.missing for offer in self.offers())
 
-    def _look(self) -> list[Offer]:
+    def _look(self) -> list[ModelOffer]:
         placed = self._models.catalog.placed()
         names = {model.name for model in placed}
         self._rooms = {
@@ -104,13 +104,13 @@ class Router:
         offers += [self._of_known(known) for known in KNOWN if known.name not in names]
         return sorted(offers, key=lambda offer: offer.standing == "pocket")
 
-    def _of_placed(self, model: Placed) -> Offer:
+    def _of_placed(self, model: LocatedModel) -> ModelOffer:
         spec = model.spec
         known = find_known(spec.origin) or find_known(model.name)
         found = capabilities(model)
         command = command_for(model.name, spec.origin)
         missing = "" if model.folder else missing_files(model.name, spec.origin)
-        return Offer(
+        return ModelOffer(
             name=model.name,
             task=model.task or (known.task if known else None),
             standing=self._standing(model),
@@ -125,27 +125,27 @@ class Router:
             command=command if missing else "",
         )
 
-    def _standing(self, model: Placed) -> Standing:
+    def _standing(self, model: LocatedModel) -> Standing:
         if is_pocket(model.spec):
             return "pocket"
         return "declared" if self._models.catalog.declares(model.name) else "known"
 
-    def _devices(self, model: Placed) -> tuple[str, ...]:
+    def _devices(self, model: LocatedModel) -> tuple[str, ...]:
         try:
             return tuple(self._models.devices.choices(model.spec.on))
         except Unavailable:
             return ()
 
-    def _room(self, model: Placed, device: str) -> Outlook:
+    def _room(self, model: LocatedModel, device: str) -> Outlook:
         try:
             return self._models.outlook(model, device)
         except ModelNotFound:  # an adapter or a draft model is missing: who lends the model says so
             return "free"
 
-    def _of_known(self, known: KnownModel) -> Offer:
+    def _of_known(self, known: KnownModel) -> ModelOffer:
         """Describe a known model whose files are not here."""
         found = capabilities_of(known.name, known.name, known.task, None)
-        return Offer(
+        return ModelOffer(
             name=known.name,
             task=known.task,
             standing="known",
@@ -158,7 +158,7 @@ class Router:
             command=known.command,
         )
 
-    def _load(self, offers: list[Offer]) -> Load:
+    def _load(self, offers: list[ModelOffer]) -> MachineLoad:
         views = self._breakers.views() if self._breakers else []
         health = {(view.model, view.device): view for view in views}
         engines = {
@@ -167,12 +167,12 @@ class Router:
             if not offer.missing
             for device in offer.devices
         }
-        return Load(engines)
+        return MachineLoad(engines)
 
-    def _engine(self, offer: Offer, device: str, health: BreakerView | None) -> Engine:
+    def _engine(self, offer: ModelOffer, device: str, health: BreakerView | None) -> EngineState:
         model: Any = self._models.at(offer.name, device)
         waiting: int = getattr(getattr(model, "process", None), "busy", 0)
-        return Engine(
+        return EngineState(
             loaded=model is not None,
             waiting=waiting,
             eta_s=waiting * ANSWER_S if traits_of(device).fixed_shapes or "audio" in offer.good_at else 0.0,
@@ -182,7 +182,7 @@ class Router:
             room=self._rooms.get((offer.name, device), "free"),
         )
 
-    def _longest_prompt(self, offer: Offer, device: str) -> int | None:
+    def _longest_prompt(self, offer: ModelOffer, device: str) -> int | None:
         """Return what an NPU takes; it is fixed when a model is compiled."""
         if offer.task is None or not traits_of(device).fixed_shapes:
             return None

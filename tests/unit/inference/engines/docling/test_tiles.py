@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastembed.inference.engines.docling.folder import Sight
+from fastembed.inference.engines.docling.folder import ImageSettings
 from fastembed.inference.engines.docling.tiles import cut, positions, words
 
-SIGHT = Sight(tile=128, longest=256, patch=16, side=8, tokens=2)
+SIGHT = ImageSettings(tile=128, longest=256, patch=16, side=8, tokens=2)
 WHOLE = replace(SIGHT, longest=128)
 SEEN = "<image><image>"
 

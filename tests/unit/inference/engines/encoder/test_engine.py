@@ -6,7 +6,7 @@ import pytest
 from openvino import opset13 as ops
 
 from fastembed.inference.engines.encoder.engine import EncoderEngine, Pair, static_lengths
-from fastembed.inference.engines.encoder.folder import Traits
+from fastembed.inference.engines.encoder.folder import EncoderTraits
 from fastembed.inference.library.devices import Devices
 
 
@@ -32,7 +32,7 @@ def opened(tmp_path):
         )
         model = openvino.Model([ops.result(ops.convert(ops.concat(sums, 1), "f32"))], inputs, "sums")
         engine = EncoderEngine(
-            model, Traits(tmp_path, 256, 100), Devices(), "CPU", lengths=lengths, INFERENCE_PRECISION_HINT="f32"
+            model, EncoderTraits(tmp_path, 256, 100), Devices(), "CPU", lengths=lengths, INFERENCE_PRECISION_HINT="f32"
         )
         engines.append(engine)
         return engine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastembed.inference.engines.scheduling.batcher import Batcher, Limits
+from fastembed.inference.engines.scheduling.batcher import Batcher, BatchLimits
 from fastembed.inference.engines.scheduling.cost import CostModel
 
 
@@ -49,7 +49,7 @@ def test_calls_of_one_size_and_calls_that_got_cheaper_by_size_give_no_negative_p
 
 
 def test_a_batch_is_kept_as_short_as_it_may_last():
-    batcher = Batcher(Limits(in_flight=1, longest_s=0.1))
+    batcher = Batcher(BatchLimits(in_flight=1, longest_s=0.1))
     now = 0.0
     sizes = []
     for _ in range(12):  # 5 ms a token: 20 tokens of one text take as long as a batch may last

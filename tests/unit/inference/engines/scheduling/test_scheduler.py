@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fastembed.inference.engines.scheduling.batcher import Limits
+from fastembed.inference.engines.scheduling.batcher import BatchLimits
 from fastembed.inference.engines.scheduling.scheduler import Scheduler
 from fastembed.pipeline.errors import Expired, Unavailable
 from fastembed.pipeline.testing import run_virtual
@@ -45,7 +45,7 @@ async def start(scheduler, *payloads, **options):
 
 async def test_results_come_in_the_order_of_the_payloads():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     task = asyncio.create_task(scheduler.run(["a", "b", "c"], [12, 10, 11]))
     await engine.next_batch()
     engine.finish()
@@ -54,7 +54,7 @@ async def test_results_come_in_the_order_of_the_payloads():
 
 async def test_requests_of_one_turn_of_the_loop_share_a_batch():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     tasks = [asyncio.create_task(scheduler.run([name], [10])) for name in "abc"]
     assert await engine.next_batch() == ["a", "b", "c"]
     engine.finish()
@@ -63,7 +63,7 @@ async def test_requests_of_one_turn_of_the_loop_share_a_batch():
 
 async def test_a_cancelled_request_frees_its_place_at_once():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     running = await start(scheduler, "a")
     await engine.next_batch()
     waiting = await start(scheduler, "b", "c")
@@ -77,7 +77,7 @@ async def test_a_cancelled_request_frees_its_place_at_once():
 
 async def test_a_bad_input_fails_its_own_request_only():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     good = asyncio.create_task(scheduler.run(["a"], [10]))
     bad = asyncio.create_task(scheduler.run(["x"], [10]))
     assert await engine.next_batch() == ["a", "x"]
@@ -90,7 +90,7 @@ async def test_a_bad_input_fails_its_own_request_only():
 
 
 async def test_an_engine_that_raises_on_start_fails_the_request():
-    scheduler = Scheduler(HandEngine(), Limits(in_flight=1))
+    scheduler = Scheduler(HandEngine(), BatchLimits(in_flight=1))
     with pytest.raises(RuntimeError, match="refuses this one"):
         await scheduler.run(["refused"], [10])
 
@@ -100,12 +100,12 @@ async def test_results_from_another_thread_arrive():
         def start(self, payloads, done):
             asyncio.get_running_loop().run_in_executor(None, done, payloads, None)
 
-    assert await Scheduler(Threaded(), Limits()).run([1, 2], [1, 1]) == [1, 2]
+    assert await Scheduler(Threaded(), BatchLimits()).run([1, 2], [1, 1]) == [1, 2]
 
 
 async def test_a_request_past_its_deadline_expires_in_the_queue():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     running = await start(scheduler, "a")
     await engine.next_batch()
     with pytest.raises(Expired, match="in the model's queue"):
@@ -116,7 +116,7 @@ async def test_a_request_past_its_deadline_expires_in_the_queue():
 
 async def test_close_waits_for_what_was_admitted():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     task = await start(scheduler, "a")
     closing = asyncio.create_task(scheduler.close())
     await engine.next_batch()
@@ -130,7 +130,7 @@ async def test_close_waits_for_what_was_admitted():
 
 async def test_close_returns_when_the_last_request_is_cancelled():
     engine = HandEngine()
-    scheduler = Scheduler(engine, Limits(in_flight=1))
+    scheduler = Scheduler(engine, BatchLimits(in_flight=1))
     running = await start(scheduler, "a")
     await engine.next_batch()
     waiting = await start(scheduler, "b")
@@ -145,7 +145,7 @@ async def test_close_returns_when_the_last_request_is_cancelled():
 def test_a_batch_that_hangs_fails_and_what_comes_of_it_later_is_ignored():
     async def hang():
         engine = HandEngine()
-        scheduler = Scheduler(engine, Limits(in_flight=2, batch_items=1), stall_s=60)
+        scheduler = Scheduler(engine, BatchLimits(in_flight=2, batch_items=1), stall_s=60)
         hung = await start(scheduler, "never")
         with pytest.raises(Unavailable, match="found no answer of the device for 60 s, expected one"):
             await hung

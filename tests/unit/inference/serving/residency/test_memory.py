@@ -6,7 +6,7 @@ from fastembed.inference.library.device_memory import Memory, machine_memory
 from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.inference.serving.residency.compiled import prune
 from fastembed.inference.serving.residency.memory import process_memory, room_of
-from fastembed.inference.serving.residency.plan import Room
+from fastembed.inference.serving.residency.plan import DeviceRoom
 
 MIB = 2**20
 
@@ -49,17 +49,17 @@ def test_another_process_that_is_gone_tells_nothing():
 
 
 def test_a_declared_limit_is_kept_whatever_the_machine_has():
-    assert room_of(devices(npu="1MiB"), "NPU", 0) == Room(MIB, firm=True)
+    assert room_of(devices(npu="1MiB"), "NPU", 0) == DeviceRoom(MIB, firm=True)
 
 
 def test_an_npu_is_asked_for_its_memory():
     core = Npu(NPU_DEVICE_TOTAL_MEM_SIZE=1_000 * MIB, NPU_DEVICE_ALLOC_MEM_SIZE=300 * MIB)
     room = room_of(devices(core), "NPU", 200 * MIB)  # 100 of the 300 are another program's
-    assert room == Room(850 * MIB, firm=False)
+    assert room == DeviceRoom(850 * MIB, firm=False)
 
 
 def test_a_driver_that_tells_the_total_alone_is_believed():
-    assert room_of(devices(Npu(GPU_DEVICE_TOTAL_MEM_SIZE=1_000 * MIB)), "GPU.0", 0) == Room(950 * MIB, firm=False)
+    assert room_of(devices(Npu(GPU_DEVICE_TOTAL_MEM_SIZE=1_000 * MIB)), "GPU.0", 0) == DeviceRoom(950 * MIB, firm=False)
 
 
 def test_a_driver_that_tells_nothing_sets_no_limit():

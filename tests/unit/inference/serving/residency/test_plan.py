@@ -2,14 +2,14 @@
 
 import pytest
 
-from fastembed.inference.serving.residency.plan import PATIENCE_S, Plan, Room, State
+from fastembed.inference.serving.residency.plan import PATIENCE_S, DeviceRoom, ResidencyPlan, ResidencyState
 
 
 class Machine:
     """A plan with one device, on which loads and unloads take no time but when they are held back."""
 
     def __init__(self, room, *, firm=True):
-        self.plan = Plan(lambda _: None if room is None else Room(room, firm))
+        self.plan = ResidencyPlan(lambda _: None if room is None else DeviceRoom(room, firm))
         self.now_s = 1_000.0
         self.done = []
         self.held = None
@@ -51,7 +51,7 @@ class Machine:
                     self.plan.gone(order.entry)
 
     def loaded(self):
-        return sorted(key[0] for key, entry in self.plan.entries.items() if entry.state is State.LOADED)
+        return sorted(key[0] for key, entry in self.plan.entries.items() if entry.state is ResidencyState.LOADED)
 
 
 def test_what_fits_is_loaded_and_stays():
@@ -244,7 +244,7 @@ def test_idle_models_leave_when_they_have_been_kept_long_enough():
     assert machine.plan.idle(machine.now_s) == []
     machine.now_s += 1
     assert machine.plan.idle(machine.now_s) == [a]
-    assert a.state is State.LEAVING
+    assert a.state is ResidencyState.LEAVING
 
 
 def test_devices_do_not_share_their_memory():

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from fastembed.inference.library.policies import BreakerPolicy
-from fastembed.inference.serving.resilience.attempts import Attempts, Choice, call
+from fastembed.inference.serving.candidate import Candidate
+from fastembed.inference.serving.resilience.attempts import Attempts, call
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.errors import Expired, InvalidInput, ModelNotFound, Overloaded, Unavailable
 
-NPU, CPU, SMALL = Choice("gemma", "NPU"), Choice("gemma", "CPU"), Choice("gemma-small", "CPU")
+NPU, CPU, SMALL = Candidate("gemma", "NPU"), Candidate("gemma", "CPU"), Candidate("gemma-small", "CPU")
 ALL = (NPU, CPU, SMALL)
 
 

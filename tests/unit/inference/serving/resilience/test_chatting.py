@@ -8,7 +8,8 @@ import pytest
 
 from fastembed.inference.engines.chat.resume import CannotGoOn, Produced
 from fastembed.inference.engines.sanity import Garbled
-from fastembed.inference.serving.resilience.attempts import Attempts, Choice
+from fastembed.inference.serving.candidate import Candidate
+from fastembed.inference.serving.resilience.attempts import Attempts
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.resilience.chatting import answer
 from fastembed.pipeline.errors import InvalidInput, Unavailable
@@ -16,8 +17,8 @@ from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest
 from fastembed.pipeline.testing import run_virtual
 from tests.conversation import text_of
 
-NPU, GPU, CPU = (Choice("gemma", device) for device in ("NPU", "GPU", "CPU"))
-SMALL = Choice("gemma-small", "CPU")
+NPU, GPU, CPU = (Candidate("gemma", device) for device in ("NPU", "GPU", "CPU"))
+SMALL = Candidate("gemma-small", "CPU")
 REQUEST = ChatRequest()
 GREEDY = ChatRequest(sampling=Sampling(temperature=0))
 END = ChatFinished(0, "stop", 3, 2)

@@ -26,7 +26,7 @@ from fastembed.inference.serving.routing.analysis import (
     requirements,
 )
 from fastembed.inference.serving.routing.decision import Decision, decide
-from fastembed.inference.serving.routing.offers import Engine, Load, Offer
+from fastembed.inference.serving.routing.offers import EngineState, MachineLoad, ModelOffer
 from fastembed.pipeline.payload.chat import (
     AudioPart,
     ChatRequest,
@@ -72,15 +72,15 @@ class Case:
         return needs, decide(needs, wishes, offers, load, aliases=self.given.get("aliases"))
 
 
-def _machine(models: Mapping[str, Any], when: Mapping[str, Any]) -> tuple[list[Offer], Load]:
+def _machine(models: Mapping[str, Any], when: Mapping[str, Any]) -> tuple[list[ModelOffer], MachineLoad]:
     offers = [_offer(name, dict(spec)) for name, spec in models.items()]
-    engines: dict[tuple[str, str], Engine] = {}
+    engines: dict[tuple[str, str], EngineState] = {}
     for offer in offers:
         for device in offer.devices:
             place = f"{offer.name} on {device}"
             eta_s = when.get("waiting", {}).get(place, 0)
             broken = when.get("broken", {}).get(place)
-            engines[offer.name, device] = Engine(
+            engines[offer.name, device] = EngineState(
                 loaded=place in when.get("loaded", ()),
                 waiting=int(eta_s),
                 eta_s=eta_s,
@@ -89,13 +89,13 @@ def _machine(models: Mapping[str, Any], when: Mapping[str, Any]) -> tuple[list[O
                 room="wait" if place in when.get("full", ()) else "never" if place in when.get("small", ()) else "free",
                 longest_prompt=_NPU_PROMPT if device == "NPU" and offer.task == "chat" else None,
             )
-    return offers, Load(engines)
+    return offers, MachineLoad(engines)
 
 
-def _offer(name: str, spec: dict[str, Any]) -> Offer:
+def _offer(name: str, spec: dict[str, Any]) -> ModelOffer:
     missing = spec.get("missing", False)
     command = f"fastembed pull {name}"
-    return Offer(
+    return ModelOffer(
         name=name,
         task=spec["task"],
         standing="pocket" if spec.get("pocket") else "known" if spec.get("known") else "declared",

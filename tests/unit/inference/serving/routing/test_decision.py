@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.routing.analysis import (
     PICTURE_TOKENS,
     ModelRequirements,
@@ -11,16 +12,16 @@ from fastembed.inference.serving.routing.analysis import (
     profile,
     requirements,
 )
-from fastembed.inference.serving.routing.decision import Candidate, decide
-from fastembed.inference.serving.routing.offers import Engine, Load, Offer
+from fastembed.inference.serving.routing.decision import decide
+from fastembed.inference.serving.routing.offers import EngineState, MachineLoad, ModelOffer
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.unit.inference.serving.routing.asking import ask
 
-LARGE = Offer("large", "chat", size=8, window=32_768, devices=("GPU", "CPU"), fallback="small")
-SMALL = Offer("small", "chat", size=1, window=8_192, devices=("NPU", "CPU"))
-CODER = Offer("coder", "code", size=4, window=16_384, good_at=frozenset({"code", "tools"}))
-POCKET = Offer("chat-pocket", "chat", standing="pocket", size=0.001, window=512)
-GONE = Offer(
+LARGE = ModelOffer("large", "chat", size=8, window=32_768, devices=("GPU", "CPU"), fallback="small")
+SMALL = ModelOffer("small", "chat", size=1, window=8_192, devices=("NPU", "CPU"))
+CODER = ModelOffer("coder", "code", size=4, window=16_384, good_at=frozenset({"code", "tools"}))
+POCKET = ModelOffer("chat-pocket", "chat", standing="pocket", size=0.001, window=512)
+GONE = ModelOffer(
     "gone",
     "chat",
     fallback="small",
@@ -85,16 +86,18 @@ def test_a_missing_model_without_a_fallback_names_the_command():
 
 
 def test_a_circle_of_fallbacks_ends():
-    offers = (Offer("a", "chat", fallback="b"), Offer("b", "chat", fallback="a"))
+    offers = (ModelOffer("a", "chat", fallback="b"), ModelOffer("b", "chat", fallback="a"))
     assert chosen(decide(CHAT, Preferences("b"), offers)) == [("b", "CPU"), ("a", "CPU")]
 
 
 def test_open_breakers_say_when_to_come_back():
     engines = {
-        (offer.name, device): Engine(breaker="open", retry_after_s=9) for offer in OFFERS for device in offer.devices
+        (offer.name, device): EngineState(breaker="open", retry_after_s=9)
+        for offer in OFFERS
+        for device in offer.devices
     }
-    engines["small", "CPU"] = Engine(breaker="open", retry_after_s=4)
-    decision = decide(CHAT, Preferences(), OFFERS, Load(engines))
+    engines["small", "CPU"] = EngineState(breaker="open", retry_after_s=4)
+    decision = decide(CHAT, Preferences(), OFFERS, MachineLoad(engines))
     with pytest.raises(Unavailable, match="its breaker is open") as caught:
         decision.checked()
     assert caught.value.retry_after_s == 4
@@ -108,7 +111,7 @@ def test_a_prompt_beyond_every_window_is_the_callers_to_shorten():
 
 
 def test_pictures_count_by_what_they_take_of_the_model_that_sees_them():
-    eyes = Offer("eyes", "chat", window=1_024, picture_tokens=18, good_at=frozenset({"vision"}))
+    eyes = ModelOffer("eyes", "chat", window=1_024, picture_tokens=18, good_at=frozenset({"vision"}))
     many = ModelRequirements("chat", vision=True, tokens=10 + 8 * PICTURE_TOKENS, picture_tokens=8 * PICTURE_TOKENS)
     assert decide(many, Preferences(), (*OFFERS, eyes)).candidates[0].model == "eyes"
     too_many = replace(many, tokens=10 + 200 * PICTURE_TOKENS, picture_tokens=200 * PICTURE_TOKENS)
@@ -118,7 +121,7 @@ def test_pictures_count_by_what_they_take_of_the_model_that_sees_them():
 
 
 def test_a_document_needs_no_model_unless_one_is_named():
-    reader = Offer("reader", "document", good_at=frozenset({"document", "vision"}))
+    reader = ModelOffer("reader", "document", good_at=frozenset({"document", "vision"}))
     pages = ModelRequirements("document", vision=True, document=True)
     decision = decide(pages, Preferences(), (*OFFERS, reader)).checked()
     assert (decision.candidates, decision.summary[:24]) == ((), "no model: read by rules;")
@@ -126,14 +129,14 @@ def test_a_document_needs_no_model_unless_one_is_named():
 
 
 def test_a_model_larger_than_the_devices_memory_is_no_candidate():
-    engines = {("large", device): Engine(room="never") for device in ("GPU", "CPU")}
-    decision = decide(CHAT, Preferences("large", model_fallback=False), OFFERS, Load(engines))
+    engines = {("large", device): EngineState(room="never") for device in ("GPU", "CPU")}
+    decision = decide(CHAT, Preferences("large", model_fallback=False), OFFERS, MachineLoad(engines))
     with pytest.raises(Unavailable, match="large on GPU: the device has too little memory for it"):
         decision.checked()
 
 
 def test_a_picture_that_nobody_sees_is_refused_with_what_would_help():
-    eyes = Offer(
+    eyes = ModelOffer(
         "eyes", "chat", "known", frozenset({"vision"}), devices=(), missing="no files", command="fastembed pull eyes"
     )
     decision = decide(ModelRequirements("chat", vision=True), Preferences(), (*OFFERS, eyes))
@@ -143,14 +146,14 @@ def test_a_picture_that_nobody_sees_is_refused_with_what_would_help():
 
 
 def test_an_embedding_is_never_made_by_another_model_than_the_first():
-    offers = (Offer("a", "embedding", devices=("NPU", "CPU")), Offer("b", "embedding"))
+    offers = (ModelOffer("a", "embedding", devices=("NPU", "CPU")), ModelOffer("b", "embedding"))
     wanted = ModelRequirements("embedding", tokens=10)
     assert chosen(decide(wanted, Preferences(), offers)) == [("a", "NPU"), ("a", "CPU")]
     assert chosen(decide(wanted, Preferences("b", model_fallback=True), offers)) == [("b", "CPU")]
 
 
 def test_a_known_name_is_found_in_any_case_and_a_declared_one_as_it_is_written():
-    known = Offer("phi", "chat", "known", aliases=("Org/Phi",))
+    known = ModelOffer("phi", "chat", "known", aliases=("Org/Phi",))
     assert chosen(decide(CHAT, Preferences("org/PHI"), (known,))) == [("phi", "CPU")]
     with pytest.raises(ModelNotFound):
         decide(CHAT, Preferences("LARGE"), OFFERS).checked()

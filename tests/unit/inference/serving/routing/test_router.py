@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
-from fastembed.inference.serving.routing.decision import Candidate
 from fastembed.inference.serving.routing.router import Router
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message
