@@ -6,7 +6,7 @@ A request's way from `models:` to an answer:
     LocatedModel    with its folder and its task (library.catalog)
     ModelCard       what lists of models show of it, loaded or not (library.catalog)
     ModelOffer      what the router knows of it: abilities, window, devices that are there (routing.offers)
-    Placement       an offer on one device that can answer this request (routing.placing)
+    ModelPlacement  an offer on one device that can answer this request (routing.placing)
     Candidate       a placement that was chosen: those of a decision stand in order, best first
     Attempt         a candidate that is being asked (resilience.attempts)
     Resident        a model on a device as memory is planned, loaded or not (residency.residents)

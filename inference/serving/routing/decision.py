@@ -28,7 +28,7 @@ from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.candidate import Candidate
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
 from fastembed.inference.serving.routing.offers import MachineLoad, ModelOffer
-from fastembed.inference.serving.routing.placing import Placement, Rejected, places
+from fastembed.inference.serving.routing.placing import ModelPlacement, Rejected, places
 from fastembed.inference.serving.routing.reasons import Case, reasons_for
 from fastembed.inference.serving.routing.refusal import refusal_of
 from fastembed.pipeline.errors import ItemError, ModelNotFound
@@ -93,9 +93,9 @@ def decide(
     wanted, left_out = _shown(requirements, preferences)
     reads = wanted.audio and wanted.task == "chat" and preferences.modality_routing != "force_multimodal"
     transcriber = _transcriber(offers) if reads else None
-    found: list[Placement] = []
+    found: list[ModelPlacement] = []
     rejected: list[Rejected] = []
-    ideal: Placement | None = None
+    ideal: ModelPlacement | None = None
     for group in _groups(named, preferences, offers, wanted):
         can, cannot = places(group, wanted, preferences, load, transcribes=transcriber is not None)
         found += _ranked(can, group, wanted, preferences)
@@ -115,7 +115,7 @@ def decide(
     )
 
 
-def _candidate(place: Placement) -> Candidate:
+def _candidate(place: ModelPlacement) -> Candidate:
     offer = place.offer
     return Candidate(offer.name, place.device, pocket=offer.standing == "pocket", hears="audio" in offer.good_at)
 
@@ -200,18 +200,18 @@ def _automatic(pool: Sequence[ModelOffer], wanted: ModelRequirements) -> list[li
 
 
 def _ranked(
-    found: list[Placement],
+    found: list[ModelPlacement],
     group: Sequence[ModelOffer],
     wanted: ModelRequirements,
     preferences: Preferences,
     *,
     idle: bool = False,
-) -> list[Placement]:
+) -> list[ModelPlacement]:
     """Return the places, best first; the order of keys is that of this file's docstring. idle: as if nothing waited."""
     order = {offer.name: index for index, offer in enumerate(group)}
     loaded = {place.offer.name for place in found if place.engine.loaded}
 
-    def key(place: Placement) -> tuple[float, ...]:
+    def key(place: ModelPlacement) -> tuple[float, ...]:
         offer = place.offer
         stays = idle or (preferences.npu_priority == "high" and traits_of(place.device).npu_priority)
         return (

@@ -34,7 +34,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class ModelPlacement:
     """A model on a device that can answer. rank: of the device for this request, 0 is the first.
 
     tight: the prompt may not fit into the window. full: the device has no room for it at the moment.
@@ -55,9 +55,9 @@ def places(
     load: MachineLoad,
     *,
     transcribes: bool,
-) -> tuple[list[Placement], list[Rejected]]:
+) -> tuple[list[ModelPlacement], list[Rejected]]:
     """Return the places, model by model, and what was rejected. transcribes: sound can be turned into text first."""
-    found: list[Placement] = []
+    found: list[ModelPlacement] = []
     rejected: list[Rejected] = []
     for offer in offers:
         why = next(_unfit(offer, wanted, preferences, transcribes=transcribes), None)
@@ -69,7 +69,7 @@ def places(
             unusable = next(_unusable(offer, device, engine, wanted), None)
             if unusable is None:
                 found.append(
-                    Placement(
+                    ModelPlacement(
                         offer,
                         device,
                         engine,

@@ -10,7 +10,7 @@ from fastembed.inference.library.specs import AUTO
 from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.routing.analysis import Modality, ModelRequirements, Preferences
 from fastembed.inference.serving.routing.offers import ModelOffer
-from fastembed.inference.serving.routing.placing import Placement, Rejected, ordered, prompt_tokens
+from fastembed.inference.serving.routing.placing import ModelPlacement, Rejected, ordered, prompt_tokens
 
 _NOUNS: Final = {"image": "pictures", "video": "videos", "audio": "sound", "text": "text", "document": "documents"}
 
@@ -26,8 +26,8 @@ class Case:
     wanted: ModelRequirements
     named: ModelOffer | None
     offers: Sequence[ModelOffer]
-    found: Sequence[Placement]
-    ideal: Placement | None
+    found: Sequence[ModelPlacement]
+    ideal: ModelPlacement | None
     rejected: Sequence[Rejected]
     transcriber: str | None
     left_out: tuple[Modality, ...]
@@ -114,7 +114,7 @@ def _of_device(case: Case) -> Iterator[str]:
         yield f"not on {device}: {why or (_put_off(later) if later else '')}"
 
 
-def _put_off(place: Placement) -> str:
+def _put_off(place: ModelPlacement) -> str:
     """Say why a place that could answer goes behind."""
     return "its memory is full" if place.full else f"a queue of {place.engine.eta_s:.0f} s"
 
