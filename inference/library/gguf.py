@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from fastembed.inference.library.folders import own_home
 from fastembed.pipeline.errors import ModelNotFound
 
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
@@ -16,10 +18,11 @@ ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
 
 @dataclass(frozen=True, slots=True)
 class GgufTraits:
-    """Of the file's header: tokens of the context, layers, heads with keys and values, numbers a head."""
+    """Of the file's header: tokens of the context, layers, heads of queries, of keys and values, numbers a head."""
 
     window: int
     layers: int
+    heads: int
     kv_heads: int
     head_size: int
 
@@ -32,6 +35,17 @@ def find_gguf(folder: Path) -> Path | None:
         names = ", ".join(file.name for file in heads)
         raise ModelNotFound(f"found {len(heads)} GGUF models in {folder}, expected one a folder: {names}")
     return heads[0] if heads else None
+
+
+def parts_of(file: Path) -> list[Path]:
+    """Return the file, or all parts of the split model whose first part it is."""
+    return sorted(file.parent.glob("*.gguf")) if _PART.search(file.name) else [file]
+
+
+def ir_folder(file: Path) -> Path:
+    """Return where the copy of a GGUF file as OpenVINO IR is kept; it need not be there."""
+    place = sha256(str(file.absolute()).encode()).hexdigest()[:12]
+    return own_home() / "gguf" / f"{file.stem}-{place}"
 
 
 def read_gguf(file: Path) -> GgufTraits:
@@ -49,6 +63,7 @@ def read_gguf(file: Path) -> GgufTraits:
     return GgufTraits(
         window=int(_value(reader, f"{kind}.context_length")),
         layers=int(_value(reader, f"{kind}.block_count")),
+        heads=heads,
         kv_heads=kv_heads,
         head_size=int(_value(reader, f"{kind}.attention.key_length", wide // heads)),
     )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from fastembed.inference.engines.chat.gguf_ir import exact_ir
 from fastembed.inference.library.gguf import GgufTraits, find_gguf, read_gguf
 from fastembed.inference.library.model_config import hears, picture_tokens, read_json, text_config
 from fastembed.inference.library.opening import OPENING
@@ -127,8 +128,9 @@ def open_hearing(folder: Path, device: str, properties: Mapping[str, Any], kv_bl
 
 
 def model_path(folder: Path) -> str:
-    """Return what genai opens: the folder, or the GGUF file in it."""
-    return str(find_gguf(folder) or folder)
+    """Return what genai opens: the folder, or the exact copy of the GGUF file in it, else that file."""
+    file = find_gguf(folder)
+    return str(folder if file is None else exact_ir(file) or file)
 
 
 def _gguf_traits(file: Path) -> ChatTraits:
