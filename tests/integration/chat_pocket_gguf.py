@@ -21,10 +21,17 @@ NAMES = {
 }
 
 
-def write_gguf(folder: Path, file: Path) -> None:
-    """Write chat-pocket's `folder` as one GGUF `file`."""
+def write_gguf(
+    folder: Path,
+    file: Path,
+    *,
+    kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F16,
+    architecture: str = "llama",
+    says_its_type: bool = True,
+) -> None:
+    """Write chat-pocket's `folder` as one GGUF `file`, its layers' matrices as blocks of a kind."""
     weights = _weights(folder)
-    writer = gguf.GGUFWriter(file, "llama")
+    writer = gguf.GGUFWriter(file, architecture)
     writer.add_context_length(1024)
     writer.add_embedding_length(128)
     writer.add_block_count(LAYERS)
@@ -34,7 +41,8 @@ def write_gguf(folder: Path, file: Path) -> None:
     writer.add_rope_dimension_count(32)
     writer.add_rope_freq_base(10_000.0)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    if says_its_type:
+        writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{kind.name}"])
     _add_tokenizer(writer, folder)
     writer.add_tensor("token_embd.weight", weights["model.embed_tokens"].astype(np.float16))
     writer.add_tensor("output_norm.weight", weights["model.norm"])
@@ -43,8 +51,11 @@ def write_gguf(folder: Path, file: Path) -> None:
             found = weights[f"model.layers.{layer}.{theirs}"]
             if ours in ("attn_q", "attn_k"):
                 found = _interleaved(found)
-            kind = np.float32 if ours.endswith("norm") else np.float16
-            writer.add_tensor(f"blk.{layer}.{ours}.weight", found.astype(kind))
+            name = f"blk.{layer}.{ours}.weight"
+            if ours.endswith("norm"):
+                writer.add_tensor(name, found.astype(np.float32))
+            else:
+                writer.add_tensor(name, gguf.quantize(found.astype(np.float32), kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

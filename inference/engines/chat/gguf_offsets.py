@@ -9,18 +9,22 @@ file says. Constants are told apart by their scales: the graph does not keep the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scales = NDArray[np.float16]
-Zeros = NDArray[np.float16]
 Heads = Mapping[str, int]
 """How many heads the rows of `attn_q.weight` and `attn_k.weight` are for."""
 
 OFFSET_KINDS: Final = frozenset({"Q4_1", "Q4_K"})
 """Kinds whose blocks have an offset that is no multiple of the scale."""
+
+
+_LARGE_ZERO: Final = 30_000.0  # float16 ends at 65504
+_LEAST_SCALE: Final = float(np.finfo(np.float16).smallest_subnormal)
 
 
 class Unmatched(ValueError):
@@ -37,19 +41,17 @@ def put_offsets(model: Any, tensors: Sequence[Any], heads: Heads) -> int:
 
     Raises Unmatched: the graph is not this file's, or of a form that is not known here.
     """
-    from openvino import opset13 as ops
-
-    known = {scales.tobytes(): zeros for scales, zeros in _tables(tensors, heads)}
+    known = {table.scales.tobytes(): table for table in _tables(tensors, heads)}
     rounded = [op for op in model.get_ops() if op.get_type_name() == "Subtract" and _is_u4(op)]
     exact = 0
     for subtract in rounded:
-        scales = _scales_of(subtract)
-        zeros = known.get(scales.tobytes())
-        if zeros is not None:
-            kind = subtract.get_output_element_type(0)
-            constant = ops.constant(zeros[..., None])
-            source = constant if kind.get_type_name() == "f16" else ops.convert(constant, kind.get_type_name())
-            subtract.input(1).replace_source_output(source.output(0))
+        scales, port = _scales_of(subtract)
+        table = known.get(scales.tobytes())
+        if table is not None:
+            kind = subtract.get_output_element_type(0).get_type_name()
+            _replace(subtract.input(1), table.zeros, kind)
+            if table.without_scale:
+                _replace(port, table.usable_scales, kind)
             exact += 1
     if exact < len(tensors):
         raise Unmatched(f"{exact} constants of the graph match the file's {len(tensors)} tensors with offsets")
@@ -63,38 +65,64 @@ def _is_u4(subtract: Any) -> bool:
     return bool(convert.input_value(0).get_element_type().get_type_name() == "u4")
 
 
-def _scales_of(subtract: Any) -> Scales:
-    """Return the constant that the difference is multiplied with, float16 [rows, blocks]."""
+def _replace(port: Any, values: NDArray[np.float16], kind: str) -> None:
+    """Have an input read other numbers, [rows, blocks]."""
+    from openvino import opset13 as ops
+
+    constant = ops.constant(values[..., None])
+    source = constant if kind == "f16" else ops.convert(constant, kind)
+    port.replace_source_output(source.output(0))
+
+
+def _scales_of(subtract: Any) -> tuple[Scales, Any]:
+    """Return the constant that the difference is multiplied with, float16 [rows, blocks], and where it enters."""
     [target] = subtract.output(0).get_target_inputs()
-    multiply = target.get_node()
-    sources = [multiply.input_value(place).get_node() for place in range(multiply.get_input_size())]
-    constant = next(node for node in sources if node.get_friendly_name() != subtract.get_friendly_name())
+    other = 1 - target.get_index()
+    constant = target.get_node().input_value(other).get_node()
     while constant.get_type_name() != "Constant":
         constant = constant.input_value(0).get_node()
     found = np.asarray(constant.get_data()).astype(np.float16)
-    return found.reshape(found.shape[0], -1)
+    return found.reshape(found.shape[0], -1), target.get_node().input(other)
 
 
-def _tables(tensors: Iterable[Any], heads: Heads) -> Iterator[tuple[Scales, Zeros]]:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A tensor's scales as the graph has them, its zeros, and scales for blocks that have none, [rows, blocks]."""
+
+    scales: NDArray[np.float16]
+    zeros: NDArray[np.float16]
+    usable_scales: NDArray[np.float16]
+
+    @property
+    def without_scale(self) -> bool:
+        """Whether there are blocks whose values are all one number that is not 0."""
+        return bool((self.usable_scales != self.scales).any())
+
+    def in_order(self, rows: NDArray[np.int64]) -> _Table:
+        """Return it with its rows in another order."""
+        return _Table(self.scales[rows], self.zeros[rows], self.usable_scales[rows])
+
+
+def _tables(tensors: Iterable[Any], heads: Heads) -> Iterator[_Table]:
     """Give each tensor's scales and zeros; those of rotated heads in the order of llama.cpp and in the graph's."""
     for tensor in tensors:
         rows = int(tensor.shape[1])
-        scales, zeros = (_q4_1 if tensor.tensor_type.name == "Q4_1" else _q4_k)(np.asarray(tensor.data), rows)
-        yield scales, zeros
+        table = (_q4_1 if tensor.tensor_type.name == "Q4_1" else _q4_k)(np.asarray(tensor.data), rows)
+        yield table
         name = ".".join(tensor.name.split(".")[-2:])
         count = heads.get(name, 0)
         if count and rows % (2 * count) == 0:
             order = np.arange(rows).reshape(count, -1, 2).swapaxes(1, 2).reshape(-1)
-            yield scales[order], zeros[order]
+            yield table.in_order(order)
 
 
-def _q4_1(data: NDArray[np.uint8], rows: int) -> tuple[Scales, Zeros]:
+def _q4_1(data: NDArray[np.uint8], rows: int) -> _Table:
     """Read blocks of 32: float16 scale, float16 least value, 16 bytes."""
     halves = data.reshape(rows, -1, 20)[..., :4].copy().view(np.float16)
     return _with_zeros(halves[..., 0].astype(np.float32), halves[..., 1].astype(np.float32))
 
 
-def _q4_k(data: NDArray[np.uint8], rows: int) -> tuple[Scales, Zeros]:
+def _q4_k(data: NDArray[np.uint8], rows: int) -> _Table:
     """Read superblocks of 256: float16 scale of scales and of leasts, 8 times 6 bits of each, 128 bytes."""
     blocks = data.reshape(rows, -1, 144)
     halves = blocks[..., :4].copy().view(np.float16).astype(np.float32)
@@ -106,9 +134,11 @@ def _q4_k(data: NDArray[np.uint8], rows: int) -> tuple[Scales, Zeros]:
     return _with_zeros(scales, -(halves[..., 1:] * leasts).reshape(rows, -1))
 
 
-def _with_zeros(scales: NDArray[np.float32], leasts: NDArray[np.float32]) -> tuple[Scales, Zeros]:
-    """Return both as float16; a block without a scale has no zero either."""
+def _with_zeros(scales: NDArray[np.float32], leasts: NDArray[np.float32]) -> _Table:
+    """Return the table. A block without a scale gets one so small that the zero alone counts."""
     narrow = scales.astype(np.float16)
-    divisor = narrow.astype(np.float32)
+    far = np.abs(leasts) > _LARGE_ZERO * np.abs(narrow.astype(np.float32))
+    usable = np.where(far, np.maximum(np.abs(leasts) / _LARGE_ZERO, _LEAST_SCALE), narrow).astype(np.float16)
+    divisor = usable.astype(np.float32)
     zeros = np.divide(-leasts, divisor, out=np.zeros_like(leasts), where=divisor != 0)
-    return narrow, zeros.astype(np.float16)
+    return _Table(narrow, zeros.astype(np.float16), usable)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.gguf import ir_folder
 from fastembed.inference.library.hub.gathering import partial_of
 from fastembed.pipeline.errors import FastEmbedError
 
@@ -37,9 +38,14 @@ def size_of(folder: Path) -> int:
 
 
 def delete(folder: Path) -> None:
-    """Delete a model's folder, and what an unfinished download of it left. NotOurs: it is not in the models folder."""
+    """Delete a model's folder, the copies of its GGUF files, and what an unfinished download of it left.
+
+    NotOurs: it is not in the models folder.
+    """
     for path in (folder, partial_of(folder)):
         check_ours(path)
+    for file in folder.glob("*.gguf"):
+        shutil.rmtree(ir_folder(file), ignore_errors=True)
     for path in (folder, partial_of(folder)):
         if path.is_symlink():
             path.unlink()

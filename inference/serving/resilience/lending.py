@@ -76,6 +76,6 @@ class OwnDevices:
         looked_s, found = self._known.get(name, (-_FRESH_S, ()))
         if not found or now_s - looked_s > _FRESH_S:
             placed = self._models.catalog.place(name, self._task)
-            found = tuple(Candidate(placed.name, device) for device in self._models.devices.choices(placed.spec.on))
+            found = tuple(Candidate(placed.name, device) for device in self._models.choices(placed))
             self._known[name] = (now_s, found)
         return found

@@ -132,7 +132,7 @@ class Router:
 
     def _devices(self, model: LocatedModel) -> tuple[str, ...]:
         try:
-            return tuple(self._models.devices.choices(model.spec.on))
+            return tuple(self._models.choices(model))
         except Unavailable:
             return ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from fastembed.assembly import make_resources, read_configuration
 from fastembed.describing import stand_ins
 from fastembed.lint.machine import obstacles
+from tests.integration.chat_pocket_gguf import write_gguf
+
+POCKET = Path(__file__).parents[4] / "models" / "chat-pocket"
 
 
 def found(folder: Path, *, source: str = "in", sink: str = "x.duckdb", failures: str = "bad") -> str:
@@ -117,3 +121,26 @@ def test_what_a_plugin_calls_a_model_is_its_own_affair(tmp_path: Path) -> None:
     )
     configuration = read_configuration(tmp_path / "pipelines.yaml")
     assert obstacles(configuration, make_resources(configuration)) == []
+
+
+def gguf_models(folder: Path, devices: str = "cpu", **options: Any) -> str:
+    (folder / "chat").mkdir()
+    write_gguf(POCKET, folder / "chat" / "chat.gguf", **options)
+    (folder / "pipelines.yaml").write_text(
+        f"version: 1\nmodels:\n  mine: {{from: chat, on: {devices}}}\npipelines:\n  a:\n"
+        "    source: {http: POST /v1/chat/completions}\n    operators: [{generate: {model: mine}}]\n    sink: reply\n"
+    )
+    configuration = read_configuration(folder / "pipelines.yaml")
+    return "\n".join(obstacles(configuration, make_resources(configuration)))
+
+
+def test_a_gguf_file_that_openvino_reads_is_taken(tmp_path: Path) -> None:
+    assert gguf_models(tmp_path) == ""
+
+
+def test_a_gguf_file_without_its_file_type(tmp_path: Path) -> None:
+    assert "models.mine: found no general.file_type in chat.gguf" in gguf_models(tmp_path, says_its_type=False)
+
+
+def test_a_gguf_file_of_an_architecture_that_openvino_lacks(tmp_path: Path) -> None:
+    assert "models.mine: found the architecture gemma3 in chat.gguf" in gguf_models(tmp_path, architecture="gemma3")
