@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from fastembed.assembly import make_resources, read_configuration
-from fastembed.inference.library.catalog import Catalog, LocatedModel
 from fastembed.inference.engines.chat.gguf_ir import exact_ir
+from fastembed.inference.library.catalog import Catalog, LocatedModel
 from fastembed.inference.library.folders import models_home
 from fastembed.inference.library.gguf import find_gguf, read_gguf
 from fastembed.inference.library.hub.checks import amount
