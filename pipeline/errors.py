@@ -14,6 +14,7 @@
         ├── Conflict 409
         ├── Overloaded 429        a bounded queue is full; `retry_after_s` says when to come back
         ├── Unavailable 503       starting, draining, a breaker is open
+        │   └── FileChanged           the file is another one than was to be processed; its source brings it again
         ├── Expired 504           a deadline or a step's timeout passed
         └── StepFailed 500        an operator or a sink raised; carries step, attempts and configuration hash
 
@@ -130,6 +131,10 @@ class Unavailable(ItemError):
 
     status = 503
     type = "server_error"
+
+
+class FileChanged(Unavailable):
+    """The file has changed since its content was hashed: what was read may be something else."""
 
 
 class Expired(ItemError):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from fastembed.pipeline.component import Context, sink
-from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import FileChanged, InvalidInput
+from fastembed.pipeline.filing import is_same_file
 from fastembed.pipeline.item import Ack, Item
 from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
-from fastembed.pipeline.payload.document import Chunk, Document
+from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.sinks.lake.database import Lake, LakeLedger, Lakes
 from fastembed.sinks.lake.schema import check_table_name
 from fastembed.sinks.lake.writing import Staged
@@ -78,9 +80,15 @@ class Duckdb:
             raise InvalidInput(msg)
 
     async def commit(self, origin: Item[Any]) -> None:
-        """Write what came of one file, and its ledger row, in one transaction."""
+        """Write what came of one file, and its ledger row, in one transaction.
+
+        FileChanged, and nothing is written, if the file was replaced since its content was hashed: what was read from
+        it may be another's.
+        """
         staged = self._staged.pop(origin.ack, None)
         if staged is not None:
+            if staged.document is not None:
+                await _check_unchanged(staged.document.file)
             await self.lake.commit(staged, pipeline=self._pipeline, definition=self._definition, table=self._table)
 
     async def abort(self, origin: Item[Any]) -> None:
@@ -110,3 +118,8 @@ class Duckdb:
             msg = "the sink duckdb is not open"
             raise RuntimeError(msg)
         return self._ledger
+
+
+async def _check_unchanged(file: File) -> None:
+    if file.inode and not await asyncio.to_thread(is_same_file, file.path, file.size_bytes, file.mtime_ns, file.inode):
+        raise FileChanged(f"{file.name} has changed while it was processed")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fastembed.pipeline.component import Context, source
+from fastembed.pipeline.errors import FileChanged
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.units import Duration
@@ -188,7 +189,7 @@ class Folder:
 
     def _item(self, emission: Emission) -> Item[File]:
         name, sha256, stamp = emission.name, emission.sha256, emission.stamp
-        file = File(self._root / name, name, sha256, stamp.size_bytes, stamp.mtime_ns)
+        file = File(self._root / name, name, sha256, stamp.size_bytes, stamp.mtime_ns, stamp.inode)
         item = Item(
             file,
             event_time=stamp.mtime_ns / 1e9,
@@ -205,12 +206,14 @@ class Folder:
             self._doubtful.add(name)
         detail = "" if error is None else f"{type(error).__name__}: {error}"
         end = _ENDS.get(outcome, "failed")
-        self._tracker.settled(name, end, self._now(), detail, retry=not self._stopping and not self._waits(outcome))
+        self._tracker.settled(
+            name, end, self._now(), detail, retry=not self._stopping and not self._waits(outcome, error)
+        )
         self._stir()
 
-    def _waits(self, outcome: Outcome) -> bool:
+    def _waits(self, outcome: Outcome, error: BaseException | None) -> bool:
         """Whether a file that the machine cannot process now is left to the next run."""
-        return self._once and outcome is Outcome.DEFERRED
+        return self._once and outcome is Outcome.DEFERRED and not isinstance(error, FileChanged)
 
     def _cancel(self, name: str) -> None:
         item = self._in_flight.get(name)

@@ -21,6 +21,10 @@ os.environ.pop("FASTEMBED_MODELS", None)
 collect_ignore = [] if find_browser() else ["e2e/test_page.py"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--storms", type=int, default=8, help="how many storms tests/e2e/test_storms.py has")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if collect_ignore:
         terminalreporter.write_line("browser test left out: no chromium on this machine (tests/e2e/test_page.py)")

@@ -18,7 +18,8 @@ BlockKind = Literal[
 class File:
     """A file that is complete on disk.
 
-    path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest.
+    path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest. inode: of
+    the file that was hashed, 0: not known.
     """
 
     path: Path
@@ -26,6 +27,7 @@ class File:
     sha256: str
     size_bytes: int
     mtime_ns: int
+    inode: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastembed.pipeline.filing import destination, move
+from fastembed.pipeline.filing import destination, is_same_file, move
 from fastembed.pipeline.ledger import Entry, Ledger
 from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 
@@ -44,6 +44,8 @@ class LedgerActions:
         match action:
             case Record(entry, expected):
                 names = (entry.name, entry.detail) if entry.state == "duplicate" else (entry.name,)
+                if entry.state in ("failed", "skipped") and await asyncio.to_thread(self._is_another, entry):
+                    return names
                 return () if await ledger.record(entry, expected=expected) else names
             case Rename(old, new, sha256, replaces):
                 return () if await ledger.rename(old, new, sha256=sha256, replaces=replaces) else (old, new)
@@ -99,6 +101,11 @@ class LedgerActions:
         if location is None or self._ledger is None:
             return ()
         return await self._change(self._ledger, Record(replace(entry, location=str(location)), entry.sha256))
+
+    def _is_another(self, entry: Entry) -> bool:
+        """Whether a file was replaced since its content was hashed: it may be another's that was read and refused."""
+        path = self._root / entry.name
+        return path.exists() and not is_same_file(path, entry.size_bytes, entry.mtime_ns)
 
     def _move_away(self, done: Path, entry: Entry) -> Path | None:
         """Move the file if it is still the one that was processed."""

@@ -91,8 +91,10 @@ class Line:
 
 
 @asynccontextmanager
-async def line(base: Path, definition: str = "d1", **options: Any) -> AsyncIterator[Line]:
-    made = Line(base, options, definition)
+async def line(
+    base: Path, definition: str = "d1", *, make: type[Line] = Line, once: bool = False, **options: Any
+) -> AsyncIterator[Line]:
+    made = make(base, options, definition, once=once)
     await made.sink.open(made.contexts[0])
     await made.source.open(made.contexts[1])
     running = asyncio.create_task(made.run())

@@ -9,7 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.integration.test_folder import SETTLE, drop, line, once, wait_for
+from fastembed.pipeline.errors import FileChanged
+from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.payload.document import File
+from tests.integration.test_folder import SETTLE, Line, drop, line, once, wait_for
 
 
 @pytest.fixture
@@ -131,6 +134,47 @@ async def test_a_failed_file_is_tried_again_under_another_definition(tmp_path: P
     assert (await once(tmp_path))[0] == []
     assert (await once(tmp_path, "d2"))[0] == ["a.txt"]
     assert (await once(tmp_path, "d2"))[0] == []
+
+
+class Swapping(Line):
+    """Has two files swapped after the first was hashed and before it is read; the watch tells it later."""
+
+    swapped = False
+
+    async def process(self, item: Item[File]) -> None:
+        if not self.swapped and item.value.name == "b.txt":
+            self.swapped = True
+            swap(*(item.value.path.with_name(name) for name in ("a.txt", "b.txt")))
+        try:
+            await super().process(item)
+        except FileChanged as error:
+            assert item.on_settled is not None
+            item.on_settled(Outcome.DEFERRED, error)
+
+
+@pytest.mark.parametrize(("other", "state"), [("good 2", "done"), ("skip 2", "skipped"), ("bad  2", "failed")])
+async def test_what_was_read_from_another_file_than_was_hashed_does_not_count(
+    tmp_path: Path, inbox: Path, other: str, state: str
+) -> None:
+    rows = {"a.txt": "good 1"} | ({"b.txt": other} if state == "done" else {})
+    drop(inbox / "a.txt", other)
+    drop(inbox / "b.txt", "good 1")
+    async with line(tmp_path, make=Swapping) as run:
+        await run.expect(rows, {"a.txt": "done", "b.txt": state})
+
+
+async def test_a_single_run_processes_a_file_again_that_changed_meanwhile(tmp_path: Path, inbox: Path) -> None:
+    drop(inbox / "a.txt", "good 2")
+    drop(inbox / "b.txt", "good 1")
+    async with line(tmp_path, make=Swapping, once=True) as run:
+        await wait_for(lambda: run.source.progress().duplicates == 1)  # what became of a is the next run's
+    assert (await once(tmp_path))[1] == {"a.txt": "good 1", "b.txt": "good 2"}
+
+
+def swap(one: Path, two: Path) -> None:
+    one.rename(one.with_name(".aside"))
+    two.rename(one)
+    one.with_name(".aside").rename(two)
 
 
 def unmount(inbox: Path) -> None:
