@@ -1,56 +1,35 @@
 """The parser process: reads requests from its standard input's socket, answers each, ends with its parent.
 
-Started by `fastembed.documents.worker` as a fresh interpreter (never forked). It limits its own memory,
-lowers its priority below the server's, keeps third-party chatter away from the pipe, loads its target (which imports
-docling: seconds) and says that it is ready. It dies with its parent: the kernel kills it on Linux (PR_SET_PDEATHSIG),
-and everywhere a thread waits for the pipe to close, even while the main thread parses.
+Started by `fastembed.documents.worker`. It loads its target (which imports docling: seconds), says that it is ready,
+and answers request after request.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import faulthandler
 import importlib
 import os
 import resource
 import select
-import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-import orjson
-
 from fastembed.documents.faults import EngineFailed, OutOfMemory
-from fastembed.documents.wire import LENGTH, body_length, decode, encode, error_message
+from fastembed.documents.wire import decode, encode, error_message
 from fastembed.pipeline.errors import ItemError, Unprocessable
-from fastembed.pipeline.lifeline import end_with, take_pipe
+from fastembed.pipeline.processes.framing import receive_body
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
 Show = Callable[[dict[str, Any]], list[list[Any]]]
 
-_PR_SET_PDEATHSIG: Final = 1
 _REST_AFTER_S: Final = 60.0
 _TRACE_CHARS: Final = 8000
 
 
-def main(argument: str) -> None:
-    """Serve until the pipe closes. `argument`: JSON with target, memory_bytes, nice, options."""
-    settings = orjson.loads(argument)
-    faulthandler.enable()
-    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then kills us
-        signal.signal(polite, signal.SIG_IGN)
-    _die_with_parent(settings["parent"])
-    pipe = take_pipe()
-    end_with(pipe)
-    with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
-        os.nice(settings["nice"])
-    if settings["memory_bytes"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (settings["memory_bytes"], settings["memory_bytes"]))
+def main(pipe: socket.socket, settings: dict[str, Any]) -> None:
+    """Serve until the pipe closes. `settings`: target and options."""
     target = load(settings["target"])(settings["options"])
     connect: Callable[[Show], None] = getattr(target, "connect", _nothing)
     connect(lambda message: show(pipe, message))
@@ -70,11 +49,11 @@ def serve(pipe: socket.socket, target: Target) -> None:
     while True:
         if not select.select([pipe], [], [], _REST_AFTER_S)[0]:
             rest()
-        prefix = _receive(pipe, LENGTH.size)
-        body = _receive(pipe, body_length(prefix)) if prefix is not None else None
-        if body is None:
+        try:
+            request = receive_body(pipe)
+        except EOFError:
             return
-        pipe.sendall(answer(target, decode(body)))
+        pipe.sendall(answer(target, decode(request)))
 
 
 def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
@@ -83,11 +62,10 @@ def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
     RuntimeError: the model failed. Unprocessable: the server gives the request up, and knows why.
     """
     pipe.sendall(encode(message))
-    prefix = _receive(pipe, LENGTH.size)
-    body = _receive(pipe, body_length(prefix)) if prefix is not None else None
-    if body is None:
+    try:
+        said = decode(receive_body(pipe))
+    except EOFError:
         os._exit(0)
-    said = decode(body)
     if "failed" in said:
         raise RuntimeError(said["failed"])
     if "refused" in said:
@@ -97,7 +75,7 @@ def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
 
 
 def _nothing(*_: object) -> None:
-    """Rest as a target does that holds nothing, and needs nobody."""
+    """Default hook: does nothing."""
 
 
 def answer(target: Target, request: dict[str, Any]) -> bytes:
@@ -140,23 +118,3 @@ def memory_bytes() -> int:
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return pages * resource.getpagesize()
-
-
-def _receive(pipe: socket.socket, count: int) -> bytes | None:
-    """Return exactly `count` bytes; None if the other side closed."""
-    parts: list[bytes] = []
-    while count:
-        part = pipe.recv(min(count, 1 << 20))
-        if not part:
-            return None
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however it dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before this line
-        os._exit(1)

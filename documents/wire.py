@@ -1,14 +1,13 @@
-"""What goes over the pipe between the server and a parser process: length-prefixed JSON, nothing executable.
+"""What goes over the pipe between the server and a parser process: JSON, nothing executable.
 
 A parser reads files that strangers wrote, so its answers are treated as such: JSON (never pickle), bounded in size.
-A frame is a 4-byte big-endian length, then that many bytes: the length of a JSON object, the object, and the long texts
-of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter busy
-for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value": {...}}` or
-`{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells how much memory it has as
-`memory` in each.
-Before its answer it may have pictures shown to a model, as often as it likes: `{"model": name, "value": {place: PNG in
-base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed": why}` or, where the request
-is given up, `{"refused": why}`.
+A message's body (`fastembed.pipeline.processes.framing`) is the length of a JSON object, the object, and the long
+texts of its `value`, whose names and sizes are in its `texts` (as JSON strings they would keep the reader's interpreter
+busy for tenths of a second). The process first says `{"ready": true}`, then answers each request with `{"value":
+{...}}` or `{"error": {"type", "message", "code"}}`, where a parser broke with its `trace`, and tells how much memory it
+has as `memory` in each. Before its answer it may have pictures shown to a model, as often as it likes: `{"model": name,
+"value": {place: PNG in base64}}`, which is answered with `{"written": [[text, tokens, ending], ...]}`, `{"failed":
+why}` or, where the request is given up, `{"refused": why}`.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from fastembed.pipeline.errors import (
     Unprocessable,
     UnsupportedMedia,
 )
+from fastembed.pipeline.processes.framing import MAX_BODY_BYTES, BadFrame, frame
 
-LENGTH: Final = struct.Struct(">I")
-MAX_FRAME_BYTES: Final = 1 << 30
+_HEAD: Final = struct.Struct(">I")
 _LONG_CHARS: Final = 1 << 16
 
 _ERRORS: Final[dict[str, type[ItemError]]] = {
@@ -49,10 +48,6 @@ _ERRORS: Final[dict[str, type[ItemError]]] = {
         OutOfMemory,
     )
 }
-
-
-class BadFrame(ValueError):
-    """The other side does not speak this protocol."""
 
 
 def from_path(path: Path) -> str:
@@ -71,7 +66,7 @@ def printable(name: str) -> str:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Return the frame of a message. TooLarge if it is longer than a frame may be."""
+    """Return the bytes of a message. TooLarge if it is longer than one may be."""
     value = message.get("value", {})
     long = {name: text for name, text in value.items() if isinstance(text, str) and len(text) > _LONG_CHARS}
     texts = [text.encode() for text in long.values()]
@@ -79,12 +74,12 @@ def encode(message: dict[str, Any]) -> bytes:
         value = {name: part for name, part in value.items() if name not in long}
         message = {**message, "value": value, "texts": dict(zip(long, map(len, texts), strict=True))}
     head = orjson.dumps(message)
-    length = LENGTH.size + len(head) + sum(map(len, texts))
-    if length > MAX_FRAME_BYTES:
+    length = _HEAD.size + len(head) + sum(map(len, texts))
+    if length > MAX_BODY_BYTES:
         raise TooLarge(
-            f"found {length:,} bytes of parsed document, expected at most {MAX_FRAME_BYTES:,}", code="too_large"
+            f"found {length:,} bytes of parsed document, expected at most {MAX_BODY_BYTES:,}", code="too_large"
         )
-    return b"".join((LENGTH.pack(length), LENGTH.pack(len(head)), head, *texts))
+    return frame(_HEAD.pack(len(head)), head, *texts)
 
 
 def pictures_of(message: dict[str, Any]) -> list[bytes]:
@@ -92,19 +87,13 @@ def pictures_of(message: dict[str, Any]) -> list[bytes]:
     return [base64.b64decode(text) for text in message["value"].values()]
 
 
-def body_length(prefix: bytes | bytearray) -> int:
-    """Return how many bytes follow the 4-byte prefix."""
-    length: int = LENGTH.unpack(prefix)[0]
-    if not LENGTH.size <= length <= MAX_FRAME_BYTES:
-        raise BadFrame(f"found a frame of {length:,} bytes, expected {LENGTH.size} to {MAX_FRAME_BYTES:,}")
-    return length
-
-
 def decode(body: bytes | bytearray) -> dict[str, Any]:
-    """Return the message of a frame's body."""
-    start = LENGTH.size + LENGTH.unpack_from(body)[0]
+    """Return the message that a body is. BadFrame: it is none."""
+    if len(body) < _HEAD.size:
+        raise BadFrame(f"found a message of {len(body)} bytes, expected {_HEAD.size} at least")
+    start = _HEAD.size + _HEAD.unpack_from(body)[0]
     try:
-        message = orjson.loads(memoryview(body)[LENGTH.size : start])
+        message = orjson.loads(memoryview(body)[_HEAD.size : start])
     except orjson.JSONDecodeError as error:
         raise BadFrame(f"found {body[:40]!r}, expected JSON") from error
     if not isinstance(message, dict):

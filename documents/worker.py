@@ -6,27 +6,20 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from fastembed.documents.faults import ParserLost, from_outside
-from fastembed.documents.wire import LENGTH, BadFrame, body_length, decode, encode, to_error
+from fastembed.documents.wire import decode, encode, to_error
 from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.processes.framing import BadFrame, sock_read_body
+from fastembed.pipeline.processes.starter import ChildProcess, Limits
 
 _log: Final = logging.getLogger("fastembed.parse")
 
-_BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from fastembed.documents.child import main; main(sys.argv[2])"
-)
 _STDERR_TAIL_BYTES: Final = 2000
 _LARGE_BYTES: Final = 1 << 20
 # One document at a time uses one core or two; every further arena or pool thread only costs address space.
@@ -71,39 +64,28 @@ class Worker:
         self._started_at = time.monotonic()
         self._hello: asyncio.Task[None] | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._pipe, theirs = socket.socketpair()
-        self._pipe.setblocking(False)
-        argument = {
-            "target": settings.target,
-            "options": settings.options,
-            "memory_bytes": settings.memory_bytes,
-            "nice": settings.nice,
-            "parent": os.getpid(),
-        }
-        with theirs:
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                    [sys.executable, "-c", _BOOT, orjson.dumps(sys.path).decode(), orjson.dumps(argument).decode()],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=self._stderr,
-                    env={**os.environ, **_ENVIRONMENT},
-                )
-            except OSError as error:  # no memory, no process id, no file descriptor left
-                self._pipe.close()
-                self._stderr.close()
-                raise ParserLost(str(error), started=False) from error
+        try:
+            self._process = ChildProcess(
+                "fastembed.documents.child",
+                {"target": settings.target, "options": settings.options},
+                limits=Limits(settings.memory_bytes, settings.nice),
+                environment=_ENVIRONMENT,
+                stderr=self._stderr,
+            )
+        except OSError as error:  # no memory, no process id, no file descriptor left
+            self._stderr.close()
+            raise ParserLost(str(error), started=False) from error
+        self._process.pipe.setblocking(False)
 
     @property
     def pid(self) -> int:
         """The process's id."""
-        pid: int = self._process.pid
-        return pid
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
-        return self._process.poll() is None
+        return self._process.alive
 
     async def ready(self) -> None:
         """Wait until the process can answer; cancelling the wait leaves it intact. ParserLost: it could not start."""
@@ -164,37 +146,25 @@ class Worker:
 
     async def reap(self) -> None:
         """Wait until the killed process is gone and all that it held is freed, so that no zombie stays."""
-        await asyncio.to_thread(self._process.wait)
+        await asyncio.to_thread(self._process.process.wait)
         if self._hello is not None:
             await asyncio.wait([self._hello])  # the pipe's end ends it
             if not self._hello.cancelled():
                 self._hello.exception()  # whoever waited for it has been told
-        self._pipe.close()
+        self._process.pipe.close()
         self._stderr.close()
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._pipe, encode(message))
+        await asyncio.get_running_loop().sock_sendall(self._process.pipe, encode(message))
 
     async def _receive(self) -> dict[str, Any]:
-        body = await self._exactly(body_length(await self._exactly(LENGTH.size)))
+        body = await sock_read_body(self._process.pipe)
         return decode(body) if len(body) < _LARGE_BYTES else await asyncio.to_thread(decode, body)
-
-    async def _exactly(self, count: int) -> bytearray:
-        """Return the next `count` bytes. EOFError if the process is gone before."""
-        loop = asyncio.get_running_loop()
-        body = bytearray(count)
-        free = memoryview(body)
-        while free:
-            received = await loop.sock_recv_into(self._pipe, free[:_LARGE_BYTES])
-            if not received:
-                raise EOFError(f"found the end of the pipe, expected {len(free)} more bytes")
-            free = free[received:]
-        return body
 
     async def _last_words(self) -> tuple[str, bool]:
         """Return how the process ended, with what it wrote of that, and whether that came from outside."""
         self._process.kill()  # if it only broke the protocol
-        code = await asyncio.to_thread(self._process.wait)
+        code = await asyncio.to_thread(self._process.process.wait)
         killed = from_outside(code)
         ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         if self._stderr.closed:  # reaped meanwhile

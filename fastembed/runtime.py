@@ -23,7 +23,7 @@ from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.inference.serving.warmup.warmup import Warmup
-from fastembed.pipeline.collector import rest_collector, wake_collector
+from fastembed.pipeline.collector import freeze_gc, unfreeze_gc
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.engine import Engine
@@ -274,14 +274,14 @@ def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.
     export_spans()
 
     def settled(address: str) -> None:
-        rest_collector()
+        freeze_gc()
         ready(address)
 
     try:
         with new_runner() as runner:
             runner.run(process.serve(sock, ready=settled))
     finally:
-        wake_collector()
+        unfreeze_gc()
 
 
 def new_runner() -> asyncio.Runner:

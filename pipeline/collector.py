@@ -9,7 +9,7 @@ _COLLECTED_AT: Final = 20_000
 _USUAL: Final = gc.get_threshold()
 
 
-def rest_collector() -> None:
+def freeze_gc() -> None:
     """Keep the garbage collector from walking through all that was loaded, again and again, for as long as this runs.
 
     Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
@@ -20,8 +20,8 @@ def rest_collector() -> None:
     gc.set_threshold(_COLLECTED_AT)
 
 
-def wake_collector() -> None:
-    """Take back what `rest_collector` did, before the process ends.
+def unfreeze_gc() -> None:
+    """Take back what `freeze_gc` did, before the process ends.
 
     What is left out of the rounds is not freed at the end either, and libraries (nanobind's) report it as leaked.
     """

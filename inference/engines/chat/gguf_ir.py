@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-import signal
+import socket
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +20,9 @@ from typing import Any, Final
 import filelock
 
 from fastembed.inference.engines.chat.gguf_offsets import OFFSET_KINDS, Unmatched, offset_tensors, put_offsets
-from fastembed.inference.engines.child import Child
-from fastembed.inference.engines.framing import framed, portable, receive
 from fastembed.inference.library.gguf import ir_folder, parts_of, read_gguf
-from fastembed.pipeline.lifeline import take_pipe
+from fastembed.pipeline.processes.framing import ask, pickled, portable, receive
+from fastembed.pipeline.processes.starter import ChildProcess
 
 log = logging.getLogger("fastembed.models")
 
@@ -58,9 +57,9 @@ def _write(file: Path, folder: Path, source: dict[str, Any]) -> None:
     fresh = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    child = Child(__name__)
+    child = ChildProcess(__name__)
     try:
-        exact = child.ask((file, fresh))
+        exact = ask(child.pipe, (file, fresh))
         if isinstance(exact, Exception):
             raise exact
     finally:
@@ -75,11 +74,8 @@ def _write(file: Path, folder: Path, source: dict[str, Any]) -> None:
         )
 
 
-def main() -> None:
+def main(pipe: socket.socket, _argument: object) -> None:
     """Convert the file that comes over the pipe; answer with the number of repaired tensors, or the error."""
-    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: who started this ends it
-        signal.signal(polite, signal.SIG_IGN)
-    pipe = take_pipe()
     with contextlib.suppress(EOFError, OSError):
         file, folder = receive(pipe)
         answer: object
@@ -87,7 +83,7 @@ def main() -> None:
             answer = convert(file, folder)
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked raises it
             answer = portable(error, "conversion")
-        pipe.sendall(framed(answer))
+        pipe.sendall(pickled(answer))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
 

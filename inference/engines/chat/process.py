@@ -21,10 +21,10 @@ from typing import Final
 
 from fastembed.inference.engines.chat.resume import AnswerProgress, Produced
 from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoaded, ChatOver, LoadChat, News
-from fastembed.inference.engines.child import Child
-from fastembed.inference.engines.framing import framed, read
 from fastembed.pipeline.errors import ItemError, Unavailable
 from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from fastembed.pipeline.processes.framing import ask, pickled, read
+from fastembed.pipeline.processes.starter import ChildProcess
 
 log = logging.getLogger("fastembed.chat")
 
@@ -36,7 +36,7 @@ _POLITE_S: Final = 5.0
 _ids: Final = itertools.count(1)
 
 
-class ChatChild(Child):
+class ChatChild(ChildProcess):
     """One chat process, from its start to its end. cache_bytes: what it keeps for contexts."""
 
     def __init__(self, loading: LoadChat) -> None:
@@ -48,7 +48,7 @@ class ChatChild(Child):
     def load(self) -> None:
         """Have it load the model: seconds, so in a thread. Raises what the load raises."""
         try:
-            answer: ChatLoaded | Exception = self.ask(self.loading)
+            answer: ChatLoaded | Exception = ask(self.pipe, self.loading)
         except (EOFError, OSError) as error:
             raise Unavailable(
                 f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
@@ -76,7 +76,7 @@ class _PendingChat:
 
     def frame(self) -> bytes:
         """Return the message that asks for what is missing yet."""
-        return framed(AskChat(self.id, self._request, self._route, self._progress.so_far()))
+        return pickled(AskChat(self.id, self._request, self._route, self._progress.so_far()))
 
     def put(self, event: ChatEvent | Produced | ChatOver) -> None:
         """Note what came; what a second run says of its start has been said."""
@@ -136,8 +136,7 @@ class ChatProcess:
     @property
     def pid(self) -> int:
         """The present process's id."""
-        pid: int = self._child.process.pid
-        return pid
+        return self._child.pid
 
     @property
     def cache_bytes(self) -> int:
@@ -182,7 +181,7 @@ class ChatProcess:
         if self._following is not None:
             self._following.cancel()
             if self._writer is None:  # it is being started: nothing is lost
-                self._child.process.kill()
+                self._child.kill()
             await asyncio.wait([self._following])
         await asyncio.to_thread(self._child.end, _POLITE_S)
 
@@ -194,7 +193,7 @@ class ChatProcess:
 
     def _leave(self, asked: _PendingChat) -> None:
         if asked.runs and self._writer is not None:
-            self._writer.write(framed(CancelChat(asked.id)))
+            self._writer.write(pickled(CancelChat(asked.id)))
         else:
             del self._asked[asked.id]
 
@@ -253,7 +252,7 @@ class ChatProcess:
             await asyncio.sleep(self._stall_s / 4)
             if self._asked and loop.time() - self._sign_s > self._stall_s:
                 self._stalled = True
-                child.process.kill()
+                child.kill()
 
     def _bury(self, ended: str) -> None:
         """Fail what cannot be asked again of the next process."""

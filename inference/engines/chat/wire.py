@@ -1,4 +1,4 @@
-"""What the server and its chat process say to each other (`fastembed.inference.engines.framing` says how)."""
+"""What the server and its chat process say to each other (`fastembed.pipeline.processes.framing` says how)."""
 
 from __future__ import annotations
 

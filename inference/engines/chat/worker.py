@@ -1,8 +1,8 @@
 """The chat process: loads one model, answers what comes over its standard input's socket, ends with the other side.
 
-Started by `fastembed.inference.engines.chat.process` as a fresh interpreter (never forked). One thread, that of its
-event loop, does all: it takes requests in, steps the engine, and sends what came of a step in one message just before
-the next step begins. `inference` is imported before openvino, as its own text asks.
+Started by `fastembed.inference.engines.chat.process`. One thread, that of its event loop, does all: it takes requests
+in, steps the engine, and sends what came of a step in one message just before the next step begins. `inference` is
+imported before openvino, as its own text asks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import faulthandler
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import aclosing
@@ -21,25 +20,19 @@ from typing import Final
 from fastembed.inference.engines.chat.local import LocalModel
 from fastembed.inference.engines.chat.resume import Produced
 from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoaded, ChatOver, LoadChat
-from fastembed.inference.engines.framing import framed, portable, read, receive
-from fastembed.pipeline.collector import rest_collector
+from fastembed.pipeline.collector import freeze_gc
 from fastembed.pipeline.errors import ItemError
-from fastembed.pipeline.lifeline import end_with, take_pipe
 from fastembed.pipeline.payload.chat import ChatEvent
+from fastembed.pipeline.processes.framing import pickled, portable, read, receive
 
 log = logging.getLogger("fastembed.chat")
 
 _CLOSED: Final = (EOFError, OSError)
 
 
-def main() -> None:
+def main(pipe: socket.socket, _argument: object) -> None:
     """Serve until the socket closes."""
-    faulthandler.enable()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then closes us
-        signal.signal(polite, signal.SIG_IGN)
-    pipe = take_pipe()
-    end_with(pipe)
     with contextlib.suppress(*_CLOSED):
         loading: LoadChat = receive(pipe)
         try:
@@ -52,10 +45,10 @@ def main() -> None:
                 options=loading.options,
             )
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
-            pipe.sendall(framed(portable(error, "chat")))
+            pipe.sendall(pickled(portable(error, "chat")))
         else:
-            rest_collector()
-            pipe.sendall(framed(ChatLoaded(model.cache_bytes)))
+            freeze_gc()
+            pipe.sendall(pickled(ChatLoaded(model.cache_bytes)))
             asyncio.run(_serve(pipe, model, loading))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
@@ -94,7 +87,7 @@ class ChatRequestServer:
     def flush(self) -> None:
         """Send what came since the last time."""
         if self._news:
-            self._write(framed(self._news))
+            self._write(pickled(self._news))
             self._news = []
 
     def _live(self) -> None:
@@ -104,7 +97,7 @@ class ChatRequestServer:
         if self._answers:
             faulthandler.dump_traceback_later(self._loading.stall_s, exit=True)  # in C: it needs no lock of Python's
             self._beat = self._loop.call_later(self._loading.beat_s, self._live)
-            self._write(framed([]))
+            self._write(pickled([]))
 
     def _begin(self, ask: AskChat) -> None:
         task = self._answers[ask.id] = asyncio.create_task(self._answer(ask))

@@ -16,25 +16,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fastembed.inference.engines.child import Child
 from fastembed.inference.engines.docling.folder import read_traits
 from fastembed.inference.engines.docling.wire import CancelPages, LoadDocling, ReadPages
-from fastembed.inference.engines.framing import framed, receive
 from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.processes.framing import pickled, receive
+from fastembed.pipeline.processes.starter import ChildProcess, Limits
 
 if TYPE_CHECKING:
     from fastembed.inference.engines.docling.engine import Written
 
 PAGES_AT_ONCE: Final = 4
 _LEAVE_S: Final = 2.0
+_NICE: Final = 5
+"""Reading gives way to the server."""
 
 
-class _DoclingChild(Child):
+class _DoclingChild(ChildProcess):
     """One document process, from its start to its end."""
 
     def __init__(self, loading: LoadDocling) -> None:
         """Start it and have it load the model: seconds, so in a thread. Raises what the load raises."""
-        super().__init__("fastembed.inference.engines.docling.worker")
+        super().__init__("fastembed.inference.engines.docling.worker", limits=Limits(nice=_NICE))
         self._sending = threading.Lock()
         try:
             answer = self.ask(loading)
@@ -47,14 +49,14 @@ class _DoclingChild(Child):
     def ask(self, message: object) -> Any:
         """Return the answer to a message; blocks. EOFError, OSError: the process is gone."""
         with self._sending:
-            self.pipe.sendall(framed(message))
+            self.pipe.sendall(pickled(message))
         return receive(self.pipe)
 
     def tell(self, message: object) -> None:
         """Send a short message that is not answered, if that can be done at once."""
         if self._sending.acquire(blocking=False):
             with contextlib.suppress(OSError):
-                self.pipe.send(framed(message))
+                self.pipe.send(pickled(message))
             self._sending.release()
 
 
@@ -87,7 +89,7 @@ class DoclingModel:
     @property
     def pid(self) -> int | None:
         """The present process's id; None: it has died, and the next pages start another."""
-        return self._child.process.pid if self._child else None
+        return self._child.pid if self._child else None
 
     async def read(self, pictures: Sequence[bytes]) -> list[Written]:
         """Return the DocTags of pages, each a picture file.
@@ -111,7 +113,7 @@ class DoclingModel:
         """Fail what runs, free the model."""
         self._closed = True
         if self._child is not None:
-            self._child.process.kill()
+            self._child.kill()
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
         if self._child is not None:
             await asyncio.to_thread(self._child.end)
@@ -126,7 +128,7 @@ class DoclingModel:
 
         def insist() -> None:
             if not asked.done():
-                child.process.kill()
+                child.kill()
 
         asyncio.get_running_loop().call_later(_LEAVE_S, insist)
 

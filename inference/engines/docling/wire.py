@@ -1,4 +1,4 @@
-"""What the server and a document model's process say to each other (`fastembed.inference.engines.framing` says how)."""
+"""What the server and a document model's process say to each other (`pipeline.processes.framing` says how)."""
 
 from __future__ import annotations
 

@@ -1,52 +1,38 @@
 """The process of a document model: loads it, reads pages that come over its standard input's socket, ends with that.
 
-Started by `fastembed.inference.engines.docling.model` as a fresh interpreter (never forked). One thread reads pages;
-another takes messages, so that it hears at once when nobody waits for the pages any more, or when the other side is
-gone.
+Started by `fastembed.inference.engines.docling.model`. One thread reads pages; another takes messages, so that it hears
+at once when nobody waits for the pages any more.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import io
 import os
 import queue
-import signal
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Final
 
 from PIL import Image
 
 from fastembed.inference.engines.docling.engine import DoclingEngine, Written
 from fastembed.inference.engines.docling.wire import CancelPages, DoclingLoaded, LoadDocling, ReadPages
-from fastembed.inference.engines.framing import framed, portable, receive
-from fastembed.pipeline.lifeline import take_pipe
-
-_NICE: Final = 5
-"""Reading gives way to the server."""
+from fastembed.pipeline.processes.framing import pickled, portable, receive
 
 
-def main() -> None:
+def main(pipe: socket.socket, _argument: object) -> None:
     """Serve until the socket closes."""
-    faulthandler.enable()
-    for polite in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group: the server drains first, then closes us
-        signal.signal(polite, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
-        os.nice(_NICE)
-    pipe = take_pipe()
     with contextlib.suppress(EOFError, OSError):
         loading: LoadDocling = receive(pipe)
-        desk = PageRequestServer(pipe)
+        server = PageRequestServer(pipe)
         try:
             engine = DoclingEngine(loading.folder, device=loading.device, properties=loading.properties)
         except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
-            pipe.sendall(framed(portable(error, "document")))
+            pipe.sendall(pickled(portable(error, "document")))
         else:
-            pipe.sendall(framed(DoclingLoaded()))
-            desk.serve(engine, loading.pages)
+            pipe.sendall(pickled(DoclingLoaded()))
+            server.serve(engine, loading.pages)
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order
 
 
@@ -69,7 +55,7 @@ class PageRequestServer:
                 answer: object = [page for batch in batches for page in self._written(engine, batch)]
             except Exception as error:  # noqa: BLE001 - the process's boundary: the server says whose fault it is
                 answer = portable(error, "document")
-            self._pipe.sendall(framed(answer))
+            self._pipe.sendall(pickled(answer))
 
     def _take(self) -> None:
         with contextlib.suppress(EOFError, OSError):

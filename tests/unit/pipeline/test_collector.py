@@ -5,17 +5,17 @@ import sys
 
 CODE = """
 import gc
-from fastembed.pipeline.collector import rest_collector, wake_collector
+from fastembed.pipeline.collector import freeze_gc, unfreeze_gc
 usual = gc.get_threshold()
 loaded = [[] for _ in range(100_000)]
-rest_collector()
+freeze_gc()
 frozen = gc.get_freeze_count()
 new = [[] for _ in range(1_000)]
 assert frozen >= 100_000, frozen
 assert len(gc.get_objects()) < 30_000, len(gc.get_objects())
 cycle = []; cycle.append(cycle); del cycle
 print(gc.collect())
-wake_collector()
+unfreeze_gc()
 assert (gc.get_freeze_count(), gc.get_threshold()) == (0, usual)
 """
 
