@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,11 +23,12 @@ from fastembed.server.endpoints.completions import answer_completions
 from fastembed.server.endpoints.document_processing import answer_document
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.errors import MethodNotAllowed
-from fastembed.server.wire.event_stream import model_headers
+from fastembed.server.wire.event_stream import DONE, EventStream, event
 from fastembed.server.wire.exchange import Exchange
+from fastembed.server.wire.headers import model_headers
 from fastembed.server.wire.json_types import check_kind
 from fastembed.server.wire.json_values import to_json
-from fastembed.sources.http import HttpRoutes, Results
+from fastembed.sources.http import HttpRoutes
 
 Codec = Callable[[Exchange], Awaitable[None]]
 """Reads a request, sends it through its pipeline, writes the response."""
@@ -37,12 +38,8 @@ async def answer_embeddings(exchange: Exchange) -> None:
     """POST /v1/embeddings."""
     request, form = embeddings.decode(await exchange.fields())
     with exchange.watched():
-        results = await exchange.submit(request, whole=True)
-        try:
+        async with exchange.submitted(request, whole=True) as (results,):
             vectors = (await results.all())[0]
-        except BaseException:
-            results.cancel()
-            raise
     await exchange.respond(embeddings.encode(vectors, form), headers=model_headers(vectors.model))
 
 
@@ -50,12 +47,8 @@ async def answer_rerank(exchange: Exchange) -> None:
     """POST /v1/rerank."""
     request, return_documents = rerank.decode(await exchange.fields())
     with exchange.watched():
-        results = await exchange.submit(request, whole=True)
-        try:
+        async with exchange.submitted(request, whole=True) as (results,):
             ranking = (await results.all())[0]
-        except BaseException:
-            results.cancel()
-            raise
     body = rerank.encode(ranking, request, request_id=exchange.request_id, return_documents=return_documents)
     await exchange.respond(body, headers=model_headers(ranking.model, ranking.state))
 
@@ -71,15 +64,11 @@ async def answer_json(exchange: Exchange) -> None:
     value: Any = await exchange.body() if exchange.method != "GET" else query
     check_kind(value, exchange.source.takes)
     with exchange.watched():
-        results = await exchange.submit(value)
-        try:
-            if _wants_stream(exchange, query, value):
-                await exchange.stream(_events(results))
-                return
+        if _wants_stream(exchange, query, value):
+            await _stream(exchange, value)
+            return
+        async with exchange.submitted(value) as (results,):
             found = await results.all()
-        except BaseException:
-            results.cancel()
-            raise
     if not found and results.outcome in (Outcome.FILTERED, Outcome.DELIVERED):
         await exchange.respond(b"", status=204)
         return
@@ -91,9 +80,11 @@ def _wants_stream(exchange: Exchange, query: Mapping[str, str], value: object) -
     return asked or query.get("stream") in ("true", "1", "") or exchange.accepts(b"text/event-stream")
 
 
-async def _events(results: Results[Any]) -> AsyncIterator[bytes]:
-    async for result in results:
-        yield to_json(result)
+async def _stream(exchange: Exchange, value: object) -> None:
+    async with EventStream(exchange) as out, exchange.submitted(value) as (results,):
+        async for result in results:
+            await out.send(event(to_json(result)))
+        await out.end(DONE)
 
 
 @dataclass(frozen=True, slots=True)

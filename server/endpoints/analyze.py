@@ -40,8 +40,8 @@ from fastembed.server.files.record import NAMELESS, clean_name
 from fastembed.server.wire.chat.answer import check_finished, new_id, no_event, usage
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, part_of
 from fastembed.server.wire.chat.media import DATA_URL, MAX_MEDIA, audio_part, decoded, image_part, video_part
+from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import EXTENSIONS, MAX_TOKENS, read_preferences
-from fastembed.server.wire.event_stream import reply
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 

@@ -15,17 +15,15 @@ from typing import Any, Final
 
 import orjson
 
-from fastembed.pipeline.errors import InvalidInput, ItemError, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.errors import InvalidInput, Unprocessable, UnsupportedMedia
 from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
-from fastembed.server.http.errors import answer as error_answer
 from fastembed.server.http.multipart import Form
 from fastembed.server.wire.chat.sampling import read_model
-from fastembed.server.wire.event_stream import EventStream
+from fastembed.server.wire.event_stream import EventStream, event
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.transcript import Transcription
 from fastembed.server.wire.unknown_fields import UnknownFields
-from fastembed.sources.http import Results
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 
@@ -61,47 +59,29 @@ async def _answer(exchange: Exchange, *, translate: bool) -> None:
     form = await exchange.form()
     file, wanted = decode(form, translate=translate, unknown=UnknownFields.of(exchange.scope))
     with exchange.watched():
-        results = await exchange.submit(file)
         try:
-            await (_stream if wanted.stream else _whole)(exchange, results, wanted)
+            await (_stream if wanted.stream else _whole)(exchange, file, wanted)
         except (UnsupportedMedia, Unprocessable) as error:  # the real API answers both with 400
             raise InvalidInput(error.message, param="file", code="invalid_audio") from error
-        finally:
-            results.cancel()
 
 
-async def _whole(exchange: Exchange, results: Results[Any], wanted: Wanted) -> None:
-    said = Transcription(words=wanted.words, segments=wanted.segments)
-    async for event in results:
-        said.take(event)
-    media, body = said.encode(wanted.form)
-    await exchange.respond(body, media=media, headers=said.headers())
+async def _whole(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
+    transcription = Transcription(words=wanted.words, segments=wanted.segments)
+    async with exchange.submitted(file) as (results,):
+        async for found in results:
+            transcription.take(found)
+        media, body = transcription.encode(wanted.form)
+        await exchange.respond(body, media=media, headers=transcription.headers())
 
 
-async def _stream(exchange: Exchange, results: Results[Any], wanted: Wanted) -> None:
-    out = EventStream(exchange)
-    said = Transcription(words=wanted.words, segments=wanted.segments and wanted.form == "verbose_json")
-    try:
-        async for event in results:
-            if data := b"".join(map(_event, said.take(event))):
-                if not out.started:
-                    await out.start(said.headers())
+async def _stream(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
+    """Send the transcript as it is written. Until its first text no event is sent: a status still tells an error."""
+    transcription = Transcription(words=wanted.words, segments=wanted.segments and wanted.form == "verbose_json")
+    async with EventStream(exchange, transcription.headers) as out, exchange.submitted(file) as (results,):
+        async for found in results:
+            if data := b"".join(event(orjson.dumps(value)) for value in transcription.take(found)):
                 await out.send(data)
-        last = _event(said.done())
-    except ItemError as error:
-        if not out.started:
-            raise
-        last = b"data: " + error_answer(error, exchange.request_id).body + b"\n\n"
-    finally:
-        out.hush()
-    if not out.started:
-        await out.start(said.headers())
-        out.hush()
-    await out.end(last)
-
-
-def _event(value: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(value) + b"\n\n"
+        await out.end(event(orjson.dumps(transcription.done())))
 
 
 def decode(form: Form, *, translate: bool, unknown: UnknownFields | None = None) -> tuple[SpeechFile, Wanted]:

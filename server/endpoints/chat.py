@@ -16,6 +16,7 @@ from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.wire.chat.answer import ChatAnswer
 from fastembed.server.wire.chat.chunks import ChatChunks
 from fastembed.server.wire.chat.messages import read_messages
+from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
@@ -29,7 +30,6 @@ from fastembed.server.wire.chat.sampling import (
     read_sampling,
 )
 from fastembed.server.wire.chat.tools import read_format, read_tools
-from fastembed.server.wire.event_stream import reply
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 

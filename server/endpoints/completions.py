@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest
+from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
@@ -24,7 +25,6 @@ from fastembed.server.wire.chat.sampling import (
     read_sampling,
 )
 from fastembed.server.wire.completion import CompletionAnswer, CompletionChunks
-from fastembed.server.wire.event_stream import reply
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
 

@@ -30,9 +30,9 @@ import orjson
 from fastembed.inference.library.shipped import is_stand_in_for
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
-from fastembed.server.wire.event_stream import model_headers
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.headers import model_headers
 
 Output = Literal["markdown", "html", "json"]
 
@@ -74,15 +74,12 @@ async def answer_document(exchange: Exchange) -> None:
         content = await _content(asked, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
             file = await asyncio.to_thread(_stored, asked, content, Path(folder))
-            results = await exchange.submit(DocumentRequest(file, asked.model, html=asked.output == "html"))
+            request = DocumentRequest(file, asked.model, html=asked.output == "html")
             try:
-                document = (await results.all())[0]
+                async with exchange.submitted(request) as (results,):
+                    document = (await results.all())[0]
             except InvalidInput as error:
-                results.cancel()
                 raise _about_the_request(error, asked, file.name) from error
-            except BaseException:
-                results.cancel()
-                raise
     model = document.model or MODEL_FREE
     body = await asyncio.to_thread(encode, document, asked, exchange.request_id, began)
     await exchange.respond(body, headers=model_headers(model, "pocket" if is_stand_in_for("document", model) else ""))

@@ -10,8 +10,9 @@ import orjson
 
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
 from fastembed.server.wire.chat.answer import LEAST_LOGPROB, check_finished, fingerprint, new_id, no_event, usage
-from fastembed.server.wire.chat.chunks import DONE, ChunkFrame
+from fastembed.server.wire.chat.chunks import ChunkFrame
 from fastembed.server.wire.chat.sampling import Delivery
+from fastembed.server.wire.event_stream import DONE
 
 
 class _Progress:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from fastembed.pipeline.errors import ItemError
 from fastembed.server.caching.cached_answers import Recall
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.disconnect import ClientWatch
-from fastembed.server.http.errors import answer
 from fastembed.server.http.multipart import Form, read_form
 from fastembed.server.http.request_body import header, read_json
 from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.sources.http import Http, HttpRoutes, Results
-
-KEEP_ALIVE_S: Final = 15.0
-"""A stream with nothing to say sends a comment this often, so that proxies keep the connection."""
 
 
 class Exchange:
@@ -91,12 +86,16 @@ class Exchange:
         """Watch for the client's leaving while the block runs."""
         return ClientWatch(self.scope)
 
-    async def submit(self, value: object, *, whole: bool = False) -> Results[Any]:
-        """Send the value through the pipeline that serves this route now: it may have been reloaded since the start.
+    def submitted(self, *values: object, whole: bool = False) -> Submission:
+        """Send values through the pipeline while a block runs, which gets their results; see `Submission`.
 
         Where the server keeps answers, a request that was answered before gets them again. whole: all results are read
         at once, not as slowly as a client takes a stream.
         """
+        return Submission(self, values, whole=whole)
+
+    async def submit(self, value: object, *, whole: bool) -> Results[Any]:
+        """Send one value through the pipeline that serves this route now: it may have been reloaded since the start."""
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
         send = partial(self.source.submit, value, trace=self.request_id)
@@ -130,43 +129,6 @@ class Exchange:
         )
         await self.send({"type": "http.response.body", "body": body})
 
-    async def stream(self, results: AsyncIterator[bytes]) -> None:
-        """Send Server-Sent Events, one a payload; an error after the first becomes an event, before it a status.
-
-        Every event is followed by a turn of the loop: a stream that never suspends would never notice that its client
-        has left (WHATWG HTML, section 9.2, describes the format).
-        """
-        pending = asyncio.ensure_future(anext(results, None))
-        try:
-            first = await pending
-            await self.send(self._stream_start())
-            event: bytes | None = first
-            while event is not None:
-                await self.send(_chunk(b"data: " + event + b"\n\n"))
-                await asyncio.sleep(0)
-                pending = asyncio.ensure_future(anext(results, None))
-                event = await self._patiently(pending)
-            await self.send(_chunk(b"data: [DONE]\n\n"))
-        except ItemError as error:
-            if not self.scope.get("streaming"):
-                raise
-            await self.send(_chunk(b"data: " + answer(error, self.request_id).body + b"\n\n"))
-        finally:
-            pending.cancel()
-        await self.send({"type": "http.response.body", "body": b""})
-
-    async def _patiently(self, pending: asyncio.Future[bytes | None]) -> bytes | None:
-        while True:
-            done, _ = await asyncio.wait((pending,), timeout=KEEP_ALIVE_S)
-            if done:
-                return pending.result()
-            await self.send(_chunk(b": keep-alive\n\n"))
-
-    def _stream_start(self) -> Message:
-        self.scope["streaming"] = True
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        return {"type": "http.response.start", "status": 200, "headers": [*headers, *self.headers()]}
-
     def limits(self) -> list[tuple[bytes, bytes]]:
         """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""
         limit = self.source.limit
@@ -179,13 +141,44 @@ class Exchange:
         ]
 
 
+class Submission:
+    """Items on their way through a pipeline, all at once; leaving the block by an error cancels those that still run.
+
+    An item whose caller has gone (an error, a client that left) would keep a model busy for nobody.
+    """
+
+    __slots__ = ("_exchange", "_running", "_values", "_whole")
+
+    def __init__(self, exchange: Exchange, values: Sequence[object], *, whole: bool) -> None:
+        self._exchange = exchange
+        self._values = values
+        self._whole = whole
+        self._running: list[Results[Any]] = []
+
+    async def __aenter__(self) -> list[Results[Any]]:
+        """Submit; return the results of each value, in order. Raises what `Http.submit` does, with nothing running."""
+        try:
+            for value in self._values:
+                self._running.append(await self._exchange.submit(value, whole=self._whole))
+        except BaseException:
+            self._cancel()
+            raise
+        return self._running
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        for results in self._running:
+            results.cancel()
+
+
 def span(seconds: float) -> str:
     """Write a duration as OpenAI does: `12ms`, `1s`, `6m0s`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def _chunk(data: bytes) -> Message:
-    return {"type": "http.response.body", "body": data, "more_body": True}

@@ -27,7 +27,7 @@ from fastembed.pipeline.payload.audio import (
     TranscriptFailed,
     Word,
 )
-from fastembed.server.wire.event_stream import Headers, model_headers
+from fastembed.server.wire.headers import Headers, model_headers
 from fastembed.server.wire.languages import language_name
 
 _ERRORS: Final[Mapping[int, type[ItemError]]] = {

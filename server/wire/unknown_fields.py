@@ -14,13 +14,14 @@ from typing import Final, Literal
 
 from starlette.types import Scope
 
+from fastembed.server.wire.headers import header_text
+
 UnknownFieldRule = Literal["ignore", "reject"]
 
 WARNING_HEADER: Final = b"x-fastembed-warning"
 _MAX_NAMED: Final = 16
 """How many ignored fields the header names."""
 _MAX_NAME: Final = 80
-_MAX_HEADER_BYTES: Final = 1024
 _KEY: Final = "fastembed.unknown_fields"
 
 _BUDGETS: Final = ((16, 3.5), (10, 2.5), (6, 1.5), (4, 1.0))
@@ -101,9 +102,3 @@ def _distance(left: str, right: str) -> float:
                 cost = min(cost, previous[j - 2] + 1)
             row.append(cost)
     return row[-1]
-
-
-def header_text(text: str) -> bytes:
-    """Return text as a header may hold it (RFC 9110, section 5.5): visible ASCII, one line."""
-    visible = "".join(char if char.isprintable() else " " for char in text)
-    return visible.encode("ascii", "backslashreplace")[:_MAX_HEADER_BYTES]

@@ -23,8 +23,8 @@ from fastembed.server.wire.chat.answer import (
     usage,
 )
 from fastembed.server.wire.chat.sampling import Delivery
+from fastembed.server.wire.event_stream import DONE
 
-DONE: Final = b"data: [DONE]\n\n"
 PADDED_TO: Final = 64
 """With `include_obfuscation` an event's length is a multiple of this many bytes: lengths tell less of what is said."""
 
