@@ -26,6 +26,7 @@ from fastembed.server.http.lifecycle import Life
 from fastembed.server.http.request_body import ClientGone
 from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.routing import PipelineRoute
+from fastembed.server.wire.exchange import rate_limits
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 _access: Final = logging.getLogger("fastembed.access")
@@ -163,8 +164,8 @@ class _Reply:
             log_internal(error, self.request_id)
             raise error
         what = answer(error, self.request_id)
-        if what.status == 429 and "limits" in self._scope:  # noqa: PLR2004 - too many requests: say how many are not
-            what = replace(what, headers=(*what.headers, *self._scope["limits"]()))
+        if what.status == 429 and "pipeline_source" in self._scope:  # noqa: PLR2004 - too many requests: say how many are not
+            what = replace(what, headers=(*what.headers, *rate_limits(self._scope["pipeline_source"])))
         await respond(self.send, what)
 
     async def fail_silently(self) -> None:

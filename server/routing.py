@@ -149,5 +149,5 @@ class PipelineRoute:
             references=self._references.of(scope["owner"]),
             recall=self._recall,
         )
-        scope["limits"] = exchange.limits
+        scope["pipeline_source"] = source
         await wire_of(f"{method} {path}").answer(exchange)

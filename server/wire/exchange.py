@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -66,9 +66,9 @@ class Exchange:
         """Return the JSON body."""
         return await read_json(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 
-    async def fields(self) -> Fields:
+    def fields(self) -> Awaitable[Fields]:
         """Return the JSON body's fields."""
-        return await read_fields(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
+        return read_fields(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 
     async def form(self) -> Form:
         """Return the body as multipart/form-data."""
@@ -111,8 +111,8 @@ class Exchange:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return what every response says: its limits, and whether it was kept from an earlier one."""
         if self._cached is None:
-            return self.limits()
-        return [(b"x-fastembed-cache", b"hit" if self._cached else b"miss"), *self.limits()]
+            return rate_limits(self.source)
+        return [(b"x-fastembed-cache", b"hit" if self._cached else b"miss"), *rate_limits(self.source)]
 
     async def respond(
         self,
@@ -128,17 +128,6 @@ class Exchange:
             {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.headers()]}
         )
         await self.send({"type": "http.response.body", "body": body})
-
-    def limits(self) -> list[tuple[bytes, bytes]]:
-        """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""
-        limit = self.source.limit
-        if limit is None:
-            return []
-        return [
-            (b"x-ratelimit-limit-requests", b"%d" % limit),
-            (b"x-ratelimit-remaining-requests", b"%d" % max(0, limit - self.source.waiting)),
-            (b"x-ratelimit-reset-requests", span(self.source.eta_s()).encode("ascii")),
-        ]
 
 
 class Submission:
@@ -174,6 +163,18 @@ class Submission:
     def _cancel(self) -> None:
         for results in self._running:
             results.cancel()
+
+
+def rate_limits(source: Http) -> list[tuple[bytes, bytes]]:
+    """Return the rate-limit headers: the queue's bound, its free places, the time until it is empty."""
+    limit = source.limit
+    if limit is None:
+        return []
+    return [
+        (b"x-ratelimit-limit-requests", b"%d" % limit),
+        (b"x-ratelimit-remaining-requests", b"%d" % max(0, limit - source.waiting)),
+        (b"x-ratelimit-reset-requests", span(source.eta_s()).encode("ascii")),
+    ]
 
 
 def span(seconds: float) -> str:

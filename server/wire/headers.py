@@ -20,5 +20,7 @@ def model_headers(model: str, state: str = "", route: str = "") -> Headers:
 
 def header_text(text: str) -> bytes:
     """Return text as a header may hold it (RFC 9110, section 5.5): visible ASCII, one line, at most 1024 bytes."""
+    if text.isascii() and text.isprintable():  # nearly always
+        return text.encode("ascii")[:_MAX_BYTES]
     visible = "".join(char if char.isprintable() else " " for char in text)
     return visible.encode("ascii", "backslashreplace")[:_MAX_BYTES]
