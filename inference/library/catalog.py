@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastembed.inference.library.capabilities import ModelCapabilities, capabilities_of
+from fastembed.inference.library.disk_look import DiskLook
 from fastembed.inference.library.folders import BUILT_IN, candidates, locate
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.naming import unknown
@@ -64,11 +65,13 @@ class Catalog:
         *,
         aliases: Mapping[str, str] | None = None,
         base: Path | None = None,
+        look: DiskLook | None = None,
     ) -> None:
         """Declare models; `base` is the folder that relative paths in `from:` start from.
 
-        aliases: other names, to a model's or "auto".
+        aliases: other names, to a model's or "auto". look: what remembers where files are.
         """
+        self._look = look or DiskLook()
         self._specs = {**(declared or {}), **{k: v for k, v in shipped().items() if k not in (declared or {})}}
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self.aliases = dict(aliases or {})
@@ -79,6 +82,9 @@ class Catalog:
 
         Behind them come the known ones whose files are here, then the tiny ones that ship.
         """
+        return list(self._look.once(("placed", task), lambda: self._placed(task)))
+
+    def _placed(self, task: Task | None) -> list[LocatedModel]:
         return [model for model in map(self._place, self._names(task)) if task is None or model.task == task]
 
     def place(self, name: str, task: Task) -> LocatedModel:
@@ -87,6 +93,14 @@ class Catalog:
         Missing files: the declared fallback. ModelNotFound names what is near, where files were looked for, and the
         command that gets them.
         """
+        try:
+            return self._named(name, task)
+        except ModelNotFound:
+            if not self._look.check():
+                raise
+            return self._named(name, task)  # its files came since the last look
+
+    def _named(self, name: str, task: Task) -> LocatedModel:
         name = self.aliases.get(name, name)
         if name == AUTO:
             return self._auto(task)
@@ -117,12 +131,17 @@ class Catalog:
             raise ModelNotFound(f"found no {what} {origin!r} in {looked}, expected a {task} model's name or folder")
         return folder
 
+    def look_again(self) -> None:
+        """Look now whether a folder of models has changed: what is pulled or removed is seen at once."""
+        self._look.check()
+
     def declares(self, name: str) -> bool:
         """Whether `models:` has the name, or it is one of those that ship."""
         return name in self._specs
 
     def cards(self) -> list[ModelCard]:
-        """Describe every model for a list of models, as if none were loaded."""
+        """Describe every model for a list of models, as if none were loaded. Looks at the disk now."""
+        self.look_again()
         return [self._card(model) for model in self.placed()]
 
     def _card(self, model: LocatedModel) -> ModelCard:
@@ -140,6 +159,17 @@ class Catalog:
         )
 
     def _place(self, name: str) -> LocatedModel:
+        return self._look.once(("place", name), lambda: self._seen(name), lambda: self._places(name))
+
+    def _places(self, name: str) -> list[Path]:
+        """Return where the files of a model may be, of which an answer about it depends."""
+        spec = self._specs.get(name)
+        places = candidates(spec.origin, self._base) if spec else []
+        known = [model for model in (find_known(name), find_known(spec.origin) if spec else None) if model]
+        return [*places, *(path for model in known for path in model.places)]
+
+    def _seen(self, name: str) -> LocatedModel:
+        """Look at the disk."""
         spec = self._spec(name)
         folder = self._folder(spec.origin)
         return LocatedModel(name, spec, folder, spec.task or (TASKS.recognise(folder) if folder else None))
@@ -179,7 +209,10 @@ class Catalog:
 
     def _is_here(self, known: KnownModel) -> bool:
         """Whether a known model can be used though nothing declares it."""
-        return known.name not in self._specs and locate(known.origin, self._base) is not None
+        if known.name in self._specs:
+            return False
+        question = ("here", known.name)
+        return self._look.once(question, lambda: locate(known.origin, self._base) is not None, lambda: known.places)
 
     def _known(self, name: str, task: Task) -> KnownModel:
         """Return the known model of an undeclared name. ModelNotFound: there is none."""

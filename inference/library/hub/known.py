@@ -56,8 +56,12 @@ class KnownModel:
     @property
     def origin(self) -> str:
         """Where its files are or will be, as `from:` takes it: an export goes before what was pulled."""
-        places = [models_home() / name for name in (self.name, self.repository) if name]
-        return str(next((path for path in places if locate(str(path), path)), places[-1]))
+        return str(next((path for path in self.places if locate(str(path), path)), self.places[-1]))
+
+    @property
+    def places(self) -> list[Path]:
+        """Where its files may be, likeliest first."""
+        return [models_home() / name for name in (self.name, self.repository) if name]
 
 
 def _whisper(size: str, fallback: str | None = None, licence: str = "Apache-2.0") -> KnownModel:

@@ -92,6 +92,7 @@ class Router:
         return any("audio" in offer.good_at and not offer.missing for offer in self.offers())
 
     def _look(self) -> list[ModelOffer]:
+        self._models.catalog.look_again()
         placed = self._models.catalog.placed()
         names = {model.name for model in placed}
         self._rooms = {

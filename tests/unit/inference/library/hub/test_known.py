@@ -109,17 +109,15 @@ def test_what_was_exported_goes_before_what_was_pulled(home, tmp_path):
 
 
 def test_auto_takes_a_chat_model_that_was_fetched_before_the_one_that_ships(home, tmp_path):
-    models = Catalog(base=tmp_path)
-    assert models.place("auto", "chat").name == "chat-pocket"
+    assert Catalog(base=tmp_path).place("auto", "chat").name == "chat-pocket"
     files(home / "phi-4-mini")
-    assert models.place("auto", "chat").name == "phi-4-mini"
+    assert Catalog(base=tmp_path).place("auto", "chat").name == "phi-4-mini"
 
 
 def test_auto_takes_a_reranker_that_was_fetched_before_the_one_that_ships(home, tmp_path):
-    models = Catalog(base=tmp_path)
-    assert models.place("auto", "rerank").name == "rerank-pocket"
+    assert Catalog(base=tmp_path).place("auto", "rerank").name == "rerank-pocket"
     files(home / "OpenVINO" / "bge-reranker-base-fp16-ov")
-    assert models.place("auto", "rerank").name == "bge-reranker-base"
+    assert Catalog(base=tmp_path).place("auto", "rerank").name == "bge-reranker-base"
 
 
 def test_auto_keeps_the_embeddings_that_databases_hold(home, tmp_path):
