@@ -124,6 +124,7 @@ def _from_hub(
         pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
     _show_end(name, pulled)
     _copy(pulled.folder)
+    models.look_again()
     if hint := _use(found, pulled.folder, models):
         typer.echo(hint, err=True)
     return 0
