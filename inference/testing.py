@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -118,9 +119,9 @@ class FakeDevices(Devices):
         """Names of all devices."""
         return tuple(self._core.available_devices)
 
-    def generation_properties(self, device: str) -> dict[str, Any]:
+    def generation_properties(self, device: str, *parts: Path) -> dict[str, Any]:
         """Return what has OpenVINO take the NPU's code path and compute on the CPU, for a fake NPU."""
-        found = super().generation_properties(device)
+        found = super().generation_properties(device, *parts)
         fake = self._fakes.get(device)
         if fake is None:
             return found

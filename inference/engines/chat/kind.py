@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from fastembed.inference.engines.chat.adapters import read_adapter
-from fastembed.inference.engines.chat.folder import cache_range, fixed_lengths, read_traits, with_draft
+from fastembed.inference.engines.chat.folder import cache_range, fixed_lengths, model_path, read_traits, with_draft
 from fastembed.inference.engines.chat.model import ChatModel
 from fastembed.inference.engines.chat.options import ChatOptions
 from fastembed.inference.library.device_traits import traits_of
@@ -30,7 +31,8 @@ def _recognise(files: ModelFiles) -> bool:
 
 
 def _load(request: LoadRequest) -> ChatModel:
-    properties = request.devices.generation_properties(request.device)
+    compiled = Path(model_path(request.folder))  # of a GGUF file the copy, which is made now
+    properties = request.devices.generation_properties(request.device, compiled, *request.options.parts)
     return ChatModel(
         request.name,
         request.folder,

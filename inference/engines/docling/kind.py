@@ -24,7 +24,7 @@ def _load(request: LoadRequest) -> DoclingModel:
         request.name,
         request.folder,
         device=request.device,
-        properties=threads | request.devices.generation_properties(request.device),
+        properties=threads | request.devices.generation_properties(request.device, request.folder),
         pages=max(1, min(PAGES_AT_ONCE, pages)),
     )
 

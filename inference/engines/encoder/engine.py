@@ -76,7 +76,7 @@ class EncoderEngine:
         self.computed = 0
         self._tensor = openvino.Tensor
         self._inputs = [_input_of(port, traits) for port in model.inputs]
-        options = devices.properties(device) | properties
+        options = devices.properties(device, traits.folder) | properties
         shapes = [_fixed(model, length) for length in self.lengths] or [model]
         compiled = [devices.core.compile_model(shape, device, options) for shape in shapes]
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()

@@ -74,10 +74,12 @@ def test_of_the_main_memory_what_is_free_and_ours_is_room():
 
 
 def test_compiled_models_that_were_used_least_recently_go_when_there_are_too_many(tmp_path):
-    for age, name in enumerate(("newest.blob", "middle.blob", "oldest.blob")):
+    (tmp_path / "model").mkdir()
+    for age, name in enumerate(("newest.blob", "middle.cl_cache", "model/oldest.blob")):
         (tmp_path / name).write_bytes(bytes(1_000))
         os.utime(tmp_path / name, (1_700_000_000 - age, 1_700_000_000 - age))
     assert prune(tmp_path, 3_000) == 0
     assert prune(tmp_path, 2_500) == 1_000
-    assert {file.name for file in tmp_path.iterdir()} == {"newest.blob", "middle.blob"}
+    assert {file.name for file in tmp_path.iterdir()} == {"newest.blob", "middle.cl_cache", "model"}
+    assert not list((tmp_path / "model").iterdir())
     assert prune(tmp_path / "nothing") == 0
