@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -163,6 +164,8 @@ async def test_a_chat_model_with_new_weights_answers_with_them(tmp_path):
 
     assert await say() == "Hello! How can I help you?"
     content = bytearray((folder / "openvino_model.bin").read_bytes())
-    content[:60_000] = bytes(60_000)  # of the table of words
+    graph = (folder / "openvino_model.xml").read_text()
+    size, start = max((int(size), int(start)) for start, size in re.findall(r'offset="(\d+)" size="(\d+)"', graph))
+    content[start : start + size] = bytes(size)  # the largest matrix
     (folder / "openvino_model.bin").write_bytes(content)
     assert await say() != "Hello! How can I help you?"
