@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated"]
+EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated", "waiting"]
 """done: its rows are there. duplicate: the same bytes are done under the name in `detail`. failed: `detail` says why.
-skipped: the pipeline filtered it. outdated: its rows are there, but somebody asked for it to be processed again."""
+skipped: the pipeline filtered it. outdated: its rows are there, but somebody asked for it to be processed again.
+waiting: the machine could not process it (`detail` says why), no fault of the file: it is tried again by itself."""
 
 ANY_CONTENT: Final = "*"
 """Instead of a sha256 that the ledger is believed to hold: the change is right whatever it holds."""
@@ -49,9 +50,9 @@ class Ledger(Protocol):
     async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a row that comes with no data. expected: what the name is believed to hold.
 
-        A duplicate, a failure and a skipped file have no rows of their own: what the name held before goes. A `done`
-        or `outdated` entry only corrects what is remembered of the file (its time, its location). False also for a
-        duplicate of a name that does not hold its content.
+        Duplicates, failures, skipped and waiting files have no rows of their own: what the name held before goes. A
+        `done` or `outdated` entry only corrects what is remembered of the file (its time, its location). False also
+        for a duplicate of a name that does not hold its content.
         """
 
     async def rename(

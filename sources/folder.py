@@ -29,7 +29,7 @@ _ENDS: Final[dict[Outcome, End]] = {
     Outcome.DELIVERED: "delivered",
     Outcome.FILTERED: "filtered",
     Outcome.CANCELLED: "cancelled",
-    Outcome.DEFERRED: "cancelled",
+    Outcome.DEFERRED: "deferred",
 }
 
 
@@ -205,15 +205,10 @@ class Folder:
             self._doubtful_in_flight.discard(name)
             self._doubtful.add(name)
         detail = "" if error is None else f"{type(error).__name__}: {error}"
-        end = _ENDS.get(outcome, "failed")
-        self._tracker.settled(
-            name, end, self._now(), detail, retry=not self._stopping and not self._waits(outcome, error)
-        )
+        end = "cancelled" if isinstance(error, FileChanged) else _ENDS.get(outcome, "failed")
+        left = self._stopping or (self._once and end == "deferred")  # to the next run
+        self._tracker.settled(name, end, self._now(), detail, retry=not left)
         self._stir()
-
-    def _waits(self, outcome: Outcome, error: BaseException | None) -> bool:
-        """Whether a file that the machine cannot process now is left to the next run."""
-        return self._once and outcome is Outcome.DEFERRED and not isinstance(error, FileChanged)
 
     def _cancel(self, name: str) -> None:
         item = self._in_flight.get(name)

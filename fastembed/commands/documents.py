@@ -155,7 +155,8 @@ def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> in
         _print_json(rows)
         return 0
     for row in rows:
-        what = printable(f"{row['name']}  {row['title']}")
+        why = f"({row['detail']})" if row["state"] == "waiting" else row["title"]
+        what = printable(f"{row['name']}  {why}")
         typer.echo(f"{row['state']:<10} {row['pages']:>4} p {row['chunks']:>5} chunks  {what}")
     if not rows:
         typer.echo("no file was processed yet", err=True)

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from fastembed.pipeline.ledger import Entry, EntryState
 
-End = Literal["delivered", "filtered", "failed", "cancelled"]
+End = Literal["delivered", "filtered", "failed", "deferred", "cancelled"]
 
 
 class Stamp(NamedTuple):
@@ -45,6 +45,10 @@ FIRM: Final = frozenset({State.DONE, State.SKIPPED, State.AWAY, State.UNREADABLE
 """What such a name holds stays, as far as anybody knows."""
 HOLDING: Final = ("done", "outdated", "skipped")
 """Ledger states of the one name that stands for a content."""
+AGAIN: Final = ("outdated", "waiting")
+"""Ledger states of a content that is to be processed, though the ledger knows it."""
+DEFERRAL_S: Final = 5.0
+LONGEST_DEFERRAL_S: Final = 300.0
 SETTLED: Final[dict[EntryState, State]] = {
     "done": State.DONE,
     "duplicate": State.DUPLICATE,
@@ -68,7 +72,8 @@ class Tracked:
 
     since: quiet or missing since; infinity while it is missing and must not be forgotten. sha256: of the content that
     `stamp` stands for, once known. deleted: the watch told that it was deleted. fresh: what the ledger says of it came
-    up while the folder was suspended, so that it is no evidence that the right folder is back.
+    up while the folder was suspended, so that it is no evidence that the right folder is back. deferrals: how often
+    in a row the machine could not process it.
     """
 
     name: str
@@ -84,6 +89,14 @@ class Tracked:
     warning: str | None = None
     deleted: bool = False
     fresh: bool = False
+    deferrals: int = 0
+
+    @property
+    def deferral_s(self) -> float:
+        """Return how long the file waits until it is tried again."""
+        if not self.deferrals:
+            return 0.0
+        return min(LONGEST_DEFERRAL_S, DEFERRAL_S * 2.0 ** min(self.deferrals - 1, 10))
 
     @property
     def held(self) -> str | None:

@@ -15,7 +15,12 @@ from fastembed.sources.watching.actions import Action, MoveToDone, Record, Renam
 from fastembed.sources.watching.file_states import FileStates
 from fastembed.sources.watching.files import FIRM, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
 
-_ENDS: Final[dict[End, EntryState]] = {"delivered": "done", "filtered": "skipped", "failed": "failed"}
+_ENDS: Final[dict[End, EntryState]] = {
+    "delivered": "done",
+    "filtered": "skipped",
+    "failed": "failed",
+    "deferred": "waiting",
+}
 
 
 class Placement:
@@ -67,7 +72,8 @@ class Placement:
     def landed(self, tracked: Tracked, flown: Emission, end: End, detail: str) -> None:
         """Account for an item that is not in flight any more; `cancelled` leaves the ledger as it is."""
         unchanged = tracked.state is State.IN_FLIGHT
-        if end == "cancelled" or (end == "failed" and not unchanged):
+        tracked.deferrals = tracked.deferrals + 1 if end == "deferred" else 0
+        if end == "cancelled" or (end in ("failed", "deferred") and not unchanged):
             return
         state = _ENDS[end]
         entry = self._entry(tracked.name, flown.sha256, flown.stamp, state, detail)
@@ -76,7 +82,7 @@ class Placement:
         self._states.set_entry(tracked, entry)
         if state in HOLDING:
             self._states.owners[flown.sha256] = tracked.name
-        if unchanged:
+        if unchanged and state in SETTLED:
             self.finish(tracked, SETTLED[state])
 
     def finish(self, tracked: Tracked, state: State) -> None:

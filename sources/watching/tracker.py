@@ -37,7 +37,7 @@ from typing import Final
 from fastembed.pipeline.ledger import Entry
 from fastembed.sources.watching.actions import Action, Cancel, Forget, Warn
 from fastembed.sources.watching.file_states import FileStates
-from fastembed.sources.watching.files import ACTIVE, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
+from fastembed.sources.watching.files import ACTIVE, AGAIN, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
 from fastembed.sources.watching.placement import Placement
 
 MAX_DUE: Final = 1000
@@ -264,16 +264,16 @@ class Tracker:
         self._placement.resolve()
 
     def settled(self, name: str, end: End, now: float, detail: str = "", *, retry: bool = True) -> None:
-        """Learn how the item in flight ended. retry: emit a cancelled one again, if its file did not change."""
+        """Learn how the item in flight ended. retry: emit a cancelled or deferred one again."""
         tracked = self.files.get(name)
         if tracked is None or tracked.in_flight is None:
             return
         self._states.recheck(tracked)
         flown, tracked.in_flight = tracked.in_flight, None
         self._placement.landed(tracked, flown, end, detail)
-        if tracked.state is State.IN_FLIGHT:  # cancelled, and the file did not change
+        if tracked.state is State.IN_FLIGHT:  # cancelled or deferred, and the file did not change
             if retry:
-                self._consider(tracked, now)
+                self._consider(tracked, now + tracked.deferral_s)
             else:
                 self._states.set_state(tracked, State.UNSEEN)
         elif tracked.state is State.MISSING:
@@ -306,7 +306,7 @@ class Tracker:
     def _as_left(self, tracked: Tracked) -> bool:
         """Whether a file that is seen (again) is as the ledger has it, with nothing to do about it."""
         entry = tracked.entry
-        if entry is None or tracked.state is State.AWAY or tracked.in_flight is not None or entry.state == "outdated":
+        if entry is None or tracked.state is State.AWAY or tracked.in_flight is not None or entry.state in AGAIN:
             return False
         if entry.state == "done" and self._states.owners.get(entry.sha256) != tracked.name:
             return False

@@ -207,13 +207,15 @@ class FolderMachine(RuleBasedStateMachine):
             self.emitted.append(emission)
 
     @precondition(lambda self: self.in_flight)
-    @rule(which=st.integers(0, 9), heeds_cancel=st.booleans(), told=st.booleans())
-    def settle(self, which: int, *, heeds_cancel: bool, told: bool) -> None:
+    @rule(which=st.integers(0, 9), heeds_cancel=st.booleans(), told=st.booleans(), machine_fails=st.booleans())
+    def settle(self, which: int, *, heeds_cancel: bool, told: bool, machine_fails: bool = False) -> None:
         emission = self.in_flight.pop(which % len(self.in_flight))
         name, sha256, stamp = emission.name, emission.sha256, emission.stamp
         if heeds_cancel and name in self.cancelled:
             self.cancelled.discard(name)
             self.tracker.settled(name, "cancelled", self.now)
+        elif machine_fails:
+            self.tracker.settled(name, "deferred", self.now, "no memory")
         elif sha256 == "bad":
             self.tracker.settled(name, "failed", self.now, "bad")
         elif sha256 == "skip":
@@ -299,7 +301,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     def run_dry(self) -> None:
         quiet_scans = 0
-        for _ in range(60):
+        for _ in range(300):
             self.scan()
             self.act_all()
             quiet_scans = 0 if self.tracker.active else quiet_scans + 1

@@ -176,6 +176,47 @@ def test_a_cancelled_item_of_an_unchanged_file_comes_again_unless_the_source_sto
     assert t.active == 0
 
 
+def test_a_file_that_the_machine_cannot_process_waits_longer_each_time_and_is_known_to_wait() -> None:
+    t = tracker()
+    now = 0.0
+    waits = []
+    assert fly(t, "a", ONE, "s1", now)
+    for _ in range(9):
+        t.settled("a", "deferred", now, "no memory")
+        assert actions(t)[-1].entry.state == "waiting"
+        assert (t.counts[State.CANDIDATE], t.active) == (1, 1)
+        due = t.next_due()
+        waits.append(due - now - 2.0)  # it has to be quiet, besides
+        t.advance(due - 0.1)
+        assert t.next_to_hash() is None
+        now = due
+        t.advance(now)
+        assert t.next_to_hash() == ("a", ONE)
+        t.hashed("a", ONE, "s1")
+        assert t.next_ready() == Emission("a", "s1", ONE)
+    assert waits == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
+    t.settled("a", "delivered", now)
+    assert t.files["a"].deferrals == 0
+
+
+def test_a_file_that_waits_is_tried_at_the_next_start_and_left_there_by_a_run_that_ends() -> None:
+    t = tracker(entry(state="waiting"))
+    scan(t, {"a": ONE}, 0.0)
+    t.advance(2.0)
+    assert t.next_to_hash() == ("a", ONE)
+    t.hashed("a", ONE, "s1")
+    assert t.next_ready() is not None
+    t.settled("a", "deferred", 3.0, "no memory", retry=False)
+    assert t.active == 0
+
+
+def test_a_file_that_changes_while_it_waits_comes_at_once() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "deferred", 0.0, "no memory")
+    assert fly(t, "a", TWO, "s2", 3.0) == Emission("a", "s2", TWO)
+
+
 def test_what_is_below_an_unreadable_folder_is_not_gone() -> None:
     t = tracker(entry("x/a"), entry("y", "s2"))
     scan(t, {}, 0.0, unreadable=("x",))
