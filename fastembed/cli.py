@@ -272,6 +272,22 @@ def reprocess(
 
 
 @app.command()
+def forget(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
+    *,
+    database: Database = None,
+    config: Config = None,
+    url: Url = _URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Forget the files that are gone from a folder, where their rows were kept because it seemed not to be mounted."""
+    from fastembed.commands.documents import Source
+    from fastembed.commands.folders import forget as run
+
+    raise typer.Exit(run(Source(config, url, api_key, database), pipeline))
+
+
+@app.command()
 def transcribe(
     file: Annotated[Path, typer.Argument(help="A sound file.", exists=True, dir_okay=False)],
     *,

@@ -27,6 +27,8 @@ from fastembed.pipeline.collector import freeze_gc, unfreeze_gc
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.tracing import export_spans
@@ -43,6 +45,7 @@ from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.observability.model_metrics import ModelStats
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import Settings
+from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
@@ -97,6 +100,15 @@ class RunningPipelines:
         """Return where failed files are put."""
         return failure_folders(self._configuration, pipeline)
 
+    def forget_missing(self, pipeline: str) -> int:
+        """Let go of the files of a folder pipeline that are not there and whose rows are kept; return how many."""
+        running = self._engine.pipelines.get(pipeline)
+        if running is None or not isinstance(running.source, Folder):
+            raise InvalidInput(
+                f"found {pipeline}, expected a running pipeline with a folder as source", param="pipeline"
+            )
+        return running.source.forget_missing()
+
     async def reload(self) -> Mapping[str, Any]:
         """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
         found = await asyncio.to_thread(self._read)
@@ -128,6 +140,7 @@ class RunningPipelines:
             admitted=running.stats.admitted if running else 0,
             in_flight=running.stats.in_flight if running else 0,
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
+            problem=Health.of(self._resources).problems.get(f"pipeline {plan.name}", ""),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import FileChanged
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.units import Duration
@@ -115,6 +116,7 @@ class Folder:
         )
         self._acting = asyncio.Lock()
         self._opened = True
+        self._health = Health.of(context.resources)
         self._stirred, self._changed = asyncio.Event(), asyncio.Event()
         self._hasher = Hasher(self._root, self._tracker, learned=self._stir)
         self._observer = Observer(
@@ -124,6 +126,7 @@ class Folder:
             ScanOptions(self._matches, self._ignored, self._settle_s, self._rescan_s, context.once),
             pipeline=context.pipeline,
             looked=self._looked,
+            report=partial(self._health.report, f"pipeline {context.pipeline}"),
         )
 
     async def items(self) -> AsyncIterator[Item[File]]:
@@ -158,6 +161,15 @@ class Folder:
         """Write down how the last items ended; nothing if it could not be opened."""
         if self._opened:
             await self._act()
+            if not self._once:
+                self._health.report(f"pipeline {self._pipeline}", "")
+
+    def forget_missing(self) -> int:
+        """Let go of the files that are not there and are kept: they were deleted on purpose. Return how many."""
+        missing = [name for name, tracked in self._tracker.files.items() if tracked.state is State.MISSING]
+        self._tracker.told_deleted(missing)
+        self._observer.wake()
+        return len(missing)
 
     def progress(self) -> Progress:
         """Return how many files are where, for progress bars and metrics."""

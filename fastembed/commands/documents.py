@@ -16,6 +16,7 @@ import typer
 
 from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
+from fastembed.commands.folder_state import folder_problems
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
@@ -145,12 +146,17 @@ def search(source: Source, words: str, *, limit: int, as_json: bool, table: str 
 
 
 def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> int:
-    """Print every file and its state."""
+    """Print every file and its state, and on stderr which folders seem not to be mounted."""
+    problems: list[str] = []
 
-    async def offline(lakes: Sequence[Lake], _: Configuration) -> Rows:
-        return [asdict(row) for lake in lakes for row in await lake.documents(pipeline)]
+    async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
+        rows = [row for lake in lakes for row in await lake.documents(pipeline)]
+        problems.extend(await asyncio.to_thread(folder_problems, configuration, rows))
+        return [asdict(row) for row in rows]
 
-    rows = source.ask(offline, partial(_rows, "/v1/documents", pipeline), pipeline)
+    rows = source.ask(offline, partial(_rows, "/v1/documents", pipeline, problems=problems), pipeline)
+    for problem in problems:
+        typer.echo(printable(problem), err=True)
     if as_json:
         _print_json(rows)
         return 0
@@ -217,9 +223,13 @@ def reprocess(source: Source, pipeline: str, *, everything: bool) -> int:
     return 0
 
 
-async def _rows(path: str, pipeline: str | None, client: FastEmbedClient, database: str | None) -> Rows:
+async def _rows(
+    path: str, pipeline: str | None, client: FastEmbedClient, database: str | None, problems: list[str] | None = None
+) -> Rows:
     asked = {"pipeline": pipeline, "database": database}
     found = await client.request("GET", path, params={key: value for key, value in asked.items() if value})
+    if problems is not None:
+        problems += found.get("problems", [])
     return list(found["data"])
 
 

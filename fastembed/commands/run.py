@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from fastembed.assembly import SERVED, close_resources, make_resources, only, read_configuration
 from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.runner import Pipeline
@@ -23,7 +24,7 @@ _REFRESH_S = 0.2
 
 
 def run(config: Path | None, names: tuple[str, ...], *, once: bool, log_format: Format, log_level: Level) -> int:
-    """Run until a signal, or with `once` until all that was there is processed; 1 if something failed."""
+    """Run until a signal, or with `once` until all that was there is processed; 1 if it failed in part."""
     configure(log_format, log_level)
     configuration = chosen(read_configuration(config), names)
     return asyncio.run(_run(configuration, once=once))
@@ -70,7 +71,10 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
         await engine.stop()
         await close_resources(resources)
     failed = sum(_summarise(pipeline) for pipeline in pipelines)
-    return 130 if stop.is_set() and once else int(failed > 0)
+    problems = Health.of(resources).lines()
+    for problem in problems:
+        typer.echo(problem, err=True)
+    return 130 if stop.is_set() and once else int(failed > 0 or bool(problems))
 
 
 def _bars() -> Progress:

@@ -21,7 +21,7 @@ class PipelineView:
     """A pipeline as an operator of the server sees it; plain values, JSON as it is.
 
     source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ...
-    outcomes: items by how they ended.
+    outcomes: items by how they ended. problem: what is wrong around it and may pass, "" if nothing is.
     """
 
     name: str
@@ -34,6 +34,7 @@ class PipelineView:
     admitted: int = 0
     in_flight: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
 
 
 class Running(Protocol):
@@ -50,6 +51,9 @@ class Running(Protocol):
 
     def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
         """Return where the pipelines (or one of them) put failed files."""
+
+    def forget_missing(self, pipeline: str) -> int:
+        """Let go of the files of a folder pipeline that are not there and whose rows are kept; return how many."""
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; say what changed. ConfigError: nothing did."""

@@ -1,7 +1,8 @@
 """What the document pipelines keep: GET /v1/search, GET /v1/documents, GET /v1/documents/failed.
 
 POST /v1/documents/replay {pipeline, names} tries failed files again, POST /v1/documents/reprocess {pipeline, all} those
-that an older definition of the pipeline made: the folder's next look picks them up.
+that an older definition of the pipeline made: the folder's next look picks them up. POST /v1/documents/forget
+{pipeline} lets go of files that are gone and whose rows are kept, because their folder seems not to be mounted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, NotFound
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.names import did_you_mean
 from fastembed.server.endpoints.context import Site
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
@@ -37,6 +39,7 @@ MAX_QUERY_CHARS = 4_000
 _MAX_BODY_BYTES = 2**20
 _MAX_NAMES: Final = 65_536
 _REPLAY: Final = frozenset(("pipeline", "names", "database"))
+_FORGET: Final = frozenset(("pipeline",))
 _REPROCESS: Final = frozenset(("pipeline", "all", "database"))
 
 
@@ -58,7 +61,9 @@ def routes(site: Site) -> list[BaseRoute]:
     async def documents(request: Request) -> Response:
         pipeline = _asked(site, request.query_params.get("pipeline"))
         lakes = opened(site.resources, request.query_params.get("database"))
-        return listing([row for lake in lakes for row in await lake.documents(pipeline)])
+        rows = [row for lake in lakes for row in await lake.documents(pipeline)]
+        problems = Health.of(site.resources).lines()
+        return listing(rows, **({"problems": problems} if problems else {}))
 
     async def failed(request: Request) -> Response:
         pipeline = _asked(site, request.query_params.get("pipeline"))
@@ -81,12 +86,20 @@ def routes(site: Site) -> list[BaseRoute]:
         lakes = opened(site.resources, fields.text("database"))
         return json_answer({"count": sum([await lake.reprocess(name, definition) for lake in lakes])})
 
+    async def forget(request: Request) -> Response:
+        fields = await _read(request, _FORGET)
+        name = _asked(site, fields.text("pipeline"))
+        if name is None:
+            raise InvalidInput("found no pipeline, expected the one whose missing files are to be forgotten")
+        return json_answer({"count": site.running.forget_missing(name)})
+
     return [
         Route("/v1/search", find),
         Route("/v1/documents", documents),
         Route("/v1/documents/failed", failed),
         Route("/v1/documents/replay", replay, methods=["POST"]),
         Route("/v1/documents/reprocess", reprocess, methods=["POST"]),
+        Route("/v1/documents/forget", forget, methods=["POST"]),
     ]
 
 

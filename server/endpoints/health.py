@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
+from fastembed.pipeline.health import Health
 from fastembed.server.endpoints.context import Site
 from fastembed.server.http.errors import retry_headers
 from fastembed.server.wire.responses import json_answer
@@ -27,10 +28,13 @@ def routes(site: Site) -> list[BaseRoute]:
         waiting = list(site.running.waiting_for())
         degraded = site.resources.get(Breakers).degraded()
         state: str = "starting" if waiting and site.life.phase == "serving" else site.life.phase
+        problems = Health.of(site.resources).lines()
         if state == "serving":
-            state = "degraded" if degraded else "ready"
-        ready = state == "ready" or (state == "degraded" and _can_answer(site))
-        response = json_answer({"status": state, "waiting_for": waiting, "degraded": degraded}, 200 if ready else 503)
+            state = "degraded" if degraded or problems else "ready"
+        ready = state == "ready" or (state == "degraded" and (not degraded or _can_answer(site)))
+        more = {"problems": problems} if problems else {}
+        body = {"status": state, "waiting_for": waiting, "degraded": degraded, **more}
+        response = json_answer(body, 200 if ready else 503)
         if not ready:
             response.raw_headers.extend(retry_headers(1.0))
         return response

@@ -21,6 +21,7 @@ from fastembed.inference.serving.residency.memory import memory_of
 from fastembed.inference.serving.residency.residents import Resident
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.warmup.warmup import Warmup
+from fastembed.pipeline.health import Health
 from fastembed.server.endpoints.context import Site
 from fastembed.server.wire.responses import json_answer
 from fastembed.server.wire.text import amount
@@ -48,6 +49,7 @@ def routes(site: Site) -> list[BaseRoute]:
                 "loaded_models": [_loaded(models, resident, now) for resident in held],
                 "warmup": _warmup(site.resources.get(Warmup)),
                 "pipelines": site.running.views(),
+                "problems": Health.of(site.resources).lines(),
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",
                     "requests_per_minute": round(per_minute, 1),

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _MISSING: Final = "the folder cannot be found; the rows of its files are kept until it is back"
 _NOT_MOUNTED: Final = "a file system was mounted here and is not any more; the rows of its files are kept until it is"
 _SUSPENDED: Final = (
-    "none of the {count} files that were processed from here is here; their rows are kept, in case a file system is "
+    "none of the files that were processed from here ({count}) is here; their rows are kept, in case a file system is "
     "not mounted, until one of them is back. If they were deleted on purpose: fastembed forget {pipeline}"
 )
 
@@ -45,7 +45,10 @@ class ScanOptions:
 
 
 class Observer:
-    """Looks at one folder. After each look it calls `looked`. scanned: everything has been looked at once."""
+    """Looks at one folder. After each look it calls `looked`. scanned: everything has been looked at once.
+
+    report: is told why files of the folder may be out of sight, "" when none are any more.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Observer:
         *,
         pipeline: str,
         looked: Callable[[], None],
+        report: Callable[[str], None],
     ) -> None:
         """Tell `tracker` of the files of `root`. Call it in the event loop."""
         self.scanned = False
@@ -65,6 +69,7 @@ class Observer:
         self._options = options
         self._pipeline = pipeline
         self._looked = looked
+        self._tell = report
         self._awake = asyncio.Event()
         self._problems: dict[str, str] = {}
         self._logged: set[tuple[str, str]] = set()
@@ -224,6 +229,7 @@ class Observer:
         for name, reason in problems.items():
             self._warn_once(name, reason)
         self._problems = problems
+        self._tell(self.problem)
 
     def _warn_once(self, name: str, reason: str) -> None:
         if (name, reason) not in self._logged:

@@ -364,7 +364,8 @@ class Tracker:
             if tracked.entry is None or tracked.state is State.AWAY:
                 continue
             if tracked.scan != self._scan:
-                missing = missing or not (tracked.deleted or self._below_unlisted(tracked.name))
+                known = tracked.deleted or self._below_unlisted(tracked.name) or tracked.entry.state not in HOLDING
+                missing = missing or not known
             elif not tracked.fresh and (tracked.as_recorded or not strict):
                 recognised = True
         was, self._states.suspended = self.suspended, missing and not recognised and not self._keep

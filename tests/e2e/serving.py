@@ -18,10 +18,12 @@ START_S = 90
 
 
 class Serving:
-    def __init__(self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> None:
         self.log = (folder / "server.log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fastembed", "serve", "--port", "0", *arguments],
+            [*prefix, sys.executable, "-m", "fastembed", "serve", "--port", "0", *arguments],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -66,8 +68,10 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Serving]:
-    server = Serving(folder, *arguments, environ=environ)
+def serving(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Serving]:
+    server = Serving(folder, *arguments, environ=environ, prefix=prefix)
     try:
         yield server
     finally:

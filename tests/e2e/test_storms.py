@@ -57,7 +57,9 @@ def test_storms_lose_nothing_repeat_nothing_and_leave_nothing_stale(tmp_path, re
     for first in range(0, storms, INBOXES):
         home = tmp_path / str(first)
         found += storm(home, random.Random(first), min(INBOXES, storms - first))
-        assert found["lost"] == found["twice"] == found["stale"] == 0, (found, (home / "log.txt").read_text()[-4000:])
+        assert found["lost"] == found["twice"] == found["stale"] == 0, (
+            f"{found}\n{(home / 'log.txt').read_text()[-9000:]}"
+        )
         shutil.rmtree(home)
     assert found["files"] >= 2 * storms, "the storms leave files"
     sys.stdout.write(f"\n{storms} storms: {dict(found)}\n")
@@ -147,14 +149,15 @@ def differences(database: Path, pipeline: str, inbox: Path) -> Counter[str]:
         ).fetchall()
         ledger = dict(connection.execute("SELECT name, sha256 FROM ledger WHERE pipeline = ?", [pipeline]).fetchall())
     texts = Counter(text for _, text, _ in documents)
-    return Counter(
-        files=len(files),
-        documents=len(documents),
-        lost=len(set(files.values()) - texts.keys()) + len(files.keys() - ledger.keys()),
-        twice=sum(count - 1 for count in texts.values()) + len(documents) - len({name for name, _, _ in documents}),
-        stale=sum(files.get(name) != text or sha256_of(text) != sha256 for name, text, sha256 in documents)
-        + sum(name not in files or sha256_of(files[name]) != sha256 for name, sha256 in ledger.items()),
+    lost = [*(set(files.values()) - texts.keys()), *(files.keys() - ledger.keys())]
+    twice = [text for text, count in texts.items() if count > 1] + sorted(
+        (Counter(name for name, _, _ in documents) - Counter({name for name, _, _ in documents})).elements()
     )
+    stale = [(name, text) for name, text, sha256 in documents if files.get(name) != text or sha256_of(text) != sha256]
+    stale += [(name, sha) for name, sha in ledger.items() if name not in files or sha256_of(files[name]) != sha]
+    if lost or twice or stale:
+        sys.stdout.write(f"{pipeline}: {lost=} {twice=} {stale=}\n{files=}\n{documents=}\n{ledger=}\n")
+    return Counter(files=len(files), documents=len(documents), lost=len(lost), twice=len(twice), stale=len(stale))
 
 
 def sha256_of(text: str) -> str:

@@ -1,0 +1,40 @@
+"""What is wrong around the pipelines and may pass: a file system that is not mounted, a disk that is full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastembed.pipeline.component import Resources
+
+
+class Health:
+    """The problems of a process by their subject, for readiness and status. One problem a subject."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._problems: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, resources: Resources) -> Health:
+        """Return the process's health, offering one where there is none yet."""
+        health = resources.find(cls)
+        if health is None:
+            health = cls()
+            resources.add(health)
+        return health
+
+    def report(self, subject: str, problem: str) -> None:
+        """Say what is wrong with `subject` now (`pipeline papers`); "": nothing any more."""
+        if problem:
+            self._problems[subject] = problem
+        else:
+            self._problems.pop(subject, None)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Return what is wrong, by subject."""
+        return self._problems
+
+    def lines(self) -> list[str]:
+        """Return what is wrong, a line each."""
+        return [f"{subject}: {problem}" for subject, problem in sorted(self._problems.items())]
