@@ -35,7 +35,7 @@ from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import Recall, revisions
 from fastembed.server.caching.response_cache import ResponseCache
-from fastembed.server.endpoints import documents, files, health, models, pipelines, route, system
+from fastembed.server.endpoints import documents, files, health, models, openapi, pipelines, route, system
 from fastembed.server.endpoints.context import PipelineView, Site
 from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
@@ -262,7 +262,7 @@ class Process:
             files=self.files,
             metrics_path=self.settings.metrics_path,
         )
-        parts = (health, models, route, files, documents, pipelines, system)
+        parts = (health, models, route, files, documents, pipelines, system, openapi)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(

@@ -1,7 +1,8 @@
 """What the paths of the server take and answer, beside what the steps behind them take and give.
 
-The kernel knows no wire: to it, requests are of any type. Here they are what `fastembed.server.routing` makes of them:
-on the paths of OpenAI's clients typed requests, on others JSON; and results must be what the path can answer with.
+The kernel knows no wire: to it, requests are of any type. Here they are what `fastembed.server.endpoints` makes of
+them: on the paths of OpenAI's clients typed requests, on others JSON; and results must be what the path can answer
+with.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
 from fastembed.pipeline.spec import Spec
-from fastembed.server.routing import WIRES, wire_of
+from fastembed.server.endpoints.registry import PIPELINE_ENDPOINTS, endpoint_of
 from fastembed.server.wire.json_values import has_json
 from fastembed.sinks.reply import Reply
 
@@ -47,11 +48,11 @@ def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str
     if method == "websocket":
         return SpeechInput, SpeechEvent, _SPEECH_ADVICE
     route = f"{method} {path}"
-    wire = wire_of(route)
-    if route in WIRES:
+    wire = endpoint_of(route)
+    if route in PIPELINE_ENDPOINTS:
         return wire.takes, wire.gives, ""
     wanted = [kind for step in operators(plan.steps) for kind in members_of(step.component.in_type)]
-    paths = [path for path, other in WIRES.items() if other.takes in wanted]
+    paths = [path for path, other in PIPELINE_ENDPOINTS.items() if other.takes in wanted]
     return wire.takes, wire.gives, _JSON_ADVICE + (f", or serve {' or '.join(paths)}" if paths else "")
 
 

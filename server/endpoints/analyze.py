@@ -44,6 +44,8 @@ from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import EXTENSIONS, MAX_TOKENS, read_preferences
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.operation import Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, choice, listed, string, whole
 
 MAX_AREAS: Final = 16
 MAX_AREA: Final = 64
@@ -61,12 +63,28 @@ _SOURCES: Final = {
     "upload_id": ("upload_id", "the id of an uploaded file, file-..."),
 }
 """Where an input is, by `source`: the field, and what it holds."""
-_KNOWN: Final = frozenset(("inputs", "analysis_type", "focus_areas", "model", "max_tokens", *EXTENSIONS))
 _ASKED: Final = {
     "quick": "Say in one sentence what this is.",
     "comprehensive": "Describe in detail what this is and what is in it.",
     "focused": "Say only what is asked for.",
 }
+
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/multimodal/analyze",
+    "Say what pictures, sound, videos, documents and texts hold",
+    body=an_object(
+        {
+            "inputs": listed(an_object({"type": choice(*_TYPES), "source": choice(*_SOURCES)}), most=MAX_MEDIA),
+            "analysis_type": choice(*_ASKED),
+            "focus_areas": listed(string(most=MAX_AREA), "each is a text of its own in the answer", most=MAX_AREAS),
+            "model": string("a name from /v1/models; auto if it is left out", most=256),
+            "max_tokens": whole(1, MAX_TOKENS),
+            **EXTENSIONS,
+        },
+        required=("inputs",),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +106,7 @@ async def answer_analysis(exchange: Exchange) -> None:
 
 async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Asked]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields.known(_KNOWN)
+    fields.known(OPERATION.fields)
     kind = fields.choice("analysis_type", tuple(_ASKED))
     areas = _areas(fields)
     if kind == "focused" and not areas:
@@ -246,3 +264,6 @@ def _findings(text: str, areas: Sequence[str]) -> dict[str, str] | None:
     except json.JSONDecodeError:
         return None
     return {area: str(found[area]) for area in areas}
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_analysis, ChatRequest, ChatEvent)

@@ -16,23 +16,69 @@ from typing import Any, Final
 import orjson
 
 from fastembed.pipeline.errors import InvalidInput, Unprocessable, UnsupportedMedia
-from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
+from fastembed.pipeline.payload.audio import SpeechEvent, SpeechFile, SpeechSettings, TurnDetection
 from fastembed.server.http.multipart import Form
-from fastembed.server.wire.chat.sampling import read_model
+from fastembed.server.wire.chat.sampling import MODEL, read_model
 from fastembed.server.wire.event_stream import EventStream, event
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.operation import EVENTS, FORM, JSON, Operation, PipelineEndpoint
+from fastembed.server.wire.schema import Schema, an_object, choice, flag, listed, number, one_of, string, whole
 from fastembed.server.wire.transcript import Transcription
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 
-_TRANSLATION: Final = frozenset(("model", "prompt", "response_format", "temperature"))
-_TRANSCRIPTION: Final = _TRANSLATION | {
-    "language", "languages", "keywords", "timestamp_granularities", "include", "stream", "chunking_strategy",
-    "known_speaker_names", "known_speaker_references",
-}  # fmt: skip
 _NO_SPEAKERS: Final = "no model here tells speakers apart"
+_GRANULARITIES: Final = ("word", "segment")
+_TURNS: Final[Mapping[str, Schema]] = {
+    "type": choice("server_vad"),
+    "threshold": number(0, 1),
+    "prefix_padding_ms": whole(0, 5_000),
+    "silence_duration_ms": whole(50, 10_000),
+}
+_TRANSLATED: Final[Mapping[str, Schema]] = {
+    "file": {"type": "string", "format": "binary", "description": "a recording"},
+    "model": MODEL,
+    "prompt": string("words that may occur"),
+    "response_format": choice(*FORMATS),
+    "temperature": number(0, 1, "checked, without effect: engines take the likeliest word"),
+}
+_TRANSCRIBED: Final[Mapping[str, Schema]] = {
+    **_TRANSLATED,
+    "language": string("as ISO 639-1 has it; found out if it is left out", most=16),
+    "timestamp_granularities": listed(choice(*_GRANULARITIES), "needs verbose_json", most=2),
+    "include": listed(string(), "only an empty one: the engines tell no probabilities"),
+    "stream": flag("the transcript while it is written, as Server-Sent Events"),
+    "chunking_strategy": one_of(choice("auto"), an_object(_TURNS)),
+}
+_ANSWER: Final[Mapping[str, Schema]] = {
+    JSON: an_object(about="the formats json and verbose_json"),
+    "text/plain": string("the formats text and srt"),
+    "text/vtt": string("the format vtt"),
+}
+_TRANSCRIPTION: Final = Operation(
+    "POST",
+    "/v1/audio/transcriptions",
+    "Write a recording down",
+    body=an_object(_TRANSCRIBED, required=("file", "model")),
+    refused={
+        "languages": "use language",
+        "keywords": "use prompt",
+        "known_speaker_names": _NO_SPEAKERS,
+        "known_speaker_references": _NO_SPEAKERS,
+    },
+    media=FORM,
+    answer={**_ANSWER, EVENTS: an_object(about="transcript.text.delta, transcript.text.done, ...")},
+)
+_TRANSLATION: Final = Operation(
+    "POST",
+    "/v1/audio/translations",
+    "Write a recording down in English",
+    body=an_object(_TRANSLATED, required=("file", "model")),
+    media=FORM,
+    answer=_ANSWER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +135,7 @@ def decode(form: Form, *, translate: bool, unknown: UnknownFields | None = None)
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")
     fields = Fields(_typed(form.fields), unknown=unknown)
-    fields.known(_TRANSLATION if translate else _TRANSCRIPTION)
+    fields.known((_TRANSLATION if translate else _TRANSCRIPTION).fields)
     _check_the_rest(fields)
     upload = form.files.get("file")
     if upload is None or len(form.files) > 1:
@@ -134,7 +180,7 @@ def _wanted(fields: Fields) -> Wanted:
     times = []
     if fields.has("timestamp_granularities"):
         for place, entry in fields.entries("timestamp_granularities", "word, segment or both", most=2):
-            if entry not in ("word", "segment"):
+            if entry not in _GRANULARITIES:
                 refuse(f"found {entry!r:.80}, expected word or segment", place)
             times.append(entry)
         if form != "verbose_json":
@@ -153,7 +199,7 @@ def _turns(fields: Fields) -> TurnDetection | None:
     if type(found) is not dict:
         fields.refuse("chunking_strategy", "auto or an object of the type server_vad")
     turns = fields.inner(found, "chunking_strategy")
-    turns.known({"type", "threshold", "prefix_padding_ms", "silence_duration_ms"})
+    turns.known(_TURNS.keys())
     if turns.choice("type", ("server_vad",)) is None:
         turns.refuse("type", "server_vad")
     return TurnDetection(
@@ -175,3 +221,7 @@ def _check_the_rest(fields: Fields) -> None:
     for name, use in (("languages", "language"), ("keywords", "prompt")):
         if fields.has(name):
             refuse(f"found {name}, expected {use}: the engines have no other", name, "unsupported_parameter")
+
+
+TRANSCRIPTIONS: Final = PipelineEndpoint(_TRANSCRIPTION, answer_transcriptions, SpeechFile, SpeechEvent)
+TRANSLATIONS: Final = PipelineEndpoint(_TRANSLATION, answer_translations, SpeechFile, SpeechEvent)

@@ -11,17 +11,18 @@ from __future__ import annotations
 from typing import Final
 
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, Part, TextPart
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, DocumentPart, Part, TextPart
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.wire.chat.answer import ChatAnswer
 from fastembed.server.wire.chat.chunks import ChatChunks
-from fastembed.server.wire.chat.messages import read_messages
+from fastembed.server.wire.chat.messages import MAX_MESSAGES, read_messages
 from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
     MAX_CHOICES,
     MAX_TOKENS,
+    MODEL,
     SAMPLING,
     Delivery,
     read_delivery,
@@ -29,29 +30,60 @@ from fastembed.server.wire.chat.sampling import (
     read_preferences,
     read_sampling,
 )
-from fastembed.server.wire.chat.tools import read_format, read_tools
+from fastembed.server.wire.chat.tools import MAX_TOOLS, read_format, read_tools
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, choice, flag, listed, one_of, string, whole
 
 MAX_TOP_LOGPROBS: Final = 20
 MAX_METADATA: Final = 16
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
+_NO_EFFECT: Final = "checked, without effect"
 _WITHOUT_EFFECT: Final = ("user", "safety_identifier", "prompt_cache_key")
+_VERBOSITIES: Final = ("low", "medium", "high")
+_RETENTIONS: Final = ("in_memory", "in-memory", "24h")
 _UNSUPPORTED: Final = {
     "audio": "answers are text",
     "web_search_options": "this server searches no web",
     "moderation": "this server has no moderation model",
 }
-_KNOWN: Final = frozenset(
-    (
-        "messages", "model", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call",
-        "response_format", "max_completion_tokens", "top_logprobs", "reasoning_effort", "verbosity", "modalities",
-        "metadata", "store", "prediction", "service_tier", "prompt_cache_retention", "prompt_cache_options",
-        *SAMPLING, *DELIVERY, *EXTENSIONS, *_WITHOUT_EFFECT, *_UNSUPPORTED,
-    )
-)  # fmt: skip
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/chat/completions",
+    "Answer a conversation",
+    body=an_object(
+        {
+            "messages": listed(an_object(), "roles system, developer, user, assistant, tool", most=MAX_MESSAGES),
+            "model": MODEL,
+            "tools": listed(an_object(), "functions that the model may call", most=MAX_TOOLS),
+            "tool_choice": one_of(string(), an_object(), about="none, auto, required, or the tool to call"),
+            "parallel_tool_calls": flag(default=True),
+            "response_format": an_object(about="text, json_object or json_schema"),
+            "max_completion_tokens": whole(1, MAX_TOKENS),
+            "logprobs": flag(),
+            "top_logprobs": whole(0, MAX_TOP_LOGPROBS, "needs logprobs"),
+            "reasoning_effort": choice(*_EFFORTS),
+            "modalities": listed(choice("text"), most=2),
+            "metadata": an_object(about=f"at most {MAX_METADATA} pairs of strings; {_NO_EFFECT}"),
+            "verbosity": choice(*_VERBOSITIES, about=_NO_EFFECT),
+            "store": flag(_NO_EFFECT),
+            "prediction": an_object(about=_NO_EFFECT),
+            "service_tier": choice(*_TIERS, about=_NO_EFFECT),
+            "prompt_cache_retention": choice(*_RETENTIONS, about=_NO_EFFECT),
+            "prompt_cache_options": an_object(about=_NO_EFFECT),
+            **{name: string(_NO_EFFECT, most=512) for name in _WITHOUT_EFFECT},
+            **SAMPLING,
+            **DELIVERY,
+            **EXTENSIONS,
+        },
+        required=("messages", "model"),
+    ),
+    refused={**_UNSUPPORTED, "functions": "use tools", "function_call": "use tool_choice"},
+    answer={JSON: an_object(about="a chat.completion"), EVENTS: an_object(about="chat.completion.chunk objects")},
+)
 
 
 async def answer_chat(exchange: Exchange) -> None:
@@ -68,7 +100,7 @@ async def answer_chat(exchange: Exchange) -> None:
 
 async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields.known(_KNOWN)
+    fields.known(OPERATION.fields)
     logprobs = fields.flag("logprobs")
     top_logprobs = fields.whole("top_logprobs", 0, MAX_TOP_LOGPROBS)
     if top_logprobs is not None and not logprobs:
@@ -134,9 +166,9 @@ def _check_the_rest(fields: Fields) -> None:
     for name in _WITHOUT_EFFECT:
         fields.text(name, most=512)
     fields.flag("store")
-    fields.choice("verbosity", ("low", "medium", "high"))
+    fields.choice("verbosity", _VERBOSITIES)
     fields.choice("service_tier", _TIERS)
-    fields.choice("prompt_cache_retention", ("in_memory", "in-memory", "24h"))
+    fields.choice("prompt_cache_retention", _RETENTIONS)
     fields.object("prompt_cache_options")
     prediction = fields.object("prediction")
     if prediction is not None and prediction.choice("type", ("content",)) is None:
@@ -155,3 +187,6 @@ def _check_metadata(fields: Fields) -> None:
         if len(key) > 64:  # noqa: PLR2004 - OpenAI's limits
             refuse(f"found a key of {len(key)} characters, expected at most 64", "metadata", "string_above_max_length")
         pairs.text(key, most=512)
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_chat, ChatRequest, ChatEvent)

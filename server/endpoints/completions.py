@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.payload.chat import ChatRequest
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
 from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
     MAX_CHOICES,
     MAX_TOKENS,
+    MODEL,
     SAMPLING,
     Delivery,
     read_delivery,
@@ -27,11 +28,32 @@ from fastembed.server.wire.chat.sampling import (
 from fastembed.server.wire.completion import CompletionAnswer, CompletionChunks
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
+from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, flag, listed, one_of, string, whole
 
 DEFAULT_TOKENS: Final = 16
 MAX_LOGPROBS: Final = 5
-_KNOWN: Final = frozenset(
-    ("model", "prompt", "best_of", "echo", "suffix", "user", *SAMPLING, *DELIVERY, *EXTENSIONS),
+MAX_BEST_OF: Final = 20
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/completions",
+    "Continue texts (legacy)",
+    body=an_object(
+        {
+            "prompt": one_of(string(), listed(string(), most=MAX_CHOICES)),
+            "model": MODEL,
+            "best_of": whole(1, MAX_BEST_OF, "no more than n"),
+            "echo": flag("repeat the prompt before its answer"),
+            "logprobs": whole(0, MAX_LOGPROBS),
+            "suffix": string("only an empty one: text is continued, not filled in"),
+            "user": string("checked, without effect", most=512),
+            **SAMPLING,
+            **DELIVERY,
+            **EXTENSIONS,
+        },
+        required=("prompt", "model"),
+    ),
+    answer={JSON: an_object(about="a text_completion"), EVENTS: an_object(about="text_completion objects")},
 )
 
 
@@ -51,7 +73,7 @@ async def answer_completions(exchange: Exchange) -> None:
 
 def decode(fields: Fields) -> tuple[list[ChatRequest], Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields.known(_KNOWN)
+    fields.known(OPERATION.fields)
     logprobs = fields.whole("logprobs", 0, MAX_LOGPROBS)
     sampling = read_sampling(
         fields,
@@ -77,7 +99,7 @@ def decode(fields: Fields) -> tuple[list[ChatRequest], Delivery]:
 
 
 def _check_the_rest(fields: Fields, count: int) -> None:
-    best_of = fields.whole("best_of", 1, 20)
+    best_of = fields.whole("best_of", 1, MAX_BEST_OF)
     if best_of is not None and best_of > count:
         refuse(f"found best_of {best_of} and n {count}, expected no more than n", "best_of", "unsupported_value")
     if fields.text("suffix"):
@@ -102,3 +124,6 @@ def _prompts(fields: Fields) -> list[str]:
             refuse("found an empty string, expected text to go on with", place, "invalid_value")
         prompts.append(entry)
     return prompts
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_completions, ChatRequest, ChatEvent)

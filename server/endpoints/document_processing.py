@@ -33,6 +33,8 @@ from fastembed.pipeline.payload.document import Document, DocumentRequest, File
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.headers import model_headers
+from fastembed.server.wire.operation import Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, choice, flag, string
 
 Output = Literal["markdown", "html", "json"]
 
@@ -49,6 +51,30 @@ _OUTPUTS: Final = ("markdown", "html", "json")
 _PARTS: Final = ("text", "tables", "images", "formulas")
 _OPTIONS: Final = frozenset(("output_format", *(f"extract_{part}" for part in _PARTS)))
 _BLANKS: Final = b"\t\n\r "
+
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/documents/process",
+    "Read a document",
+    body=an_object(
+        {
+            "document": an_object(
+                {
+                    "type": choice(*_TYPES),
+                    "source": choice(*_CONTENTS),
+                    "content": string("base64, a data URL, or with the source url a URL"),
+                    "upload_id": string("the id of a file of /v1/files, with the source upload_id"),
+                },
+                required=("type", "source"),
+            ),
+            "processing_options": an_object(
+                {"output_format": choice(*_OUTPUTS), **{f"extract_{part}": flag(default=True) for part in _PARTS}}
+            ),
+            "model": string("a document model, or auto", most=256),
+        },
+        required=("document",),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +113,7 @@ async def answer_document(exchange: Exchange) -> None:
 
 def decode(fields: Fields) -> Asked:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields.known({"document", "processing_options", "model"})
+    fields.known(OPERATION.fields)
     document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
     kind = document.choice("type", _TYPES) or document.refuse("type", f"one of {', '.join(_TYPES)}")
     source = document.choice("source", tuple(_CONTENTS)) or document.refuse("source", f"one of {', '.join(_CONTENTS)}")
@@ -211,3 +237,6 @@ def _caption(picture: dict[str, Any], structure: dict[str, Any]) -> str:
     """Return a picture's captions, each a reference such as `#/texts/3`."""
     indexes = [int(caption["$ref"].rpartition("/")[2]) for caption in picture.get("captions", ())]
     return " ".join(structure["texts"][index]["text"] for index in indexes)
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_document, DocumentRequest, Document)

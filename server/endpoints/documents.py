@@ -8,8 +8,7 @@ that an older definition of the pipeline made: the folder's next look picks them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
@@ -27,7 +26,9 @@ from fastembed.pipeline.health import Health
 from fastembed.pipeline.names import did_you_mean
 from fastembed.server.endpoints.context import Site
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
+from fastembed.server.wire.schema import Schema, an_object, flag, listed, string, whole
 from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
 from fastembed.sinks.lake.listing import FailureRow
@@ -38,9 +39,41 @@ MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000
 _MAX_BODY_BYTES = 2**20
 _MAX_NAMES: Final = 65_536
-_REPLAY: Final = frozenset(("pipeline", "names", "database"))
-_FORGET: Final = frozenset(("pipeline",))
-_REPROCESS: Final = frozenset(("pipeline", "all", "database"))
+_PIPELINE: Final = string("its name; all if it is left out")
+_DATABASE: Final = string("the database; all if it is left out")
+_LISTED: Final[Mapping[str, Schema]] = {"pipeline": _PIPELINE, "database": _DATABASE}
+_SEARCH: Final = Operation(
+    "GET",
+    "/v1/search",
+    "The nearest chunks of the documents that were read",
+    query={
+        "q": string("words or a question", most=MAX_QUERY_CHARS),
+        "limit": whole(1, MAX_HITS),
+        "table": string("the table; all if it is left out"),
+        "database": _DATABASE,
+    },
+)
+_DOCUMENTS: Final = Operation("GET", "/v1/documents", "Every file and its state", query=_LISTED)
+_FAILED: Final = Operation("GET", "/v1/documents/failed", "Files that failed, and why", query=_LISTED)
+_REPLAY: Final = Operation(
+    "POST",
+    "/v1/documents/replay",
+    "Try failed files again",
+    body=an_object({**_LISTED, "names": listed(string(), "files; all if it is left out", most=_MAX_NAMES)}),
+)
+_REPROCESS: Final = Operation(
+    "POST",
+    "/v1/documents/reprocess",
+    "Process again what an older definition of the pipeline made",
+    body=an_object({**_LISTED, "all": flag("whatever definition made it")}, required=("pipeline",)),
+)
+_FORGET: Final = Operation(
+    "POST",
+    "/v1/documents/forget",
+    "Forget the rows of a pipeline's missing files",
+    body=an_object({"pipeline": string()}, required=("pipeline",)),
+)
+OPERATIONS: Final = (_SEARCH, _DOCUMENTS, _FAILED, _REPLAY, _REPROCESS, _FORGET)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -94,12 +127,12 @@ def routes(site: Site) -> list[BaseRoute]:
         return json_answer({"count": site.running.forget_missing(name)})
 
     return [
-        Route("/v1/search", find),
-        Route("/v1/documents", documents),
-        Route("/v1/documents/failed", failed),
-        Route("/v1/documents/replay", replay, methods=["POST"]),
-        Route("/v1/documents/reprocess", reprocess, methods=["POST"]),
-        Route("/v1/documents/forget", forget, methods=["POST"]),
+        _SEARCH.route(find),
+        _DOCUMENTS.route(documents),
+        _FAILED.route(failed),
+        _REPLAY.route(replay),
+        _REPROCESS.route(reprocess),
+        _FORGET.route(forget),
     ]
 
 
@@ -170,9 +203,9 @@ def _asked(site: Site, pipeline: str | None) -> str | None:
     )
 
 
-async def _read(request: Request, known: AbstractSet[str]) -> Fields:
+async def _read(request: Request, operation: Operation) -> Fields:
     fields = await read_fields(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
-    fields.known(known)
+    fields.known(operation.fields)
     return fields
 
 

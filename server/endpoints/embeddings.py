@@ -22,8 +22,12 @@ import orjson
 from numpy.typing import NDArray
 
 from fastembed.pipeline.payload.embedding import EmbeddingInput, EmbeddingRequest, Embeddings
-from fastembed.server.wire.chat.sampling import read_model
+from fastembed.server.wire.chat.sampling import MODEL, read_model
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
+from fastembed.server.wire.headers import model_headers
+from fastembed.server.wire.operation import Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, choice, flag, listed, one_of, string, whole
 
 Encoding = Literal["float", "base64", "packed"]
 Precision = Literal["float32", "float16", "int8"]
@@ -31,12 +35,33 @@ Precision = Literal["float32", "float16", "int8"]
 MAX_INPUTS: Final = 2048
 MAX_DIMENSIONS: Final = 65_536
 _EXPECTED: Final = "a string, a list of strings or token ids"
-_KNOWN: Final = frozenset(
-    ("input", "model", "dimensions", "encoding_format", "user", "normalize", "precision", "batch_size")
-)
 _LARGEST_HALF: Final = 65_504.0
 _ENCODINGS: Final = ("float", "base64", "packed")
 _PRECISIONS: Final = ("float32", "float16", "int8")
+
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/embeddings",
+    "Embed texts",
+    body=an_object(
+        {
+            "input": one_of(
+                string(),
+                listed(string(), most=MAX_INPUTS),
+                listed({"type": "integer", "minimum": 0}, "token ids"),
+                listed(listed({"type": "integer", "minimum": 0}), most=MAX_INPUTS),
+            ),
+            "model": MODEL,
+            "dimensions": whole(1, MAX_DIMENSIONS, "keep the first values, at length 1"),
+            "encoding_format": choice(*_ENCODINGS),
+            "precision": choice(*_PRECISIONS),
+            "normalize": flag("to length 1", default=True),
+            "batch_size": whole(1, MAX_INPUTS, "at most so many inputs in one model call"),
+            "user": string("checked, without effect"),
+        },
+        required=("input", "model"),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +72,18 @@ class Form:
     precision: Precision = "float32"
 
 
+async def answer_embeddings(exchange: Exchange) -> None:
+    """POST /v1/embeddings."""
+    request, form = decode(await exchange.fields())
+    with exchange.watched():
+        async with exchange.submitted(request, whole=True) as (results,):
+            vectors = (await results.all())[0]
+    await exchange.respond(encode(vectors, form), headers=model_headers(vectors.model))
+
+
 def decode(fields: Fields) -> tuple[EmbeddingRequest, Form]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
-    fields.known(_KNOWN)
+    fields.known(OPERATION.fields)
     request = EmbeddingRequest(
         inputs=_inputs(fields),
         model=read_model(fields),
@@ -152,3 +186,6 @@ def _tokens(found: object, place: str) -> list[int]:
     if min(found) < 0:
         refuse(f"found the token id {min(found)} at {place}, expected 0 or more", "input", "invalid_value")
     return found
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_embeddings, EmbeddingRequest, Embeddings)

@@ -6,6 +6,7 @@ Each belongs to the API key that it came with; to another key's holder it is not
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
@@ -22,7 +23,9 @@ from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, I
 from fastembed.server.http.multipart import Form, spool_form
 from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.operation import FORM, Operation
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
+from fastembed.server.wire.schema import Schema, an_object, choice, string, whole
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 BATCH_S: Final = 30 * 86_400
@@ -32,6 +35,40 @@ _MOST_S: Final = 30 * 86_400
 _FORM_BYTES: Final = 2**20
 """What a form may have around its file."""
 _PIECE_BYTES: Final = 2**18
+
+
+_EXPIRY: Final[Mapping[str, Schema]] = {"anchor": choice("created_at"), "seconds": whole(_LEAST_S, _MOST_S)}
+_UPLOAD: Final = Operation(
+    "POST",
+    "/v1/files",
+    "Upload a file",
+    body=an_object(
+        {
+            "file": {"type": "string", "format": "binary"},
+            "purpose": choice(*PURPOSES),
+            "expires_after": an_object(_EXPIRY, required=tuple(_EXPIRY)),
+        },
+        required=("file", "purpose"),
+    ),
+    media=FORM,
+)
+_LIST: Final = Operation(
+    "GET",
+    "/v1/files",
+    "The files of this API key",
+    query={
+        "after": string("the id of the last file of the page before"),
+        "limit": whole(1, MAX_FILES),
+        "order": choice("asc", "desc"),
+        "purpose": string(),
+    },
+)
+_DESCRIBE: Final = Operation("GET", "/v1/files/{id}", "One file")
+_DELETE: Final = Operation("DELETE", "/v1/files/{id}", "Delete a file")
+_CONTENT: Final = Operation(
+    "GET", "/v1/files/{id}/content", "A file's bytes", answer={"application/octet-stream": {"format": "binary"}}
+)
+OPERATIONS: Final = (_UPLOAD, _LIST, _DESCRIBE, _DELETE, _CONTENT)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -55,9 +92,9 @@ def routes(site: Site) -> list[BaseRoute]:
         return _Content(found, file)
 
     return [
-        Route("/v1/files", collection, methods=["GET", "POST"]),
-        Route("/v1/files/{id}", one, methods=["GET", "DELETE"]),
-        Route("/v1/files/{id}/content", content),
+        Route(_LIST.path, collection, methods=[_LIST.method, _UPLOAD.method]),
+        Route(_DESCRIBE.path, one, methods=[_DESCRIBE.method, _DELETE.method]),
+        _CONTENT.route(content),
     ]
 
 
@@ -124,7 +161,7 @@ def _read(form: Form, unknown: UnknownFields) -> tuple[str, str, int | None]:
         with suppress(ValueError):
             expiry["seconds"] = int(expiry["seconds"][:20])
     fields = Fields(typed, unknown=unknown)
-    fields.known({"purpose", "expires_after"})
+    fields.known(_UPLOAD.fields)
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")
     if set(form.files) != {"file"}:
@@ -138,7 +175,7 @@ def _expiry(fields: Fields, purpose: str) -> int | None:
     expires = fields.object("expires_after")
     if expires is None:
         return BATCH_S if purpose == "batch" else None
-    expires.known({"anchor", "seconds"})
+    expires.known(_EXPIRY.keys())
     if expires.choice("anchor", ("created_at",)) is None:
         expires.refuse("anchor", "created_at")
     seconds = expires.whole("seconds", _LEAST_S, _MOST_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -14,7 +15,13 @@ from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.health import Health
 from fastembed.server.endpoints.context import Site
 from fastembed.server.http.errors import retry_headers
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
+
+_INDEX: Final = Operation("GET", "/", "A page with a microphone", answer={"text/html": {}}, open=True)
+_HEALTHZ: Final = Operation("GET", "/healthz", "Whether the process lives", open=True)
+_READYZ: Final = Operation("GET", "/readyz", "Whether all models are ready; 503 until they are", open=True)
+OPERATIONS: Final = (_INDEX, _HEALTHZ, _READYZ)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -46,9 +53,9 @@ def routes(site: Site) -> list[BaseRoute]:
         return HTMLResponse(page, headers={"content-security-policy": _POLICY, "cache-control": "no-cache"})
 
     return [
-        Route("/", index),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
+        _INDEX.route(index),
+        _HEALTHZ.route(healthz),
+        _READYZ.route(readyz),
         *([Route(site.metrics_path, metrics)] if site.metrics_path else []),
     ]
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fastembed.inference.library.catalog import AUTO, ModelCard
 from fastembed.inference.library.hub.known import find_known
@@ -19,8 +19,13 @@ from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
 from fastembed.server.wire.text import amount
+
+_LIST: Final = Operation("GET", "/v1/models", "The models that are here")
+_ONE: Final = Operation("GET", "/v1/models/{name:path}", "One model")
+OPERATIONS: Final = (_LIST, _ONE)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -45,7 +50,7 @@ def routes(site: Site) -> list[BaseRoute]:
                 return json_answer(describe(card))
         raise ModelNotFound(_unknown(name, [card.name for card in cards()]), param="model")
 
-    return [Route("/v1/models", list_models), Route("/v1/models/{name:path}", one_model)]
+    return [_LIST.route(list_models), _ONE.route(one_model)]
 
 
 def _unknown(name: str, here: Sequence[str]) -> str:

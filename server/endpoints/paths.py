@@ -6,25 +6,10 @@ from typing import Final
 
 from starlette.routing import compile_path
 
-OWN: Final = (
-    "/",
-    "/healthz",
-    "/readyz",
-    "/v1/documents",
-    "/v1/documents/failed",
-    "/v1/documents/replay",
-    "/v1/documents/reprocess",
-    "/v1/files",
-    "/v1/files/{id}",
-    "/v1/files/{id}/content",
-    "/v1/models",
-    "/v1/models/{name:path}",
-    "/v1/pipelines",
-    "/v1/pipelines/reload",
-    "/v1/route",
-    "/v1/search",
-    "/v1/system/status",
-)
+from fastembed.server.endpoints.openapi import OPERATION
+from fastembed.server.endpoints.registry import OWN_OPERATIONS
+
+OWN: Final = tuple(dict.fromkeys(operation.path for operation in (*OWN_OPERATIONS, OPERATION)))
 """As Starlette writes them; the path of the metrics is a setting."""
 
 

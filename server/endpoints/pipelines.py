@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fastembed.pipeline.errors import ConfigError, Unprocessable
 from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer, listing
+
+_LIST: Final = Operation("GET", "/v1/pipelines", "The pipelines that run")
+_RELOAD: Final = Operation("POST", "/v1/pipelines/reload", "Read the configuration again")
+OPERATIONS: Final = (_LIST, _RELOAD)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -23,7 +30,4 @@ def routes(site: Site) -> list[BaseRoute]:
         except ConfigError as error:
             raise Unprocessable(f"nothing was changed: {error}", code="invalid_configuration") from error
 
-    return [
-        Route("/v1/pipelines", list_pipelines),
-        Route("/v1/pipelines/reload", reload, methods=["POST"]),
-    ]
+    return [_LIST.route(list_pipelines), _RELOAD.route(reload)]

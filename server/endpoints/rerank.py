@@ -11,16 +11,45 @@ from typing import Any, Final
 import orjson
 
 from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
+from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse, shown
+from fastembed.server.wire.headers import model_headers
+from fastembed.server.wire.operation import Operation, PipelineEndpoint
+from fastembed.server.wire.schema import an_object, flag, listed, one_of, string, whole
 
 MAX_DOCUMENTS: Final = 1000
-_KNOWN: Final = frozenset(("query", "documents", "model", "top_n", "return_documents"))
 _EXPECTED: Final = "a list of strings or of objects with a text"
+
+OPERATION: Final = Operation(
+    "POST",
+    "/v1/rerank",
+    "Order documents by how well they answer a query",
+    body=an_object(
+        {
+            "query": string("a question or words to look for"),
+            "documents": listed(one_of(string(), an_object({"text": string()})), most=MAX_DOCUMENTS),
+            "model": string("a name from /v1/models; auto if it is left out"),
+            "top_n": whole(1, MAX_DOCUMENTS, "how many of the best to return"),
+            "return_documents": flag("repeat the documents in the answer"),
+        },
+        required=("query", "documents"),
+    ),
+)
+
+
+async def answer_rerank(exchange: Exchange) -> None:
+    """POST /v1/rerank."""
+    request, return_documents = decode(await exchange.fields())
+    with exchange.watched():
+        async with exchange.submitted(request, whole=True) as (results,):
+            ranking = (await results.all())[0]
+    body = encode(ranking, request, request_id=exchange.request_id, return_documents=return_documents)
+    await exchange.respond(body, headers=model_headers(ranking.model, ranking.state))
 
 
 def decode(fields: Fields) -> tuple[RerankRequest, bool]:
     """Return the request, and whether the answer is to repeat the documents. InvalidInput names the field."""
-    fields.known(_KNOWN)
+    fields.known(OPERATION.fields)
     request = RerankRequest(
         query=fields.needed("query", "a question or words to look for"),
         documents=[_text(fields, *found) for found in fields.entries("documents", _EXPECTED, most=MAX_DOCUMENTS)],
@@ -58,3 +87,6 @@ def _text(fields: Fields, place: str, document: object) -> str:
     if not isinstance(document, str) or not document:
         refuse(f"found {shown(document)}, expected a string or an object with a text", place, "invalid_type")
     return document
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_rerank, RerankRequest, Ranking)

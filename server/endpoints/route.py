@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.serving.models import Models
@@ -35,7 +35,9 @@ from fastembed.server.endpoints import chat, completions, embeddings
 from fastembed.server.endpoints.context import Site
 from fastembed.server.fetching.references import References
 from fastembed.server.wire.fields import Fields, read_fields
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
+from fastembed.server.wire.schema import an_object
 from fastembed.sources.http import MAX_BODY_BYTES
 
 CHAT: Final = "/v1/chat/completions"
@@ -51,6 +53,15 @@ _MAX_PAGES: Final = 100_000
 Understood = tuple[ContentProfile, Preferences]
 
 
+_OPERATION: Final = Operation(
+    "POST",
+    "/v1/route",
+    "Explain which model would answer a request, without running it",
+    body=an_object(about="a chat request, or {endpoint, request}"),
+)
+OPERATIONS: Final = (_OPERATION,)
+
+
 def routes(site: Site) -> list[BaseRoute]:
     """Return the route."""
 
@@ -62,7 +73,7 @@ def routes(site: Site) -> list[BaseRoute]:
         default = site.running.default_model(endpoint)
         return json_answer(_shown(endpoint, site.resources.get(Router).explain_profile(found, wishes, default=default)))
 
-    return [Route("/v1/route", route, methods=["POST"])]
+    return [_OPERATION.route(route)]
 
 
 def _declared(site: Site, name: str) -> bool:

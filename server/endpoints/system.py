@@ -7,11 +7,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fastembed.inference.library.device_memory import Memory
 from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceTraits, family
@@ -23,8 +23,12 @@ from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.health import Health
 from fastembed.server.endpoints.context import Site
+from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
 from fastembed.server.wire.text import amount
+
+_STATUS: Final = Operation("GET", "/v1/system/status", "Devices, loaded models, performance")
+OPERATIONS: Final = (_STATUS,)
 
 
 def routes(site: Site) -> list[BaseRoute]:
@@ -58,7 +62,7 @@ def routes(site: Site) -> list[BaseRoute]:
             }
         )
 
-    return [Route("/v1/system/status", status)]
+    return [_STATUS.route(status)]
 
 
 def _hit_rate(site: Site) -> float | None:

@@ -9,24 +9,36 @@ from typing import Any, Final
 
 from fastembed.pipeline.payload.chat import Sampling
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.schema import Schema, an_object, choice, flag, listed, number, one_of, string, whole
 
 MAX_STOPS: Final = 4
 MAX_CHOICES: Final = 128
 MAX_TOKENS: Final = 2**31 - 1
-EXTENSIONS: Final = ("modality_routing", "npu_priority", "model_fallback")
-SAMPLING: Final = (
-    "temperature",
-    "top_p",
-    "n",
-    "stop",
-    "seed",
-    "max_tokens",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-)
-DELIVERY: Final = ("stream", "stream_options")
+_MODALITIES: Final = ("auto", "force_multimodal", "force_text")
+_PRIORITIES: Final = ("high", "normal", "low")
+_DELIVERY: Final = frozenset(("include_usage", "include_obfuscation"))
+
+MODEL: Final = string("a name from /v1/models, or auto")
+EXTENSIONS: Final[Mapping[str, Schema]] = {
+    "modality_routing": choice(*_MODALITIES, about="whether pictures and sound decide which model answers"),
+    "npu_priority": choice(*_PRIORITIES, about="how much an NPU is preferred"),
+    "model_fallback": flag("whether another model may answer if the named one cannot"),
+}
+SAMPLING: Final[Mapping[str, Schema]] = {
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "n": whole(1, MAX_CHOICES, "how many answers"),
+    "stop": one_of(string(), listed(string(), most=MAX_STOPS), about="text that ends the answer"),
+    "seed": whole(-(2**63), 2**63 - 1),
+    "max_tokens": whole(1, MAX_TOKENS),
+    "frequency_penalty": number(-2, 2),
+    "presence_penalty": number(-2, 2),
+    "logit_bias": an_object(about="from token ids to -100 to 100"),
+}
+DELIVERY: Final[Mapping[str, Schema]] = {
+    "stream": flag("answer as Server-Sent Events"),
+    "stream_options": an_object({name: flag() for name in sorted(_DELIVERY)}),
+}
 
 _TOKEN_ID: Final = re.compile(r"\d{1,9}")
 
@@ -65,15 +77,15 @@ def read_delivery(body: Fields, *, logprobs: bool) -> Delivery:
         return Delivery(stream, logprobs=logprobs)
     if not stream:
         refuse("found stream_options without stream: true, expected both", "stream_options")
-    options.known({"include_usage", "include_obfuscation"})
+    options.known(_DELIVERY)
     return Delivery(True, options.flag("include_usage"), options.flag("include_obfuscation"), logprobs)
 
 
 def read_preferences(body: Fields) -> dict[str, Any]:
     """Return what our extensions ask for, as arguments of `ChatRequest`."""
     return {
-        "modality_routing": body.choice("modality_routing", ("auto", "force_multimodal", "force_text")) or "auto",
-        "npu_priority": body.choice("npu_priority", ("high", "normal", "low")) or "normal",
+        "modality_routing": body.choice("modality_routing", _MODALITIES) or "auto",
+        "npu_priority": body.choice("npu_priority", _PRIORITIES) or "normal",
         "model_fallback": body.flag("model_fallback") if body.has("model_fallback") else None,
     }
 
