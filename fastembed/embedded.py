@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self, get_args
 
 from fastembed.assembly import chosen_file, read_configuration
-from fastembed.guards import check_installation
+from fastembed.guards import check_installation, keep_files_private
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Configuration
 from fastembed.runtime import Process, new_runner, run_process
@@ -88,6 +88,7 @@ class FastEmbedServer:
 
     def start(self) -> None:
         """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""
+        keep_files_private()
         sock = listen(self._settings.host, self._settings.port)
         self.url = address_of(sock)
         print(f"FastEmbed starts at {self.url}", flush=True)  # noqa: T201 - what a person waits for

@@ -17,6 +17,7 @@ import typer
 from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
 from fastembed.commands.folder_state import folder_problems
+from fastembed.guards import keep_files_private
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
@@ -53,6 +54,7 @@ class Source:
 
         online: gets the client and the database that is meant. ConfigError if there is no such `pipeline` or database.
         """
+        keep_files_private()
         return asyncio.run(self._ask(offline, online, pipeline))
 
     async def _ask(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from fastembed.assembly import SERVED, close_resources, make_resources, only, read_configuration
+from fastembed.guards import keep_files_private
 from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
 from fastembed.pipeline.health import Health
@@ -26,6 +27,7 @@ _REFRESH_S = 0.2
 def run(config: Path | None, names: tuple[str, ...], *, once: bool, log_format: Format, log_level: Level) -> int:
     """Run until a signal, or with `once` until all that was there is processed; 1 if it failed in part."""
     configure(log_format, log_level)
+    keep_files_private()
     configuration = chosen(read_configuration(config), names)
     return asyncio.run(_run(configuration, once=once))
 

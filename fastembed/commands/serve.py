@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastembed.assembly import chosen_file, read_configuration
 from fastembed.describing import line_of, stand_ins
+from fastembed.guards import keep_files_private
 from fastembed.pipeline.errors import ConfigError, ItemError
 from fastembed.pipeline.units import parse_size
 from fastembed.runtime import Process, run_process
@@ -51,6 +52,7 @@ def serve(
         access_log=access_log,
     )
     configure(log_format, log_level)
+    keep_files_private()
     configuration = read_configuration(config)
     sock = listen(settings.host, settings.port)  # first, so that a taken port is told before models load
     process = Process(settings, configuration, source=chosen_file(config), watch=watch)

@@ -8,7 +8,9 @@ readers see the last committed state and wait for nobody.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.filing import private_folder, sync
 from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
@@ -315,21 +318,65 @@ class Lakes:
 
 
 def _connect(path: Path) -> Connection:
-    """Open the file, in the thread that will write to it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open the file, in the thread that will write to it; it is made where there is none."""
     try:
+        if not path.exists():
+            _make(path)
         connection = duckdb.connect(str(path), config=_SETTINGS)
-    except duckdb.IOException as error:
-        if "lock" in str(error):
-            raise LakeLocked(path, str(error)) from error
-        msg = f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}"
-        raise Unavailable(msg) from error
+    except (duckdb.Error, OSError) as error:
+        raise _unusable(path, error) from error
     try:
         migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make a new database, for this user only, that is there whole or not at all.
+
+    A full disk, or a crash, half-way through the first pages would leave a file that DuckDB refuses for ever. So it is
+    made under another name, written out by closing it, and takes its own name then; two that make it at once make the
+    same.
+    """
+    private_folder(path.parent)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    leftovers = (fresh, fresh.with_name(f"{fresh.name}.wal"))
+    try:
+        connection = duckdb.connect(str(fresh), config=_SETTINGS)
+        try:
+            fresh.chmod(0o600)
+            migrate(connection)
+        finally:
+            connection.close()
+        sync(fresh)
+        _name(fresh, path)
+    finally:
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+
+
+def _name(fresh: Path, path: Path) -> None:
+    """Give a new database its name, unless another process was faster."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            fresh.replace(path)
+    sync(path.parent)
+
+
+def _unusable(path: Path, error: Exception) -> Unavailable:
+    """Return what to say of a database that does not open."""
+    text = str(error)
+    if _FULL.search(text) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return LakeFull(path, error)
+    if "lock" in text:
+        return LakeLocked(path, text)
+    return Unavailable(f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}")
 
 
 def _models(con: Connection, table: str) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ from fastembed.pipeline.ledger import Entry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.pipeline.spec import describe
 from fastembed.sinks.duckdb import Duckdb
-from fastembed.sinks.lake.database import LakeFull, LakeLocked, Lakes
+from fastembed.sinks.lake.database import Lake, LakeFull, LakeLocked, Lakes
 
 
 def file_called(name: str, sha256: str = "aa") -> File:
@@ -345,3 +345,25 @@ def check_consistent(path: Path) -> int:
         indexed = con.execute("SELECT count(DISTINCT chunk_id) FROM chunks_terms").fetchone()
         assert indexed == con.execute("SELECT count(*) FROM chunks").fetchone()
         return max(int(sha.removeprefix("sha")) for sha in ledger.values())
+
+
+async def test_a_full_disk_at_the_first_start_leaves_no_broken_database(tmp_path: Path) -> None:
+    with full_disk(), pytest.raises(LakeFull, match="found no room to write"):
+        await Lake.open(tmp_path / "data" / "lake.duckdb")
+    assert list((tmp_path / "data").iterdir()) == []
+    lake = await Lake.open(tmp_path / "data" / "lake.duckdb")
+    assert await lake.tables() == []
+    await lake.close()
+
+
+async def test_a_database_and_its_folder_are_this_users_alone(tmp_path: Path) -> None:
+    lake = await Lake.open(tmp_path / "data" / "lake.duckdb")
+    await lake.close()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "data", tmp_path / "data" / "lake.duckdb")}
+    assert modes == {"data": 0o700, "lake.duckdb": 0o600}
+
+
+async def test_what_a_crash_left_of_a_new_database_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / f".lake.duckdb.{os.getpid() + 1}.new").write_bytes(b"half a page")
+    lake = await Lake.open(tmp_path / "lake.duckdb")
+    await lake.close()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,7 @@ class History:
     def _open(self) -> None:
         if self._file is None:
             return
+        is_new = not self._file.exists()
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._database = duckdb.connect(self._file, config={"threads": 1, "memory_limit": "64MB"})
@@ -68,6 +70,14 @@ class History:
         except (duckdb.Error, OSError) as error:
             log.warning("habits are not remembered in %s: %s", self._file, error)
             self._close()
+            if is_new:
+                self._discard()
+
+    def _discard(self) -> None:
+        """Take away what a full disk left of a new file: it could never be opened again."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)
 
     def _write(self, rows: list[tuple[str, int, float]], before: int) -> None:
         if self._database is None:
