@@ -23,8 +23,8 @@ from typing import BinaryIO, Final, NoReturn
 
 import orjson
 
-from fastembed.pipeline.errors import NotFound, TooLarge
-from fastembed.pipeline.filing import sync, write
+from fastembed.pipeline.errors import NotFound, TooLarge, Unavailable
+from fastembed.pipeline.filing import private_folder, sync, write
 from fastembed.server.files.record import StoredFile, clean_name, is_id, new_id
 
 MAX_FILE_BYTES: Final = 512 * 2**20
@@ -208,12 +208,13 @@ class Incoming:
         self._partial = self._folder / f"{self._id}{_PARTIAL}"
         self.size_bytes = 0
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._folder)
             self._file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
         except OSError as error:
             store.release(promised)
             _check_disk(error)
-            raise
+            _log.warning("no file can be stored: %s", error)
+            raise Unavailable("found no place to store a file in, expected one; the server's log says why") from error
 
     def close(self) -> None:
         """Leave nothing behind but what was kept."""
@@ -247,7 +248,7 @@ class Incoming:
             self._file.close()
             self._partial.replace(path)
             sync(self._folder)
-            write(path.with_name(f"{self._id}{_RECORD}"), orjson.dumps(record))
+            write(path.with_name(f"{self._id}{_RECORD}"), orjson.dumps(record), private=True)
         except OSError as error:
             path.unlink(missing_ok=True)
             _check_disk(error)
