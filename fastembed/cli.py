@@ -15,6 +15,17 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from fastembed.commands.options import (
+    LOCAL_URL,
+    ApiKeyOfClient,
+    AsJson,
+    Config,
+    Database,
+    LogFormat,
+    LogLevel,
+    OfPipeline,
+    Url,
+)
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
 
 FAILED: Final = 1
@@ -29,25 +40,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's markdown would cost a third of a second
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="The pipelines.yaml; by default the one in this folder, else the built-in one."
-    ),
-]
-Url = Annotated[
-    str, typer.Option(envvar="FASTEMBED_URL", help="The server to ask when one holds the database.", show_default=True)
-]
-ApiKeyOfClient = Annotated[str | None, typer.Option("--api-key", envvar="FASTEMBED_API_KEY", help="The server's key.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Database = Annotated[
-    str | None, typer.Option("--database", "-d", help="Only this database, by its path or file name; by default all.")
-]
-OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
-LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
-LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
-_URL: Final = "http://127.0.0.1:8000"
 
 
 @app.callback(invoke_without_command=True)
@@ -190,7 +182,7 @@ def search(
     database: Database = None,
     table: Annotated[str | None, typer.Option("--table", "-t", help="Only tables of this name.")] = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Find the nearest chunks of the documents that were read."""
@@ -208,7 +200,7 @@ def list_documents(
     as_json: AsJson = False,
     database: Database = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """List every file that the folder pipelines know, and what became of it."""
@@ -225,7 +217,7 @@ def failed(
     as_json: AsJson = False,
     database: Database = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """List the files that failed, and why."""
@@ -244,7 +236,7 @@ def replay(
     pipeline: OfPipeline = None,
     database: Database = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Try files that failed again: they go back to their folder."""
@@ -261,7 +253,7 @@ def reprocess(
     everything: Annotated[bool, typer.Option("--all", help="Not only what an older definition made.")] = False,
     database: Database = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Process files again that an older definition of their pipeline made."""
@@ -277,7 +269,7 @@ def forget(
     *,
     database: Database = None,
     config: Config = None,
-    url: Url = _URL,
+    url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Forget the files that are gone from a folder, where their rows were kept because it seemed not to be mounted."""

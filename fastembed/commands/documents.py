@@ -25,7 +25,8 @@ from fastembed.pipeline.plan import Configuration
 from fastembed.server.endpoints.documents import failures, replay_failed
 from fastembed.server.endpoints.documents import search as search_lakes
 from fastembed.server.wire.text import printable
-from fastembed.sinks.lake.database import Lake, LakeLocked
+from fastembed.sinks.lake.database import Lake
+from fastembed.sinks.lake.opening import LakeLocked
 from fastembed.sinks.lake.several import chosen
 
 T = TypeVar("T")

@@ -8,10 +8,7 @@ readers see the last committed state and wait for nobody.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.pipeline.component import Resources
-from fastembed.pipeline.errors import InvalidInput, Unavailable
-from fastembed.pipeline.filing import private_folder, sync
+from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
-from fastembed.sinks.lake.schema import Connection, chunk_tables, dimensions, migrate, table_exists
+from fastembed.sinks.lake.opening import FULL, LakeFull, connect
+from fastembed.sinks.lake.schema import Connection, chunk_tables, dimensions, table_exists
 from fastembed.sinks.lake.search import Hit, search
 from fastembed.sinks.lake.writing import Staged
 
@@ -42,37 +39,7 @@ READERS: Final = 4
 ROOM_S: Final = 30.0
 """How long a change waits for room on a full disk before it is given up."""
 _LOOK_S: Final = 1.0
-_FULL: Final = re.compile("No space left on device|Disk quota exceeded|File too large")
 _log: Final = logging.getLogger(__name__)
-_HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
-
-# Nothing is ever downloaded; everything that is needed is in the package.
-_SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-
-
-class LakeLocked(Unavailable):
-    """Another process holds the database file; `pid` is its process id where DuckDB says it, else None."""
-
-    def __init__(self, path: Path, cause: str) -> None:
-        """Name the file and, if known, who holds it."""
-        holder = _HOLDER.search(cause)
-        self.pid = int(holder["pid"]) if holder else None
-        who = f"process {self.pid} ({holder['program']})" if holder else "another process"
-        super().__init__(
-            f"{path} is open in {who}; DuckDB lets one process at a time hold a database: "
-            "ask the server that is running, or stop it first"
-        )
-
-
-class LakeFull(Unavailable):
-    """The file cannot grow: the disk is full, or a quota or limit is reached. Nothing was written."""
-
-    def __init__(self, path: Path, cause: BaseException) -> None:
-        """Name the file."""
-        super().__init__(f"{path}: found no room to write, expected some: make room on its disk ({cause})")
 
 
 def utc_now() -> datetime:
@@ -105,7 +72,7 @@ class Lake:
         """
         writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(writer, _connect, path)
+            connection = await asyncio.get_running_loop().run_in_executor(writer, connect, path)
         except BaseException:
             writer.shutdown(wait=False)
             raise
@@ -224,7 +191,7 @@ class Lake:
         except BaseException as error:
             with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction already
                 con.rollback()
-            if isinstance(error, duckdb.Error) and _FULL.search(str(error)):
+            if isinstance(error, duckdb.Error) and FULL.search(str(error)):
                 raise LakeFull(self.path, error) from error
             raise
         return result
@@ -315,68 +282,6 @@ class Lakes:
     def opened(self) -> list[Lake]:
         """Return the lakes that are open, in the order of their opening."""
         return [lake for lake, _ in self._open.values()]
-
-
-def _connect(path: Path) -> Connection:
-    """Open the file, in the thread that will write to it; it is made where there is none."""
-    try:
-        if not path.exists():
-            _make(path)
-        connection = duckdb.connect(str(path), config=_SETTINGS)
-    except (duckdb.Error, OSError) as error:
-        raise _unusable(path, error) from error
-    try:
-        migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make(path: Path) -> None:
-    """Make a new database, for this user only, that is there whole or not at all.
-
-    A full disk, or a crash, half-way through the first pages would leave a file that DuckDB refuses for ever. So it is
-    made under another name, written out by closing it, and takes its own name then; two that make it at once make the
-    same.
-    """
-    private_folder(path.parent)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    leftovers = (fresh, fresh.with_name(f"{fresh.name}.wal"))
-    try:
-        connection = duckdb.connect(str(fresh), config=_SETTINGS)
-        try:
-            fresh.chmod(0o600)
-            migrate(connection)
-        finally:
-            connection.close()
-        sync(fresh)
-        _name(fresh, path)
-    finally:
-        for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
-
-
-def _name(fresh: Path, path: Path) -> None:
-    """Give a new database its name, unless another process was faster."""
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        if not path.exists():
-            fresh.replace(path)
-    sync(path.parent)
-
-
-def _unusable(path: Path, error: Exception) -> Unavailable:
-    """Return what to say of a database that does not open."""
-    text = str(error)
-    if _FULL.search(text) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return LakeFull(path, error)
-    if "lock" in text:
-        return LakeLocked(path, text)
-    return Unavailable(f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}")
 
 
 def _models(con: Connection, table: str) -> list[tuple[str, int]]:

@@ -22,7 +22,8 @@ from fastembed.pipeline.ledger import Entry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.pipeline.spec import describe
 from fastembed.sinks.duckdb import Duckdb
-from fastembed.sinks.lake.database import Lake, LakeFull, LakeLocked, Lakes
+from fastembed.sinks.lake.database import Lake, Lakes
+from fastembed.sinks.lake.opening import LakeFull, LakeLocked
 
 
 def file_called(name: str, sha256: str = "aa") -> File:

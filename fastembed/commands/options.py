@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The pipelines.yaml; by default the one in this folder, else the built-in one."
+    ),
+]
+Url = Annotated[
+    str, typer.Option(envvar="FASTEMBED_URL", help="The server to ask when one holds the database.", show_default=True)
+]
+ApiKeyOfClient = Annotated[str | None, typer.Option("--api-key", envvar="FASTEMBED_API_KEY", help="The server's key.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Database = Annotated[
+    str | None, typer.Option("--database", "-d", help="Only this database, by its path or file name; by default all.")
+]
+OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
+LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
+LOCAL_URL: Final = "http://127.0.0.1:8000"

@@ -1,0 +1,108 @@
+"""Opening the database file: made whole where there is none, told apart where it cannot be opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.filing import private_folder, sync
+from fastembed.sinks.lake.schema import Connection, migrate
+
+FULL: Final = re.compile("No space left on device|Disk quota exceeded|File too large")
+_HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+
+# Nothing is ever downloaded; everything that is needed is in the package.
+_SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+class LakeLocked(Unavailable):
+    """Another process holds the database file; `pid` is its process id where DuckDB says it, else None."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        """Name the file and, if known, who holds it."""
+        holder = _HOLDER.search(cause)
+        self.pid = int(holder["pid"]) if holder else None
+        who = f"process {self.pid} ({holder['program']})" if holder else "another process"
+        super().__init__(
+            f"{path} is open in {who}; DuckDB lets one process at a time hold a database: "
+            "ask the server that is running, or stop it first"
+        )
+
+
+class LakeFull(Unavailable):
+    """The file cannot grow: the disk is full, or a quota or limit is reached. Nothing was written."""
+
+    def __init__(self, path: Path, cause: BaseException) -> None:
+        """Name the file."""
+        super().__init__(f"{path}: found no room to write, expected some: make room on its disk ({cause})")
+
+
+def connect(path: Path) -> Connection:
+    """Open the file, in the thread that will write to it; it is made where there is none."""
+    try:
+        if not path.exists():
+            _make(path)
+        connection = duckdb.connect(str(path), config=_SETTINGS)
+    except (duckdb.Error, OSError) as error:
+        raise _unusable(path, error) from error
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make(path: Path) -> None:
+    """Make a new database, for this user only, that is there whole or not at all.
+
+    A full disk, or a crash, half-way through the first pages would leave a file that DuckDB refuses for ever. So it is
+    made under another name, written out by closing it, and takes its own name then; two that make it at once make the
+    same.
+    """
+    private_folder(path.parent)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    leftovers = (fresh, fresh.with_name(f"{fresh.name}.wal"))
+    try:
+        connection = duckdb.connect(str(fresh), config=_SETTINGS)
+        try:
+            fresh.chmod(0o600)
+            migrate(connection)
+        finally:
+            connection.close()
+        sync(fresh)
+        _name(fresh, path)
+    finally:
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+
+
+def _name(fresh: Path, path: Path) -> None:
+    """Give a new database its name, unless another process was faster."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            fresh.replace(path)
+    sync(path.parent)
+
+
+def _unusable(path: Path, error: Exception) -> Unavailable:
+    """Return what to say of a database that does not open."""
+    text = str(error)
+    if FULL.search(text) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return LakeFull(path, error)
+    if "lock" in text:
+        return LakeLocked(path, text)
+    return Unavailable(f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}")
