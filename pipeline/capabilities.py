@@ -13,6 +13,7 @@ callers        source    bool                 counts on it: each item has a `rep
 order          source    strict, key, none    keeps this order where a step does not say
 exclusive      source    bool                 starts a reloaded pipeline when the old one has ended, not beside it
 replayable     source    bool                 counts on it: an item that did not end well comes again after a restart
+resumes        source    bool                 starts it again when its pipeline broke: it goes on, and repeats nothing
 stop()         source    plain method         calls it to end `items` after what was admitted; else interrupts `items`
 progress()     source    plain method         shows its `waiting` and `duplicates` in `fastembed run`
 cost(value)    operator  plain method         fills batches up to `tokens` with what it returns (batch operators)
@@ -50,6 +51,7 @@ class Capabilities:
     callers: bool = False
     exclusive: bool = False
     replayable: bool = False
+    resumes: bool = False
     transactional: bool = False
     needs_callers: bool = False
     stop: bool = False
@@ -98,6 +100,7 @@ _VALUES: Final[dict[str, _Value]] = {
     "callers": _Value(("source",), _is_bool, "True or False"),
     "exclusive": _Value(("source",), _is_bool, "True or False"),
     "replayable": _Value(("source",), _is_bool, "True or False"),
+    "resumes": _Value(("source",), _is_bool, "True or False"),
     "transactional": _Value(("sink",), _is_bool, "True or False"),
     "needs_callers": _Value(("sink",), _is_bool, "True or False"),
 }

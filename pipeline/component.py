@@ -120,6 +120,18 @@ class Source(Protocol[T]):
         """Yield until there is no more."""
 
 
+class Progress(Protocol):
+    """How far a source is that knows it; `progress()` returns one. waiting: items to come. duplicates: left out."""
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items are known that have not been given yet."""
+
+    @property
+    def duplicates(self) -> int:
+        """Return how many were left out since they hold what another does."""
+
+
 class Sink(Protocol[T]):
     """Writes items. When `write` returns, the item counts as delivered; when it raises, as failed."""
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fastembed.pipeline.component import Resources
+from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.observe import PipelineStats
 from fastembed.pipeline.plan import Configuration, PipelinePlan
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.supervisor import Supervisor
 from fastembed.pipeline.tasks import Tasks
 
 log = logging.getLogger("fastembed.pipeline")
-
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Changes:
 class Engine:
     """Runs the pipelines of a configuration until they end or `stop` is called.
 
-    A pipeline that breaks (an operator's error never breaks one: that is its item's) is logged and built anew after a
-    pause that doubles from 0.5 to 30 s. `reload` opens all changed pipelines before it swaps any, so that a
-    configuration which cannot run changes nothing; what is on its way in an old pipeline ends there. A source with a
-    true `exclusive` (a watched folder) starts when its predecessor has ended.
+    A pipeline that breaks (an operator's error never breaks one: that is its item's) is logged and built anew, where
+    that repeats nothing (`Supervisor`), after a pause that doubles from 0.5 to 30 s. `reload` opens all changed
+    pipelines before it swaps any, so that a configuration which cannot run changes nothing; what is on its way in an
+    old pipeline ends there. A source with a true `exclusive` (a watched folder) starts when its predecessor has ended.
     """
 
     def __init__(self, resources: Resources | None = None, *, once: bool = False) -> None:
@@ -46,10 +46,11 @@ class Engine:
         self._resources = resources or Resources()
         self._once = once
         self._tasks = Tasks(self._crashed)
+        self._supervisors: dict[str, Supervisor] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._reloading = asyncio.Lock()
         self._stopping = False
-        self._draining: set[Pipeline] = set()
+        self._draining: set[Supervisor] = set()
 
     def stats(self) -> Iterable[PipelineStats]:
         """Return the counters of all running pipelines."""
@@ -80,64 +81,64 @@ class Engine:
         await self._tasks.join()
 
     async def stop(self) -> None:
-        """Admit no more, let each pipeline end what it has within its `drain` time, then cancel the rest."""
+        """Admit no more, let each pipeline end what it has within its `drain` time, then cancel the rest.
+
+        From now on nothing is opened or run again.
+        """
         self._stopping = True
-        everything = [*self.pipelines.values(), *self._draining]
-        for pipeline in everything:
-            pipeline.stop()
-        await asyncio.gather(*(pipeline.drain(pipeline.plan.drain_s) for pipeline in everything))
+        everything = [*self._supervisors.values(), *self._draining]
+        for supervisor in everything:
+            supervisor.halt()
+        pipelines = [supervisor.pipeline for supervisor in everything]
+        await asyncio.gather(*(pipeline.drain(pipeline.plan.drain_s) for pipeline in pipelines))
         await self._tasks.close()
+        self._supervisors.clear()
         self.pipelines.clear()
 
     async def _open(self, plans: Iterable[PipelinePlan]) -> dict[str, Pipeline]:
         """Open pipelines side by side (each may load a model); if one fails, all are closed again."""
         pipelines = {plan.name: Pipeline(plan, self._resources, once=self._once) for plan in plans}
-        ends = await asyncio.gather(*(pipeline.open() for pipeline in pipelines.values()), return_exceptions=True)
-        failed = [end for end in ends if end is not None]
-        if failed:
-            for pipeline, end in zip(pipelines.values(), ends, strict=True):
-                if end is None:
+        opening = {asyncio.ensure_future(pipeline.open()): pipeline for pipeline in pipelines.values()}
+        try:
+            if opening:
+                await asyncio.wait(opening)
+            for task in opening:
+                task.result()
+            self._refuse_if_stopping()
+        except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
+            for task, pipeline in opening.items():
+                if not task.cancelled() and task.exception() is None:
                     await pipeline.close()
-            raise failed[0]
+            raise
         return pipelines
+
+    def _refuse_if_stopping(self) -> None:
+        if self._stopping:
+            raise Unavailable("the pipelines are being stopped: nothing is opened any more")
 
     def _launch(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None = None) -> None:
         self.pipelines[name] = pipeline
-        self._runs[name] = self._tasks.start(self._supervise(name, pipeline, after), name=f"pipeline:{name}")
+        self._supervisors[name] = supervisor = Supervisor(pipeline, self._replace, after=after)
+        self._runs[name] = self._tasks.start(self._run(supervisor), name=f"pipeline:{name}")
+
+    def _replace(self, pipeline: Pipeline) -> None:
+        self.pipelines[pipeline.name] = pipeline
 
     def _retire(self, name: str) -> None:
         """Let a pipeline end what it has, however long that takes, beside its successor."""
-        pipeline = self.pipelines.pop(name)
-        pipeline.stop()
-        self._draining.add(pipeline)
+        del self.pipelines[name]
+        supervisor = self._supervisors.pop(name)
+        self._draining.add(supervisor)
+        supervisor.halt()
 
-    async def _supervise(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None) -> None:
-        if after is not None:
-            await asyncio.wait([after])
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                await pipeline.run()
-            except Exception:  # the supervisor: one pipeline's defect ends neither the others nor the process
-                log.exception("%s: the pipeline broke; it is built anew in %g s", name, pause_s)
-            else:
-                break
-            restarts = pipeline.stats.restarts + 1
-            while not (self._stopping or self.pipelines.get(name) is not pipeline):
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                fresh = Pipeline(pipeline.plan, self._resources, once=self._once)
-                try:
-                    await fresh.open()
-                except Exception:  # the supervisor, as above: a component that does not open is tried again
-                    log.exception("%s: the pipeline cannot be built anew; next try in %g s", name, pause_s)
-                    continue
-                fresh.stats.restarts = restarts
-                self.pipelines[name] = pipeline = fresh
-                break
-            else:
-                break
-        self._draining.discard(pipeline)
+    async def _run(self, supervisor: Supervisor) -> None:
+        try:
+            await supervisor.run()
+        finally:
+            self._draining.discard(supervisor)
 
     def _crashed(self, error: BaseException) -> None:
         log.critical("the engine lost a pipeline: %s", error, exc_info=error)

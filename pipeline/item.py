@@ -156,11 +156,11 @@ class Ack:
             self._on_cancel = None
             self._on_complete(self)
 
-    def abandon(self, outcome: Outcome, error: BaseException | None = None) -> None:
+    def abandon(self, outcome: Outcome, error: BaseException | None = None, step: str | None = None) -> None:
         """End everything derived from the origin at once: the pipeline stops and nothing will settle it any more."""
         if self._pending > 0:
             self._pending = 1
-            self.settle(outcome, error)
+            self.settle(outcome, error, step)
 
     def cancel(self) -> None:
         """Stop whatever is derived from the origin where it is: the caller left. Idempotent."""

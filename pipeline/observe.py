@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -51,6 +51,10 @@ class Histogram:
             yield bound, seen
 
 
+def _nothing() -> int:
+    return 0
+
+
 @dataclass(slots=True)
 class StageStats:
     """One stage: an operator, a run of fused operators, a route, a fork or a sink.
@@ -65,8 +69,8 @@ class StageStats:
     retries: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     latency: Histogram = field(default_factory=Histogram)
-    waiting: Callable[[], int] = lambda: 0
-    oldest_s: Callable[[], float] = lambda: 0.0
+    waiting: Callable[[], int] = _nothing
+    oldest_s: Callable[[], float] = _nothing
 
     def ended(self, outcome: Outcome) -> None:
         """Count an item that ended in this stage."""
@@ -87,12 +91,18 @@ class PipelineStats:
     stages: list[StageStats] = field(default_factory=list)
     restarts: int = 0
     abandoned: int = 0
+    _before: dict[str, StageStats] = field(default_factory=dict)
 
     def stage(self, name: str) -> StageStats:
-        """Add a stage."""
-        stage = StageStats(name)
+        """Add a stage, with what was counted in it before a restart."""
+        stage = self._before.pop(name, None) or StageStats(name)
         self.stages.append(stage)
         return stage
+
+    def restarted(self) -> PipelineStats:
+        """Return the counters for a pipeline built anew: they go on where these are."""
+        before = {stage.name: replace(stage, waiting=_nothing, oldest_s=_nothing) for stage in self.stages}
+        return replace(self, stages=[], restarts=self.restarts + 1, _before=before)
 
     def ended(self, outcome: Outcome, seconds: float) -> None:
         """Count an admitted item's end."""

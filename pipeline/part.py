@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from fastembed.pipeline.capabilities import Capabilities, read_capabilities
-from fastembed.pipeline.component import Context
+from fastembed.pipeline.component import Context, Progress
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.spec import Spec
 
@@ -44,6 +44,10 @@ class Part:
         """Let the component give back what it holds."""
         if self.capabilities.close:
             await self.owner.close()
+
+    def progress(self) -> Progress | None:
+        """Return how far a source is that tells it."""
+        return self.owner.progress() if self.capabilities.progress else None
 
     def stop(self) -> None:
         """Let a source that knows how admit no more."""

@@ -45,6 +45,7 @@ class Registry:
         self._added: dict[tuple[Role, str], Spec] = {}
         self._origins: dict[tuple[Role, str], str] = {}
         self._found: dict[tuple[Role, str], Spec] = {}
+        self._refused: set[tuple[Role, str]] = set()
         self._files: dict[Role, dict[str, Path]] = {}
         self._entry_points: dict[str, list[EntryPoint]] | None = None
 
@@ -62,21 +63,36 @@ class Registry:
 
     def with_plugins(self, paths: Iterable[Path]) -> Registry:
         """Return a registry that also knows the components of these files, read anew. Raises ConfigError."""
-        extended = Registry(self._packages, group=self._group)
-        extended._added, extended._origins = dict(self._added), dict(self._origins)
-        extended._files, extended._found = self._files, dict(self._found)
-        extended._entry_points = self._entry_points
-        problems: list[str] = []
+        extended, problems = self, list[str]()
         for path in paths:
-            module, revision = load_file(path)
-            for target in _marked(module):
-                try:
-                    extended.add(target, origin=str(path), revision=revision)
-                except ConfigError as error:
-                    problems += error.problems
+            extended, found = extended.with_plugin(path)
+            problems += found
         if problems:
             raise ConfigError(problems)
         return extended
+
+    def with_plugin(self, path: Path) -> tuple[Registry, list[str]]:
+        """Return a registry that also knows the components of a file, read anew, and what is wrong with the others."""
+        extended = Registry(self._packages, group=self._group)
+        extended._added, extended._origins = dict(self._added), dict(self._origins)
+        extended._files, extended._found = self._files, dict(self._found)
+        extended._entry_points, extended._refused = self._entry_points, set(self._refused)
+        try:
+            module, revision = load_file(path)
+        except ConfigError as error:
+            return extended, error.problems
+        problems: list[str] = []
+        for target in _marked(module):
+            try:
+                extended.add(target, origin=str(path), revision=revision)
+            except ConfigError as error:
+                extended._refused.add((getattr(target, MARK), component_name(target)))
+                problems += error.problems
+        return extended, problems
+
+    def refused(self, role: Role, name: str) -> bool:
+        """Whether a plug-in has such a component that was refused, and nothing else has it."""
+        return (role, name) in self._refused and not self.knows(role, name)
 
     def names(self, role: Role) -> tuple[str, ...]:
         """Return what may be named, sorted, without importing anything. Entry points count for every role."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
 
 from aiostream import streamcontext
 
-from fastembed.pipeline.component import Context, Failure, Resources
-from fastembed.pipeline.errors import ItemError, Overloaded, StepFailed, Unavailable
+from fastembed.pipeline.component import Context, Progress, Resources
+from fastembed.pipeline.errors import ItemError, Overloaded, Unavailable
+from fastembed.pipeline.failures import Failures, failed_step, is_bad
 from fastembed.pipeline.graph import Graph
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import PipelineStats
+from fastembed.pipeline.part import Part
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
 from fastembed.pipeline.step import outcome_of
 from fastembed.pipeline.tasks import Tasks
@@ -34,20 +36,32 @@ class Pipeline:
     (`Reply.close`) learn how it ended.
     """
 
-    def __init__(self, plan: PipelinePlan, resources: Resources | None = None, *, once: bool = False) -> None:
+    def __init__(
+        self,
+        plan: PipelinePlan,
+        resources: Resources | None = None,
+        *,
+        once: bool = False,
+        stats: PipelineStats | None = None,
+    ) -> None:
         self.plan = plan
-        self.stats = PipelineStats(plan.name)
+        self.stats = stats or PipelineStats(plan.name)
         self._tracing = tracing(plan.name)
         self._graph = Graph(plan, self.stats, self._tracing)
         self._resources = resources or Resources()
         self._once = once
         self._replayable = self._graph.source.capabilities.replayable
+        self._failures = Failures(plan, replayable=self._replayable)
         self._live: dict[Ack, float] = {}
         self._finishing = Tasks(self._crashed)
         self._stop = asyncio.Event()
         self._room = asyncio.Event()
         self._error: BaseException | None = None
+        self._crash: BaseException | None = None
+        self.opened = self._ending = False
         self._seq = 0
+        self._entered = 0
+        self._pulled = False
         self._run: asyncio.Task[None] | None = None
         self._pulling: asyncio.Task[Any] | None = None
 
@@ -60,6 +74,35 @@ class Pipeline:
     def source(self) -> Any:
         """Return the source component: the server finds its HTTP and websocket sources here."""
         return self._graph.source.instance
+
+    @property
+    def progress(self) -> Progress | None:
+        """Return how far the source is, if it tells."""
+        return self._graph.source.progress()
+
+    @property
+    def started(self) -> bool:
+        """Whether `run` was called."""
+        return self._run is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether something other than an item's own error ended it."""
+        return self._error is not None
+
+    @property
+    def final(self) -> str:
+        """Say why it must not be built anew when it has broken, or nothing: its source may give items a second time."""
+        declared = self._graph.source.capabilities
+        if self._once:
+            return "it was to run once"
+        if self._pulled and not declared.replayable and not declared.resumes:
+            return f"{self.plan.source.id} would give again what it has given; it is neither replayable nor resumes"
+        return ""
+
+    def anew(self) -> Pipeline:
+        """Return a pipeline of the same plan that goes on with the counters of this one, which broke."""
+        return Pipeline(self.plan, self._resources, once=self._once, stats=self.stats.restarted())
 
     @property
     def exclusive(self) -> bool:
@@ -92,30 +135,45 @@ class Pipeline:
                 opened.append(part)
                 await part.open(context)
         except BaseException:
-            for part in reversed(opened):
-                await part.close()
+            await self._close(opened)
             raise
+        self.opened = True
 
     async def run(self) -> None:
-        """Run until the source ends or `drain` is called; raises what broke the pipeline itself."""
+        """Run until the source ends or `drain` is called; raises what broke the pipeline itself.
+
+        A source that raises ends the pipeline when what it has given has ended. A stage that raises fails what is on
+        its way in the graph: nobody knows how far that came.
+        """
         self._run = asyncio.current_task()
         try:
             await self._graph.run(self._admitted())
             await self._finishing.join()
         except asyncio.CancelledError:
-            if self._error is None:
+            if self._crash is None or self._run is None:
                 raise
+            self._run.uncancel()
+        except Exception as error:  # noqa: BLE001 - the runner: raised again below, when every item has ended
+            self._crash = self._crash or error
         finally:
+            self._ending = True
             self._stop.set()
             await self._abandon()
             await self.close()
+        self._error = self._error or self._crash
         if self._error is not None:
             raise self._error
 
     async def close(self) -> None:
         """Close the components; `run` does so at its end, this is for a pipeline that was opened and never run."""
-        for part in reversed(self._graph.parts):
-            await part.close()
+        await self._close(self._graph.parts)
+
+    async def _close(self, parts: list[Part]) -> None:
+        for part in reversed(parts):
+            try:
+                await part.close()
+            except Exception:  # the runner: the others have to be closed all the same
+                log.exception("%s: closing %s failed", self.name, part.id)
 
     def stop(self) -> None:
         """Admit no more; what has been admitted is still processed. Idempotent."""
@@ -155,9 +213,13 @@ class Pipeline:
     async def _admitted(self) -> AsyncIterator[Item[Any]]:
         """Yield the source's items; a source that is pulled waits while too many are on their way."""
         async with aclosing(self._until_stopped()) as items:
-            async for item in items:
+            async for given in items:
+                item: Item[Any] = given if isinstance(given, Item) else Item(given)
                 pushed = item.admitted  # by the channel that it was pushed into
-                self.admit(item)
+                if not pushed:
+                    self.admit(item)
+                    self._pulled = True
+                self._entered = item.seq
                 if item.key is None and self.plan.source.key is not None and not self._keyed(item):
                     continue
                 yield item
@@ -176,8 +238,11 @@ class Pipeline:
             return False
         return True
 
-    async def _until_stopped(self) -> AsyncGenerator[Item[Any], None]:
-        """Yield the source's items until it ends. One with no `stop` of its own is interrupted where it waits."""
+    async def _until_stopped(self) -> AsyncGenerator[Any, None]:
+        """Yield what the source gives until it ends, or raises, which breaks the pipeline once all that has ended.
+
+        A source with no `stop` of its own is interrupted where it waits.
+        """
         source = self._graph.source
         interruptible = not source.capabilities.stop
         async with streamcontext(source.call()) as pulled:
@@ -192,6 +257,9 @@ class Pipeline:
                         raise
                     self._pulling.uncancel()
                     return
+                except Exception as error:  # noqa: BLE001 - the runner: `run` raises it at its end
+                    self._error = error
+                    return
                 finally:
                     self._pulling = None
                 yield item
@@ -199,7 +267,7 @@ class Pipeline:
     def _complete(self, ack: Ack) -> None:
         """Take the end of an item; what needs no waiting is done at once."""
         self._defer(ack)
-        if ack.participants or (self._graph.on_error is not None and _is_bad(ack.outcome)):
+        if ack.participants or (self._graph.on_error is not None and is_bad(ack.outcome)):
             self._finishing.start(self._finish(ack), name=f"{self.name}:finish")
         else:
             self._report(ack)
@@ -210,12 +278,9 @@ class Pipeline:
             await self._commit(ack)
             self._defer(ack)
         else:
-            for sink in ack.participants or ():
-                await sink.abort(ack.origin)
-        if self._graph.on_error is not None and _is_bad(ack.outcome):
-            for failure in self._failures(ack):
-                await self._send_to_on_error(failure, ack.origin)
-            ack.failures = None
+            await self._abort(ack, ack.participants or ())
+        if self._graph.on_error is not None and is_bad(ack.outcome):
+            await self._failures.send(ack, self._graph.on_error)
         self._report(ack)
 
     async def _commit(self, ack: Ack) -> None:
@@ -223,60 +288,24 @@ class Pipeline:
             try:
                 await sink.commit(ack.origin)
             except Exception as error:  # noqa: BLE001 - the runner: a commit that fails fails its item
-                for rest in (ack.participants or ())[index:]:
-                    await rest.abort(ack.origin)
-                failed = error if isinstance(error, ItemError) else self._failed(self.plan.sink.id, error)
+                await self._abort(ack, (ack.participants or ())[index:])
+                failed = error if isinstance(error, ItemError) else failed_step(self.plan, self.plan.sink.id, error)
                 ack.outcome, ack.error, ack.step = outcome_of(failed), failed, self.plan.sink.id
                 return
+
+    async def _abort(self, ack: Ack, sinks: Iterable[Any]) -> None:
+        """Let sinks forget what they staged for an item."""
+        for sink in sinks:
+            try:
+                await sink.abort(ack.origin)
+            except Exception:  # the runner: the item has failed already, and the source must learn how it ended
+                log.exception("%s: a sink could not abort what came of item %d", self.name, ack.origin.id)
 
     def _defer(self, ack: Ack) -> None:
         """Leave an item to its source, if that can bring it again, when it is the machine that could not do it now."""
         if self._replayable and ack.outcome is Outcome.REJECTED and isinstance(ack.error, Unavailable | Overloaded):
             ack.outcome = Outcome.DEFERRED
             log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, ack.error)
-
-    def _failures(self, ack: Ack) -> Iterator[Failure]:
-        """Yield what `on_error` is told of an item: the whole of it, or each part that failed.
-
-        The whole: where its source brings it again, and where what became of its other parts was not written either.
-        """
-        start = self.plan.steps[0].id if self.plan.steps else self.plan.sink.id
-        parts = [part for part in ack.failures or () if _is_bad(part.outcome)]
-        if self._replayable or ack.participants or not parts:
-            resume_at = "" if self._replayable else start
-            yield self._failure(ack, ack.step, ack.error, ack.origin_value, resume_at)
-            return
-        for part in parts:
-            before = part.step is None or part.step == self.plan.source.id
-            yield self._failure(ack, part.step, part.error, part.value, start if before else part.step or start)
-
-    def _failure(self, ack: Ack, step: str | None, found: BaseException | None, value: Any, resume_at: str) -> Failure:
-        error = found if isinstance(found, ItemError) else self._failed(step or "", found)
-        return Failure(
-            origin=ack.origin,
-            origin_value=ack.origin_value,
-            step=step or "",
-            error=error,
-            attempts=getattr(error, "attempts", 1),
-            config_hash=self.plan.definition,
-            value=value,
-            resume_at=resume_at,
-        )
-
-    async def _send_to_on_error(self, failure: Failure, origin: Item[Any]) -> None:
-        part = self._graph.on_error
-        assert part is not None  # noqa: S101 - the caller asked
-        item = Item(failure, key=origin.key, meta=origin.meta, trace=origin.trace)
-        item.ack = Ack(item, lambda _: None)
-        try:
-            await part.call(item if part.spec.wants_item else failure)
-        except Exception:  # the runner: the item has failed already, and the source must learn how it ended
-            log.exception(
-                "%s: on_error sink %s failed; the failure it was given: %s", self.name, part.id, failure.error
-            )
-
-    def _failed(self, step: str, error: BaseException | None) -> StepFailed:
-        return StepFailed(step, error or RuntimeError("no error given"), config_hash=self.plan.definition)
 
     def _report(self, ack: Ack) -> None:
         """Tell the source and the caller how the item ended."""
@@ -287,10 +316,13 @@ class Pipeline:
         if self._tracing is not None:
             self._tracing.end(ack, outcome)
         origin = ack.origin
-        if _is_bad(outcome):
+        if is_bad(outcome):
             self._log_end(ack, outcome)
         if origin.on_settled is not None:
-            origin.on_settled(outcome, ack.error)
+            try:
+                origin.on_settled(outcome, ack.error)
+            except Exception:  # the runner: a source that fails to take note must not break the stage that ended it
+                log.exception("%s: the source failed to learn how item %d ended", self.name, origin.id)
         if origin.reply is not None:
             origin.reply.close(outcome, ack.error)
 
@@ -310,23 +342,25 @@ class Pipeline:
         )
 
     async def _abandon(self) -> None:
-        """End what is still on its way when the pipeline ends before it does."""
-        error = Unavailable("found a pipeline that was stopped before the item ended; try again", retry_after_s=1.0)
+        """End what is still on its way when the pipeline ends before it does.
+
+        What a graph that crashed had taken in has failed, and goes to `on_error`. What still waited is its source's.
+        """
+        stopped = Unavailable("found a pipeline that was stopped before the item ended; try again", retry_after_s=1.0)
         self.stats.abandoned += sum(not ack.done for ack in self._live)
         for ack in list(self._live):
-            ack.abandon(Outcome.CANCELLED, error)
+            if self._crash is not None and ack.origin.seq <= self._entered:
+                ack.abandon(Outcome.FAILED, failed_step(self.plan, self.name, self._crash), self.name)
+            else:
+                ack.abandon(Outcome.CANCELLED, stopped)
         await self._finishing.join()
 
     def _crashed(self, error: BaseException) -> None:
-        self._error = self._error or error
-        if self._run is not None:
+        self._crash = self._crash or error
+        if self._run is not None and not self._ending:
             self._run.cancel()
 
 
 def _taken(plan: PipelinePlan) -> Any:
     first = plan.steps[0] if plan.steps else None
     return first.component.in_type if isinstance(first, StepPlan) and first.condition is None else Any
-
-
-def _is_bad(outcome: Outcome | None) -> bool:
-    return outcome in (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)

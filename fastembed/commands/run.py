@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from fastembed.assembly import SERVED, close_resources, make_resources, only, read_configuration
 from fastembed.guards import keep_files_private
 from fastembed.pipeline.engine import Engine
-from fastembed.pipeline.errors import ConfigError, FastEmbedError
+from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import Configuration
@@ -54,29 +55,35 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         await engine.start(configuration)
-        pipelines = list(engine.pipelines.values())
-        with _bars() as bars:
-            shown = {pipeline: bars.add_task(pipeline.name, total=None, note="") for pipeline in pipelines}
-            ended = asyncio.create_task(engine.join())
-            stopped = asyncio.create_task(stop.wait())
-            while not ended.done() and not stopped.done():
-                _show(bars, shown)
-                await asyncio.wait((ended, stopped), timeout=_REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
-            await engine.stop()
-            for task in (ended, stopped):
-                task.cancel()
-            await asyncio.wait((ended, stopped))
-            _show(bars, shown)
+        pipelines = await _watched(engine, stop)
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
         await engine.stop()
         await close_resources(resources)
-    failed = sum(_summarise(pipeline) for pipeline in pipelines)
+    bad = [_summarise(pipeline) for pipeline in pipelines]
     problems = Health.of(resources).lines()
     for problem in problems:
         typer.echo(problem, err=True)
-    return 130 if stop.is_set() and once else int(failed > 0 or bool(problems))
+    return 130 if stop.is_set() and once else int(any(bad) or bool(problems))
+
+
+async def _watched(engine: Engine, stop: asyncio.Event) -> list[Pipeline]:
+    """Show how far the pipelines are until they have ended or were stopped; return them as they were at the end."""
+    with _bars() as bars:
+        shown = {name: bars.add_task(name, total=None, note="") for name in engine.pipelines}
+        ended = asyncio.create_task(engine.join())
+        stopped = asyncio.create_task(stop.wait())
+        while not ended.done() and not stopped.done():
+            _show(bars, shown, engine.pipelines)
+            await asyncio.wait((ended, stopped), timeout=_REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
+        pipelines = dict(engine.pipelines)
+        await engine.stop()
+        for task in (ended, stopped):
+            task.cancel()
+        await asyncio.wait((ended, stopped))
+        _show(bars, shown, pipelines)
+    return list(pipelines.values())
 
 
 def _bars() -> Progress:
@@ -84,23 +91,24 @@ def _bars() -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=Console(stderr=True))
 
 
-def _show(bars: Progress, shown: dict[Pipeline, TaskID]) -> None:
-    for pipeline, task in shown.items():
-        stats = pipeline.stats
+def _show(bars: Progress, shown: dict[str, TaskID], pipelines: Mapping[str, Pipeline]) -> None:
+    for name, task in shown.items():
+        stats, progress = pipelines[name].stats, pipelines[name].progress
         ended = sum(stats.outcomes.values())
         bad = sum(stats.outcomes.get(outcome, 0) for outcome in _BAD)
-        waiting = pipeline.source.progress().waiting if hasattr(pipeline.source, "progress") else 0
+        waiting = progress.waiting if progress else 0
         note = f"[red]{bad} failed[/]" if bad else ""
         bars.update(task, completed=ended, total=(stats.admitted + waiting) or None, note=note)
 
 
-def _summarise(pipeline: Pipeline) -> int:
-    """Print how a pipeline's items ended; return how many failed."""
-    outcomes = pipeline.stats.outcomes
+def _summarise(pipeline: Pipeline) -> bool:
+    """Print how a pipeline's items ended, over all its restarts; True if one failed, or the pipeline itself broke."""
+    outcomes, progress = pipeline.stats.outcomes, pipeline.progress
     parts = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items() if count) or "nothing to do"
-    copies = pipeline.source.progress().duplicates if hasattr(pipeline.source, "progress") else 0
+    copies = progress.duplicates if progress else 0
     note = f" ({copies} {'file holds' if copies == 1 else 'files hold'} the bytes of another)" if copies else ""
-    typer.echo(f"{pipeline.name}: {parts}{note}")
-    if pipeline.stats.restarts:
-        raise FastEmbedError(f"{pipeline.name} broke {pipeline.stats.restarts} times; the log says why")
-    return sum(outcomes.get(outcome, 0) for outcome in _BAD)
+    broke = pipeline.stats.restarts + pipeline.broken
+    times = "once" if broke == 1 else f"{broke} times"
+    broken = f"; it broke {times}, the log says why" if broke else ""
+    typer.echo(f"{pipeline.name}: {parts}{note}{broken}")
+    return broke > 0 or any(outcomes.get(outcome, 0) for outcome in _BAD)

@@ -174,9 +174,7 @@ def _with_plugins(scope: Scope, node: Node | None) -> tuple[Registry, tuple[Path
             scope.problems.add(entry.place, f"found {shown(entry)}, expected the path of a Python file")
             continue
         files.append(scope.base / Path(entry.value).expanduser())
-        try:
-            registry = registry.with_plugins(files[-1:])
-        except ConfigError as error:
-            for problem in error.problems:
-                scope.problems.add(entry.place, problem)
+        registry, problems = registry.with_plugin(files[-1])
+        for problem in problems:
+            scope.problems.add(entry.place, problem)
     return registry, tuple(files)

@@ -59,6 +59,8 @@ class Scope:
 
     def component(self, role: Role, entry: Entry, name: str) -> Spec | None:
         """Return the component called `name`, or None after reporting why there is none."""
+        if self.registry.refused(role, name):  # reported where its plug-in is named
+            return None
         try:
             return self.registry.find(role, name)
         except ConfigError as error:

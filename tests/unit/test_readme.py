@@ -17,6 +17,7 @@ PAGES = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/plugins.md",
+    "docs/components.md",
     "docs/development.md",
     "bench/README.md",
     "models/README.md",

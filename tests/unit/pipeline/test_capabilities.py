@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastembed.pipeline import capabilities
 from fastembed.pipeline.capabilities import Capabilities
 from fastembed.pipeline.component import Batch, Context, operator, sink, source
 from fastembed.pipeline.errors import FastEmbedError
@@ -237,3 +241,10 @@ def test_open_learns_the_name_of_its_step():
             opened.append(context.step)
 
     assert describe(Noting, "noting").capabilities.open
+
+
+def test_the_page_and_the_module_list_every_capability():
+    page = (Path(__file__).parents[3] / "docs" / "components.md").read_text()
+    names = {field.name for field in fields(Capabilities)}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == names
+    assert {name for name in names if re.search(rf"^{name}\b", capabilities.__doc__ or "", re.MULTILINE)} == names

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import pytest
 
 from fastembed.pipeline.component import operator
 from fastembed.pipeline.engine import Changes, Engine
-from fastembed.pipeline.item import Item
+from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.plan import Configuration, PipelinePlan
+from fastembed.pipeline.runner import Pipeline
 from fastembed.pipeline.testing import Given, Pushed, plan_of, run_virtual, step
 
 
@@ -70,6 +73,8 @@ def test_a_broken_pipeline_is_built_anew():
     runs: list[int] = []
 
     class Flaky(Given):
+        resumes = True
+
         async def items(self) -> AsyncIterator[Item[int]]:
             runs.append(len(runs))
             yield Item(len(runs))
@@ -132,3 +137,187 @@ def test_an_exclusive_source_starts_when_its_predecessor_has_ended():
 
     run_virtual(main())
     assert log == ["start 1", "end 1", "start 2", "end 2"]
+
+
+class Broken(Given):
+    """Give a number, then raise: again and again, or once."""
+
+    runs: ClassVar[list[int]] = []
+    resumes = True
+
+    async def items(self) -> AsyncIterator[Item[int]]:
+        self.runs.append(len(self.runs))
+        yield Item(len(self.runs))
+        raise OSError("found a loose cable")
+
+
+class BrokenForGood(Broken):
+    resumes = False
+
+
+@pytest.fixture(autouse=True)
+def no_runs() -> None:
+    Broken.runs.clear()
+
+
+def test_a_pipeline_built_anew_goes_on_with_its_counters():
+    async def main() -> Pipeline:
+        engine = Engine()
+        await engine.start(configuration(plan_of(Broken, {"values": ()}, step(slow))))
+        await asyncio.sleep(10)
+        pipeline = engine.pipelines["test"]
+        await engine.stop()
+        return pipeline
+
+    stats = run_virtual(main()).stats
+    assert stats.restarts == len(Broken.runs) - 1 > 1
+    assert stats.admitted == stats.outcomes[Outcome.DELIVERED] == len(Broken.runs)
+    assert [stage.items_in for stage in stats.stages] == [len(Broken.runs)] * 2
+
+
+def test_once_runs_once_also_where_the_source_raises():
+    async def main() -> Pipeline:
+        engine = Engine(once=True)
+        await engine.start(configuration(plan_of(Broken, {"values": ()}, step(slow))))
+        await engine.join()
+        return engine.pipelines["test"]
+
+    pipeline = run_virtual(main())
+    assert Broken.runs == [0]
+    assert pipeline.broken
+    assert pipeline.sink.values == [1]
+    assert pipeline.stats.restarts == 0
+
+
+def test_a_source_that_would_repeat_what_it_gave_is_not_started_again(caplog: pytest.LogCaptureFixture):
+    async def main() -> Pipeline:
+        engine = Engine()
+        await engine.start(configuration(plan_of(BrokenForGood, {"values": ()})))
+        await engine.join()
+        return engine.pipelines["test"]
+
+    pipeline = run_virtual(main())
+    assert Broken.runs == [0]
+    assert pipeline.broken
+    assert "broke for good: source would give again what it has given" in caplog.text
+
+
+def test_a_source_that_others_push_to_is_started_again_and_repeats_nothing():
+    class Fragile(Pushed):
+        async def items(self) -> AsyncIterator[Item[str]]:
+            async for item in self.channel:
+                if item.value == "bad":
+                    item.settle(Outcome.REJECTED)
+                    raise OSError("found a loose cable")
+                yield item
+
+    async def main() -> list[str]:
+        engine = Engine()
+        await engine.start(configuration(plan_of(Fragile, {})))
+        kept: list[str] = []
+        for value in ("good", "bad", "better"):
+            await engine.pipelines["test"].source.channel.put(Item(value))
+            await asyncio.sleep(1)
+            kept += engine.pipelines["test"].sink.values
+        await engine.stop()
+        return kept
+
+    assert run_virtual(main()) == ["good", "better"]
+
+
+def test_a_stop_does_not_wait_for_the_pause_of_a_broken_pipeline_and_nothing_runs_after_it():
+    async def main() -> tuple[float, int]:
+        engine = Engine()
+        await engine.start(configuration(plan_of(Broken, {"values": ()})))
+        await asyncio.sleep(20)  # pauses of 0.5, 1, 2, 4, 8 s: the next is 16 s long
+        loop, runs = asyncio.get_running_loop(), len(Broken.runs)
+        stopping = loop.time()
+        await engine.stop()
+        took = loop.time() - stopping
+        await asyncio.sleep(100)
+        return took, len(Broken.runs) - runs
+
+    assert run_virtual(main()) == (0.0, 0)
+
+
+def test_a_stop_while_another_pipeline_drains_keeps_a_broken_one_from_being_built_again():
+    async def main() -> int:
+        engine = Engine()
+        busy = plan_of(Pushed, {}, step(slow), name="busy", drain_s=30.0)
+        await engine.start(configuration(plan_of(Broken, {"values": ()}), busy))
+        for value in range(20):
+            await engine.pipelines["busy"].source.channel.put(Item(value))
+        await asyncio.sleep(2)
+        runs = len(Broken.runs)
+        await engine.stop()
+        return len(Broken.runs) - runs
+
+    assert run_virtual(main()) == 0
+
+
+def test_a_stop_while_a_broken_pipeline_opens_again_closes_what_it_opened():
+    opened: list[str] = []
+
+    class SlowToOpen(Broken):
+        async def open(self, _context) -> None:
+            if Broken.runs:
+                opened.append("begun")
+                await asyncio.sleep(60)
+                opened.append("done")
+
+        async def close(self) -> None:
+            opened.append("closed")
+
+    async def main() -> float:
+        engine = Engine()
+        await engine.start(configuration(plan_of(SlowToOpen, {"values": ()})))
+        await asyncio.sleep(5)
+        loop = asyncio.get_running_loop()
+        stopping = loop.time()
+        await engine.stop()
+        return loop.time() - stopping
+
+    assert run_virtual(main()) == 0.0
+    assert opened == ["closed", "begun", "closed"]
+
+
+def test_a_reload_replaces_a_broken_pipeline_at_once():
+    async def main() -> list[str]:
+        engine = Engine()
+        await engine.start(configuration(plan_of(Broken, {"values": ()}, definition="1")))
+        await asyncio.sleep(20)
+        runs = len(Broken.runs)
+        await engine.reload(configuration(pushed("test", "2")))
+        await engine.pipelines["test"].source.channel.put(Item("well again"))
+        await asyncio.sleep(100)
+        values: list[str] = engine.pipelines["test"].sink.values
+        await engine.stop()
+        assert len(Broken.runs) == runs
+        return values
+
+    assert run_virtual(main()) == ["well again"]
+
+
+def test_a_reload_that_opens_while_the_engine_stops_runs_nothing():
+    closed: list[bool] = []
+
+    class SlowToOpen(Pushed):
+        async def open(self, context) -> None:
+            await asyncio.sleep(10)
+            await super().open(context)
+
+        async def close(self) -> None:
+            closed.append(True)
+
+    async def main() -> None:
+        engine = Engine()
+        await engine.start(configuration(pushed("a", "1")))
+        late = asyncio.create_task(engine.reload(configuration(pushed("a", "1"), plan_of(SlowToOpen, {}, name="b"))))
+        await asyncio.sleep(1)
+        await engine.stop()
+        with pytest.raises(Unavailable, match="nothing is opened any more"):
+            await late
+        assert engine.pipelines == {}
+
+    run_virtual(main())
+    assert closed == [True]

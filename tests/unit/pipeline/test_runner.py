@@ -363,3 +363,131 @@ def test_a_slow_caller_slows_its_own_item_and_nobody_elses():
         assert pipeline.stats.outcomes == {Outcome.DELIVERED: 2}
 
     run_virtual(main())
+
+
+def test_a_source_that_yields_bare_values_is_as_good_as_one_of_items():
+    class Bare(Given):
+        async def items(self) -> AsyncIterator[int]:
+            yield 1
+            yield 2
+
+    assert run_virtual(run_plan(plan_of(Bare, {"values": ()}, step(double)))).sink.values == [2, 4]
+
+
+def test_what_a_source_gave_before_it_raised_is_finished():
+    ended: list[int] = []
+
+    @operator
+    async def slow(value: int) -> int:
+        await asyncio.sleep(5)
+        ended.append(value)
+        return value
+
+    class Broken(Given):
+        async def items(self) -> AsyncIterator[Item[int]]:
+            for value in range(3):
+                yield Item(value)
+            raise OSError("found the disk gone")
+
+    async def main() -> Pipeline:
+        pipeline = Pipeline(plan_of(Broken, {"values": ()}, step(slow)))
+        await pipeline.open()
+        with pytest.raises(OSError, match="found the disk gone"):
+            await pipeline.run()
+        return pipeline
+
+    pipeline = run_virtual(main())
+    assert ended == [0, 1, 2]
+    assert pipeline.stats.outcomes == {Outcome.DELIVERED: 3}
+
+
+@operator
+async def two_at_a_time(items: AsyncIterator[Item[int]]) -> AsyncIterator[tuple[int, ...]]:
+    values: list[int] = []
+    async for item in items:
+        values.append(item.value)
+        if len(values) == 2:
+            yield tuple(values)
+            values.clear()
+    if values:
+        yield tuple(values)
+
+
+async def crashed(on_error: SinkPlan | None) -> Pipeline:
+    """Run a pipeline whose second item has a key that no dictionary takes: the keyed stage itself raises."""
+    items = [Item(1, key="a"), Item(2, key=[])]
+    pipeline = Pipeline(plan_of(Given, {"values": items}, step(two_at_a_time), on_error=on_error))
+    await pipeline.open()
+    with pytest.raises(TypeError, match="unhashable"):
+        await pipeline.run()
+    return pipeline
+
+
+def test_a_graph_that_crashes_fails_what_is_in_it():
+    pipeline = run_virtual(crashed(None))
+    assert pipeline.stats.outcomes == {Outcome.FAILED: 2}
+    assert pipeline.source.settled == {0: [Outcome.FAILED], 1: [Outcome.FAILED]}
+    assert "unhashable" in str(pipeline.source.errors[0])
+
+
+def test_what_fails_since_the_graph_crashed_goes_to_the_dead_letters(caplog):
+    failures: list[Failure] = []
+
+    @sink
+    async def note(failure: Failure) -> None:
+        failures.append(failure)
+
+    run_virtual(crashed(SinkPlan("note", describe(note, "note"))))
+    assert [(failure.origin_value, failure.step) for failure in failures] == [(1, "test"), (2, "test")]
+    assert "test: item" in caplog.text
+    assert "failed at test" in caplog.text
+
+
+def test_a_sink_that_cannot_abort_does_not_keep_the_source_from_learning_of_the_failure(caplog):
+    @sink
+    class Stuck(Collected):
+        transactional = True
+
+        async def commit(self, _: Item[int]) -> None:
+            raise ValueError("no sense")
+
+        async def abort(self, _: Item[int]) -> None:
+            raise ValueError("no way back")
+
+    pipeline = run_values([1], step(double), sink_type=Stuck)
+    assert pipeline.source.settled == {0: [Outcome.FAILED]}
+    assert "no way back" in caplog.text
+
+
+def test_a_component_that_does_not_close_keeps_no_other_from_closing(caplog):
+    closed: list[str] = []
+
+    @sink
+    class Closing(Collected):
+        async def close(self) -> None:
+            closed.append("sink")
+
+    class Stuck(Given):
+        async def close(self) -> None:
+            raise OSError("found the disk gone")
+
+    run_virtual(run_plan(plan_of(Stuck, {"values": [1]}, sink_type=Closing)))
+    assert closed == ["sink"]
+    assert "closing source failed" in caplog.text
+
+
+def test_a_transactional_sink_for_failures_commits_each():
+    log: list[str] = []
+
+    @sink
+    class Letters(Collected):
+        transactional = True
+
+        async def commit(self, origin: Item[Failure]) -> None:
+            log.append(f"commit {origin.value.origin_value}")
+
+        async def abort(self, _: Item[Failure]) -> None:
+            log.append("abort")
+
+    run_values([3], step(crash_on_three), on_error=SinkPlan("letters", describe(Letters, "letters")))
+    assert log == ["commit 3"]

@@ -1,0 +1,107 @@
+"""One pipeline under supervision: run, built anew when it breaks, halted for good.
+
+Theory of operation. A pipeline that breaks is not reusable: its supervisor makes another of the same plan after a pause
+that doubles. Three things end that for good: a halt (a stop of the process, a reload that retires the pipeline), after
+which nothing is built or run any more, whatever the supervisor is waiting for; `once`, which means once; and a source
+that would begin again with items that it has given already, where nothing says that it may (`replayable`): delivering
+them twice breaks a promise, not delivering the rest of them is what "at most once" means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fastembed.pipeline.runner import Pipeline
+
+log = logging.getLogger("fastembed.pipeline")
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+
+
+class Supervisor:
+    """Runs a pipeline until it ends, breaks for good, or `halt` is called.
+
+    after: what has to end first. replaced(pipeline) learns of each successor.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, replaced: Callable[[Pipeline], None], *, after: asyncio.Task[None] | None = None
+    ) -> None:
+        self.pipeline = pipeline
+        self._replaced = replaced
+        self._after = after
+        self._halted = asyncio.Event()
+
+    def halt(self) -> None:
+        """Stop the pipeline: it admits no more and ends what it has; nothing is built or run after it. Idempotent."""
+        self._halted.set()
+        self.pipeline.stop()
+
+    async def run(self) -> None:
+        """Run it, and its successors."""
+        try:
+            if self._after is not None and await self._halted_within(_end_of(self._after)):
+                return
+            pause_s = FIRST_PAUSE_S
+            while not await self._ends_well(pause_s):
+                successor = await self._successor(pause_s)
+                if successor is None:
+                    return
+                self.pipeline = successor
+                self._replaced(successor)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
+            if not self.pipeline.started:  # it was opened, and waited for its turn
+                await self.pipeline.close()
+
+    async def _ends_well(self, pause_s: float) -> bool:
+        """Run the pipeline; False: it broke, and is to be built anew."""
+        pipeline = self.pipeline
+        try:
+            await pipeline.run()
+        except Exception:  # the supervisor: one pipeline's defect ends neither the others nor the process
+            if self._halted.is_set():
+                log.exception("%s: the pipeline broke while it was stopped", pipeline.name)
+            elif reason := pipeline.final:
+                log.exception("%s: the pipeline broke for good: %s", pipeline.name, reason)
+            else:
+                log.exception("%s: the pipeline broke; it is built anew in %g s", pipeline.name, pause_s)
+                return False
+        return True
+
+    async def _successor(self, pause_s: float) -> Pipeline | None:
+        """Return an opened pipeline of the same plan after a pause, None: halted. One that does not open is retried."""
+        while not await self._halted_within(asyncio.sleep(pause_s)):
+            fresh = self.pipeline.anew()
+            try:
+                halted = await self._halted_within(fresh.open())
+            except Exception:  # the supervisor, as above: a component that does not open is tried again
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                log.exception("%s: the pipeline cannot be built anew; next try in %g s", fresh.name, pause_s)
+                continue
+            if not halted:
+                return fresh
+            if fresh.opened:
+                await fresh.close()
+        return None
+
+    async def _halted_within(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work, or leave off as soon as the supervisor is halted; True: it is."""
+        working, halted = asyncio.ensure_future(work), asyncio.ensure_future(self._halted.wait())
+        try:
+            await asyncio.wait((working, halted), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, halted):
+                task.cancel()
+            await asyncio.wait((working, halted))
+        if not working.cancelled() and (error := working.exception()) is not None:
+            raise error
+        return self._halted.is_set()
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])
