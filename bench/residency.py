@@ -190,7 +190,7 @@ class Run:
         return self
 
     def _ask(self, entry: ResidencyEntry, request: Request, now_s: float) -> None:
-        loaded = entry.state is ResidencyState.LOADED and not entry.ending
+        loaded = entry.state is ResidencyState.LOADED and not entry.closing
         entry.use.add(now_s)
         if self.greedy:
             self.greedy.used(entry, loaded=loaded)
@@ -198,7 +198,7 @@ class Run:
             self.hits += 1
             entry.users += 1
             self._use(entry, request, now_s)
-        elif entry.ending:
+        elif entry.closing:
             self._at(now_s + 0.5, "ask", entry, request)
         else:
             entry.users += 1

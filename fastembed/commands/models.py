@@ -12,7 +12,7 @@ from fastembed.assembly import make_resources, read_configuration
 from fastembed.inference.library.catalog import Catalog, ModelCard
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
-from fastembed.inference.library.hub.model_store import Shelved, shelved, size_of
+from fastembed.inference.library.hub.model_store import StoredModel, size_of, stored_models
 from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.server.endpoints.models import describe
@@ -65,7 +65,7 @@ def all_rows(models: Catalog) -> list[Row]:
     used = {card.folder for card in cards} | {row.folder for row in rows}
     names = {row.name for row in rows}
     known = [_of_known(model) for model in KNOWN if model.name not in names]
-    loose = [_of_shelved(model) for model in shelved() if model.folder not in used]
+    loose = [_of_stored(model) for model in stored_models() if model.folder not in used]
     return [*rows, *loose, *known]
 
 
@@ -95,7 +95,7 @@ def _of_known(known: KnownModel) -> Row:
     )
 
 
-def _of_shelved(model: Shelved) -> Row:
+def _of_stored(model: StoredModel) -> Row:
     known = find_known(model.name.partition("@")[0])
     declare = f"{model.folder}; to use it: models: {{{Path(model.name).name}: {{from: {model.name}}}}}"
     return Row(

@@ -12,7 +12,7 @@ from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.folders import BUILT_IN, locate, models_home
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.gathering import partial_of
-from fastembed.inference.library.hub.model_store import check_ours, delete, shelved, size_of
+from fastembed.inference.library.hub.model_store import check_ours, delete, size_of, stored_models
 from fastembed.inference.library.hub.reference import read_reference, split_name
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError
@@ -46,7 +46,7 @@ def folders_of(name: str, models: Catalog) -> list[Path]:
         raise FastEmbedError(f"found {name}, which ships with fastembed and frees nothing; expected {_there()}")
     if placed and placed.folder and read_reference(origin) is None and not split_name(origin)[0]:
         check_ours(placed.folder)
-    names = {model.name for model in shelved()}
+    names = {model.name for model in stored_models()}
     found = [place for place in _places(name, origin) if place in names]
     if not found and placed and placed.folder:
         check_ours(placed.folder)
@@ -67,11 +67,11 @@ def _places(name: str, origin: str) -> list[str]:
 
 
 def _there() -> str:
-    names = [model.name for model in shelved()]
+    names = [model.name for model in stored_models()]
     return f"one of {', '.join(names)}" if names else "a downloaded model, and there is none"
 
 
 def _agreed(count: int) -> bool:
     if not sys.stdin.isatty():
-        raise FastEmbedError("found nobody to ask, expected a terminal, or --yes")
+        raise FastEmbedError("stdin is not a terminal: pass --yes")
     return typer.confirm(f"delete {'it' if count == 1 else f'these {count} folders'}?", default=False)

@@ -256,7 +256,7 @@ class Models:
         return {"free": 1, "swap": 1, "wait": 2, "never": 3}[self.residents.outlook(resident)]
 
     def _forget(self, resident: Resident) -> None:
-        """Have nobody take the short way to a model that leaves."""
+        """Drop the shortcuts to a model that closes to new requests."""
         for asked in [asked for asked, found in self._found.items() if found is resident]:
             del self._found[asked]
 

@@ -136,7 +136,7 @@ async def test_a_known_whisper_is_pulled_by_its_name_listed_used_and_removed(hub
     refused = fastembed("rm", "whisper-tiny")
     assert (refused.status, refused.err) == (
         1,
-        "fastembed: found nobody to ask, expected a terminal, or --yes\n",
+        "fastembed: stdin is not a terminal: pass --yes\n",
     )
     removed = fastembed("rm", "whisper-tiny", "--yes")
     assert removed.status == 0, removed.err

@@ -56,11 +56,11 @@ class World:
             assert self.plan.taken(device) <= ROOM
 
     def want(self, entry, priority):
-        if entry.state is ResidencyState.LOADED and not entry.ending:
+        if entry.state is ResidencyState.LOADED and not entry.closing:
             entry.users += 1
             self.borrowed[entry] += 1
             entry.use.add(self.now_s)
-        elif entry.state is not ResidencyState.LEAVING and not entry.ending:
+        elif entry.state is not ResidencyState.LEAVING and not entry.closing:
             entry.users += 1
             self.waiting[entry] += 1
             self.plan.want(entry, self.now_s, priority=priority)

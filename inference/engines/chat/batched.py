@@ -146,7 +146,7 @@ class BatchedEngine:
         return bool(self._pipeline and self._pipeline.has_non_finished_requests())
 
     def _turn(self) -> None:
-        """Put requests in, step, read what came."""
+        """Admit requests, step, read the new tokens."""
         self._next = None
         if self._giving_way:
             self._giving_way -= 1
@@ -154,7 +154,7 @@ class BatchedEngine:
             return
         self.before_step()
         try:
-            self._board()
+            self._admit()
             if self._live or self._unswept():
                 self._step()
         except Exception as error:  # the engine's boundary: whatever genai raises ends the requests, not the engine
@@ -177,20 +177,20 @@ class BatchedEngine:
             self._fail(list(self._live.values()), RuntimeError(found))
             self._reload()
 
-    def _board(self) -> None:
-        """Put waiting requests in, a suspect alone."""
+    def _admit(self) -> None:
+        """Add waiting requests; one that may have crashed a step runs alone."""
         if self._suspects:
-            boarding = [self._suspects.popleft()] if not self._live else []
+            admitted = [self._suspects.popleft()] if not self._live else []
         else:
-            boarding = list(self._waiting)
+            admitted = list(self._waiting)
             self._waiting.clear()
-        if not boarding:
+        if not admitted:
             return
-        if self._pipeline is None and not self._revive(boarding):
+        if self._pipeline is None and not self._revive(admitted):
             return
         if not self._live:
             self._beat_s = self._clock()
-        for generation in boarding:
+        for generation in admitted:
             self._add(generation)
 
     def _add(self, generation: Generation) -> None:
@@ -244,11 +244,11 @@ class BatchedEngine:
             self._drop(generation)
             generation.renew()
             self._suspects.appendleft(generation)
-        if not self._quiet():
+        if not self._sweep_cancelled():
             self._reload()
 
-    def _quiet(self) -> bool:
-        """Have cancelled requests swept out; False if the pipeline is wedged."""
+    def _sweep_cancelled(self) -> bool:
+        """Step until the pipeline has dropped cancelled requests; False if it is wedged."""
         try:
             for _ in range(_SWEEPS):
                 if not self._pipeline.has_non_finished_requests():
@@ -275,10 +275,10 @@ class BatchedEngine:
         config.apply_chat_template = False
         return warmed(pipeline, config, sees=self._sees)
 
-    def _revive(self, boarding: Sequence[Generation]) -> bool:
+    def _revive(self, admitted: Sequence[Generation]) -> bool:
         self._reload()
         if self._pipeline is None:
-            self._fail(boarding, RuntimeError("the model cannot be loaded"))
+            self._fail(admitted, RuntimeError("the model cannot be loaded"))
         return self._pipeline is not None
 
     def _fail(self, generations: Sequence[Generation], cause: BaseException) -> None:

@@ -211,7 +211,7 @@ class ChatProcess:
                 ended = f"gave no sign of life for {self._stall_s:g} s and was ended"
             self._stalled = False
             log.error("the chat process %s with %d requests under way; it is started again", ended, self.busy)
-            self._bury(ended)
+            self._drop_unrecoverable(ended)
             pause_s = _FIRST_PAUSE_S if loop.time() - began_s > _LIVED_S else min(pause_s * 2, _LONGEST_PAUSE_S)
             pause_s = await self._start_again(pause_s)
 
@@ -254,8 +254,8 @@ class ChatProcess:
                 self._stalled = True
                 child.kill()
 
-    def _bury(self, ended: str) -> None:
-        """Fail what cannot be asked again of the next process."""
+    def _drop_unrecoverable(self, ended: str) -> None:
+        """Fail the requests that the next process cannot be given again: their callers left, or they ran too often."""
         for asked in [asked for asked in self._asked.values() if asked.left]:
             del self._asked[asked.id]
         lost = [asked for asked in self._asked.values() if asked.runs >= _RUNS]

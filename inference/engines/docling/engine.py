@@ -1,9 +1,10 @@
 """Idefics3 on plain OpenVINO: pictures of pages in, DocTags out. genai's own pipeline refuses this architecture.
 
-An exported folder holds three networks: eyes (tiles to vectors in the size of the writer's words), words (token ids to
-vectors) and a writer, a language model that keeps its keys and values itself. A prompt's `<image>` tokens are replaced
-by what the eyes saw; then tokens are taken greedily, one a step, for several pages at a time: shorter prompts are
-padded on the left, and pages that are done leave the batch, by naming the remaining rows in `beam_idx`.
+An exported folder holds three networks: a vision encoder (tiles to vectors of the decoder's width), token embeddings
+(token ids to vectors) and a decoder, a language model that keeps its keys and values itself. The vectors of a prompt's
+`<image>` tokens are replaced by the vision encoder's; then tokens are taken greedily, one a step, for several pages at
+a time: shorter prompts are padded on the left, and pages that are done leave the batch, by naming the remaining rows in
+`beam_idx`.
 
 One object serves one caller at a time. It computes in the thread that calls it, and its home is a process of its own
 (`model.py`).
@@ -20,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastembed.inference.engines.docling.folder import EYES, WORDS, WRITER, read_traits
+from fastembed.inference.engines.docling.folder import DECODER, EMBEDDINGS, VISION_ENCODER, read_traits
 from fastembed.inference.engines.docling.repetition import Repetition
-from fastembed.inference.engines.docling.tiles import cut, positions, words
+from fastembed.inference.engines.docling.tiles import cut, image_tokens, positions
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import TooLarge
 
@@ -75,11 +76,11 @@ class DoclingEngine:
         self._max_tokens = max_tokens
         core, options = openvino.Core(), dict(properties or {})
         with OPENING:
-            self._eyes = core.compile_model(str(folder / EYES), device, options).create_infer_request()
-            self._words = core.compile_model(str(folder / WORDS), device, options).create_infer_request()
-            writer = core.read_model(folder / WRITER)
-            _keep_last_token(writer)
-            self._writer = core.compile_model(writer, device, options).create_infer_request()
+            self._encoder = core.compile_model(str(folder / VISION_ENCODER), device, options).create_infer_request()
+            self._embeddings = core.compile_model(str(folder / EMBEDDINGS), device, options).create_infer_request()
+            decoder = core.read_model(folder / DECODER)
+            _keep_last_token(decoder)
+            self._decoder = core.compile_model(decoder, device, options).create_infer_request()
             self._tokenizer = genai.Tokenizer(str(folder))
         self._eos = int(self._tokenizer.get_eos_token_id())
         message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PROMPT}]}
@@ -96,9 +97,9 @@ class DoclingEngine:
         return [self._written(page) for page in pages]
 
     def _prompt_of(self, image: Image.Image) -> NDArray[np.float32]:
-        sight = self._traits.sight
-        tiles = cut(image, sight)
-        text = self._prompt.replace(_PICTURE, words(tiles, sight), 1)
+        settings = self._traits.images
+        tiles = cut(image, settings)
+        text = self._prompt.replace(_PICTURE, image_tokens(tiles, settings), 1)
         ids = np.asarray(self._tokenizer.encode(text, add_special_tokens=False).input_ids.data, np.int64)
         if ids.shape[1] >= self._traits.window:
             raise TooLarge(
@@ -109,23 +110,23 @@ class DoclingEngine:
         return vectors
 
     def _see(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return float32 [tiles, tokens, width], a tile at a time: the eyes' work space grows with what they see."""
-        sight = self._traits.sight
-        patches = sight.tile // sight.patch
+        """Return float32 [tiles, tokens, width], a tile at a time: the encoder's memory grows with its batch."""
+        settings = self._traits.images
+        patches = settings.tile // settings.patch
         seen = []
         for tile in pixels:
             inputs = {
                 "pixel_values": tile[None],
                 "patch_attention_mask": np.ones((1, patches, patches), bool),
-                "patch_position_ids": positions(sight, 1),
+                "patch_position_ids": positions(settings, 1),
             }
-            self._eyes.infer(inputs)
-            seen.append(np.array(self._eyes.get_output_tensor(0).data, np.float32)[0])
+            self._encoder.infer(inputs)
+            seen.append(np.array(self._encoder.get_output_tensor(0).data, np.float32)[0])
         return np.stack(seen)
 
     def _look_up(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        self._words.infer([ids])
-        return np.array(self._words.get_output_tensor(0).data, np.float32)
+        self._embeddings.infer([ids])
+        return np.array(self._embeddings.get_output_tensor(0).data, np.float32)
 
     def _write(self, pages: list[_Page], left: Callable[[], bool]) -> None:
         """Take tokens until every page has ended."""
@@ -137,11 +138,11 @@ class DoclingEngine:
             mask[row, -len(page.prompt) :] = 1
         places = np.maximum(mask.cumsum(axis=1) - 1, 0)
         rows = np.arange(len(pages), dtype=np.int32)
-        self._writer.reset_state()
+        self._decoder.reset_state()
         while pages and not left():
             inputs = {"inputs_embeds": vectors, "attention_mask": mask, "position_ids": places, "beam_idx": rows}
-            self._writer.infer(inputs)
-            logits = self._writer.get_tensor("logits").data[:, -1]
+            self._decoder.infer(inputs)
+            logits = self._decoder.get_tensor("logits").data[:, -1]
             chosen = logits.argmax(axis=1)
             finite = np.isfinite(logits[np.arange(len(chosen)), chosen])
             for page, token, good in zip(pages, chosen.tolist(), finite.tolist(), strict=True):
@@ -171,11 +172,11 @@ class DoclingEngine:
         return Written(text, len(page.tokens), page.ending or "length")
 
 
-def _keep_last_token(writer: Any) -> None:
+def _keep_last_token(decoder: Any) -> None:
     """Have the model compute the scores of the last token only: a page's prompt times 100 000 words are 400 MB."""
     from openvino import opset13 as ops
 
-    node = writer.output("logits").node.input_value(0).get_node()
+    node = decoder.output("logits").node.input_value(0).get_node()
     while node.get_type_name() == "Convert":
         node = node.input_value(0).get_node()
     if node.get_type_name() != "MatMul":
@@ -183,4 +184,4 @@ def _keep_last_token(writer: Any) -> None:
     states = node.input_value(0)
     last = ops.slice(states, np.array([-1]), np.array([np.iinfo(np.int64).max]), np.array([1]), np.array([1]))
     node.input(0).replace_source_output(last.output(0))
-    writer.validate_nodes_and_infer_types()
+    decoder.validate_nodes_and_infer_types()

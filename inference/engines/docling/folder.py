@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from fastembed.pipeline.errors import ModelNotFound
 
-EYES: Final = "openvino_vision_embeddings_model.xml"
-WORDS: Final = "openvino_text_embeddings_model.xml"
-WRITER: Final = "openvino_language_model.xml"
+VISION_ENCODER: Final = "openvino_vision_embeddings_model.xml"
+EMBEDDINGS: Final = "openvino_text_embeddings_model.xml"
+DECODER: Final = "openvino_language_model.xml"
 _FILES: Final = (
     "config.json",
     "preprocessor_config.json",
-    EYES,
-    WORDS,
-    WRITER,
+    VISION_ENCODER,
+    EMBEDDINGS,
+    DECODER,
     "openvino_tokenizer.xml",
     "openvino_detokenizer.xml",
 )
@@ -46,12 +46,12 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True)
 class DoclingTraits:
-    """sight: of its eyes. picture_token: the id that stands for a piece of picture. window: tokens of its context.
+    """images: how they are cut up. picture_token: the id that stands for a piece of picture.
 
-    token_bytes: what a token of the context takes in the writer's memory, at 16 bits.
+    window: tokens of its context. token_bytes: what a token of the context takes in the decoder's memory, at 16 bits.
     """
 
-    sight: ImageSettings
+    images: ImageSettings
     picture_token: int
     window: int
     token_bytes: int
@@ -79,12 +79,12 @@ def read_traits(folder: Path) -> DoclingTraits:
 
 
 def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> DoclingTraits:
-    eyes, text = config["vision_config"], config["text_config"]
-    side = eyes["image_size"] // eyes["patch_size"]
-    sight = ImageSettings(
+    vision, text = config["vision_config"], config["text_config"]
+    side = vision["image_size"] // vision["patch_size"]
+    images = ImageSettings(
         tile=pictures["max_image_size"]["longest_edge"],
         longest=pictures["size"]["longest_edge"],
-        patch=eyes["patch_size"],
+        patch=vision["patch_size"],
         side=side,
         tokens=side**2 // config["scale_factor"] ** 2,
         scale=pictures.get("rescale_factor", 1 / 255),
@@ -96,7 +96,7 @@ def _traits(config: Mapping[str, Any], pictures: Mapping[str, Any]) -> DoclingTr
     head_size = text.get("head_dim") or (text.get("hidden_size") or 0) // heads
     per_layer = 2 * (text.get("num_key_value_heads") or heads) * head_size * 2
     token_bytes = max(1, per_layer * (text.get("num_hidden_layers") or 1))
-    return DoclingTraits(sight, config["image_token_id"], text["max_position_embeddings"], token_bytes)
+    return DoclingTraits(images, config["image_token_id"], text["max_position_embeddings"], token_bytes)
 
 
 def _read(file: Path) -> dict[str, Any]:

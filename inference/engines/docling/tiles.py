@@ -25,38 +25,38 @@ class Tiles:
     columns: int
 
 
-def cut(image: Image.Image, sight: ImageSettings) -> Tiles:
+def cut(image: Image.Image, settings: ImageSettings) -> Tiles:
     """Scale a picture and cut it into tiles; one that fits a single tile is not cut."""
-    method = Image.Resampling(sight.resample)
+    method = Image.Resampling(settings.resample)
     image = image.convert("RGB")
-    image = image.resize(_scaled(image.size, sight.longest), method)
-    width, height = _whole_tiles(image.size, sight.tile)
+    image = image.resize(_scaled(image.size, settings.longest), method)
+    width, height = _whole_tiles(image.size, settings.tile)
     image = image.resize((width, height), method)
-    side = sight.tile
+    side = settings.tile
     rows, columns = height // side, width // side
     if rows == columns == 1:
-        return Tiles(_numbers([image], sight), 0, 0)
+        return Tiles(_numbers([image], settings), 0, 0)
     boxes = [(c * side, r * side, (c + 1) * side, (r + 1) * side) for r in range(rows) for c in range(columns)]
     parts = [image.crop(box) for box in boxes]
-    return Tiles(_numbers([*parts, image.resize((side, side), method)], sight), rows, columns)
+    return Tiles(_numbers([*parts, image.resize((side, side), method)], settings), rows, columns)
 
 
-def positions(sight: ImageSettings, count: int) -> NDArray[np.int64]:
-    """Return int64 [count, patches]: where each tile's patches lie in the grid that the model's eyes learnt.
+def positions(settings: ImageSettings, count: int) -> NDArray[np.int64]:
+    """Return int64 [count, patches]: where each tile's patches lie in the grid that the vision encoder learnt.
 
     transformers sorts i / n, a millionth less, into buckets that begin at k / side: where n is side, every patch but
     the first lands one place early. Models are run with that there, so they are here.
     """
-    patches = sight.tile // sight.patch
-    bounds = np.arange(1 / sight.side, 1.0, 1 / sight.side, dtype=np.float32)
+    patches = settings.tile // settings.patch
+    bounds = np.arange(1 / settings.side, 1.0, 1 / settings.side, dtype=np.float32)
     places = np.arange(patches, dtype=np.float32) / np.float32(patches) * np.float32(1 - 1e-6)
     bucket = np.searchsorted(bounds, places, side="right").astype(np.int64)
-    return np.tile((bucket[:, None] * sight.side + bucket).reshape(1, -1), (count, 1))
+    return np.tile((bucket[:, None] * settings.side + bucket).reshape(1, -1), (count, 1))
 
 
-def words(tiles: Tiles, sight: ImageSettings) -> str:
+def image_tokens(tiles: Tiles, settings: ImageSettings) -> str:
     """Return what stands for a picture in the prompt: `<image>` for each of its tokens, and where the tiles belong."""
-    fake, seen = "<fake_token_around_image>", "<image>" * sight.tokens
+    fake, seen = "<fake_token_around_image>", "<image>" * settings.tokens
     if not tiles.rows:
         return f"{fake}<global-img>{seen}{fake}"
     lines = [
@@ -88,7 +88,9 @@ def _whole_tiles(size: tuple[int, int], tile: int) -> tuple[int, int]:
     return math.ceil(int(whole * ratio) / tile) * tile, whole
 
 
-def _numbers(parts: list[Image.Image], sight: ImageSettings) -> NDArray[np.float32]:
-    pixels: NDArray[np.float32] = np.stack([np.asarray(part, np.float32) for part in parts]) * np.float32(sight.scale)
-    mean, std = np.array(sight.mean, np.float32), np.array(sight.std, np.float32)
+def _numbers(parts: list[Image.Image], settings: ImageSettings) -> NDArray[np.float32]:
+    pixels: NDArray[np.float32] = np.stack([np.asarray(part, np.float32) for part in parts]) * np.float32(
+        settings.scale
+    )
+    mean, std = np.array(settings.mean, np.float32), np.array(settings.std, np.float32)
     return np.ascontiguousarray(((pixels - mean) / std).transpose(0, 3, 1, 2), np.float32)

@@ -18,7 +18,7 @@ class NotOurs(FastEmbedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
+class StoredModel:
     """A model's folder in the models folder. name: as `from:` takes it. complete: False for a download under way."""
 
     name: str
@@ -26,7 +26,7 @@ class Shelved:
     complete: bool = True
 
 
-def shelved() -> list[Shelved]:
+def stored_models() -> list[StoredModel]:
     """Return what was pulled, exported or put into the models folder, by name."""
     home = models_home()
     return sorted(_found(home, home), key=lambda model: model.name) if home.is_dir() else []
@@ -67,7 +67,7 @@ def check_ours(folder: Path) -> None:
         raise NotOurs(f"found {folder}, expected a folder within {home}: nothing else is deleted; delete it yourself")
 
 
-def _found(folder: Path, home: Path) -> Iterator[Shelved]:
+def _found(folder: Path, home: Path) -> Iterator[StoredModel]:
     """Give the models in `folder`; a folder with no files of its own is an owner's, with models in it."""
     for path in folder.iterdir():
         if not path.is_dir():
@@ -76,8 +76,8 @@ def _found(folder: Path, home: Path) -> Iterator[Shelved]:
         if path.name.startswith("."):
             if path.name.endswith(".partial"):
                 whole = path.with_name(path.name.removeprefix(".").removesuffix(".partial"))
-                yield Shelved(whole.relative_to(home).as_posix(), path, complete=False)
+                yield StoredModel(whole.relative_to(home).as_posix(), path, complete=False)
         elif any(entry.is_file() for entry in path.iterdir() if not entry.name.startswith(".")):
-            yield Shelved(name, path)
+            yield StoredModel(name, path)
         elif folder == home:
             yield from _found(path, home)

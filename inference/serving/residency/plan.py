@@ -3,10 +3,10 @@
 Theory of operation. An entry is absent, waiting (somebody wants it), loading, loaded, or leaving. Bytes are taken from
 the moment that a load starts until an unload has ended; `step` is called whenever anything changed and gives the orders
 to carry out: unload this, load that, refuse that. On each device the entries that wait stand in a line, by priority and
-by the time that they have waited. The first of them loads as soon as it fits; if it does not, those leave that nobody
-uses and whose absence costs least, once all who must leave can. Others may pass it only where they fit as it is.
+by the time that they have waited. The first of them loads as soon as it fits; if it does not, the idle models are
+evicted whose reload costs least, once all that must leave can. Others may pass it only where they fit as it is.
 
-What an absence costs is what the next use would wait, times how soon that use is to be expected: seconds to load times
+What a reload costs is what the next use would wait, times how soon that use is to be expected: seconds to load times
 uses a second. Of all sets that free enough bytes the cheapest leaves. That is GreedyDual-Size-Frequency (Cao & Irani,
 "Cost-aware WWW proxy caching algorithms", 1997; Cherkasova, "Improving WWW proxies performance with
 Greedy-Dual-Size-Frequency caching policy", 1998) with two differences: its ageing by the last victim's value is
@@ -17,9 +17,9 @@ Some models work with more memory than they need: a chat model caches longer and
 it loads, half of what is left beside what it needs, up to what it can use; the other half is for whoever comes next. It
 holds that until it leaves. Nothing leaves for more than what a model needs.
 
-Never a model in use, never a pinned one. So that a stream of overlapping uses cannot keep others out for ever, those in
-the way of an entry that has waited for `patience_s` are told to end: they are lent to nobody new, and leave when they
-are idle. Two models that do not fit together thus take turns of at least that length under load.
+A model in use is never evicted, nor a pinned one. So that a stream of overlapping uses cannot keep others out for
+ever, those in the way of an entry that has waited for `patience_s` are closed to new requests, and leave when they are
+idle. Two models that do not fit together thus take turns of at least that length under load.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class DeviceRoom:
 
 @dataclass(slots=True, eq=False)
 class ResidencyEntry:
-    """One model on one device. users: who has it or waits for it. ending: it is lent to nobody new, and leaves.
+    """One model on one device. users: requests that use it or wait for it.
 
-    bytes: what it takes, or would need. least, most: what it needs and what it can use, of one that works with more.
+    closing: it takes no new requests, and leaves. bytes: what it takes, or would need. least, most: what it needs and
+    what it can use, of one that works with more.
     """
 
     key: Key
@@ -82,7 +83,7 @@ class ResidencyEntry:
     users: int = 0
     use: Use = field(default_factory=Use)
     state: ResidencyState = ResidencyState.ABSENT
-    ending: bool = False
+    closing: bool = False
     priority: int = 0
     asked_s: float = 0.0
 
@@ -92,7 +93,7 @@ class ResidencyEntry:
         return self.key[1]
 
     def cost(self, now_s: float) -> float:
-        """Return the seconds of loading that its absence costs a second."""
+        """Return the seconds of loading a second that evicting it is expected to cost."""
         return self.load_s * self.use.rate(now_s)
 
 
@@ -106,7 +107,7 @@ class PlanStep:
 
 
 Choose = Callable[[Sequence[ResidencyEntry], int, float], Sequence[ResidencyEntry]]
-"""Takes idle entries, the bytes that are lacking, and the time; returns those who leave, with that many bytes."""
+"""Takes idle entries, the bytes that are lacking, and the time; returns those to evict, with that many bytes."""
 
 
 class ResidencyPlan:
@@ -115,7 +116,7 @@ class ResidencyPlan:
     def __init__(
         self, room: Callable[[str], DeviceRoom | None], *, patience_s: float = PATIENCE_S, choose: Choose | None = None
     ) -> None:
-        """Start with nothing loaded. choose: who leaves, by default `cheapest`."""
+        """Start with nothing loaded. choose: which models to evict, by default `cheapest`."""
         self._room = room
         self._choose = choose or cheapest
         self._patience_s = patience_s
@@ -146,7 +147,7 @@ class ResidencyPlan:
 
     def gone(self, entry: ResidencyEntry) -> None:
         """Note that a load has failed or an unload has ended: its room is free."""
-        entry.state, entry.ending = ResidencyState.ABSENT, False
+        entry.state, entry.closing = ResidencyState.ABSENT, False
         entry.bytes = entry.least or entry.bytes
 
     def taken(self, device: str) -> int:
@@ -195,8 +196,8 @@ class ResidencyPlan:
     def _step(self, device: str, now_s: float) -> Iterable[PlanStep]:
         waited_for = bool(self._on(device, ResidencyState.WAITING))
         for entry in self._on(device, ResidencyState.LOADED):
-            entry.ending = entry.ending and waited_for
-            if entry.ending and not entry.users:
+            entry.closing = entry.closing and waited_for
+            if entry.closing and not entry.users:
                 entry.state = ResidencyState.LEAVING
                 yield PlanStep("unload", entry)
         room = self._room(device)
@@ -221,15 +222,15 @@ class ResidencyPlan:
                 yield PlanStep("unload", entry)
 
     def _make_way(self, first: ResidencyEntry, lacking: int, now_s: float) -> Iterable[PlanStep]:
-        """Have those leave who are in the way of the first in the line, as far as they can."""
+        """Evict the models in the way of the first in the line, as far as they are idle."""
         lacking -= sum(entry.bytes for entry in self._on(first.device, ResidencyState.LEAVING))
         victims = self._victims(first.device, lacking, now_s)
         if victims is None and now_s - first.asked_s >= self._patience_s:
-            lacking -= sum(e.bytes for e in self._on(first.device, ResidencyState.LOADED) if e.ending)
+            lacking -= sum(e.bytes for e in self._on(first.device, ResidencyState.LOADED) if e.closing)
             for entry in self._victims(first.device, lacking, now_s, busy=True) or ():
-                entry.ending = True
+                entry.closing = True
             victims = [
-                entry for entry in self._on(first.device, ResidencyState.LOADED) if entry.ending and not entry.users
+                entry for entry in self._on(first.device, ResidencyState.LOADED) if entry.closing and not entry.users
             ]
         for entry in victims or ():
             entry.state = ResidencyState.LEAVING
@@ -244,7 +245,7 @@ class ResidencyPlan:
         found = [
             entry
             for entry in self._on(device, ResidencyState.LOADED)
-            if not entry.pinned and not entry.ending and (busy or not entry.users)
+            if not entry.pinned and not entry.closing and (busy or not entry.users)
         ]
         return self._choose(found, lacking, now_s) if sum(entry.bytes for entry in found) >= lacking else None
 

@@ -54,7 +54,7 @@ class Resident:
     @property
     def ready(self) -> bool:
         """Whether it is lent at once."""
-        return self.model is not None and self.entry.state is ResidencyState.LOADED and not self.entry.ending
+        return self.model is not None and self.entry.state is ResidencyState.LOADED and not self.entry.closing
 
 
 class Residents:
@@ -71,7 +71,7 @@ class Residents:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Start with nothing loaded. `leaves` is called when one is lent to nobody any more."""
+        """Start with nothing loaded. `leaves` is called when a model closes to new requests."""
         self.plan = ResidencyPlan(self.room)
         self.known: dict[Key, Resident] = {}
         self.contended = False
@@ -111,7 +111,7 @@ class Residents:
         Raises what the load raises; Unavailable when it does not fit, or after `close`.
         """
         entry = resident.entry
-        while entry.state is ResidencyState.LEAVING or entry.ending:
+        while entry.state is ResidencyState.LEAVING or entry.closing:
             await self._change()
         if self._closed:
             raise Unavailable("the models are being closed: found a new request, expected none")
@@ -162,7 +162,7 @@ class Residents:
                 else:
                     resident.turn.set_exception(Unavailable(order.why))
         for entry in self.plan.entries.values():
-            if entry.ending:
+            if entry.closing:
                 self._leaves(self.known[entry.key])
         self.contended = self.plan.waits()
         self._changed.set()

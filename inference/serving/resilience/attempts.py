@@ -84,7 +84,7 @@ class Attempts:
             if entered is not None:
                 return Attempt(candidate, breaker, entered)
             wait_s = breaker.retry_after_s(now_s)
-            self._note(_Tried(candidate, "skipped", f"it failed again and again, next try in {wait_s:.0f} s", wait_s))
+            self._note(_Tried(candidate, "skipped", f"its breaker is open, next try in {wait_s:.0f} s", wait_s))
         return None
 
     def again(self, candidate: Candidate) -> None:
@@ -137,13 +137,13 @@ class Attempts:
         self._note(_Tried(attempt.candidate, fate, why, wait_s, error))
 
     def error(self, alternatives: Sequence[str] = (), *, to: str = "answer") -> Exception:
-        """Return what to raise when nobody answered. alternatives: what else there is to say, each a clause.
+        """Return what to raise when no candidate answered. alternatives: what else would help, each a clause.
 
-        to: what there was to do.
+        to: what was to be done, for the message.
         """
         tried, alternatives = self._tried, [*self._because, *alternatives]
         if not tried:
-            return Unavailable("found no model and device to ask, expected at least one")
+            return Unavailable("no model could answer: there is none for this request")
         if all(one.fate == "unfit" for one in tried) or (len(tried) == 1 and not alternatives):
             first = tried[0]
             if isinstance(first.error, ItemError):
@@ -151,9 +151,7 @@ class Attempts:
         kind = Overloaded if any(one.fate == "busy" for one in tried) else Unavailable
         waits_s = [one.retry_after_s for one in tried if one.retry_after_s is not None and one.fate != "unfit"]
         others = f"; {'; '.join(alternatives)}" if alternatives else ""
-        error = kind(
-            f"found nobody to {to} ({self.story}), expected one{others}", retry_after_s=min(waits_s, default=1.0)
-        )
+        error = kind(f"no model could {to}: {self.story}{others}", retry_after_s=min(waits_s, default=1.0))
         error.__cause__ = next((one.error for one in tried if one.error is not None), None)
         return error
 

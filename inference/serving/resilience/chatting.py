@@ -1,4 +1,4 @@
-"""A conversation is answered by the first candidate that can; what breaks before anything was shown is not seen.
+"""Answer a chat request with the first candidate that can; a failure before anything was sent stays unseen.
 
 Nothing of an attempt is handed on before it has something to show, so that the next candidate can take over unseen; an
 answer that is sent in one piece (`ChatRequest.whole`) is kept until it is complete. Only `ChatStarted` is not kept
@@ -46,81 +46,81 @@ async def answer(
 
     Raises what the caller did wrong; Overloaded or Unavailable where nobody answers, or nobody goes on with an answer.
     """
-    curtain = _Curtain(request)
+    held = HeldAnswer(request)
     while (attempt := attempts.next()) is not None:
-        goes_on = curtain.open
+        goes_on = held.shown
         try:
-            events = ask(attempt.candidate, request, attempts.story, curtain.progress)
-            async with aclosing(_through(curtain, events)) as shown:
-                async for event in shown:
+            events = ask(attempt.candidate, request, attempts.story, held.progress)
+            async with aclosing(_through(held, events)) as released:
+                async for event in released:
                     yield event
         except Exception as error:  # noqa: BLE001 - the engines' boundary: `failed` raises what is none of theirs
             attempts.failed(attempt, error, unfit=goes_on and isinstance(error, CannotGoOn))
-            curtain.fall(error, attempt.candidate, attempts)
+            held.discard(error, attempt.candidate, attempts)
             continue
         except BaseException:
             attempts.abandoned(attempt)
             raise
         attempts.answered(attempt)
-        if not curtain.faulty() or not (attempts.others or request.sampling.temperature > 0):
+        if not held.faulty() or not (attempts.others or request.sampling.temperature > 0):
             break
-        curtain.set_aside()
+        held.keep_as_fallback()
         if not attempts.others:
             request = replace(request, sampling=replace(request.sampling, seed=seed()))
             attempts.again(attempt.candidate)
     else:
-        if curtain.open:
+        if held.shown:
             raise attempts.error(to="go on with this answer")
-        if not curtain.spare:
+        if not held.fallback:
             raise attempts.error(alternatives())
-    for event in curtain.rest():
+    for event in held.remaining():
         yield event
 
 
-class _Curtain:
-    """Keeps events back until there is something to show.
+class HeldAnswer:
+    """Holds one attempt's events until the first of them that shows something; after that nothing is held.
 
-    named: it is known outside which model answers. open: something of the answer is. progress: of the attempt that runs
-    and, once something was shown, of those before it. spare: an answer that is no good, for the case that there is no
-    better one.
+    announced: the caller knows which model answers. shown: it has seen a part of the answer. progress: of the attempt
+    that runs and, once something was shown, of those before it. fallback: a faulty answer, sent where no better one
+    comes.
     """
 
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
-        self._kept: list[ChatEvent] = []
-        self.named = False
-        self.open = False
-        self.spare: list[ChatEvent] = []
+        self._events: list[ChatEvent] = []
+        self.announced = False
+        self.shown = False
+        self.fallback: list[ChatEvent] = []
         self.progress = AnswerProgress()
         self._began_again = False
 
-    def passes(self, event: ChatEvent) -> Sequence[ChatEvent]:
-        """Take an event, return what may be shown now."""
+    def accept(self, event: ChatEvent) -> Sequence[ChatEvent]:
+        """Take an event; return the events to send now."""
         if isinstance(event, ChatStarted):
-            if not (self.named or self.open):
-                self._kept.append(event)
+            if not (self.announced or self.shown):
+                self._events.append(event)
             return ()
-        self._kept.append(event)
+        self._events.append(event)
         if self._request.whole or isinstance(event, ChatFinished):
             return ()
-        self.open = True
-        return self._released()
+        self.shown = True
+        return self.release()
 
-    def reveal(self) -> Sequence[ChatEvent]:
-        """Return which model answers, though it has said nothing yet."""
-        self.named = bool(self._kept)
-        return self._released()
+    def announce(self) -> Sequence[ChatEvent]:
+        """Return `ChatStarted`, if it is held: the caller learns which model answers before it says anything."""
+        self.announced = bool(self._events)
+        return self.release()
 
-    def rest(self) -> Sequence[ChatEvent]:
-        """Return what is kept yet, at the end of all attempts."""
-        return () if self.open else self._released() or self.spare
+    def remaining(self) -> Sequence[ChatEvent]:
+        """Return the events to send at the end of all attempts: what is held, else the fallback."""
+        return () if self.shown else self.release() or self.fallback
 
-    def fall(self, error: Exception, candidate: Candidate, attempts: Attempts) -> None:
-        """Drop what is kept of an attempt that has failed, and say who may be asked next."""
-        self._kept.clear()
-        if self.named or self.open:
+    def discard(self, error: Exception, candidate: Candidate, attempts: Attempts) -> None:
+        """Drop the held events of an attempt that has failed, and limit which candidates may be asked next."""
+        self._events.clear()
+        if self.announced or self.shown:
             attempts.keep(candidate.model)
-        if not self.open:
+        if not self.shown:
             self.progress = AnswerProgress()
             if isinstance(error, CannotGoOn) and not attempts.others and not self._began_again:
                 self._began_again = True  # it can from its beginning, where it broke off
@@ -130,50 +130,51 @@ class _Curtain:
         elif self.progress.formed:
             attempts.give_up("one that is held to a form (a JSON schema, a tool call) cannot go on in the middle")
 
-    def set_aside(self) -> None:
-        """Keep an answer that is no good for the case that there is no better one."""
-        self.spare, self._kept, self.progress = self._kept, [], AnswerProgress()
+    def keep_as_fallback(self) -> None:
+        """Keep a faulty answer; it is sent if no better one comes."""
+        self.fallback, self._events, self.progress = self._events, [], AnswerProgress()
 
     def faulty(self) -> bool:
-        """Whether what is kept, the first time, is empty for no reason, or was cut as one that would not have ended."""
-        if self.open or self.spare:
+        """Whether the first answer, still held, is empty for no reason, or was cut because it would not end."""
+        if self.shown or self.fallback:
             return False
-        ends = [event for event in self._kept if isinstance(event, ChatFinished)]
-        said = {event.index for event in self._kept if isinstance(event, ChatDelta) and _says(event)}
+        ends = [event for event in self._events if isinstance(event, ChatFinished)]
+        said = {event.index for event in self._events if isinstance(event, ChatDelta) and _says(event)}
         may_be_empty = self._request.prompt is not None or self._request.sampling.stop
         return any(end.cut or (end.reason == "stop" and end.index not in said and not may_be_empty) for end in ends)
 
-    def _released(self) -> list[ChatEvent]:
-        kept, self._kept = self._kept, []
+    def release(self) -> list[ChatEvent]:
+        """Return the held events, and hold them no longer."""
+        kept, self._events = self._events, []
         return kept
 
 
-async def _through(curtain: _Curtain, events: AsyncGenerator[ChatEvent]) -> AsyncGenerator[ChatEvent]:
-    """Yield what may be shown of one attempt's events."""
+async def _through(held: HeldAnswer, events: AsyncGenerator[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+    """Yield the events of one attempt that are to be sent, as `HeldAnswer` releases them."""
     async with aclosing(events):
         async for event in events:
-            for one in curtain.passes(event):
+            for one in held.accept(event):
                 yield one
             break
-        if not curtain.open:
+        if not held.shown:
             following = asyncio.ensure_future(anext(events, None))
             try:
                 await asyncio.wait([following], timeout=PATIENCE_S)
                 if not following.done():
-                    for one in curtain.reveal():
+                    for one in held.announce():
                         yield one
                 second = await following
             finally:
                 if not following.done():
                     following.cancel()
                     await asyncio.wait([following])
-            for one in () if second is None else curtain.passes(second):
+            for one in () if second is None else held.accept(second):
                 yield one
         async for event in events:
-            if curtain.open:
+            if held.shown:
                 yield event
             else:
-                for one in curtain.passes(event):
+                for one in held.accept(event):
                     yield one
 
 

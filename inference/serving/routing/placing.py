@@ -129,7 +129,7 @@ def _unusable(offer: ModelOffer, device: str, engine: EngineState, wanted: Model
     """Give the reasons against a model on this device."""
     if engine.breaker == "open":
         yield Rejected(
-            offer.name, device, "breaker", "it failed again and again, its breaker is open", engine.retry_after_s
+            offer.name, device, "breaker", "its breaker is open after repeated failures", engine.retry_after_s
         )
     traits = traits_of(device)
     if wanted.task == "chat" and "audio" in offer.good_at and not traits.hears:

@@ -60,18 +60,18 @@ class Router:
         self._looked_s = float("-inf")
 
     def decide(self, request: Request, *, default: str = "auto") -> Decision:
-        """Return who answers. default: what "auto" means here, such as a step's own `model:`.
+        """Choose model and device. default: what "auto" means here, such as a step's own `model:`.
 
         Raises ModelNotFound, InvalidInput (unsupported_content, context_length_exceeded), Unavailable.
         """
         return self.explain(request, default=default).decision.checked()
 
     def explain(self, request: Request, *, default: str = "auto") -> Explanation:
-        """Return who would answer, and why; a refusal is in the decision."""
+        """Explain the routing decision for a request without running it; a refusal is in the decision."""
         return self.explain_profile(profile(request), preferences(request), default=default)
 
     def explain_profile(self, found: ContentProfile, wishes: Preferences, *, default: str = "auto") -> Explanation:
-        """Return who would answer a request of this profile."""
+        """Explain the routing decision for a request of this profile."""
         if wishes.model == "auto" and default != "auto":
             wishes = Preferences(default, wishes.modality_routing, wishes.npu_priority, wishes.model_fallback)
         needs = requirements(found)

@@ -9,7 +9,7 @@ from fastembed.inference.serving.resilience.lending import OwnDevices
 
 
 class LentEngine:
-    """What the engine of a name does, loaded when it is needed and unloaded when its room is."""
+    """A speech engine whose model is loaded on use, and evicted like any other."""
 
     def __init__(self, models: Models, breakers: Breakers, name: str, unloaded: SpeechEngine) -> None:
         """Take a model's name as it is declared. unloaded: its engine, which knows its languages; never loaded."""

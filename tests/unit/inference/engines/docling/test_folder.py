@@ -13,7 +13,7 @@ POCKET = Path(__file__).parents[5] / "models" / "docling-pocket"
 
 def test_the_files_say_how_pictures_are_cut_up():
     traits = read_traits(POCKET)
-    assert traits.sight == ImageSettings(
+    assert traits.images == ImageSettings(
         tile=128, longest=128, patch=16, side=8, tokens=64, mean=(1.0, 1.0, 1.0), std=(0.4, 0.4, 0.4)
     )
     assert traits.window == 1024

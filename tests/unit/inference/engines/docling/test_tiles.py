@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fastembed.inference.engines.docling.folder import ImageSettings
-from fastembed.inference.engines.docling.tiles import cut, positions, words
+from fastembed.inference.engines.docling.tiles import cut, image_tokens, positions
 
 SIGHT = ImageSettings(tile=128, longest=256, patch=16, side=8, tokens=2)
 WHOLE = replace(SIGHT, longest=128)
@@ -69,12 +69,12 @@ def test_a_page_that_fits_one_tile_is_not_cut():
 def test_a_picture_becomes_a_place_a_tile_and_the_whole_page_in_the_prompt():
     fake = "<fake_token_around_image>"
     rows = f"{fake}<row_1_col_1>{SEEN}\n{fake}<row_2_col_1>{SEEN}\n"
-    assert words(cut(picture(128, 256), SIGHT), SIGHT) == f"{rows}\n{fake}<global-img>{SEEN}{fake}"
+    assert image_tokens(cut(picture(128, 256), SIGHT), SIGHT) == f"{rows}\n{fake}<global-img>{SEEN}{fake}"
 
 
 def test_a_single_tile_is_the_whole_page():
     fake = "<fake_token_around_image>"
-    assert words(cut(picture(128, 128), WHOLE), WHOLE) == f"{fake}<global-img>{SEEN}{fake}"
+    assert image_tokens(cut(picture(128, 128), WHOLE), WHOLE) == f"{fake}<global-img>{SEEN}{fake}"
 
 
 def test_patches_take_the_places_that_transformers_gives_them():

@@ -3,7 +3,7 @@
 import pytest
 
 from fastembed.inference.library.hub.checks import amount
-from fastembed.inference.library.hub.model_store import NotOurs, delete, shelved, size_of
+from fastembed.inference.library.hub.model_store import NotOurs, delete, size_of, stored_models
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_models_are_listed_by_the_name_that_finds_them(home):
     made(home / "exported")
     made(home / "acme" / ".theirs.partial")
     (home / "empty").mkdir()
-    assert [(model.name, model.complete) for model in shelved()] == [
+    assert [(model.name, model.complete) for model in stored_models()] == [
         ("acme/mine", True),
         ("acme/mine@v1", True),
         ("acme/theirs", False),
@@ -34,7 +34,7 @@ def test_models_are_listed_by_the_name_that_finds_them(home):
 
 
 def test_without_a_models_folder_there_is_nothing():
-    assert shelved() == []
+    assert stored_models() == []
 
 
 def test_a_model_goes_with_its_unfinished_download_and_the_owners_empty_folder(home):

@@ -183,11 +183,11 @@ def test_after_its_patience_those_in_the_way_end_and_then_leave():
     a, b = machine.model("a", 8), machine.model("b", 8)
     machine.want(a)
     machine.want(b)
-    assert not a.ending
+    assert not a.closing
     assert machine.plan.next_s(machine.now_s) == PATIENCE_S
     machine.now_s += PATIENCE_S
     machine.step()
-    assert a.ending
+    assert a.closing
     assert machine.loaded() == ["a"]
     machine.leave(a)
     assert machine.loaded() == ["b"]
@@ -203,7 +203,7 @@ def test_whoever_gives_up_waiting_spares_those_in_the_way():
     b.users -= 1
     machine.plan.withdraw(b)
     machine.step()
-    assert not a.ending
+    assert not a.closing
 
 
 def test_the_line_is_ordered_by_priority_and_waiting_makes_up_for_it():

@@ -82,7 +82,7 @@ async def test_only_failures_of_the_engine_open_its_breaker(breakers):
 async def test_an_open_breaker_is_passed_over_until_its_probe_succeeds(breakers):
     for _ in range(2):
         await answer(breakers, {NPU: Unavailable("failed")})
-    assert await answer(breakers, {}) == (CPU, [CPU], "gemma on NPU: it failed again and again, next try in 30 s")
+    assert await answer(breakers, {}) == (CPU, [CPU], "gemma on NPU: its breaker is open, next try in 30 s")
     breakers.clock.now_s = 30
     assert (await answer(breakers, {}))[0] == NPU
     assert breakers.degraded() == []
@@ -113,8 +113,8 @@ async def test_with_nobody_left_the_error_says_what_was_tried_and_when_to_come_b
     with pytest.raises(Unavailable) as told:
         await answer(breakers, errors)
     assert told.value.message == (
-        "found nobody to answer (gemma on NPU: the engine failed; gemma on CPU: it failed (RuntimeError); "
-        "gemma-small on CPU: too), expected one"
+        "no model could answer: gemma on NPU: the engine failed; gemma on CPU: it failed (RuntimeError); "
+        "gemma-small on CPU: too"
     )
     assert told.value.retry_after_s == 4
 
@@ -131,7 +131,7 @@ async def test_where_all_breakers_are_open_the_error_says_when_one_lets_a_reques
         with pytest.raises(Unavailable):
             await answer(breakers, {CPU: Unavailable("failed")}, (CPU,))
     breakers.clock.now_s = 12
-    with pytest.raises(Unavailable, match="gemma on CPU: it failed again and again, next try in 18 s") as told:
+    with pytest.raises(Unavailable, match="gemma on CPU: its breaker is open, next try in 18 s") as told:
         await answer(breakers, {}, (CPU,))
     assert told.value.retry_after_s == 18
 

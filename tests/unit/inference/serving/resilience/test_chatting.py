@@ -108,8 +108,8 @@ def test_another_model_never_goes_on_with_its_words_and_the_error_says_what_was_
     assert text_of(events) == "It is"
     assert engines.asked == [NPU, CPU]
     assert error.message == (
-        "found nobody to go on with this answer (gemma on NPU: the chat process was ended by SIGKILL; "
-        "gemma on CPU: it failed (RuntimeError)), expected one"
+        "no model could go on with this answer: gemma on NPU: the chat process was ended by SIGKILL; "
+        "gemma on CPU: it failed (RuntimeError)"
     )
     assert error.retry_after_s == 1
 
@@ -120,7 +120,7 @@ def test_a_device_that_is_left_alone_does_not_go_on():
     broken.failed(broken.enter(0.0), 0.0, surely=True)
     _, error = engines.read()
     assert engines.asked == [NPU]
-    assert "gemma on CPU: it failed again and again, next try in 30 s" in error.message
+    assert "gemma on CPU: its breaker is open, next try in 30 s" in error.message
 
 
 @pytest.mark.parametrize("formed", [False, True], ids=["text", "held to a form"])
@@ -131,9 +131,7 @@ def test_with_no_other_device_the_engines_own_words_end_the_stream(formed):
 
 def test_what_an_engine_says_of_its_machine_is_not_told():
     _, error = Engines({NPU: [[GOOD[0], RuntimeError("/home/me")]]}).read()
-    assert error.message == (
-        "found nobody to go on with this answer (gemma on NPU: it failed (RuntimeError)), expected one"
-    )
+    assert error.message == ("no model could go on with this answer: gemma on NPU: it failed (RuntimeError)")
 
 
 def test_an_answer_that_is_held_to_a_form_goes_on_nowhere_and_says_why():
@@ -193,7 +191,7 @@ def test_what_the_caller_did_wrong_is_raised_and_nobody_else_asked():
 
 def test_when_nobody_answers_the_error_says_what_else_would_help():
     engines = Engines({NPU: [[CRASH]]})
-    with pytest.raises(Unavailable, match=r"expected one; gemma-small on CPU can answer: allow model_fallback$"):
+    with pytest.raises(Unavailable, match=r"SIGKILL; gemma-small on CPU can answer: allow model_fallback$"):
         engines.events(alternatives=lambda: ("gemma-small on CPU can answer: allow model_fallback",))
 
 
