@@ -39,19 +39,19 @@ _FORMULA: Final = re.compile(r"\$\$.+\$\$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class StyledBlock:
     """A block and the same with emphasis and links, for the document's Markdown."""
 
     block: Block
     rich: str
 
 
-def pieces_of(document: DoclingDocument) -> list[Piece]:
+def pieces_of(document: DoclingDocument) -> list[StyledBlock]:
     """Return the document's content in reading order."""
-    return [piece for piece in _Walk(document).children(document.body) if piece.block.text.strip()]
+    return [piece for piece in _TreeWalk(document).children(document.body) if piece.block.text.strip()]
 
 
-def markdown(pieces: list[Piece]) -> str:
+def markdown(pieces: list[StyledBlock]) -> str:
     """Return the pieces as one Markdown text; list items stand close, everything else apart."""
     parts: list[str] = []
     previous: BlockKind | None = None
@@ -63,7 +63,7 @@ def markdown(pieces: list[Piece]) -> str:
     return "".join(parts[1:]) + "\n" if parts else ""
 
 
-def title_of(pieces: list[Piece], fallback: str) -> str:
+def title_of(pieces: list[StyledBlock], fallback: str) -> str:
     """Return the title block's text, else the first heading's, else the fallback."""
     for wanted in ("title", "heading"):
         for piece in pieces:
@@ -72,7 +72,7 @@ def title_of(pieces: list[Piece], fallback: str) -> str:
     return fallback
 
 
-def _marked(piece: Piece) -> str:
+def _marked(piece: StyledBlock) -> str:
     block = piece.block
     if block.kind == "title":
         return f"# {piece.rich}"
@@ -87,7 +87,7 @@ def _quoted(text: str) -> str:
     return text.replace("\n", "\n> ")
 
 
-class _Walk:
+class _TreeWalk:
     """Depth first through the tree; knows which items are told elsewhere (captions, cells)."""
 
     def __init__(self, document: DoclingDocument) -> None:
@@ -98,13 +98,13 @@ class _Walk:
         self._numbers: list[int] = []
         self._titled = False
 
-    def children(self, node: Any) -> Iterator[Piece]:
+    def children(self, node: Any) -> Iterator[StyledBlock]:
         """Yield what stands below a node."""
         for ref in node.children:
             if ref.cref not in self._told:
                 yield from self.item(ref.resolve(self._document))
 
-    def item(self, item: Any) -> Iterator[Piece]:
+    def item(self, item: Any) -> Iterator[StyledBlock]:
         """Yield an item's own piece and those below it."""
         if item.content_layer is not ContentLayer.BODY:
             return
@@ -123,7 +123,7 @@ class _Walk:
             yield _piece("paragraph", words, words, item)
             yield from self.children(item)
 
-    def _group(self, group: GroupItem) -> Iterator[Piece]:
+    def _group(self, group: GroupItem) -> Iterator[StyledBlock]:
         if group.label == GroupLabel.INLINE:
             plain, rich = self._inline(group)
             first = group.children[0].resolve(self._document) if group.children else group
@@ -134,7 +134,7 @@ class _Walk:
             self._numbers.pop()
         else:
             if group.label == GroupLabel.SHEET:
-                yield Piece(Block("heading", group.name, self._first_page(group), 1), group.name)
+                yield StyledBlock(Block("heading", group.name, self._first_page(group), 1), group.name)
             yield from self.children(group)
 
     def _first_page(self, node: Any) -> int | None:
@@ -143,18 +143,18 @@ class _Walk:
                 return page
         return None
 
-    def _text(self, item: TextItem) -> Iterator[Piece]:
+    def _text(self, item: TextItem) -> Iterator[StyledBlock]:
         if item.label in _FURNITURE:
             return
         plain, rich, rest = self._words(item)
         page = _page(item)
         if isinstance(item, TitleItem):
-            yield Piece(self._title(plain, page), rich)
+            yield StyledBlock(self._title(plain, page), rich)
         elif isinstance(item, SectionHeaderItem):
-            yield Piece(Block("heading", plain, page, item.level), rich)
+            yield StyledBlock(Block("heading", plain, page, item.level), rich)
         elif isinstance(item, CodeItem):
             yield from self._captions(item)
-            yield Piece(Block("code", code := _fenced(item), page), code)
+            yield StyledBlock(Block("code", code := _fenced(item), page), code)
         elif isinstance(item, FormulaItem):
             yield _piece("formula", formula := f"$${plain or item.orig}$$", formula, item)
         else:
@@ -171,7 +171,7 @@ class _Walk:
         self._titled = True
         return Block("title", text, page)
 
-    def _list_item(self, item: ListItem) -> Iterator[Piece]:
+    def _list_item(self, item: ListItem) -> Iterator[StyledBlock]:
         plain, rich, rest = self._words(item)
         if not self._numbers:
             self._numbers.append(0)
@@ -210,16 +210,16 @@ class _Walk:
                 rich.append(marked.strip())
         return _spaced(plain), _spaced(rich, plain)
 
-    def _captions(self, item: Any) -> Iterator[Piece]:
+    def _captions(self, item: Any) -> Iterator[StyledBlock]:
         for ref in item.captions:
             caption = ref.resolve(self._document)
             plain, rich, _ = self._words(caption)
             yield _piece("caption", plain, rich, caption)
 
-    def _table(self, item: TableItem) -> Iterator[Piece]:
+    def _table(self, item: TableItem) -> Iterator[StyledBlock]:
         yield from self._captions(item)
         text = markdown_of(*grid_of(item.data, self._cell))
-        yield Piece(Block("table", text, _page(item)), text)
+        yield StyledBlock(Block("table", text, _page(item)), text)
         for ref in item.footnotes:
             note = ref.resolve(self._document)
             yield _piece("footnote", note.text, note.text, note)
@@ -241,15 +241,17 @@ class _Walk:
             words = [piece.block.text.strip() for piece in self.item(item)]
         return " ".join(word for word in words if word)
 
-    def _picture(self, item: PictureItem) -> Piece:
+    def _picture(self, item: PictureItem) -> StyledBlock:
         caption = item.caption_text(self._document).strip()
         inside = [piece.block.text for piece in self.children(item)]
         text = "\n".join(words for words in (caption, *inside) if words.strip())
-        return Piece(Block("figure", text, _page(item)), text)
+        return StyledBlock(Block("figure", text, _page(item)), text)
 
 
-def _piece(kind: BlockKind, plain: str, rich: str, item: Any) -> Piece:
-    return Piece(Block(kind, plain.rstrip() if kind == "list_item" else plain.strip(), _page(item)), rich.rstrip())
+def _piece(kind: BlockKind, plain: str, rich: str, item: Any) -> StyledBlock:
+    return StyledBlock(
+        Block(kind, plain.rstrip() if kind == "list_item" else plain.strip(), _page(item)), rich.rstrip()
+    )
 
 
 def _page(item: Any) -> int | None:

@@ -16,11 +16,11 @@ from typing import Any, Final, Literal
 from docling_core.types.doc.document import DoclingDocument
 
 from fastembed.documents import limits as checks
-from fastembed.documents.blocks import Piece, markdown, pieces_of, title_of
+from fastembed.documents.blocks import StyledBlock, markdown, pieces_of, title_of
 from fastembed.documents.cleaning import clean_document
 from fastembed.documents.formats import IMAGES, OFFICE, Format, detect
 from fastembed.documents.images import opened, page_of
-from fastembed.documents.limits import Limits
+from fastembed.documents.limits import DocumentLimits
 from fastembed.documents.ocr import PageReader
 from fastembed.documents.office import read_office
 from fastembed.documents.pdf.document import read_pdf
@@ -33,7 +33,7 @@ from fastembed.pipeline.errors import NotFound, Unprocessable
 OcrMode = Literal["auto", "never", "always"]
 
 _RECURSION: Final = 5000
-"""Documents nested within `Limits.nesting` need a few frames of their readers a level; Python's default is 1000."""
+"""Documents nested within `DocumentLimits.nesting` need a few frames of their readers a level; Python's own: 1000."""
 _MOST_REMARKS: Final = 20
 _LONGEST_REMARK: Final = 300
 _NOT_STORED: Final = {
@@ -45,28 +45,28 @@ _NOT_STORED: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ConversionSettings:
     """What does not change from file to file."""
 
     ocr: OcrMode = "auto"
     max_pages: int | None = None
     threads: int = 2
-    limits: Limits = field(default_factory=Limits)
+    limits: DocumentLimits = field(default_factory=DocumentLimits)
 
 
 def open_converter(options: dict[str, Any]) -> Converter:
-    """Return what converts requests `{"path", "name"}`. Options: those of `Settings`, and of `Limits` beside them."""
+    """Return what converts requests `{"path", "name"}`. Options: those of `ConversionSettings` and `DocumentLimits`."""
     sys.setrecursionlimit(_RECURSION)
-    known = {limit.name for limit in fields(Limits)}
-    limits = Limits(**{name: value for name, value in options.items() if name in known})
+    known = {limit.name for limit in fields(DocumentLimits)}
+    limits = DocumentLimits(**{name: value for name, value in options.items() if name in known})
     rest = {name: value for name, value in options.items() if name not in known}
-    return Converter(Settings(**rest, limits=limits))
+    return Converter(ConversionSettings(**rest, limits=limits))
 
 
 class Converter:
     """Reads files one after another; holds the OCR engine from the first scanned page on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ConversionSettings) -> None:
         """Load nothing yet."""
         self._settings = settings
         self._reader = PageReader(settings.threads)
@@ -249,7 +249,7 @@ def _page_file() -> Iterator[Path]:
         yield Path(folder) / "page.pdf"
 
 
-def _content(document: DoclingDocument, pieces: list[Piece]) -> dict[str, Any]:
+def _content(document: DoclingDocument, pieces: list[StyledBlock]) -> dict[str, Any]:
     blocks = [piece.block for piece in pieces]
     return {
         "markdown": markdown(pieces),

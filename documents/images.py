@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fastembed.documents.limits import Limits, check_pixels
+from fastembed.documents.limits import DocumentLimits, check_pixels
 from fastembed.pipeline.errors import Unprocessable
 
 _PAGE_INCHES: Final = 11.7
@@ -20,7 +20,7 @@ _LOWEST_DPI: Final = 96.0
 _QUALITY: Final = 95
 
 
-def page_of(path: Path, name: str, limits: Limits) -> bytes:
+def page_of(path: Path, name: str, limits: DocumentLimits) -> bytes:
     """Return the image as a PDF of one page, upright (by its EXIF orientation), on white.
 
     Raises: TooLarge by its pixels; Unprocessable if it is damaged.
@@ -31,7 +31,7 @@ def page_of(path: Path, name: str, limits: Limits) -> bytes:
     return out.getvalue()
 
 
-def opened(path: Path, name: str, limits: Limits) -> tuple[Image.Image, float]:
+def opened(path: Path, name: str, limits: DocumentLimits) -> tuple[Image.Image, float]:
     """Return the image, upright and on white, grey or RGB, and its dots per inch. Raises as `page_of` does."""
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and says what was expected
     try:

@@ -31,7 +31,7 @@ _BRACKETS: Final = re.compile(rb"[\[(*_]{400,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DocumentLimits:
     """How large a file and its content may be.
 
     unpacked_bytes: of an Office archive's members together. cells: that hold something, in a workbook or a CSV file.
@@ -46,7 +46,7 @@ class Limits:
     pixels: int = 100_000_000
 
 
-def check_file(path: Path, name: str, limits: Limits) -> None:
+def check_file(path: Path, name: str, limits: DocumentLimits) -> None:
     """TooLarge if the file has more bytes than allowed."""
     size = path.stat().st_size
     if size > limits.file_bytes:
@@ -56,7 +56,7 @@ def check_file(path: Path, name: str, limits: Limits) -> None:
         )
 
 
-def check_archive(path: Path, name: str, limits: Limits) -> None:
+def check_archive(path: Path, name: str, limits: DocumentLimits) -> None:
     """TooLarge if an Office archive unfolds to more than allowed, by its directory's own figures."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
@@ -75,7 +75,7 @@ def check_archive(path: Path, name: str, limits: Limits) -> None:
         )
 
 
-def check_workbook(path: Path, name: str, limits: Limits) -> None:
+def check_workbook(path: Path, name: str, limits: DocumentLimits) -> None:
     """TooLarge if a sheet's cells are too many, or lie too far apart, to be laid out as a table.
 
     Reads the cells' own addresses; the `dimension` that a sheet declares may be missing or wrong.
@@ -98,7 +98,7 @@ def check_workbook(path: Path, name: str, limits: Limits) -> None:
                 )
 
 
-def check_csv(path: Path, name: str, limits: Limits) -> None:
+def check_csv(path: Path, name: str, limits: DocumentLimits) -> None:
     """TooLarge if a CSV file has more cells than allowed, by its separators."""
     separators = 0
     with path.open("rb") as file:
@@ -110,7 +110,7 @@ def check_csv(path: Path, name: str, limits: Limits) -> None:
     _check_cells(name, separators, limits)
 
 
-def check_html(path: Path, name: str, limits: Limits) -> None:
+def check_html(path: Path, name: str, limits: DocumentLimits) -> None:
     """Unprocessable if elements are nested more deeply than allowed."""
     depth = deepest = 0
     for match in _TAG.finditer(path.read_bytes()):
@@ -122,7 +122,7 @@ def check_html(path: Path, name: str, limits: Limits) -> None:
     _check_nesting(name, deepest, limits)
 
 
-def check_markdown(path: Path, name: str, limits: Limits) -> None:
+def check_markdown(path: Path, name: str, limits: DocumentLimits) -> None:
     """Unprocessable if quotes, lists or brackets are nested more deeply than allowed."""
     text = path.read_bytes()
     quotes = max((match[1].count(b">") for match in _QUOTES.finditer(text)), default=0)
@@ -131,7 +131,7 @@ def check_markdown(path: Path, name: str, limits: Limits) -> None:
     _check_nesting(name, max(quotes, lists, brackets), limits)
 
 
-def check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
+def check_pixels(width: int, height: int, name: str, limits: DocumentLimits) -> None:
     """TooLarge if an image has more pixels than allowed."""
     if width * height > limits.pixels:
         raise TooLarge(
@@ -140,7 +140,7 @@ def check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
         )
 
 
-def _check_cells(name: str, cells: int, limits: Limits) -> None:
+def _check_cells(name: str, cells: int, limits: DocumentLimits) -> None:
     if cells > limits.cells:
         raise TooLarge(
             f"{name}: found more than {limits.cells:,} cells, expected at most that many (`max_cells`)",
@@ -148,7 +148,7 @@ def _check_cells(name: str, cells: int, limits: Limits) -> None:
         )
 
 
-def _check_nesting(name: str, depth: int, limits: Limits) -> None:
+def _check_nesting(name: str, depth: int, limits: DocumentLimits) -> None:
     if depth > limits.nesting:
         raise Unprocessable(
             f"{name}: found {depth:,} levels of nesting, expected at most {limits.nesting}", code="too_deep"

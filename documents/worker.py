@@ -16,7 +16,7 @@ from fastembed.documents.faults import ParserLost, from_outside
 from fastembed.documents.wire import decode, encode, to_error
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.processes.framing import BadFrame, sock_read_body
-from fastembed.pipeline.processes.starter import ChildProcess, Limits
+from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits
 
 _log: Final = logging.getLogger("fastembed.parse")
 
@@ -68,7 +68,7 @@ class Worker:
             self._process = ChildProcess(
                 "fastembed.documents.child",
                 {"target": settings.target, "options": settings.options},
-                limits=Limits(settings.memory_bytes, settings.nice),
+                limits=ProcessLimits(settings.memory_bytes, settings.nice),
                 environment=_ENVIRONMENT,
                 stderr=self._stderr,
             )

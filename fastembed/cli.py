@@ -186,10 +186,10 @@ def search(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Find the nearest chunks of the documents that were read."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import search as run
 
-    source = Source(config, url, api_key, database)
+    source = AnswerSource(config, url, api_key, database)
     raise typer.Exit(run(source, " ".join(words), limit=limit, as_json=as_json, table=table))
 
 
@@ -204,10 +204,10 @@ def list_documents(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """List every file that the folder pipelines know, and what became of it."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import list_documents as run
 
-    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, as_json=as_json))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, as_json=as_json))
 
 
 @app.command()
@@ -221,10 +221,10 @@ def failed(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """List the files that failed, and why."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import list_failed as run
 
-    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, as_json=as_json))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, as_json=as_json))
 
 
 @app.command()
@@ -240,10 +240,10 @@ def replay(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Try files that failed again: they go back to their folder."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import replay as run
 
-    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, names or None))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, names or None))
 
 
 @app.command()
@@ -257,10 +257,10 @@ def reprocess(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Process files again that an older definition of their pipeline made."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import reprocess as run
 
-    raise typer.Exit(run(Source(config, url, api_key, database), pipeline, everything=everything))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, everything=everything))
 
 
 @app.command()
@@ -273,10 +273,10 @@ def forget(
     api_key: ApiKeyOfClient = None,
 ) -> None:
     """Forget the files that are gone from a folder, where their rows were kept because it seemed not to be mounted."""
-    from fastembed.commands.documents import Source
+    from fastembed.commands.documents import AnswerSource
     from fastembed.commands.folders import forget as run
 
-    raise typer.Exit(run(Source(config, url, api_key, database), pipeline))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline))
 
 
 @app.command()

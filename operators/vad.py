@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Final
 
 from fastembed.inference.engines.vad import VoiceModel
-from fastembed.operators.listening.segmenter import Limits, Segmenter, SegmenterEvent, effective
+from fastembed.operators.listening.segmenter import Segmenter, SegmenterEvent, SegmenterLimits, effective
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.payload.audio import (
@@ -66,7 +66,7 @@ class Vad:
             prefix_padding_ms=round(padding * 1000),
             silence_duration_ms=round(silence * 1000),
         )
-        self.limits = Limits(longest_s=longest, longest_manual_s=longest_manual, partial_s=partial or None)
+        self.limits = SegmenterLimits(longest_s=longest, longest_manual_s=longest_manual, partial_s=partial or None)
         self._model: VoiceModel | None = None
         self.new_id: Callable[[], str] = new_utterance_id
 

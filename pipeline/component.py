@@ -41,7 +41,7 @@ class Batch(list[T], Generic[T]):
     """Several values handed to an operator at once. Annotate the first parameter with it to ask for batches."""
 
 
-class Kind(StrEnum):
+class OperatorKind(StrEnum):
     """How an operator is driven."""
 
     MAP = "map"  # plain function, one to one: fused with its neighbours

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiostream import stream
 
-from fastembed.pipeline.component import Kind
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.errors import FastEmbedError, InvalidInput
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.memo import memoized
@@ -99,7 +99,7 @@ class Graph:
         """Lay the steps' stages behind each other."""
         run: list[Step] = []
         for plan in steps:
-            if isinstance(plan, StepPlan) and self._runs_inline(plan, Kind.MAP):
+            if isinstance(plan, StepPlan) and self._runs_inline(plan, OperatorKind.MAP):
                 run.append(self._steps[id(plan)])
                 continue
             items = self._fused(items, run)
@@ -124,20 +124,20 @@ class Graph:
             meet = join if plan.join == "all" else fork
             return meet(items, self._arms(plan.branches), self._stats.stage(plan.id))
         step = self._steps[id(plan)]
-        if step.kind is Kind.STREAM:
+        if step.kind is OperatorKind.STREAM:
             return keyed(items, step, queue=plan.queue or QueuePolicy(max_items=_MIN_WINDOW))
-        if self._runs_inline(plan, Kind.EXPAND):
+        if self._runs_inline(plan, OperatorKind.EXPAND):
             return expand(items, step)
         part = self._part_of[id(plan)]
         workers = plan.workers or part.capabilities.workers
         order = plan.order or self._order
         window = (plan.queue.max_items if plan.queue else None) or max(_MIN_WINDOW, 2 * workers)
-        if order == "key" and step.kind is Kind.BATCH:
+        if order == "key" and step.kind is OperatorKind.BATCH:
             order = "strict"
         waiting = _waiting(plan, part, order)
         return dispatch(items, step, work_of(step), waiting, workers=workers, order=order, window=window)
 
-    def _runs_inline(self, plan: StepPlan, kind: Kind) -> bool:
+    def _runs_inline(self, plan: StepPlan, kind: OperatorKind) -> bool:
         """Whether a step is a plain function of the kind, and nothing is asked of the engine but to call it."""
         step = self._steps[id(plan)]
         asks_nothing = plan.batch is None and plan.latest is None and plan.queue is None and plan.retry == RetryPolicy()
@@ -173,7 +173,7 @@ class Graph:
 
 
 def _waiting(plan: StepPlan, part: Part, order: Order) -> Waiting:
-    if part.spec.kind is Kind.BATCH:
+    if part.spec.kind is OperatorKind.BATCH:
         return Batches(plan.batch or BatchPolicy(), part.owner.cost if part.capabilities.cost else None)
     return OneByOne(order, None if plan.latest is None else functools.partial(_is_latest, plan.latest))
 

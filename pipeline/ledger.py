@@ -16,7 +16,7 @@ ANY_CONTENT: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """A ledger row: the file `name` (relative to its folder) with these bytes went through this pipeline definition.
 
     location: where the pipeline itself moved the file afterwards (absolute), "" while it is still in its folder.
@@ -41,13 +41,13 @@ class Ledger(Protocol):
     they failed, or as duplicates, count as none.
     """
 
-    async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
+    async def entries(self, state: EntryState | None = None) -> Iterable[LedgerEntry]:
         """Return the rows of this pipeline (those in `state`), whatever definition they were made under.
 
         Asked for `outdated`, it first marks as such what the ledger and the rows say differently.
         """
 
-    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
+    async def record(self, entry: LedgerEntry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a row that comes with no data. expected: what the name is believed to hold.
 
         Duplicates, failures, skipped and waiting files have no rows of their own: what the name held before goes. A

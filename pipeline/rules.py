@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fastembed.pipeline.component import Kind
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.plan import StepPlan
 
-_ONE_TO_ONE: Final = (Kind.MAP, Kind.ASYNC_MAP)
-_WITHOUT_EFFECT: Final[dict[str, tuple[tuple[Kind, ...], str]]] = {
-    "batch": ((*_ONE_TO_ONE, Kind.EXPAND, Kind.STREAM), "does not take batches"),
-    "latest": ((Kind.BATCH, Kind.STREAM), "takes no single items"),
-    "timeout": ((Kind.STREAM,), "takes a whole stream"),
-    "retry": ((Kind.STREAM,), "takes a whole stream"),
-    "workers": ((Kind.STREAM,), "runs once for each key, all keys side by side"),
-    "order": ((Kind.STREAM,), "keeps the order of each key"),
+_ONE_TO_ONE: Final = (OperatorKind.MAP, OperatorKind.ASYNC_MAP)
+_WITHOUT_EFFECT: Final[dict[str, tuple[tuple[OperatorKind, ...], str]]] = {
+    "batch": ((*_ONE_TO_ONE, OperatorKind.EXPAND, OperatorKind.STREAM), "does not take batches"),
+    "latest": ((OperatorKind.BATCH, OperatorKind.STREAM), "takes no single items"),
+    "timeout": ((OperatorKind.STREAM,), "takes a whole stream"),
+    "retry": ((OperatorKind.STREAM,), "takes a whole stream"),
+    "workers": ((OperatorKind.STREAM,), "runs once for each key, all keys side by side"),
+    "order": ((OperatorKind.STREAM,), "keeps the order of each key"),
 }
 
 
@@ -34,10 +34,10 @@ def refusals(plan: StepPlan) -> Iterator[tuple[str, str]]:
         yield "cache", text
 
 
-_GIVES: Final[dict[Kind | None, str]] = {
-    Kind.EXPAND: "gives several results an item",
-    Kind.BATCH: "takes batches",
-    Kind.STREAM: "takes a whole stream",
+_GIVES: Final[dict[OperatorKind | None, str]] = {
+    OperatorKind.EXPAND: "gives several results an item",
+    OperatorKind.BATCH: "takes batches",
+    OperatorKind.STREAM: "takes a whole stream",
 }
 
 
@@ -47,7 +47,7 @@ def without_effect(plan: StepPlan) -> Iterator[tuple[str, str]]:
     for key, (kinds, reason) in _WITHOUT_EFFECT.items():
         if kind in kinds:
             yield key, f"found {key} for {name}, which {reason}"
-    if plan.timeouts.idle_s is not None and kind in (*_ONE_TO_ONE, Kind.BATCH):
+    if plan.timeouts.idle_s is not None and kind in (*_ONE_TO_ONE, OperatorKind.BATCH):
         yield "timeout", f"found an idle timeout for {name}, which gives one result, expected total"
-    if plan.queue is not None and plan.queue.max_items is None and kind is not Kind.STREAM:
+    if plan.queue is not None and plan.queue.max_items is None and kind is not OperatorKind.STREAM:
         yield "queue", f"found a queue without a bound in items for {name}, expected one such as queue: 64"

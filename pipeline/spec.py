@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast, get_args, get_origin
 
 from fastembed.pipeline.capabilities import NOTHING_DECLARED, Capabilities, read_capabilities
-from fastembed.pipeline.component import MARK, THREAD_MARK, Batch, Kind, Role
+from fastembed.pipeline.component import MARK, THREAD_MARK, Batch, OperatorKind, Role
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.names import did_you_mean
 
@@ -47,7 +47,7 @@ class Spec:
     factory: Callable[..., Any]
     in_type: Any
     out_type: Any
-    kind: Kind | None
+    kind: OperatorKind | None
     wants_item: bool
     gives_items: bool
     is_async: bool
@@ -67,7 +67,7 @@ class _Flow:
 
     in_type: Any
     out_type: Any
-    kind: Kind | None
+    kind: OperatorKind | None
     wants_item: bool
     gives_items: bool
     is_async: bool
@@ -202,14 +202,14 @@ def _flow(call: Callable[..., Any], role: Role, *, bound: bool) -> _Flow:
         inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call) or get_origin(returned) in _ITERATORS
     )
     if get_origin(annotation) is Batch or annotation is Batch:
-        kind, in_type, out_type = Kind.BATCH, (get_args(annotation) or (Any,))[0], _element(returned)
+        kind, in_type, out_type = OperatorKind.BATCH, (get_args(annotation) or (Any,))[0], _element(returned)
     elif (get_origin(annotation) or annotation) in _ASYNC_ITERATORS:
         element = _element(annotation)
-        kind, in_type, out_type = Kind.STREAM, Item if element is Any else element, _element(returned)
+        kind, in_type, out_type = OperatorKind.STREAM, Item if element is Any else element, _element(returned)
     elif iterates:
-        kind, in_type, out_type = Kind.EXPAND, annotation, _element(returned)
+        kind, in_type, out_type = OperatorKind.EXPAND, annotation, _element(returned)
     else:
-        kind, in_type, out_type = (Kind.ASYNC_MAP if is_async else Kind.MAP), annotation, returned
+        kind, in_type, out_type = (OperatorKind.ASYNC_MAP if is_async else OperatorKind.MAP), annotation, returned
     return _Flow(
         in_type=unwrap_item(in_type),
         out_type=_without_none(unwrap_item(out_type)),
@@ -225,20 +225,20 @@ def _misfit(call: Callable[..., Any], flow: _Flow, *, in_thread: bool) -> list[s
     hints = typing.get_type_hints(call, include_extras=True)
     returned = hints.get("return", Any)
     problems = []
-    if in_thread and (flow.is_async or flow.kind is Kind.STREAM):
+    if in_thread and (flow.is_async or flow.kind is OperatorKind.STREAM):
         problems.append(f"found {_sort_of(call)} marked threaded_operator, expected a plain function, or @operator")
     match flow.kind:
-        case Kind.STREAM if not (inspect.isasyncgenfunction(call) or _gives_async_iterator(call)):
+        case OperatorKind.STREAM if not (inspect.isasyncgenfunction(call) or _gives_async_iterator(call)):
             problems.append(
                 f"found {_sort_of(call)} that takes a stream, expected an async generator function (async def, yield)"
             )
-        case Kind.MAP | Kind.ASYNC_MAP if _is_item(_without_none(returned)):
+        case OperatorKind.MAP | OperatorKind.ASYNC_MAP if _is_item(_without_none(returned)):
             problems.append("found Item as what it returns, expected the value: the engine keeps the item around it")
-        case Kind.BATCH if returned is not Any and (get_origin(returned) or returned) not in _SEQUENCES:
+        case OperatorKind.BATCH if returned is not Any and (get_origin(returned) or returned) not in _SEQUENCES:
             problems.append(
                 f"found {inspect.formatannotation(returned)} for a batch, expected a list: one result an input"
             )
-        case Kind.BATCH if _is_item(_element(returned)):
+        case OperatorKind.BATCH if _is_item(_element(returned)):
             problems.append(
                 "found a list of items for a batch, expected their values: the engine keeps the items around"
             )

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from fastembed.pipeline.component import Kind
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.errors import Expired, InvalidInput, ItemError, Overloaded, StepFailed
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.observe import StageStats
@@ -69,14 +69,14 @@ class Step:
         self.id = plan.id
         self.call = call
         self.stats = stats
-        self.kind: Kind | None = plan.component.kind
+        self.kind: OperatorKind | None = plan.component.kind
         self.wants_item = plan.component.wants_item
         self.in_thread = plan.component.in_thread
         self.is_async = plan.component.is_async
         self.plain = plan.condition is None and not self.wants_item
         self.config_hash = config_hash
         self.tracing = tracing
-        times = plan.timeouts if self.kind is Kind.EXPAND else _of_one_output(plan.timeouts)
+        times = plan.timeouts if self.kind is OperatorKind.EXPAND else _of_one_output(plan.timeouts)
         self.first = _timeout(times.first_s, f"{plan.id}: found nothing for {{}} s, expected a first output")
         self.idle = _timeout(times.idle_s, f"{plan.id}: found nothing for {{}} s, expected another output")
         self._total = _timeout(times.total_s, f"{plan.id}: found no result after {{}} s, expected one")

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import Unavailable
 from fastembed.server.http.auth import BrowserGuard, Keys
-from fastembed.server.http.errors import Answer, answer, log_internal
+from fastembed.server.http.errors import JsonAnswer, answer, log_internal
 from fastembed.server.http.lifecycle import Life
 from fastembed.server.http.request_body import ClientGone
 from fastembed.server.observability.http_metrics import HttpStats
@@ -175,7 +175,7 @@ class _Reply:
             await respond(self.send, answer(error, self.request_id))
 
 
-async def respond(send: Callable[[Message], Any], what: Answer) -> None:
+async def respond(send: Callable[[Message], Any], what: JsonAnswer) -> None:
     """Send a finished JSON answer."""
     headers = [
         (b"content-type", b"application/json"),
@@ -188,7 +188,7 @@ async def respond(send: Callable[[Message], Any], what: Answer) -> None:
     await send({"type": "http.response.body", "body": what.body})
 
 
-async def _deny(scope: Scope, send: Send, what: Answer) -> int:
+async def _deny(scope: Scope, send: Send, what: JsonAnswer) -> int:
     """Refuse a websocket before it is accepted: with a real HTTP answer where the server can, else by closing it."""
     if "websocket.http.response" in scope.get("extensions", {}):
         headers = [(b"content-type", b"application/json"), *what.headers]

@@ -11,7 +11,7 @@ from fastembed.pipeline.component import Context, sink
 from fastembed.pipeline.errors import FileChanged, InvalidInput
 from fastembed.pipeline.filing import is_same_file
 from fastembed.pipeline.item import Ack, Item
-from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
+from fastembed.pipeline.ledger import ANY_CONTENT, EntryState, LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.sinks.lake.database import Lake, LakeLedger, Lakes
 from fastembed.sinks.lake.schema import check_table_name
@@ -95,11 +95,11 @@ class Duckdb:
         """Forget what came of one file."""
         self._staged.pop(origin.ack, None)
 
-    async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
+    async def entries(self, state: EntryState | None = None) -> Iterable[LedgerEntry]:
         """Return this pipeline's ledger rows (those in `state`)."""
         return await self._opened_ledger().entries(state)
 
-    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
+    async def record(self, entry: LedgerEntry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a ledger row that comes with no data."""
         return await self._opened_ledger().record(entry, expected=expected)
 

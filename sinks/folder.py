@@ -17,7 +17,7 @@ from fastembed.pipeline.component import Context, Failure, sink
 from fastembed.pipeline.errors import ItemError, StepFailed
 from fastembed.pipeline.filing import NO_INPUT, destination, move, private_folder, write
 from fastembed.pipeline.item import Item
-from fastembed.pipeline.ledger import Entry, Ledger
+from fastembed.pipeline.ledger import Ledger, LedgerEntry
 from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.payload.stored import TEXT, CannotStore, store
 from fastembed.sinks.lake.dead_letters import DeadLetter, KeptItem, letter_of, letters, post
@@ -148,7 +148,7 @@ class Folder:
         if self._ledger is not None:
             reason = f"{letter.step}: {letter.error}: {letter.message}"[:REASON_CHARS]
             await self._ledger.record(
-                Entry(
+                LedgerEntry(
                     letter.name,
                     letter.sha256,
                     letter.definition,
@@ -160,7 +160,7 @@ class Folder:
                 )
             )
 
-    def _unfinished(self, known: dict[str, Entry]) -> list[tuple[Path, DeadLetter]]:
+    def _unfinished(self, known: dict[str, LedgerEntry]) -> list[tuple[Path, DeadLetter]]:
         """Find files that moved here without the ledger knowing; drop letters about files that are well since."""
         for file, letter in letters(self._root, orphans=True):
             entry = known.get(letter.name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fastembed.documents.pdf.geometry import enclosing
 from fastembed.documents.pdf.lists import marker_of
-from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.tables import Grid, column_edges, grid_of
 from fastembed.documents.pdf.titles import is_number
 
@@ -26,7 +26,7 @@ def with_aligned_tables(page: PageRows, body: float) -> PageRows:
         page: the page's rows.
         body: the document's body size in points.
     """
-    rows: list[Row] = []
+    rows: list[LayoutRow] = []
     i = 0
     while i < len(page.rows):
         end = _end(page.rows, i, body)
@@ -35,12 +35,12 @@ def with_aligned_tables(page: PageRows, body: float) -> PageRows:
             rows.append(page.rows[i])
             i += 1
         else:
-            rows.append(Row(page.rows[i].page, grid.box, page.rows[i].column, page.rows[i].space, solid=grid))
+            rows.append(LayoutRow(page.rows[i].page, grid.box, page.rows[i].column, page.rows[i].space, solid=grid))
             i = end
     return replace(page, rows=tuple(rows))
 
 
-def _end(rows: Sequence[Row], start: int, body: float) -> int:
+def _end(rows: Sequence[LayoutRow], start: int, body: float) -> int:
     """Return where the rows of cells from `start` on end; `start` itself if there is none."""
     if not _is_cells(rows[start], body):
         return start
@@ -56,26 +56,26 @@ def _end(rows: Sequence[Row], start: int, body: float) -> int:
     return last
 
 
-def _is_cells(row: Row, body: float) -> bool:
+def _is_cells(row: LayoutRow, body: float) -> bool:
     line = row.line
     if line is None or len(row.parts) < 2 or line.size > 1.1 * body or line.mono_share > 0.5 or line.math_share > 0.4:
         return False
     return not (_is_marked(row, sure=True) or is_number(row.parts[0].text) or _LEADERS.search(row.text))
 
 
-def _is_marked(row: Row, *, sure: bool) -> bool:
+def _is_marked(row: LayoutRow, *, sure: bool) -> bool:
     """Whether a row starts like a list item; an operator alone in its cell looks like a bullet, but not `sure`ly."""
     marker = marker_of(row.parts[0].text + " x")
     return bool(marker) and not (sure and marker in "+-*–—o")
 
 
-def _is_close(row: Row, first: Row) -> bool:
+def _is_close(row: LayoutRow, first: LayoutRow) -> bool:
     if row.line is None or first.line is None:
         return False
     return row.space < 1.2 * row.line.size and abs(row.line.size - first.line.size) < 0.15 * first.line.size
 
 
-def _grid(rows: Sequence[Row]) -> Grid | None:
+def _grid(rows: Sequence[LayoutRow]) -> Grid | None:
     full = [row for row in rows if len(row.parts) > 1]
     if len(full) < _MIN_ROWS or len(rows) - len(full) > _MAX_WRAPPED * len(rows) or _lists_pages(full):
         return None
@@ -93,7 +93,7 @@ def _grid(rows: Sequence[Row]) -> Grid | None:
     return grid_of(lines, xs, outer, head_end=head_end)
 
 
-def _lists_pages(rows: Sequence[Row]) -> bool:
+def _lists_pages(rows: Sequence[LayoutRow]) -> bool:
     """Whether the rows end in numbers that go up, as a table of contents without leaders does."""
     ends = [row.parts[-1].text for row in rows]
     numbers = [int(end) for end in ends if end.isdecimal()]

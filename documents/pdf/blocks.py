@@ -15,16 +15,16 @@ from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.hyphens import Vocabulary
 from fastembed.documents.pdf.lists import is_sure, marker_of
 from fastembed.documents.pdf.named import Heading, Place
-from fastembed.documents.pdf.rows import Figure, PageRows, Row
+from fastembed.documents.pdf.rows import Figure, LayoutRow, PageRows
 from fastembed.documents.pdf.tables import Grid
-from fastembed.documents.pdf.text import SPACE_EM, Line, Word
+from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
 _TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
 _TERMINAL = (".", "!", "?", ":", ";", "”", '"', "…")
 
 
-class Kind(StrEnum):
+class BlockKind(StrEnum):
     """What a block is."""
 
     TITLE = "title"
@@ -43,14 +43,14 @@ class Kind(StrEnum):
 
 
 @dataclass(slots=True)
-class Block:
+class PdfBlock:
     """A piece of the document in reading order.
 
     `places` are the pages and boxes that it covers; `level` is a heading's; `marker` a list item's; `indent` its left
     edge in points; `inner` is the text inside a figure.
     """
 
-    kind: Kind
+    kind: BlockKind
     text: str
     places: list[tuple[int, Box]]
     level: int = 0
@@ -59,12 +59,12 @@ class Block:
     size: float = 10.0
     grid: Grid | None = None
     inner: tuple[Line, ...] = ()
-    caption: "Block | None" = field(default=None, repr=False)
+    caption: "PdfBlock | None" = field(default=None, repr=False)
 
 
 def page_blocks(
     page: PageRows, *, headings: dict[Place, Heading], contents: Contents, vocabulary: Vocabulary, body: float
-) -> list[Block]:
+) -> list[PdfBlock]:
     """Return the page's blocks in reading order, its furniture first and last.
 
     Args:
@@ -75,11 +75,11 @@ def page_blocks(
         body: its body size in points.
     """
     number = page.page.number
-    blocks = [_furniture(Kind.HEAD, line, number) for line in page.head]
+    blocks = [_furniture(BlockKind.HEAD, line, number) for line in page.head]
     notes = _note_rows(page, body)
-    group: list[Row] = []
+    group: list[LayoutRow] = []
     margins = _margins(page.rows)
-    kind_of_group = Kind.TEXT
+    kind_of_group = BlockKind.TEXT
 
     def close() -> None:
         if group:
@@ -93,7 +93,7 @@ def page_blocks(
         if heading is not None:
             close()
             rows = page.rows[i : i + heading.rows]
-            kind = Kind.TITLE if heading.level == 0 else Kind.HEADING
+            kind = BlockKind.TITLE if heading.level == 0 else BlockKind.HEADING
             blocks.append(_block(kind, vocabulary.joined([r.text for r in rows]), rows, level=heading.level))
             i += heading.rows
             continue
@@ -109,67 +109,74 @@ def page_blocks(
             group.append(row)
         i += 1
     close()
-    blocks += [_furniture(Kind.HEAD, line, number) for line in page.margin]
-    blocks += [_furniture(Kind.FOOT, line, number) for line in page.foot]
+    blocks += [_furniture(BlockKind.HEAD, line, number) for line in page.margin]
+    blocks += [_furniture(BlockKind.FOOT, line, number) for line in page.foot]
     return blocks
 
 
-def _furniture(kind: Kind, line: Line, page: int) -> Block:
-    return Block(kind, line.text, [(page, line.box)], size=line.size)
+def _furniture(kind: BlockKind, line: Line, page: int) -> PdfBlock:
+    return PdfBlock(kind, line.text, [(page, line.box)], size=line.size)
 
 
-def _solid(row: Row) -> Block:
+def _solid(row: LayoutRow) -> PdfBlock:
     if isinstance(row.solid, Grid):
-        return Block(Kind.TABLE, "", [(row.page, row.box)], grid=row.solid)
+        return PdfBlock(BlockKind.TABLE, "", [(row.page, row.box)], grid=row.solid)
     inner = row.solid.lines if isinstance(row.solid, Figure) else ()
-    return Block(Kind.FIGURE, "", [(row.page, row.box)], inner=inner)
+    return PdfBlock(BlockKind.FIGURE, "", [(row.page, row.box)], inner=inner)
 
 
-def _block(kind: Kind, text: str, rows: Sequence[Row], *, level: int = 0, marker: str = "") -> Block:
+def _block(kind: BlockKind, text: str, rows: Sequence[LayoutRow], *, level: int = 0, marker: str = "") -> PdfBlock:
     line = rows[0].line
     box = enclosing(r.box for r in rows)
     size = line.size if line is not None else 10.0
-    return Block(kind, text, [(rows[0].page, box)], level=level, marker=marker, indent=rows[0].box.l, size=size)
+    return PdfBlock(kind, text, [(rows[0].page, box)], level=level, marker=marker, indent=rows[0].box.l, size=size)
 
 
 # --- which kind a row is ----------------------------------------------------------------------------------------------
 
 
 def _kind_of(  # noqa: PLR0911 - a list of decisions, each with its result
-    row: Row, i: int, number: int, *, contents: Contents, notes: set[int], before: Sequence[Row], group_kind: Kind
-) -> Kind:
+    row: LayoutRow,
+    i: int,
+    number: int,
+    *,
+    contents: Contents,
+    notes: set[int],
+    before: Sequence[LayoutRow],
+    group_kind: BlockKind,
+) -> BlockKind:
     line = row.line
     if line is None:
         raise AssertionError("solids have no kind of line")
     if (number, i) in contents.rows:
-        return Kind.CONTENTS
+        return BlockKind.CONTENTS
     if i in notes:
-        return Kind.NOTE
+        return BlockKind.NOTE
     marker = marker_of(line.text)
     if is_sure(marker) and not marker.startswith("["):
-        return Kind.ITEM
+        return BlockKind.ITEM
     if line.mono_share > 0.88:
         # A line of a paragraph may consist of names in fixed pitch: it goes on from a full line at the same edge.
-        last = before[-1] if before and group_kind != Kind.CODE else None
+        last = before[-1] if before and group_kind != BlockKind.CODE else None
         flush = last is not None and _is_full(last) and abs(last.box.l - row.box.l) < 1.0
-        return group_kind if flush and row.space < 0.5 * line.size else Kind.CODE
-    if group_kind == Kind.CODE and before and row.space < 0.6 * line.size and _is_output(row, before):
-        return Kind.CODE
+        return group_kind if flush and row.space < 0.5 * line.size else BlockKind.CODE
+    if group_kind == BlockKind.CODE and before and row.space < 0.6 * line.size and _is_output(row, before):
+        return BlockKind.CODE
     if CAPTION.match(line.text) and (not before or row.space > 0.25 * line.size):
-        return Kind.CAPTION
-    if before and group_kind in {Kind.ITEM, Kind.CAPTION} and not marker_of(line.text):
+        return BlockKind.CAPTION
+    if before and group_kind in {BlockKind.ITEM, BlockKind.CAPTION} and not marker_of(line.text):
         return group_kind
     if line.math_share > 0.5 and not any(len(w.text) > 5 and w.text.isalpha() and not w.style.math for w in line.words):
-        return Kind.FORMULA
-    return Kind.ITEM if _starts_item(row, before) else Kind.TEXT
+        return BlockKind.FORMULA
+    return BlockKind.ITEM if _starts_item(row, before) else BlockKind.TEXT
 
 
-def _is_output(row: Row, before: Sequence[Row]) -> bool:
+def _is_output(row: LayoutRow, before: Sequence[LayoutRow]) -> bool:
     line = row.line
     return line is not None and line.mono_share > 0.6 and row.box.l >= before[0].box.l - 1
 
 
-def _starts_item(row: Row, before: Sequence[Row]) -> bool:
+def _starts_item(row: LayoutRow, before: Sequence[LayoutRow]) -> bool:
     marker = marker_of(row.text)
     if not marker:
         return False
@@ -185,7 +192,7 @@ def _starts_item(row: Row, before: Sequence[Row]) -> bool:
     )
 
 
-def _is_full(row: Row) -> bool:
+def _is_full(row: LayoutRow) -> bool:
     return row.box.r > row.column.r - 0.12 * row.column.width
 
 
@@ -229,10 +236,10 @@ def _has_note_mark(line: Line) -> bool:
 # --- where a block ends -----------------------------------------------------------------------------------------------
 
 
-def _margins(rows: Sequence[Row]) -> dict[int, float]:
+def _margins(rows: Sequence[LayoutRow]) -> dict[int, float]:
     """Return, by identity, the right margin of each row: the rightmost end among the rows set around it."""
     margins: dict[int, float] = {}
-    run: list[Row] = []
+    run: list[LayoutRow] = []
 
     def close() -> None:
         right = max((r.box.r for r in run), default=0.0)
@@ -251,34 +258,34 @@ def _margins(rows: Sequence[Row]) -> dict[int, float]:
 
 
 def _continues(  # noqa: PLR0911 - a list of decisions, each with its result
-    group: Sequence[Row], row: Row, kind: Kind, margins: dict[int, float]
+    group: Sequence[LayoutRow], row: LayoutRow, kind: BlockKind, margins: dict[int, float]
 ) -> bool:
     last = group[-1]
     line, before = row.line, last.line
     if line is None or before is None:
         return False
-    if kind == Kind.CODE:
+    if kind == BlockKind.CODE:
         return row.space < 2.4 * line.size
-    if kind == Kind.CONTENTS:
+    if kind == BlockKind.CONTENTS:
         return not re.search(r"(?:\d|[ivxlc])$", last.text.rstrip()) and row.space < 1.2 * line.size
-    if kind == Kind.FORMULA:
+    if kind == BlockKind.FORMULA:
         return row.space < 0.9 * line.size
     if abs(line.size - before.size) > 0.1 * before.size or row.space > _normal_space(group, row):
         return False
-    if kind == Kind.NOTE:
+    if kind == BlockKind.NOTE:
         return not _has_note_mark(line)
     if row.column == last.column and row.space < -2.5 * line.size:
         return False
     if (line.bold_share > 0.85) != (before.bold_share > 0.85) and not _is_full(last):
         return False
-    if kind == Kind.ITEM:
+    if kind == BlockKind.ITEM:
         return not _starts_item(row, group) and row.box.l > group[0].box.l - 0.6 * line.size
-    if kind == Kind.CAPTION:
+    if kind == BlockKind.CAPTION:
         return True
     return not _starts_paragraph(group, row, margins)
 
 
-def _normal_space(group: Sequence[Row], row: Row) -> float:
+def _normal_space(group: Sequence[LayoutRow], row: LayoutRow) -> float:
     """Return the widest space between two lines of one paragraph, in points."""
     size = row.line.size if row.line is not None else 10.0
     inner = [r.space for r in group[1:] if r.space > -size]
@@ -287,7 +294,7 @@ def _normal_space(group: Sequence[Row], row: Row) -> float:
     return 0.75 * size
 
 
-def _starts_paragraph(group: Sequence[Row], row: Row, margins: dict[int, float]) -> bool:
+def _starts_paragraph(group: Sequence[LayoutRow], row: LayoutRow, margins: dict[int, float]) -> bool:
     last = group[-1]
     line, before = row.line, last.line
     if line is None or before is None or before.text.endswith("-"):
@@ -307,22 +314,22 @@ def _starts_paragraph(group: Sequence[Row], row: Row, margins: dict[int, float])
 # --- finished blocks --------------------------------------------------------------------------------------------------
 
 
-def _finished(group: Sequence[Row], kind: Kind, vocabulary: Vocabulary) -> list[Block]:
-    if kind == Kind.CODE:
+def _finished(group: Sequence[LayoutRow], kind: BlockKind, vocabulary: Vocabulary) -> list[PdfBlock]:
+    if kind == BlockKind.CODE:
         return [_block(kind, code_text(group), group)]
-    if kind == Kind.FORMULA:
+    if kind == BlockKind.FORMULA:
         return [_block(kind, "\n".join(r.text for r in group), group)]
-    if kind == Kind.CONTENTS:
+    if kind == BlockKind.CONTENTS:
         text = " ".join(r.text for r in group)
         return [_block(kind, _TOC_END.sub(" … ", text, count=1) if _TOC_END.search(text) else text, group)]
     text = vocabulary.joined([r.text for r in group])
-    if kind == Kind.ITEM:
+    if kind == BlockKind.ITEM:
         marker = marker_of(text)
         return [_block(kind, text[len(marker) :].strip(), group, marker=marker)]
     return [_block(kind, text, group)]
 
 
-def code_text(rows: Sequence[Row]) -> str:
+def code_text(rows: Sequence[LayoutRow]) -> str:
     """Return a listing with its lines, indents, gaps and empty lines as they stand on the page."""
     words = [w for r in rows if r.line is not None for w in r.line.words]
     pitch = statistics.median(w.box.width / len(w.text) for w in words) or 1.0
@@ -339,7 +346,7 @@ def code_text(rows: Sequence[Row]) -> str:
     return "\n".join(out)
 
 
-def _spaced(words: Sequence[Word], left: float, pitch: float) -> str:
+def _spaced(words: Sequence[PdfWord], left: float, pitch: float) -> str:
     text = ""
     for before, word in zip((None, *words), words, strict=False):
         if before is None:

@@ -27,7 +27,7 @@ _HEADING = 1.15
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class LayoutPiece:
     """Something to put in order: a line, or a figure or table (`solid`).
 
     `words` counts the words of a line; `mono` says that it is set with fixed pitch; `size` is its type size in points.
@@ -42,12 +42,12 @@ class Piece:
     """Which share of its characters are letters."""
 
 
-def reading_order(pieces: Sequence[Piece]) -> list[list[int]]:
+def reading_order(pieces: Sequence[LayoutPiece]) -> list[list[int]]:
     """Return the columns in reading order, each as indices into `pieces` from top to bottom."""
     return [region for region in _cut(pieces, list(range(len(pieces))), 0) if region]
 
 
-def _cut(pieces: Sequence[Piece], own: list[int], depth: int) -> list[list[int]]:
+def _cut(pieces: Sequence[LayoutPiece], own: list[int], depth: int) -> list[list[int]]:
     split = _best_split(pieces, own) if len(own) >= 2 * _MIN_LINES and depth < _MAX_DEPTH else None
     if split is None:
         return [_top_down(pieces, own)]
@@ -63,14 +63,14 @@ def _cut(pieces: Sequence[Piece], own: list[int], depth: int) -> list[list[int]]
     return out
 
 
-def _top_down(pieces: Sequence[Piece], own: list[int]) -> list[int]:
+def _top_down(pieces: Sequence[LayoutPiece], own: list[int]) -> list[int]:
     return sorted(own, key=lambda i: (pieces[i].box.t, pieces[i].box.l))
 
 
 _Band = list[int] | tuple[list[int], list[int]]
 
 
-def _best_split(pieces: Sequence[Piece], own: list[int]) -> list[_Band] | None:
+def _best_split(pieces: Sequence[LayoutPiece], own: list[int]) -> list[_Band] | None:
     """Return the bands from top to bottom, columns as pairs, or None if there is no gutter."""
     area = enclosing(pieces[i].box for i in own)
     best: tuple[float, list[_Band]] | None = None
@@ -81,7 +81,7 @@ def _best_split(pieces: Sequence[Piece], own: list[int]) -> list[_Band] | None:
     return best[1] if best else None
 
 
-def _gutters(pieces: Sequence[Piece], own: list[int], area: Box) -> list[float]:
+def _gutters(pieces: Sequence[LayoutPiece], own: list[int], area: Box) -> list[float]:
     """Return the x that little text covers though much text stands on both sides, best first."""
     bins = int(area.width / _BIN) + 2
     cover = np.zeros(bins + 1)
@@ -108,7 +108,7 @@ def _gutters(pieces: Sequence[Piece], own: list[int], area: Box) -> list[float]:
     return [x for _, _, x in sorted(runs)[:_CANDIDATES] if area.l + margin < x < area.r - margin]
 
 
-def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tuple[list[_Band], float]:
+def _bands(pieces: Sequence[LayoutPiece], own: list[int], x: float, area: Box) -> tuple[list[_Band], float]:
     crossing = [i for i in own if pieces[i].box.l < x - 1 and pieces[i].box.r > x + 1]
     crossing = sorted(crossing + _headings_alone(pieces, own, x), key=lambda i: pieces[i].box.t)
     middles = [(pieces[i].box.t + pieces[i].box.b) / 2 for i in crossing]
@@ -143,7 +143,7 @@ def _bands(pieces: Sequence[Piece], own: list[int], x: float, area: Box) -> tupl
     return bands, score
 
 
-def _headings_alone(pieces: Sequence[Piece], own: list[int], x: float) -> list[int]:
+def _headings_alone(pieces: Sequence[LayoutPiece], own: list[int], x: float) -> list[int]:
     """Return the larger lines left of the gutter beside which the right side is empty, with text above and below it.
 
     They head both columns, though they are too short to cross the gutter.
@@ -162,22 +162,22 @@ def _headings_alone(pieces: Sequence[Piece], own: list[int], x: float) -> list[i
     return found
 
 
-def _height(pieces: Sequence[Piece], own: list[int]) -> float:
+def _height(pieces: Sequence[LayoutPiece], own: list[int]) -> float:
     return enclosing(pieces[i].box for i in own).height if own else 0.0
 
 
-def _balance(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+def _balance(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]) -> float:
     """Return how alike the widths of two sides are, 0 to 1: of several gaps, the gutter is the one in the middle."""
     a, b = enclosing(pieces[i].box for i in left).width, enclosing(pieces[i].box for i in right).width
     return min(a, b) / max(a, b, 1.0)
 
 
-def _gap(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+def _gap(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]) -> float:
     return min(pieces[i].box.l for i in right) - max(pieces[i].box.r for i in left)
 
 
 def _edges(
-    pieces: Sequence[Piece], sides: list[tuple[list[int], list[int]]], strong: list[bool]
+    pieces: Sequence[LayoutPiece], sides: list[tuple[list[int], list[int]]], strong: list[bool]
 ) -> tuple[float, float]:
     """Return the left edges of the two columns, as the bands that surely are columns show them."""
     own = [side for side, sure in zip(sides, strong, strict=True) if sure]
@@ -187,7 +187,7 @@ def _edges(
     )
 
 
-def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int], edges: tuple[float, float]) -> bool:
+def _may_follow(pieces: Sequence[LayoutPiece], left: list[int], right: list[int], edges: tuple[float, float]) -> bool:
     """Whether a band is columns too, given that the gutter is one elsewhere on the page with these left edges."""
     if not left or not right or _gap(pieces, left, right) <= 0:
         return False
@@ -202,7 +202,7 @@ def _may_follow(pieces: Sequence[Piece], left: list[int], right: list[int], edge
 
 
 def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result
-    pieces: Sequence[Piece], left: list[int], right: list[int], area: Box
+    pieces: Sequence[LayoutPiece], left: list[int], right: list[int], area: Box
 ) -> bool:
     """Whether two sides are columns of text to be read one after the other, not cells, labels or a listing."""
     if not left or not right:
@@ -234,15 +234,15 @@ def _is_gap_within_cells(a: Box, b: Box, em: float) -> bool:
     return min(a.width, b.width) < 9 * em
 
 
-def _line_count(pieces: Sequence[Piece], own: list[int]) -> float:
+def _line_count(pieces: Sequence[LayoutPiece], own: list[int]) -> float:
     return sum(max(1.0, pieces[i].box.height / 12) if pieces[i].solid else 1.0 for i in own)
 
 
-def _letters(pieces: Sequence[Piece], own: list[int]) -> float:
+def _letters(pieces: Sequence[LayoutPiece], own: list[int]) -> float:
     return statistics.mean(pieces[i].letters for i in own)
 
 
-def _is_prose(pieces: Sequence[Piece], own: list[int], box: Box) -> bool:
+def _is_prose(pieces: Sequence[LayoutPiece], own: list[int], box: Box) -> bool:
     lines = [pieces[i] for i in own if not pieces[i].solid]
     if not lines:
         return True
@@ -251,7 +251,7 @@ def _is_prose(pieces: Sequence[Piece], own: list[int], box: Box) -> bool:
     return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)
 
 
-def _aligned(pieces: Sequence[Piece], left: list[int], right: list[int]) -> float:
+def _aligned(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]) -> float:
     """Return which share of the side with fewer lines stands on a line of the other side."""
     few, many = sorted((left, right), key=len)
     bottoms = np.array(sorted(pieces[i].box.b for i in many))

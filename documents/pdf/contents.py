@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.rows import LayoutRow, PageRows
 
 # Leaders and page numbers are found with patterns that cannot backtrack far: lines may be long and hostile.
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
@@ -23,7 +23,7 @@ _MIN_ENTRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ContentsEntry:
     """A line of a printed table of contents; `indent` in points from the column's left edge."""
 
     title: str
@@ -37,7 +37,7 @@ class Contents:
     """The printed tables of contents: their rows, as (page, index of the row), and the entries of the main one."""
 
     rows: frozenset[tuple[int, int]]
-    entries: tuple[Entry, ...]
+    entries: tuple[ContentsEntry, ...]
 
 
 def is_contents_heading(text: str) -> bool:
@@ -52,7 +52,7 @@ def find_contents(pages: Sequence[PageRows]) -> Contents:
     end in a number far to the right are entries below a heading such as `Contents`.
     """
     rows: set[tuple[int, int]] = set()
-    entries: list[Entry] = []
+    entries: list[ContentsEntry] = []
     open_list, main = False, True
     for page in pages:
         announced = [i for i, row in enumerate(page.rows) if is_contents_heading(row.text)]
@@ -69,14 +69,14 @@ def find_contents(pages: Sequence[PageRows]) -> Contents:
     return Contents(frozenset(rows), tuple(entries))
 
 
-def _ascends(entries: Sequence[Entry]) -> bool:
+def _ascends(entries: Sequence[ContentsEntry]) -> bool:
     """Whether the page numbers go up, as in a table of contents."""
     numbers = [int(e.page) for e in entries if e.page.isdigit()]
     steps = list(itertools.pairwise(numbers))
     return sum(a <= b for a, b in steps) >= 0.85 * len(steps)
 
 
-def _match(row: Row) -> tuple[str, str, bool] | None:
+def _match(row: LayoutRow) -> tuple[str, str, bool] | None:
     """Return the title, the page number and whether leaders or a wide gap stand between them."""
     text = row.text.rstrip()
     match = _PAGE.search(text[-12:])
@@ -110,18 +110,18 @@ def _entry_rows(page: PageRows, announced: list[int], *, continued: bool) -> lis
     return span if len(sure) >= 0.4 * len(span) else sure
 
 
-def _begin(rows: Sequence[Row], first: int) -> int:
+def _begin(rows: Sequence[LayoutRow], first: int) -> int:
     """Return the first row of a wrapped entry that ends in row `first`."""
     while first > 0 and rows[first].space < 0.9 * _size(rows[first]) and rows[first - 1].line is not None:
         first -= 1
     return first
 
 
-def _size(row: Row) -> float:
+def _size(row: LayoutRow) -> float:
     return row.line.size if row.line is not None else 10.0
 
 
-def _end(rows: Sequence[Row], sure: list[int]) -> int:
+def _end(rows: Sequence[LayoutRow], sure: list[int]) -> int:
     """Return the last entry before a long stretch of other rows."""
     end = sure[0]
     for i in sure[1:]:
@@ -148,8 +148,8 @@ def _bare_titles(page: PageRows, heading: int) -> list[int]:
     return found if len(found) >= _MIN_ENTRIES else []
 
 
-def _entries(page: PageRows, found: list[int]) -> list[Entry]:
-    entries: list[Entry] = []
+def _entries(page: PageRows, found: list[int]) -> list[ContentsEntry]:
+    entries: list[ContentsEntry] = []
     pending = ""
     indent = 0.0
     for i in found:
@@ -162,6 +162,6 @@ def _entries(page: PageRows, found: list[int]) -> list[Entry]:
             pending = f"{pending} {row.text}".strip()
             continue
         title = f"{pending} {match[0]}".strip()
-        entries.append(Entry(title, match[1], indent, bold))
+        entries.append(ContentsEntry(title, match[1], indent, bold))
         pending = ""
     return entries

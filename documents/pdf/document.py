@@ -18,7 +18,7 @@ from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
 
 from fastembed.documents.pdf.aligned import with_aligned_tables
 from fastembed.documents.pdf.backdrops import without_backdrops
-from fastembed.documents.pdf.blocks import Block, Kind, page_blocks
+from fastembed.documents.pdf.blocks import BlockKind, PdfBlock, page_blocks
 from fastembed.documents.pdf.contents import find_contents
 from fastembed.documents.pdf.flow import flowing, with_captions
 from fastembed.documents.pdf.furniture import furniture
@@ -33,12 +33,12 @@ from fastembed.documents.pdf.tables import Grid
 from fastembed.documents.pdf.text import body_size
 
 _LABELS = {
-    Kind.TEXT: DocItemLabel.TEXT,
-    Kind.FORMULA: DocItemLabel.FORMULA,
-    Kind.CAPTION: DocItemLabel.CAPTION,
-    Kind.NOTE: DocItemLabel.FOOTNOTE,
-    Kind.HEAD: DocItemLabel.PAGE_HEADER,
-    Kind.FOOT: DocItemLabel.PAGE_FOOTER,
+    BlockKind.TEXT: DocItemLabel.TEXT,
+    BlockKind.FORMULA: DocItemLabel.FORMULA,
+    BlockKind.CAPTION: DocItemLabel.CAPTION,
+    BlockKind.NOTE: DocItemLabel.FOOTNOTE,
+    BlockKind.HEAD: DocItemLabel.PAGE_HEADER,
+    BlockKind.FOOT: DocItemLabel.PAGE_FOOTER,
 }
 
 
@@ -95,42 +95,42 @@ class _Assembly:
         for page in pages:
             self._document.add_page(page_no=page.number, size=Size(width=page.width, height=page.height))
         self._list: GroupItem | None = None
-        self._list_kind = Kind.TEXT
+        self._list_kind = BlockKind.TEXT
 
-    def document(self, blocks: Sequence[Block]) -> DoclingDocument:
+    def document(self, blocks: Sequence[PdfBlock]) -> DoclingDocument:
         for block in blocks:
-            if block.kind not in {Kind.ITEM, Kind.CONTENTS, Kind.HEAD, Kind.FOOT}:
+            if block.kind not in {BlockKind.ITEM, BlockKind.CONTENTS, BlockKind.HEAD, BlockKind.FOOT}:
                 self._list = None
             self._add(block)
         return self._document
 
-    def _add(self, block: Block) -> None:
+    def _add(self, block: PdfBlock) -> None:
         document, provenance = self._document, self._provenance(block)
-        if block.kind == Kind.TITLE:
+        if block.kind == BlockKind.TITLE:
             document.add_title(text=block.text, prov=provenance)
-        elif block.kind == Kind.HEADING:
+        elif block.kind == BlockKind.HEADING:
             document.add_heading(text=block.text, level=block.level, prov=provenance)
-        elif block.kind == Kind.CODE:
+        elif block.kind == BlockKind.CODE:
             self._also(document.add_code(text=block.text, prov=provenance), block)
-        elif block.kind in {Kind.ITEM, Kind.CONTENTS}:
+        elif block.kind in {BlockKind.ITEM, BlockKind.CONTENTS}:
             self._add_item(block, provenance)
-        elif block.kind == Kind.TABLE and block.grid is not None:
+        elif block.kind == BlockKind.TABLE and block.grid is not None:
             caption = self._caption(block)
             document.add_table(data=_table(block.grid), caption=caption, prov=provenance)
-        elif block.kind == Kind.FIGURE:
+        elif block.kind == BlockKind.FIGURE:
             picture = document.add_picture(caption=self._caption(block), prov=provenance)
             for line in block.inner:
                 self._text(DocItemLabel.TEXT, line.text, block.places[0][0], line.box, picture)
         else:
-            layer = ContentLayer.FURNITURE if block.kind in {Kind.HEAD, Kind.FOOT} else ContentLayer.BODY
+            layer = ContentLayer.FURNITURE if block.kind in {BlockKind.HEAD, BlockKind.FOOT} else ContentLayer.BODY
             item = document.add_text(
                 label=_LABELS.get(block.kind, DocItemLabel.TEXT), text=block.text, prov=provenance, content_layer=layer
             )
             self._also(item, block)
 
-    def _add_item(self, block: Block, provenance: ProvenanceItem) -> None:
+    def _add_item(self, block: PdfBlock, provenance: ProvenanceItem) -> None:
         if self._list is None or self._list_kind != block.kind:
-            name = "table of contents" if block.kind == Kind.CONTENTS else "list"
+            name = "table of contents" if block.kind == BlockKind.CONTENTS else "list"
             self._list = self._document.add_list_group(name=name)
             self._list_kind = block.kind
         item = self._document.add_list_item(
@@ -143,7 +143,7 @@ class _Assembly:
         )
         self._also(item, block)
 
-    def _caption(self, block: Block) -> TextItem | None:
+    def _caption(self, block: PdfBlock) -> TextItem | None:
         if block.caption is None:
             return None
         item: TextItem = self._document.add_text(
@@ -154,11 +154,11 @@ class _Assembly:
     def _text(self, label: DocItemLabel, text: str, page: int, box: Box, parent: NodeItem) -> None:
         self._document.add_text(label=label, text=text, prov=self._at(page, box, len(text)), parent=parent)
 
-    def _provenance(self, block: Block) -> ProvenanceItem:
+    def _provenance(self, block: PdfBlock) -> ProvenanceItem:
         page, box = block.places[0]
         return self._at(page, box, len(block.text))
 
-    def _also(self, item: TextItem, block: Block) -> None:
+    def _also(self, item: TextItem, block: PdfBlock) -> None:
         item.prov.extend(self._at(page, box, len(block.text)) for page, box in block.places[1:])
 
     def _at(self, page: int, box: Box, characters: int) -> ProvenanceItem:

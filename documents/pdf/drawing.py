@@ -21,7 +21,7 @@ _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RuledLine:
     """A straight horizontal or vertical stroke."""
 
     box: Box
@@ -37,7 +37,7 @@ class Rule:
 class Drawing:
     """All that is drawn on one page."""
 
-    rules: list[Rule] = field(default_factory=list)
+    rules: list[RuledLine] = field(default_factory=list)
     shades: list[Box] = field(default_factory=list)
     """Filled or framed rectangles."""
     strokes: list[Box] = field(default_factory=list)
@@ -51,14 +51,14 @@ def page_drawing(page: Any, view: View) -> Drawing:
     """Return what is drawn on a PDFium page (`FPDF_PAGE`), in points as shown; at most 20 000 objects are looked at."""
     drawing = Drawing()
     width, height = view.size
-    walk = _Walk(view, drawing, Box(0, 0, width, height))
+    walk = _DrawingWalk(view, drawing, Box(0, 0, width, height))
     count = pdfium.FPDFPage_CountObjects(page)
     for i in range(min(count, _MAX_OBJECTS)):
         walk.visit(pdfium.FPDFPage_GetObject(page, i), _IDENTITY, 0)
     return drawing
 
 
-class _Walk:
+class _DrawingWalk:
     def __init__(self, view: View, drawing: Drawing, page: Box) -> None:
         self.view, self.drawing, self.page = view, drawing, page
         self.left = _MAX_OBJECTS
@@ -174,7 +174,7 @@ class _Walk:
 
     def _add_rule(self, box: Box) -> None:
         if max(box.width, box.height) >= _MIN_RULE:
-            self.drawing.rules.append(Rule(box, horizontal=box.width >= box.height))
+            self.drawing.rules.append(RuledLine(box, horizontal=box.width >= box.height))
 
 
 def _is_axial(a: tuple[float, float], b: tuple[float, float]) -> bool:

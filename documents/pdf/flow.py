@@ -3,27 +3,27 @@
 import re
 from collections.abc import Sequence
 
-from fastembed.documents.pdf.blocks import Block, Kind
+from fastembed.documents.pdf.blocks import BlockKind, PdfBlock
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.hyphens import Vocabulary
 
-_FURNITURE = {Kind.HEAD, Kind.FOOT}
-_FLOATING = {Kind.FIGURE, Kind.TABLE, Kind.CAPTION, Kind.NOTE, *_FURNITURE}
+_FURNITURE = {BlockKind.HEAD, BlockKind.FOOT}
+_FLOATING = {BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION, BlockKind.NOTE, *_FURNITURE}
 _TERMINAL = (".", "!", "?", ":", ";", "”", "…", ".)", '."')
 _CAPTION_REACH = 60.0
 _TABLE_WORD = re.compile(r"^(?:tab|cuadro)", re.IGNORECASE)
 
 
-def flowing(blocks: Sequence[Block], vocabulary: Vocabulary) -> list[Block]:
+def flowing(blocks: Sequence[PdfBlock], vocabulary: Vocabulary) -> list[PdfBlock]:
     """Return the blocks with those paragraphs joined that a page, a column or a float interrupts."""
-    out: list[Block] = []
-    last: Block | None = None
+    out: list[PdfBlock] = []
+    last: PdfBlock | None = None
     for block in blocks:
         if block.kind in _FLOATING:
             out.append(block)
             continue
         if last is not None and _goes_on(last, block):
-            separator = "\n" if block.kind == Kind.CODE else None
+            separator = "\n" if block.kind == BlockKind.CODE else None
             last.text = last.text + separator + block.text if separator else vocabulary.joined([last.text, block.text])
             last.places += block.places
             continue
@@ -32,14 +32,18 @@ def flowing(blocks: Sequence[Block], vocabulary: Vocabulary) -> list[Block]:
     return out
 
 
-def _goes_on(last: Block, block: Block) -> bool:
+def _goes_on(last: PdfBlock, block: PdfBlock) -> bool:
     (page, box), (next_page, next_box) = last.places[-1], block.places[0]
     moved = next_page != page or next_box.t < box.t
     if not moved or next_page > page + 1:
         return False
-    if last.kind == block.kind == Kind.CODE:
+    if last.kind == block.kind == BlockKind.CODE:
         return next_page != page
-    if last.kind not in {Kind.TEXT, Kind.ITEM} or block.kind != Kind.TEXT or abs(last.size - block.size) > 0.6:  # noqa: PLR2004
+    if (
+        last.kind not in {BlockKind.TEXT, BlockKind.ITEM}
+        or block.kind != BlockKind.TEXT
+        or abs(last.size - block.size) > 0.6  # noqa: PLR2004
+    ):
         return False
     text = last.text.rstrip()
     if text.endswith("-"):
@@ -47,17 +51,17 @@ def _goes_on(last: Block, block: Block) -> bool:
     return not text.endswith(_TERMINAL) and block.text[:1].islower()
 
 
-def with_captions(blocks: Sequence[Block]) -> list[Block]:
+def with_captions(blocks: Sequence[PdfBlock]) -> list[PdfBlock]:
     """Return the blocks with each caption moved into the figure or table next to it on its page."""
     taken: set[int] = set()
-    captions = [(i, b) for i, b in enumerate(blocks) if b.kind == Kind.CAPTION]
+    captions = [(i, b) for i, b in enumerate(blocks) if b.kind == BlockKind.CAPTION]
     for i, caption in captions:
         page, box = caption.places[0]
-        wanted = Kind.TABLE if _TABLE_WORD.match(caption.text) else Kind.FIGURE
+        wanted = BlockKind.TABLE if _TABLE_WORD.match(caption.text) else BlockKind.FIGURE
         near = [
             (_distance(box, b.places[0][1]) + (0 if b.kind == wanted else 25), k)
             for k, b in enumerate(blocks)
-            if b.kind in {Kind.FIGURE, Kind.TABLE} and b.caption is None and b.places[0][0] == page
+            if b.kind in {BlockKind.FIGURE, BlockKind.TABLE} and b.caption is None and b.places[0][0] == page
         ]
         if near and min(near)[0] < _CAPTION_REACH:
             blocks[min(near)[1]].caption = caption

@@ -13,7 +13,7 @@ import pypdfium2.raw as pdfium
 
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.style import Style, is_mono_name, style_of
-from fastembed.documents.pdf.text import SPACE_EM, Line, Word, lines_of
+from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord, lines_of
 
 # What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
 _BARE_CODES = {
@@ -252,7 +252,7 @@ class _Draft:
         self.baseline, self.run, self.spaced = baseline, run, spaced
 
 
-def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[Word], list[Word]]:
+def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[PdfWord], list[PdfWord]]:
     """Return the upright words and the turned ones."""
     width, height = view.size
     drafts: list[tuple[_Draft, bool]] = []
@@ -322,7 +322,7 @@ _LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl",
 _LIGATURE_TABLE = str.maketrans(_LIGATURES)
 
 
-def _word(draft: _Draft, runs: list[_Run]) -> Word:
+def _word(draft: _Draft, runs: list[_Run]) -> PdfWord:
     text = "".join(draft.chars).translate(_LIGATURE_TABLE)
     box = Box(draft.l, draft.t, draft.r, draft.b)
-    return Word(text, box, round(draft.baseline, 1), runs[draft.run].style, draft.spaced)
+    return PdfWord(text, box, round(draft.baseline, 1), runs[draft.run].style, draft.spaced)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fastembed.documents.pdf.contents import Contents, is_contents_heading
 from fastembed.documents.pdf.named import Heading, Place, from_contents, from_outline
 from fastembed.documents.pdf.page import Bookmark
-from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.titles import depth_of, folded, is_label, is_number, split_number
 from fastembed.documents.pdf.typography import (
     Body,
@@ -61,7 +61,7 @@ def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequ
     return found
 
 
-def _smallest(named: dict[Place, Heading], rows_of: dict[int, tuple[Row, ...]]) -> float:
+def _smallest(named: dict[Place, Heading], rows_of: dict[int, tuple[LayoutRow, ...]]) -> float:
     lines = [rows_of[page][row].line for page, row in named]
     return min((look_of(line)[0] for line in lines if line is not None), default=0.0)
 

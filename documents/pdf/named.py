@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fastembed.documents.pdf.contents import Contents, Entry
+from fastembed.documents.pdf.contents import Contents, ContentsEntry
 from fastembed.documents.pdf.geometry import clustered
 from fastembed.documents.pdf.page import Bookmark
-from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.titles import depth_of, folded, spellings, split_number
 from fastembed.documents.pdf.typography import Body, Run, look_of
 
@@ -91,7 +91,7 @@ def from_contents(
     return found if matched >= 0.6 * len(entries) else None
 
 
-def _page_shift(entries: Sequence[Entry], index: "_Index") -> int | None:
+def _page_shift(entries: Sequence[ContentsEntry], index: "_Index") -> int | None:
     """Return how many pages of the file precede the one numbered 1, None if too few titles stand where that says."""
     votes: Counter[int] = Counter()
     for entry in entries:
@@ -115,7 +115,7 @@ class _Index:
     def __init__(self, pages: Sequence[PageRows], contents: Contents) -> None:
         self._spots: defaultdict[str, list[_Spot]] = defaultdict(list)
         self._by_page: dict[int, list[tuple[str, _Spot]]] = {}
-        self.rows: dict[int, tuple[Row, ...]] = {page.page.number: page.rows for page in pages}
+        self.rows: dict[int, tuple[LayoutRow, ...]] = {page.page.number: page.rows for page in pages}
         for page in pages:
             number = page.page.number
             own = self._by_page[number] = []
@@ -190,12 +190,12 @@ def _other_number(wanted: str, printed: str) -> bool:
     return bool(a and b) and a.casefold() != b.casefold()
 
 
-def _stands_out(row: Row) -> bool:
+def _stands_out(row: LayoutRow) -> bool:
     line = row.line
     return line is not None and (line.bold_share > 0.6 or row.space > 0.9 * line.size)
 
 
-def _entry_levels(entries: Sequence[Entry]) -> list[int]:
+def _entry_levels(entries: Sequence[ContentsEntry]) -> list[int]:
     indents = clustered((e.indent for e in entries), 3.0)
     rank = {e: min(range(len(indents)), key=lambda k: abs(indents[k] - e.indent)) + 1 for e in entries}
     depths: defaultdict[int, Counter[int]] = defaultdict(Counter)

@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastembed.documents.pdf.drawing import Drawing, Rule
+from fastembed.documents.pdf.drawing import Drawing, RuledLine
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.page import Page
 from fastembed.documents.pdf.style import Style
-from fastembed.documents.pdf.text import Line, Word
+from fastembed.documents.pdf.text import Line, PdfWord
 
 OCR_SCALE = 200 / 72
 """Pixels a point in which a page is given to be recognised: 200 dpi."""
@@ -66,12 +66,12 @@ def _line(text: str, box: tuple[float, float, float, float], sure: float, scale:
     parts = text.split()
     total = sum(len(p) for p in parts) + len(parts) - 1
     step = (right - left) / max(1, total)
-    words: list[Word] = []
+    words: list[PdfWord] = []
     x = left
     for part in parts:
         width = step * len(part)
         own = Box(x, top, x + width, bottom)
-        words.append(Word(part, own, round(bottom, 1), Style("", size), spaced=bool(words), sure=sure))
+        words.append(PdfWord(part, own, round(bottom, 1), Style("", size), spaced=bool(words), sure=sure))
         x += width + step
     return Line(tuple(words))
 
@@ -90,7 +90,7 @@ def _sized(line: Line, size: float) -> Line:
 
 
 def _styled(line: Line, style: Style) -> Line:
-    return Line(tuple(Word(w.text, w.box, w.baseline, style, w.spaced, w.sure) for w in line.words))
+    return Line(tuple(PdfWord(w.text, w.box, w.baseline, style, w.spaced, w.sure) for w in line.words))
 
 
 def _weighted(lines: list[Line], image: npt.NDArray[np.uint8], scale: float) -> list[Line]:
@@ -117,7 +117,7 @@ def _stroke_em(line: Line, image: npt.NDArray[np.uint8], scale: float) -> float:
     return float(np.count_nonzero(dark)) / max(1, starts) / (line.size * scale)
 
 
-def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[Rule]:
+def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[RuledLine]:
     """Return the straight rules in a page's pixels, found by opening with long thin kernels.
 
     Args:
@@ -140,5 +140,5 @@ def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[Rule]:
             long, thin = (w, h) if horizontal else (h, w)
             if long > 12 * scale and thin < 8 * scale:
                 box = Box(x / scale, y / scale, (x + w) / scale, (y + h) / scale)
-                rules.append(Rule(box, horizontal=horizontal))
+                rules.append(RuledLine(box, horizontal=horizontal))
     return rules

@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastembed.documents.pdf.columns import Piece, reading_order
+from fastembed.documents.pdf.columns import LayoutPiece, reading_order
 from fastembed.documents.pdf.figures import figure_boxes, inner_lines
 from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.page import Page
@@ -22,7 +22,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LayoutRow:
     """A line of text (`line`), a table or a figure in reading order.
 
     `column` is the box of the column it stands in; `space` the white space above it in points, infinite at the top of
@@ -48,7 +48,7 @@ class PageRows:
     """A page in reading order, with its furniture apart."""
 
     page: Page
-    rows: tuple[Row, ...]
+    rows: tuple[LayoutRow, ...]
     head: tuple[Line, ...]
     foot: tuple[Line, ...]
     margin: tuple[Line, ...]
@@ -96,9 +96,9 @@ def _tables(page: Page, lines: list[Line], figures: list[Figure]) -> list[Grid]:
     return ruled_tables(rules, [w for line in lines for w in line.words])
 
 
-def _ordered(number: int, lines: Sequence[Line], solids: Sequence[Figure | Grid]) -> list[Row]:
-    pieces = [_piece(line) for line in lines] + [Piece(s.box, solid=True) for s in solids]
-    rows: list[Row] = []
+def _ordered(number: int, lines: Sequence[Line], solids: Sequence[Figure | Grid]) -> list[LayoutRow]:
+    pieces = [_piece(line) for line in lines] + [LayoutPiece(s.box, solid=True) for s in solids]
+    rows: list[LayoutRow] = []
     for region in reading_order(pieces):
         column = enclosing(pieces[i].box for i in region)
         bottom: float | None = None
@@ -109,11 +109,11 @@ def _ordered(number: int, lines: Sequence[Line], solids: Sequence[Figure | Grid]
                 space = max(space, lines[group[0]].size)  # pictures bring the white space around them along
             bottom = box.b if bottom is None else max(bottom, box.b)
             if group[0] >= len(lines):
-                rows.append(Row(number, box, column, space, solid=solids[group[0] - len(lines)]))
+                rows.append(LayoutRow(number, box, column, space, solid=solids[group[0] - len(lines)]))
                 continue
             parts = tuple(sorted((lines[i] for i in group), key=lambda ln: ln.box.l))
             line = parts[0] if len(parts) == 1 else merged_row(parts)
-            rows.append(Row(number, box, column, space, line=line, parts=parts))
+            rows.append(LayoutRow(number, box, column, space, line=line, parts=parts))
     return rows
 
 
@@ -132,7 +132,7 @@ def _same_rows(lines: Sequence[Line], region: list[int]) -> list[list[int]]:
     return groups
 
 
-def _piece(line: Line) -> Piece:
+def _piece(line: Line) -> LayoutPiece:
     text = line.text
     letters = sum(c.isalpha() or c == " " for c in text) / max(1, len(text))
-    return Piece(line.box, len(line.words), line.size, line.mono_share > 0.5, letters=letters)
+    return LayoutPiece(line.box, len(line.words), line.size, line.mono_share > 0.5, letters=letters)

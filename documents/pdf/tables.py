@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fastembed.documents.pdf.drawing import Rule
+from fastembed.documents.pdf.drawing import RuledLine
 from fastembed.documents.pdf.geometry import Box, clustered, enclosing
 from fastembed.documents.pdf.hyphens import Vocabulary
-from fastembed.documents.pdf.text import Line, Word, lines_of
+from fastembed.documents.pdf.text import Line, PdfWord, lines_of
 
 _NO_WORDS = Vocabulary(())
 _SNAP = 3.0
@@ -42,7 +42,7 @@ class Grid:
     cells: tuple[Cell, ...]
 
 
-def ruled_tables(rules: Sequence[Rule], words: Sequence[Word]) -> list[Grid]:
+def ruled_tables(rules: Sequence[RuledLine], words: Sequence[PdfWord]) -> list[Grid]:
     """Return the tables that rules enclose, with the words in their cells.
 
     Rules that cross form a grid, whose missing inner rules merge cells. Horizontal rules of one extent with nothing
@@ -51,7 +51,7 @@ def ruled_tables(rules: Sequence[Rule], words: Sequence[Word]) -> list[Grid]:
     horizontal = [r for r in rules if r.horizontal]
     vertical = [r for r in rules if not r.horizontal]
     grids = []
-    lone: list[Rule] = []
+    lone: list[RuledLine] = []
     for hs, vs in _connected(horizontal, vertical):
         grid = _full_grid(hs, vs, words) if vs else None
         if grid is not None:
@@ -64,7 +64,9 @@ def ruled_tables(rules: Sequence[Rule], words: Sequence[Word]) -> list[Grid]:
     return sorted(grids, key=lambda g: (g.box.t, g.box.l))
 
 
-def _connected(horizontal: list[Rule], vertical: list[Rule]) -> Iterable[tuple[list[Rule], list[Rule]]]:
+def _connected(
+    horizontal: list[RuledLine], vertical: list[RuledLine]
+) -> Iterable[tuple[list[RuledLine], list[RuledLine]]]:
     """Yield the groups of rules that cross each other."""
     parent = list(range(len(horizontal) + len(vertical)))
 
@@ -79,7 +81,7 @@ def _connected(horizontal: list[Rule], vertical: list[Rule]) -> Iterable[tuple[l
         for i, h in enumerate(horizontal):
             if h.box.touches(reach):
                 parent[root(i)] = root(len(horizontal) + j)
-    groups: dict[int, tuple[list[Rule], list[Rule]]] = {}
+    groups: dict[int, tuple[list[RuledLine], list[RuledLine]]] = {}
     for i, h in enumerate(horizontal):
         groups.setdefault(root(i), ([], []))[0].append(h)
     for j, v in enumerate(vertical):
@@ -87,7 +89,7 @@ def _connected(horizontal: list[Rule], vertical: list[Rule]) -> Iterable[tuple[l
     return groups.values()
 
 
-def _full_grid(hs: list[Rule], vs: list[Rule], words: Sequence[Word]) -> Grid | None:
+def _full_grid(hs: list[RuledLine], vs: list[RuledLine], words: Sequence[PdfWord]) -> Grid | None:
     if not hs:
         return None
     xs, ys = clustered((v.position for v in vs), _SNAP), clustered((h.position for h in hs), _SNAP)
@@ -109,7 +111,9 @@ def _full_grid(hs: list[Rule], vs: list[Rule], words: Sequence[Word]) -> Grid | 
     return Grid(Box(xs[0], ys[0], xs[-1], ys[-1]), rows, columns, tuple(cells))
 
 
-def _regions(xs: list[float], ys: list[float], hs: list[Rule], vs: list[Rule]) -> list[tuple[int, int, int, int]]:
+def _regions(
+    xs: list[float], ys: list[float], hs: list[RuledLine], vs: list[RuledLine]
+) -> list[tuple[int, int, int, int]]:
     """Return the merged cells as row, column, row end, column end."""
     rows, columns = len(ys) - 1, len(xs) - 1
     parent = {(r, c): (r, c) for r in range(rows) for c in range(columns)}
@@ -141,7 +145,7 @@ def _regions(xs: list[float], ys: list[float], hs: list[Rule], vs: list[Rule]) -
     return sorted(regions)
 
 
-def _stands(rules: list[Rule], position: float, across: float) -> bool:
+def _stands(rules: list[RuledLine], position: float, across: float) -> bool:
     """Whether a rule stands at `position` and covers the coordinate `across`."""
     for rule in rules:
         if abs(rule.position - position) < _SNAP:
@@ -151,14 +155,14 @@ def _stands(rules: list[Rule], position: float, across: float) -> bool:
     return False
 
 
-def _cell(region: tuple[int, int, int, int], xs: list[float], ys: list[float], words: Sequence[Word]) -> Cell:
+def _cell(region: tuple[int, int, int, int], xs: list[float], ys: list[float], words: Sequence[PdfWord]) -> Cell:
     row, column, row_end, column_end = region
     box = Box(xs[column], ys[row], xs[column_end], ys[row_end])
     own = [w for w in words if box.l <= (w.box.l + w.box.r) / 2 < box.r and box.t <= (w.box.t + w.box.b) / 2 < box.b]
     return Cell(cell_text(own), box, row, column, row_end, column_end, header=row == 0)
 
 
-def cell_text(words: Sequence[Word]) -> str:
+def cell_text(words: Sequence[PdfWord]) -> str:
     """Return the words of a cell as text, line by line."""
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: (ln.baseline, ln.box.l)):
@@ -170,7 +174,7 @@ def cell_text(words: Sequence[Word]) -> str:
     return _NO_WORDS.joined(texts)
 
 
-def _open_tables(rules: list[Rule], words: Sequence[Word]) -> list[Grid]:
+def _open_tables(rules: list[RuledLine], words: Sequence[PdfWord]) -> list[Grid]:
     wide = sorted((r for r in rules if r.box.width >= _MIN_WIDTH), key=lambda r: r.position)
     grids = []
     used: set[int] = set()
@@ -195,9 +199,9 @@ def _open_tables(rules: list[Rule], words: Sequence[Word]) -> list[Grid]:
     return grids
 
 
-def _tabular_runs(rules: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
+def _tabular_runs(rules: list[RuledLine], words: Sequence[PdfWord]) -> list[list[RuledLine]]:
     """Split rules of one extent where the strip between two of them holds running text instead of cells."""
-    runs: list[list[Rule]] = [[rules[0]]]
+    runs: list[list[RuledLine]] = [[rules[0]]]
     for above, below in itertools.pairwise(rules):
         if below.position - above.position < _SNAP or _is_tabular(_strip(above, below, words)):
             runs[-1].append(below)
@@ -206,12 +210,12 @@ def _tabular_runs(rules: list[Rule], words: Sequence[Word]) -> list[list[Rule]]:
     return [run for run in runs if len(run) >= 3]
 
 
-def _strip(above: Rule, below: Rule, words: Sequence[Word]) -> list[Word]:
+def _strip(above: RuledLine, below: RuledLine, words: Sequence[PdfWord]) -> list[PdfWord]:
     area = Box(above.box.l, above.position, above.box.r, below.position).grown(2, 1)
     return [w for w in words if w.box.share_inside(area) > 0.6]
 
 
-def _is_tabular(words: Sequence[Word]) -> bool:
+def _is_tabular(words: Sequence[PdfWord]) -> bool:
     rows = _rows(words)
     if not rows:
         return False
@@ -219,7 +223,7 @@ def _is_tabular(words: Sequence[Word]) -> bool:
     return split >= 0.5 * len(rows) or len(rows) <= 2
 
 
-def _rows(words: Sequence[Word]) -> list[list[Line]]:
+def _rows(words: Sequence[PdfWord]) -> list[list[Line]]:
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: ln.baseline):
         if rows and line.baseline - rows[-1][0].baseline < 0.35 * line.size:
@@ -231,7 +235,7 @@ def _rows(words: Sequence[Word]) -> list[list[Line]]:
     return rows
 
 
-def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) -> Grid | None:
+def _open_grid(rules: list[RuledLine], partial: list[RuledLine], words: Sequence[PdfWord]) -> Grid | None:
     outer = enclosing(r.box for r in rules)
     inside = [w for w in words if w.box.share_inside(outer.grown(3, 1)) > 0.6]
     head_end = next((r.position for r in rules[1:] if r.position - rules[0].position > _SNAP), rules[-1].position)
@@ -246,7 +250,7 @@ def _open_grid(rules: list[Rule], partial: list[Rule], words: Sequence[Word]) ->
 
 
 def grid_of(
-    rows: list[list[Line]], xs: list[float], outer: Box, *, head_end: float, partial: Sequence[Rule] = ()
+    rows: list[list[Line]], xs: list[float], outer: Box, *, head_end: float, partial: Sequence[RuledLine] = ()
 ) -> Grid:
     """Return the table of lines that stand in rows and columns.
 
@@ -284,7 +288,7 @@ def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
 
 
 def _placed(
-    rows: list[list[Line]], xs: list[float], head_end: float, partial: Sequence[Rule]
+    rows: list[list[Line]], xs: list[float], head_end: float, partial: Sequence[RuledLine]
 ) -> list[list[list[Line]]]:
     """Group the rows: a row that continues the cells above it joins the row above."""
     groups: list[list[list[Line]]] = []
@@ -308,7 +312,7 @@ def _split_head(row: list[Line], xs: list[float]) -> list[Line]:
     columns = len(xs) - 1
     if len(row) >= columns:
         return row
-    cells: list[list[Word]] = [[] for _ in range(columns)]
+    cells: list[list[PdfWord]] = [[] for _ in range(columns)]
     for word in sorted((w for line in row for w in line.words), key=lambda w: w.box.l):
         middle = (word.box.l + word.box.r) / 2
         cells[max(0, min(columns - 1, sum(x <= middle for x in xs) - 1))].append(word)
@@ -316,11 +320,11 @@ def _split_head(row: list[Line], xs: list[float]) -> list[Line]:
 
 
 def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float, float], *, header: bool) -> list[Cell]:
-    own: dict[tuple[int, int], list[Word]] = {}
+    own: dict[tuple[int, int], list[PdfWord]] = {}
     for row in group:
         for line in row:
             own.setdefault(_columns_of(line.box, xs), []).extend(line.words)
-    spans: list[tuple[int, int, list[Word]]] = []
+    spans: list[tuple[int, int, list[PdfWord]]] = []
     for (first, last), words in sorted(own.items()):
         if spans and first < spans[-1][1]:  # cells that overlap are one
             start, end, before = spans.pop()

@@ -22,7 +22,7 @@ _SCRIPT_SIZE = 0.86
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PdfWord:
     """Glyphs with no space between them.
 
     `baseline` is a y in points; `spaced` says that the file writes a space before the word; `sure` is the reader's
@@ -41,7 +41,7 @@ class Word:
 class Line:
     """Words on one baseline, from left to right, that nothing wider than a word space separates."""
 
-    words: tuple[Word, ...]
+    words: tuple[PdfWord, ...]
     turned: bool = False
     """Set for text that runs upwards, downwards or upside down."""
 
@@ -99,7 +99,7 @@ class Line:
         return _share(self.words, lambda s: s.math)
 
 
-def joined(words: Sequence[Word]) -> str:
+def joined(words: Sequence[PdfWord]) -> str:
     """Return the words as text, with a space where the file writes one or where the gap is one."""
     parts = [words[0].text]
     for i, (before, word) in enumerate(itertools.pairwise(words)):
@@ -112,10 +112,10 @@ def joined(words: Sequence[Word]) -> str:
     return "".join(parts)
 
 
-def lines_of(words: Iterable[Word]) -> list[Line]:
+def lines_of(words: Iterable[PdfWord]) -> list[Line]:
     """Return the lines that the words form, top to bottom; a wide gap ends a line, so columns and cells stay apart."""
-    rows: list[list[Word]] = []
-    open_rows: list[tuple[float, list[Word]]] = []
+    rows: list[list[PdfWord]] = []
+    open_rows: list[tuple[float, list[PdfWord]]] = []
     for word in sorted(words, key=lambda w: w.baseline):
         reach = _SAME_BASELINE_EM * word.style.size
         for baseline, row in reversed(open_rows):
@@ -145,12 +145,12 @@ def body_size(lines: Iterable[Line]) -> float:
     return count.most_common(1)[0][0] if count else 10.0
 
 
-def _share(words: Sequence[Word], wanted: Callable[[Style], bool]) -> float:
+def _share(words: Sequence[PdfWord], wanted: Callable[[Style], bool]) -> float:
     total = sum(len(w.text) for w in words)
     return sum(len(w.text) for w in words if wanted(w.style)) / total if total else 0.0
 
 
-def _pieces(row: list[Word]) -> list[list[Word]]:
+def _pieces(row: list[PdfWord]) -> list[list[PdfWord]]:
     row.sort(key=lambda w: w.box.l)
     pieces = [[row[0]]]
     for word in row[1:]:
@@ -164,7 +164,7 @@ def _pieces(row: list[Word]) -> list[list[Word]]:
     return pieces
 
 
-def _with_scripts(pieces: list[list[Word]]) -> list[list[Word]]:
+def _with_scripts(pieces: list[list[PdfWord]]) -> list[list[PdfWord]]:
     """Put superscripts and subscripts into the line that they touch."""
     sizes = [statistics.median(w.style.size for w in p) for p in pieces]
     boxes = [enclosing(w.box for w in p) for p in pieces]
@@ -174,7 +174,7 @@ def _with_scripts(pieces: list[list[Word]]) -> list[list[Word]]:
         host = _host(i, position, order, sizes, boxes)
         if host is not None and _root(merged, host) != i:
             merged[i] = host
-    out: dict[int, list[Word]] = {}
+    out: dict[int, list[PdfWord]] = {}
     for i, piece in enumerate(pieces):
         out.setdefault(_root(merged, i), []).extend(piece)
     for piece in out.values():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.lists import marker_of
-from fastembed.documents.pdf.rows import PageRows, Row
+from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.text import Line
 from fastembed.documents.pdf.titles import depth_of, is_label, split_number
 
@@ -36,9 +36,9 @@ class Run:
     end: int
     look: Look
     text: str
-    rows: tuple[Row, ...]
-    below: Row | None
-    below_next: Row | None
+    rows: tuple[LayoutRow, ...]
+    below: LayoutRow | None
+    below_next: LayoutRow | None
 
     @property
     def space(self) -> float:
@@ -176,7 +176,7 @@ def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of de
     return not (run.look[3] and run.size < _LARGER * body.size)
 
 
-def _is_tabular(row: Row) -> bool:
+def _is_tabular(row: LayoutRow) -> bool:
     return len(row.parts) > 2 or (len(row.parts) == 2 and not depth_of(row.text) and not is_label(row.parts[0].text))
 
 
@@ -251,6 +251,6 @@ def _is_centred(box: Box, column: Box) -> bool:
     return left > 0.1 * column.width and abs(left - right) < 0.12 * column.width
 
 
-def is_centred(row: Row) -> bool:
+def is_centred(row: LayoutRow) -> bool:
     """Whether a row stands in the middle of its column, with room on both sides."""
     return _is_centred(row.box, row.column)

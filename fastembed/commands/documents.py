@@ -34,7 +34,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AnswerSource:
     """Where the answers are: the configuration names the databases, `url` the server that may hold them.
 
     database: only this one, by its path or file name; None: all.
@@ -122,7 +122,7 @@ def databases_of(configuration: Configuration) -> list[Path]:
     return list(found)
 
 
-def search(source: Source, words: str, *, limit: int, as_json: bool, table: str | None = None) -> int:
+def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table: str | None = None) -> int:
     """Print the nearest chunks; 1 if there are none."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
@@ -148,7 +148,7 @@ def search(source: Source, words: str, *, limit: int, as_json: bool, table: str 
     return int(not hits)
 
 
-def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> int:
+def list_documents(source: AnswerSource, pipeline: str | None, *, as_json: bool) -> int:
     """Print every file and its state, and on stderr which folders seem not to be mounted."""
     problems: list[str] = []
 
@@ -172,7 +172,7 @@ def list_documents(source: Source, pipeline: str | None, *, as_json: bool) -> in
     return 0
 
 
-def list_failed(source: Source, pipeline: str | None, *, as_json: bool) -> int:
+def list_failed(source: AnswerSource, pipeline: str | None, *, as_json: bool) -> int:
     """Print the files that failed and why."""
 
     async def offline(lakes: Sequence[Lake], _: Configuration) -> Rows:
@@ -190,7 +190,7 @@ def list_failed(source: Source, pipeline: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def replay(source: Source, pipeline: str | None, names: list[str] | None) -> int:
+def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) -> int:
     """Have failed files tried again; 1 if there were none, or one could not be moved back."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
@@ -210,7 +210,7 @@ def replay(source: Source, pipeline: str | None, names: list[str] | None) -> int
     return int(not rows or any(row["problem"] for row in rows))
 
 
-def reprocess(source: Source, pipeline: str, *, everything: bool) -> int:
+def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
     """Mark files to be processed again."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> list[int]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import typer
 
 from fastembed.client import FastEmbedClient
-from fastembed.commands.documents import Source
+from fastembed.commands.documents import AnswerSource
 from fastembed.commands.folder_state import folder_of
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.plan import Configuration
 from fastembed.sinks.lake.database import Lake
 
 
-def forget(source: Source, pipeline: str) -> int:
+def forget(source: AnswerSource, pipeline: str) -> int:
     """Forget the files of a pipeline that are not in its folder any more."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> list[int]:

@@ -19,7 +19,7 @@ from fastembed.server.endpoints.models import describe
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelRow:
     """A line of the list.
 
     state: ready, undeclared (files that nothing names), partial (a download to go on with), or not here.
@@ -57,7 +57,7 @@ def list_models(config: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def all_rows(models: Catalog) -> list[Row]:
+def all_rows(models: Catalog) -> list[ModelRow]:
     """Return the lines: what can be used first, then what lies in the models folder, then what could be fetched."""
     cards = models.cards()
     placed = {model.name: model for model in models.placed()}
@@ -69,8 +69,8 @@ def all_rows(models: Catalog) -> list[Row]:
     return [*rows, *loose, *known]
 
 
-def _of_card(card: ModelCard, devices: tuple[str, ...], origin: str) -> Row:
-    return Row(
+def _of_card(card: ModelCard, devices: tuple[str, ...], origin: str) -> ModelRow:
+    return ModelRow(
         name=card.name,
         task=card.task,
         state="ready" if card.folder else "not here",
@@ -82,9 +82,9 @@ def _of_card(card: ModelCard, devices: tuple[str, ...], origin: str) -> Row:
     )
 
 
-def _of_known(known: KnownModel) -> Row:
+def _of_known(known: KnownModel) -> ModelRow:
     """Describe a known model whose files are not here."""
-    return Row(
+    return ModelRow(
         name=known.name,
         task=known.task,
         state="not here",
@@ -95,10 +95,10 @@ def _of_known(known: KnownModel) -> Row:
     )
 
 
-def _of_stored(model: StoredModel) -> Row:
+def _of_stored(model: StoredModel) -> ModelRow:
     known = find_known(model.name.partition("@")[0])
     declare = f"{model.folder}; to use it: models: {{{Path(model.name).name}: {{from: {model.name}}}}}"
-    return Row(
+    return ModelRow(
         name=model.name,
         task=TASKS.recognise(model.folder) if model.complete else known.task if known else None,
         state="undeclared" if model.complete else "partial",
@@ -110,7 +110,7 @@ def _of_stored(model: StoredModel) -> Row:
     )
 
 
-def _object(row: Row) -> dict[str, Any]:
+def _object(row: ModelRow) -> dict[str, Any]:
     """Return a line for programs; the server's own words for states where it lists the model."""
     return {
         "id": row.name,

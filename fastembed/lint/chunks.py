@@ -22,11 +22,11 @@ _WHOLE: Final[Kinds] = frozenset({Document})
 def check_chunks(configuration: Configuration, catalog: Catalog, problems: Problems) -> None:
     """Warn of documents that nothing cuts before they are embedded or stored, and of chunks beyond a model's window."""
     for plan in configuration.pipelines.values():
-        walk = _Walk(catalog, problems)
+        walk = _ChunkWalk(catalog, problems)
         walk.pipeline(plan)
 
 
-class _Walk:
+class _ChunkWalk:
     """One pipeline's steps in order, with the kinds of values that get to each, and how long its chunks are."""
 
     def __init__(self, catalog: Catalog, problems: Problems) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fastembed.operators.chunking.segments import Part, Segment
+from fastembed.operators.chunking.segments import ChunkUnit, Segment
 
 _ENOUGH: Final = 0.5
 """A chunk this full is closed rather than filled with the beginning of a block that fits whole into the next one."""
@@ -58,7 +58,7 @@ class _Packer:
 
     def _spread(self, segment: Segment) -> None:
         """Cut a segment over as many chunks as it takes."""
-        run: list[Part] = []
+        run: list[ChunkUnit] = []
         size = segment.overhead
         for part in segment.parts:
             if self._used + size + part.tokens > self._room:
@@ -107,7 +107,7 @@ def _tail(segment: Segment, overlap: int) -> list[Segment]:
     """Return the last whole sentences of a segment, up to `overlap` tokens; none where it is no prose."""
     if segment.kind != "prose":
         return []
-    kept: list[Part] = []
+    kept: list[ChunkUnit] = []
     for part in reversed(segment.parts):
         if not part.whole or part.tokens + sum(held.tokens for held in kept) > overlap:
             break

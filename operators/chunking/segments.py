@@ -27,7 +27,7 @@ _LEAD_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChunkUnit:
     """What is never cut. text: with the white space before it. whole: a sentence, row or line, not a piece of one."""
 
     text: str
@@ -44,7 +44,7 @@ class Segment:
     """
 
     kind: Kind
-    parts: tuple[Part, ...]
+    parts: tuple[ChunkUnit, ...]
     page: int | None
     listed: bool = False
     before: str = ""
@@ -65,7 +65,7 @@ class Segment:
         text = text.strip("\n") if self.kind == "code" or self.listed else text.strip()
         return f"{self.before}{text}{self.after}"
 
-    def run(self, parts: Sequence[Part]) -> Segment:
+    def run(self, parts: Sequence[ChunkUnit]) -> Segment:
         """Return the same segment with a run of its parts only."""
         return replace(self, parts=tuple(parts), continues=bool(parts) and parts[0] is not self.parts[0])
 
@@ -129,28 +129,28 @@ def _lines(text: str) -> list[str]:
     return [first, *(f"\n{line}" for line in others)]
 
 
-def _parts(texts: Sequence[str], budget: int, count: Counter) -> tuple[Part, ...]:
-    made: list[Part] = []
+def _parts(texts: Sequence[str], budget: int, count: Counter) -> tuple[ChunkUnit, ...]:
+    made: list[ChunkUnit] = []
     for text, tokens in zip(texts, count(texts), strict=True):
         if tokens <= budget:
-            made.append(Part(text, tokens))
+            made.append(ChunkUnit(text, tokens))
         else:
             made += _pieces(text, budget, count)
     return tuple(made)
 
 
-def _pieces(text: str, budget: int, count: Counter) -> list[Part]:
+def _pieces(text: str, budget: int, count: Counter) -> list[ChunkUnit]:
     """Cut an overlong sentence, row or line between words, into pieces as long as the budget allows."""
     found = list(words(text))
-    made: list[Part] = []
+    made: list[ChunkUnit] = []
     piece: list[str] = []
     used = 0
     for word, tokens in zip(found, count(found), strict=True):
         if piece and used + tokens > budget:
-            made.append(Part("".join(piece), used, whole=False))
+            made.append(ChunkUnit("".join(piece), used, whole=False))
             piece, used = [], 0
         piece.append(word)
         used += tokens
     if piece:
-        made.append(Part("".join(piece), used, whole=False))
+        made.append(ChunkUnit("".join(piece), used, whole=False))
     return made

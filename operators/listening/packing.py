@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.operators.listening.recording import Recording
-from fastembed.operators.listening.segmenter import RATE_HZ, Judge, Limits, Segmenter, SegmenterEvent, effective
+from fastembed.operators.listening.segmenter import (
+    RATE_HZ,
+    Judge,
+    Segmenter,
+    SegmenterEvent,
+    SegmenterLimits,
+    effective,
+)
 from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
 
 _PAUSE: Final = 3 * RATE_HZ
@@ -42,7 +49,7 @@ class Packing:
         self._joins = settings.turn_detection is None
         self._cuts = not self._joins  # or as soon as it is longer than one piece
         turns = effective(replace(settings, turn_detection=settings.turn_detection or TurnDetection()), defaults)
-        self._segmenter = Segmenter(judge, turns, new_id, Limits(longest_s=longest_s, partial_s=None))
+        self._segmenter = Segmenter(judge, turns, new_id, SegmenterLimits(longest_s=longest_s, partial_s=None))
         self._audio = Recording()
         self._piece: tuple[int, int] | None = None  # positions
 

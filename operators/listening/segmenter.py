@@ -60,7 +60,7 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SegmenterLimits:
     """What does not depend on the session. partial_s: speech between two partial utterances; None: no partials."""
 
     longest_s: float = 30.0
@@ -87,7 +87,9 @@ def effective(settings: SpeechSettings, defaults: TurnDetection) -> SpeechSettin
 class Segmenter:
     """One session's utterances. Every method yields the events in order; iterate to the end."""
 
-    def __init__(self, judge: Judge, settings: SpeechSettings, new_id: Callable[[], str], limits: Limits) -> None:
+    def __init__(
+        self, judge: Judge, settings: SpeechSettings, new_id: Callable[[], str], limits: SegmenterLimits
+    ) -> None:
         """Listen under `settings`, whose turn detection is complete (see `effective`)."""
         self._judge = judge
         self._settings = settings

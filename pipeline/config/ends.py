@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastembed.pipeline.component import Role
-from fastembed.pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.policies import queue_policy
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -15,7 +15,7 @@ from fastembed.pipeline.spec import Spec
 SOURCE_KEYS: Final = ("key", "queue", "overflow")
 
 
-def source_plan(scope: Scope, entry: Entry) -> SourcePlan | None:
+def source_plan(scope: Scope, entry: MapEntry) -> SourcePlan | None:
     """Read a source; None after reporting why there is none."""
     found = _component(scope, "source", entry)
     if found is None:
@@ -33,7 +33,7 @@ def source_plan(scope: Scope, entry: Entry) -> SourcePlan | None:
     )
 
 
-def sink_plan(scope: Scope, entry: Entry, wanted_id: str | None = None) -> SinkPlan | None:
+def sink_plan(scope: Scope, entry: MapEntry, wanted_id: str | None = None) -> SinkPlan | None:
     """Read a sink; None after reporting why there is none."""
     found = _component(scope, "sink", entry)
     if found is None:
@@ -43,7 +43,7 @@ def sink_plan(scope: Scope, entry: Entry, wanted_id: str | None = None) -> SinkP
     return SinkPlan(scope.take_id(wanted_id or name), spec, options, entry.node.place)
 
 
-def _component(scope: Scope, role: Role, entry: Entry) -> tuple[Spec, str, MapNode] | None:
+def _component(scope: Scope, role: Role, entry: MapEntry) -> tuple[Spec, str, MapNode] | None:
     """Return the component, its name in the file, and its keys: the first key that names a component is it."""
     node = _long_form(scope, role, entry.node)
     if node is None:
@@ -63,7 +63,7 @@ def _long_form(scope: Scope, role: Role, node: Node) -> MapNode | None:
     if isinstance(node, MapNode):
         return node
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        return MapNode(node.place, {node.value: Entry(node.place, ScalarNode(node.place, None))})
+        return MapNode(node.place, {node.value: MapEntry(node.place, ScalarNode(node.place, None))})
     scope.problems.add(
         node.place, f"found {shown(node)}, expected a {role}: its name, or a mapping that has it as a key"
     )
@@ -80,14 +80,14 @@ def _options(
         known = [option for option in (*spec.options, *reserved) if option != spec.primary]
         wanted = f"expected {one_of(known)}{did_you_mean(key, known)}"
         scope.problems.add(beside.pop(key).key_place, f"found the unknown key {key!r} beside {name}, {wanted}")
-    given: dict[str, Entry] = {}
+    given: dict[str, MapEntry] = {}
     if isinstance(own.node, MapNode):
         given = dict(own.node.entries)
     elif not (isinstance(own.node, ScalarNode) and own.node.value is None):
         if spec.primary is None:
             scope.problems.add(own.node.place, f"found {shown(own.node)} for {name}, which takes no value of its own")
         else:
-            given = {spec.primary: Entry(own.node.place, own.node)}
+            given = {spec.primary: MapEntry(own.node.place, own.node)}
     for key in beside.keys() & given.keys():
         scope.problems.add(beside[key].key_place, f"found the option {key!r} twice, expected it once")
     return scope.options(spec, MapNode(own.key_place, {**given, **beside}))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fastembed.pipeline.component import Kind
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step, StepPlan
 from fastembed.pipeline.policy import Order
 
@@ -67,7 +67,7 @@ def _repeats(plan: PipelinePlan) -> Iterator[str]:
 def _order(plan: PipelinePlan) -> Order:
     natural: Order = plan.source.component.capabilities.order
     steps = list(operators(plan.steps))
-    keyed = plan.source.key is not None or any(step.component.kind is Kind.STREAM for step in steps)
+    keyed = plan.source.key is not None or any(step.component.kind is OperatorKind.STREAM for step in steps)
     found: list[Order] = [natural, "key" if keyed else "strict", *(step.order for step in steps if step.order)]
     return max(found, key=_LOOSENESS.__getitem__)
 

@@ -37,7 +37,7 @@ class ListNode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class MapEntry:
     """A key's value and the key's own place."""
 
     key_place: Place
@@ -49,7 +49,7 @@ class MapNode:
     """Values by key, in file order."""
 
     place: Place
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, MapEntry] = field(default_factory=dict)
 
     def get(self, key: str) -> Node | None:
         """Return the value of `key`."""
@@ -177,9 +177,9 @@ class _Tree:
             self._problems.add(place, f"found the tag {node.tag}, expected a plain value without a tag")
         return resolve_scalar(text) if node.style is None else text
 
-    def _entries(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]]) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        merged: dict[str, Entry] = {}
+    def _entries(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]]) -> dict[str, MapEntry]:
+        entries: dict[str, MapEntry] = {}
+        merged: dict[str, MapEntry] = {}
         for key_node, value_node in pairs:
             place = self._place(key_node.start_mark)
             if not isinstance(key_node, yaml.ScalarNode):
@@ -194,12 +194,12 @@ class _Tree:
                     place, f"found the key {key!r} again (first in line {first.line}), expected every key once"
                 )
             else:
-                entries[key] = Entry(place, self.convert(value_node))
+                entries[key] = MapEntry(place, self.convert(value_node))
         return {**merged, **entries} if merged else entries
 
-    def _merged(self, node: yaml.Node) -> dict[str, Entry]:
+    def _merged(self, node: yaml.Node) -> dict[str, MapEntry]:
         sources: Iterable[yaml.Node] = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        merged: dict[str, Entry] = {}
+        merged: dict[str, MapEntry] = {}
         for source in sources:
             found = self.convert(source)
             if isinstance(found, MapNode):

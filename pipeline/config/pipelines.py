@@ -14,7 +14,7 @@ from fastembed.pipeline.config.callers import check_callers
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.config.ends import sink_plan, source_plan
 from fastembed.pipeline.config.guarantees import operators
-from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, plain, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, plain, shown
 from fastembed.pipeline.config.policies import queue_policy, retry_policy, timeouts
 from fastembed.pipeline.config.scope import Defaults, Scope
 from fastembed.pipeline.config.steps import read_steps
@@ -50,7 +50,7 @@ def read_pipelines(scope: Scope, node: Node) -> dict[str, PipelinePlan]:
     return {name: plan for name, plan in plans if plan is not None}
 
 
-def _pipeline(scope: Scope, name: str, entry: Entry) -> PipelinePlan | None:
+def _pipeline(scope: Scope, name: str, entry: MapEntry) -> PipelinePlan | None:
     node = scope.mapping(entry.node, "a pipeline: {source, operators, sink}", PIPELINE_KEYS)
     if node is None:
         return None

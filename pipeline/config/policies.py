@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from fastembed.pipeline.config.nodes import Entry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.policy import BatchPolicy, Overflow, QueuePolicy, RetryPolicy, Timeouts
 from fastembed.pipeline.units import Duration, Size, parse_duration, parse_size
@@ -17,13 +17,13 @@ M = TypeVar("M", bound=BaseModel)
 Positive = Annotated[int, Field(ge=1)]
 
 
-class Form(BaseModel):
+class LongForm(BaseModel):
     """A long form: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class QueueForm(Form):
+class QueueForm(LongForm):
     """`queue: {items: 64, bytes: 64MiB, seconds: 5s}`: whichever bound is reached first."""
 
     items: Positive | None = None
@@ -31,7 +31,7 @@ class QueueForm(Form):
     seconds: Duration | None = None
 
 
-class BatchForm(Form):
+class BatchForm(LongForm):
     """`batch: {max: 32, tokens: 8192, wait: 4ms}`."""
 
     max: Positive = 32
@@ -39,7 +39,7 @@ class BatchForm(Form):
     wait: Duration = 0.0
 
 
-class TimeoutForm(Form):
+class TimeoutForm(LongForm):
     """`timeout: {first: 5s, idle: 2s, total: 10m}`."""
 
     first: Duration | None = None
@@ -47,7 +47,7 @@ class TimeoutForm(Form):
     total: Duration | None = None
 
 
-class RetryForm(Form):
+class RetryForm(LongForm):
     """`retry: {attempts: 3, base: 100ms, max: 10s}`."""
 
     attempts: Annotated[int, Field(ge=0)] = 1
@@ -114,7 +114,7 @@ def retry_policy(scope: Scope, node: Node | None) -> RetryPolicy:
 
 def _short(node: Node, key: str) -> MapNode:
     """Return the long form of a node that may be the short one."""
-    return node if isinstance(node, MapNode) else MapNode(node.place, {key: Entry(node.place, node)})
+    return node if isinstance(node, MapNode) else MapNode(node.place, {key: MapEntry(node.place, node)})
 
 
 def _form(scope: Scope, form: type[M], node: Node) -> M | None:

@@ -13,7 +13,7 @@ from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.checking import validate, validate_options
 from fastembed.pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
 from fastembed.pipeline.config.interpolate import Secret
-from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -57,7 +57,7 @@ class Scope:
         """Return a component's options, and what it declares with them."""
         return validate_options(spec, node, self.problems, base=self.base)
 
-    def component(self, role: Role, entry: Entry, name: str) -> Spec | None:
+    def component(self, role: Role, entry: MapEntry, name: str) -> Spec | None:
         """Return the component called `name`, or None after reporting why there is none."""
         if self.registry.refused(role, name):  # reported where its plug-in is named
             return None

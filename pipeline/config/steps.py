@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 
 from fastembed.pipeline.config.ends import sink_plan
-from fastembed.pipeline.config.nodes import Entry, ListNode, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, shown
 from fastembed.pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -36,7 +36,7 @@ def read_steps(scope: Scope, node: Node | None) -> tuple[Step, ...]:
 
 def _step(scope: Scope, node: Node) -> Step | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        node = MapNode(node.place, {node.value: Entry(node.place, ScalarNode(node.place, None))})
+        node = MapNode(node.place, {node.value: MapEntry(node.place, ScalarNode(node.place, None))})
     if not isinstance(node, MapNode):
         expected = "an operator's name, or a mapping of its name to its options"
         scope.problems.add(node.place, f"found {shown(node)}, expected {expected}")
@@ -107,7 +107,7 @@ def _check_keys(scope: Scope, node: MapNode, step: StepPlan) -> None:
             scope.problems.warn(node.entries[key].key_place, text)
 
 
-def option_mapping(scope: Scope, spec: Spec, entry: Entry) -> MapNode:
+def option_mapping(scope: Scope, spec: Spec, entry: MapEntry) -> MapNode:
     """Return a component's options as a mapping: `chunk: 400` sets its primary option, `chunk:` none."""
     node = entry.node
     if isinstance(node, MapNode):
@@ -118,7 +118,7 @@ def option_mapping(scope: Scope, spec: Spec, entry: Entry) -> MapNode:
         expected = f"a mapping of its options: {one_of(spec.options)}" if spec.options else "no option"
         scope.problems.add(node.place, f"found {shown(node)} for {spec.name}, expected {expected}")
         return MapNode(entry.key_place)
-    return MapNode(entry.key_place, {spec.primary: Entry(node.place, node)})
+    return MapNode(entry.key_place, {spec.primary: MapEntry(node.place, node)})
 
 
 def _count(scope: Scope, node: Node | None) -> int | None:
@@ -165,7 +165,7 @@ def _branch_name(scope: Scope, node: MapNode, default: str) -> str:
     return scope.validate(TypeAdapter(str), given) or default
 
 
-def _open_branch(scope: Scope, entry: Entry, name: str) -> Branch | None:
+def _open_branch(scope: Scope, entry: MapEntry, name: str) -> Branch | None:
     """Read a branch that is a list of steps or `{operators, sink}`."""
     if isinstance(entry.node, ListNode):
         return Branch(name, read_steps(scope, entry.node))

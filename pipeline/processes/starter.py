@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG), so that must be one that lasts as long as the server, not whi
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """What a process may use; 0: as much as it likes.
 
     memory_bytes: private memory (RLIMIT_DATA). nice: added to its priority, so that it gives way to the server. files:
@@ -51,7 +51,7 @@ class ChildProcess:
         module: str,
         argument: Any = None,
         *,
-        limits: Limits = Limits(),
+        limits: ProcessLimits = ProcessLimits(),
         environment: Mapping[str, str] | None = None,
         stderr: IO[bytes] | None = None,
         keep_open: Sequence[int] = (),

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, nullcontext
 from typing import Any, Final
 
-from fastembed.pipeline.component import Batch, Kind
+from fastembed.pipeline.component import Batch, OperatorKind
 from fastembed.pipeline.errors import Expired
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.stages.dispatch import Emit, Work
@@ -20,9 +20,9 @@ _MAX_ON_THEIR_WAY: Final = 256
 
 def work_of(step: Step) -> Work:
     """Return what one worker of this step does."""
-    if step.kind is Kind.BATCH:
+    if step.kind is OperatorKind.BATCH:
         return _batch(step)
-    if step.kind is Kind.EXPAND:
+    if step.kind is OperatorKind.EXPAND:
         paced = step.first is not None or step.idle is not None
         return _one(step, _expand_in_thread if step.in_thread and not paced else _expand_stream)
     return _one(step, _replace)

@@ -88,7 +88,7 @@ OPERATION: Final = Operation(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnalysisRequest:
     """What the answer repeats. kinds: of the inputs."""
 
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ async def answer_analysis(exchange: Exchange) -> None:
         await reply(exchange, [request], AnalysisAnswer(asked), stream=False)
 
 
-async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Asked]:
+async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, AnalysisRequest]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(OPERATION.fields)
     kind = fields.choice("analysis_type", tuple(_ASKED))
@@ -127,13 +127,13 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
         **preferences,
     )
     kinds = tuple(str(entry.raw("type")) for entry in entries)
-    return request, Asked(kinds, kind or "comprehensive", areas)
+    return request, AnalysisRequest(kinds, kind or "comprehensive", areas)
 
 
 class AnalysisAnswer:
     """The response, once all events of the answer are there."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: AnalysisRequest) -> None:
         self.started: ChatStarted | None = None
         self._asked = asked
         self._text: list[str] = []

@@ -17,7 +17,7 @@ import orjson
 
 from fastembed.pipeline.errors import InvalidInput, Unprocessable, UnsupportedMedia
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechFile, SpeechSettings, TurnDetection
-from fastembed.server.http.multipart import Form
+from fastembed.server.http.multipart import MultipartForm
 from fastembed.server.wire.chat.sampling import MODEL, read_model
 from fastembed.server.wire.event_stream import EventStream, event
 from fastembed.server.wire.exchange import Exchange
@@ -130,7 +130,7 @@ async def _stream(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
         await out.end(event(orjson.dumps(transcription.done())))
 
 
-def decode(form: Form, *, translate: bool, unknown: UnknownFields | None = None) -> tuple[SpeechFile, Wanted]:
+def decode(form: MultipartForm, *, translate: bool, unknown: UnknownFields | None = None) -> tuple[SpeechFile, Wanted]:
     """Check a request's form. InvalidInput names the field, what was found and what was expected."""
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")

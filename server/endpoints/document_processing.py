@@ -78,7 +78,7 @@ OPERATION: Final = Operation(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProcessingRequest:
     """A checked request. content: as `source` says, base64, a URL or the id of a file.
 
     parts: what the answer shall hold, out of `_PARTS`.
@@ -111,7 +111,7 @@ async def answer_document(exchange: Exchange) -> None:
     await exchange.respond(body, headers=model_headers(model, "pocket" if is_stand_in_for("document", model) else ""))
 
 
-def decode(fields: Fields) -> Asked:
+def decode(fields: Fields) -> ProcessingRequest:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(OPERATION.fields)
     document = fields.required("document", 'an object {"type", "source": "base64", "content"}')
@@ -122,7 +122,7 @@ def decode(fields: Fields) -> Asked:
     document.known({"type", "source", name})
     options = fields.object("processing_options") or fields.inner({}, "processing_options")
     options.known(_OPTIONS)
-    return Asked(
+    return ProcessingRequest(
         kind=kind,
         source=source,
         content=content,
@@ -132,7 +132,7 @@ def decode(fields: Fields) -> Asked:
     )
 
 
-def encode(document: Document, asked: Asked, request_id: str, began: float) -> bytes:
+def encode(document: Document, asked: ProcessingRequest, request_id: str, began: float) -> bytes:
     """Return the response's JSON. began: `time.perf_counter()` when the request came."""
     structure = orjson.loads(document.structure)
     contents = {"markdown": document.markdown, "html": document.html, "json": structure}
@@ -179,7 +179,7 @@ def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
 
 
-def _about_the_request(error: InvalidInput, asked: Asked, name: str) -> InvalidInput:
+def _about_the_request(error: InvalidInput, asked: ProcessingRequest, name: str) -> InvalidInput:
     """Say of what the parser found which field it is about: it knows files by a name, which no request has."""
     if error.param is not None:
         return error
@@ -188,7 +188,7 @@ def _about_the_request(error: InvalidInput, asked: Asked, name: str) -> InvalidI
     return type(error)(f"{place}: {said}", param=place, code=error.code)
 
 
-async def _content(asked: Asked, exchange: Exchange) -> str | bytes:
+async def _content(asked: ProcessingRequest, exchange: Exchange) -> str | bytes:
     """Return the base64 text that a request holds, or the bytes that it refers to."""
     most, references = exchange.source.max_body_bytes, exchange.references
     if asked.source == "url":
@@ -198,7 +198,7 @@ async def _content(asked: Asked, exchange: Exchange) -> str | bytes:
     return asked.content
 
 
-def _stored(asked: Asked, content: str | bytes, folder: Path) -> File:
+def _stored(asked: ProcessingRequest, content: str | bytes, folder: Path) -> File:
     """Write the file that a request means."""
     if isinstance(content, str):
         content = _bytes(content)

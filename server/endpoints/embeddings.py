@@ -65,7 +65,7 @@ OPERATION: Final = Operation(
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class VectorFormat:
     """How the caller wants its vectors."""
 
     encoding: Encoding = "float"
@@ -81,7 +81,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
     await exchange.respond(encode(vectors, form), headers=model_headers(vectors.model))
 
 
-def decode(fields: Fields) -> tuple[EmbeddingRequest, Form]:
+def decode(fields: Fields) -> tuple[EmbeddingRequest, VectorFormat]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(OPERATION.fields)
     request = EmbeddingRequest(
@@ -92,14 +92,14 @@ def decode(fields: Fields) -> tuple[EmbeddingRequest, Form]:
         batch_size=fields.whole("batch_size", 1, MAX_INPUTS),
     )
     fields.text("user")
-    form = Form(
+    form = VectorFormat(
         encoding=cast("Encoding", fields.choice("encoding_format", _ENCODINGS) or "float"),
         precision=cast("Precision", fields.choice("precision", _PRECISIONS) or "float32"),
     )
     return request, form
 
 
-def encode(embeddings: Embeddings, form: Form) -> bytes:
+def encode(embeddings: Embeddings, form: VectorFormat) -> bytes:
     """Return the response's JSON. FloatingPointError if a vector is not finite: JSON has no word for that."""
     vectors: NDArray[Any] = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
     flat = vectors.reshape(-1)

@@ -20,7 +20,7 @@ from fastembed.pipeline.errors import InvalidInput, TooLarge
 from fastembed.server.endpoints.context import Site
 from fastembed.server.files.record import PURPOSES, StoredFile, is_id
 from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
-from fastembed.server.http.multipart import Form, spool_form
+from fastembed.server.http.multipart import MultipartForm, spool_form
 from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.operation import FORM, Operation
@@ -153,7 +153,7 @@ async def _list(store: FileStore, request: Request) -> Response:
     return listing([describe(file) for file in found], has_more=more, **ends)
 
 
-def _read(form: Form, unknown: UnknownFields) -> tuple[str, str, int | None]:
+def _read(form: MultipartForm, unknown: UnknownFields) -> tuple[str, str, int | None]:
     """Check a form. Return the file's name, its purpose, and when it goes (seconds)."""
     typed = dict(form.fields)
     expiry = typed.get("expires_after")

@@ -45,14 +45,14 @@ class RefusedUrl(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class UrlRule:
     """One place. host: a name, `*.` and a name, `*` for any, or a network. port: None means 80 and 443."""
 
     host: str | Network
     port: int | None = None
 
     @classmethod
-    def of(cls, text: str) -> Rule:
+    def of(cls, text: str) -> UrlRule:
         """Read `example.org`, `*.example.org`, `*`, `10.1.2.3`, `10.0.0.0/8`, `[fd00::/8]`, each also with `:8080`."""
         found = re.fullmatch(r"(\[[^\]]+\]|[^:]+|[0-9a-f:]+(?:/\d+)?)(?::(\d{1,5}))?", text.strip().lower())
         port = int(found[2]) if found and found[2] else None
@@ -82,12 +82,12 @@ class Rule:
 class UrlPolicy:
     """The rules; none: nothing is fetched."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[UrlRule, ...] = ()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> UrlPolicy:
         """Read the rules. ConfigError names those that are none."""
-        return cls(tuple(Rule.of(text) for text in texts))
+        return cls(tuple(UrlRule.of(text) for text in texts))
 
     def __bool__(self) -> bool:
         return bool(self.rules)

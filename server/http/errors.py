@@ -29,7 +29,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JsonAnswer:
     """A finished answer: status, JSON body, extra headers (content type and length excluded)."""
 
     status: int
@@ -63,19 +63,19 @@ def error_body(message: str, kind: str, param: str | None = None, code: str | No
     return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
-def answer(error: BaseException, request_id: str) -> Answer:
+def answer(error: BaseException, request_id: str) -> JsonAnswer:
     """Say to the caller what `error` means to them, and log what they must not see."""
     if isinstance(error, ItemError) and error.status != 500:  # noqa: PLR2004 - internal server error
         body = error_body(error.message, error.type, error.param, error.code)
-        return Answer(error.status, body, _hints(error))
+        return JsonAnswer(error.status, body, _hints(error))
     if isinstance(error, TimeoutError):
         return answer(Expired("the request took longer than its pipeline allows"), request_id)
     if isinstance(error, HTTPException):
         kind = _TYPES.get(error.status_code, "invalid_request_error")
         headers = tuple((k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items())
-        return Answer(error.status_code, error_body(str(error.detail), kind), headers)
+        return JsonAnswer(error.status_code, error_body(str(error.detail), kind), headers)
     log_internal(error, request_id)
-    return Answer(500, internal_body(request_id))
+    return JsonAnswer(500, internal_body(request_id))
 
 
 def internal_body(request_id: str) -> bytes:

@@ -43,14 +43,14 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class MultipartForm:
     """fields: text; `a[]` are lists under `a`, `a[b]` mappings under `a`. Of a repeated name the last counts."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Upload] = field(default_factory=dict)
 
 
-async def read_form(scope: Scope, receive: Receive, *, max_bytes: int) -> Form:
+async def read_form(scope: Scope, receive: Receive, *, max_bytes: int) -> MultipartForm:
     """Read the body as a form: 413 beyond `max_bytes`, 415 for another content type, 400 for what is no form."""
     boundary = _boundary(scope)
     body = await read_body(scope, receive, max_bytes=max_bytes)
@@ -59,13 +59,15 @@ async def read_form(scope: Scope, receive: Receive, *, max_bytes: int) -> Form:
     return await asyncio.to_thread(parse, body, boundary)
 
 
-async def spool_form(scope: Scope, receive: Receive, *, max_bytes: int, write: Callable[[bytes], object]) -> Form:
+async def spool_form(
+    scope: Scope, receive: Receive, *, max_bytes: int, write: Callable[[bytes], object]
+) -> MultipartForm:
     """Read a form with one file, whose bytes go to `write`, in a thread, while they come. Raises what `read_form` does.
 
     Fields may stand before or behind the file.
     """
     pending: list[bytes] = []
-    reader = _Reader(_boundary(scope), pending.append)
+    reader = _FormReader(_boundary(scope), pending.append)
     async with aclosing(read_pieces(scope, receive, max_bytes=max_bytes)) as pieces:
         async for piece in pieces:
             reader.feed(piece)
@@ -78,9 +80,9 @@ async def spool_form(scope: Scope, receive: Receive, *, max_bytes: int, write: C
     return form
 
 
-def parse(body: bytes, boundary: bytes) -> Form:
+def parse(body: bytes, boundary: bytes) -> MultipartForm:
     """Read a whole form. InvalidInput if it is none, or not whole."""
-    reader = _Reader(boundary)
+    reader = _FormReader(boundary)
     reader.feed(body)
     return reader.end()
 
@@ -96,7 +98,7 @@ def _boundary(scope: Scope) -> bytes:
     return boundary
 
 
-class _Reader:
+class _FormReader:
     """Takes a form's bytes, piece by piece. InvalidInput if they are no form, or not a whole one."""
 
     def __init__(self, boundary: bytes, spool: Callable[[bytes], object] | None = None) -> None:
@@ -112,7 +114,7 @@ class _Reader:
         except FormParserError as error:
             raise self._refusal(error) from None
 
-    def end(self) -> Form:
+    def end(self) -> MultipartForm:
         try:
             self._parser.finalize()
         except FormParserError as error:
@@ -154,8 +156,8 @@ class _Parts:
             "on_end": self._end,
         }
 
-    def form(self) -> Form:
-        return Form(self._fields, self._files)
+    def form(self) -> MultipartForm:
+        return MultipartForm(self._fields, self._files)
 
     def _begin(self) -> None:
         self._count += 1

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from fastembed.server.caching.cached_answers import Recall
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.disconnect import ClientWatch
-from fastembed.server.http.multipart import Form, read_form
+from fastembed.server.http.multipart import MultipartForm, read_form
 from fastembed.server.http.request_body import header, read_json
 from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.sources.http import Http, HttpRoutes, Results
@@ -70,7 +70,7 @@ class Exchange:
         """Return the JSON body's fields."""
         return read_fields(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 
-    async def form(self) -> Form:
+    async def form(self) -> MultipartForm:
         """Return the body as multipart/form-data."""
         return await read_form(self.scope, self.receive, max_bytes=self.source.max_body_bytes)
 

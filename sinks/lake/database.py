@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.ledger import ANY_CONTENT, Entry, EntryState
+from fastembed.pipeline.ledger import ANY_CONTENT, EntryState, LedgerEntry
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.opening import FULL, LakeFull, connect
@@ -217,7 +217,7 @@ class LakeLedger:
         self._pipeline = pipeline
         self._clock = clock
 
-    async def entries(self, state: EntryState | None = None) -> Iterable[Entry]:
+    async def entries(self, state: EntryState | None = None) -> Iterable[LedgerEntry]:
         """Return the rows of this pipeline (those in `state`).
 
         Asked for `outdated`: where the ledger and the documents differ, rows that nothing accounts for go first, and
@@ -228,7 +228,7 @@ class LakeLedger:
                 _log.warning("%s: the ledger and the rows of %s differ: it is processed again", name, self._pipeline)
         return await self._lake.read(listing.entries, self._pipeline, state)
 
-    async def record(self, entry: Entry, *, expected: str | None = ANY_CONTENT) -> bool:
+    async def record(self, entry: LedgerEntry, *, expected: str | None = ANY_CONTENT) -> bool:
         """Write a row that comes with no data."""
         return await self._lake.write(ledger_changes.record, self._pipeline, entry, self._clock(), expected=expected)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from fastembed.pipeline.ledger import ANY_CONTENT, Entry
+from fastembed.pipeline.ledger import ANY_CONTENT, LedgerEntry
 from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables
 
 _HOLDING: Final = "('done', 'outdated', 'skipped')"
@@ -30,7 +30,9 @@ _MISMATCHES: Final = f"""
     ORDER BY ALL"""  # noqa: S608 - constant
 
 
-def record(con: Connection, pipeline: str, entry: Entry, at: datetime, *, expected: str | None = ANY_CONTENT) -> bool:
+def record(
+    con: Connection, pipeline: str, entry: LedgerEntry, at: datetime, *, expected: str | None = ANY_CONTENT
+) -> bool:
     """Write a ledger row that comes with no data; see `fastembed.pipeline.ledger.Ledger.record`."""
     if expected != ANY_CONTENT and not _is_recorded(con, pipeline, entry):
         if _held(con, pipeline, entry.name) != expected:
@@ -113,7 +115,7 @@ def repair(con: Connection, pipeline: str) -> list[str]:
     return [name for name, _ in found]
 
 
-def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> None:
+def write_entry(con: Connection, pipeline: str, entry: LedgerEntry, at: datetime) -> None:
     """Put a ledger row in place of whatever the name's row was."""
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
     con.execute(
@@ -133,7 +135,7 @@ def write_entry(con: Connection, pipeline: str, entry: Entry, at: datetime) -> N
     )
 
 
-def _moved_when_failed(con: Connection, pipeline: str, entry: Entry) -> bool:
+def _moved_when_failed(con: Connection, pipeline: str, entry: LedgerEntry) -> bool:
     """Whether the ledger knows already that this content failed, and where it was moved to."""
     known = con.execute(
         """SELECT 1 FROM ledger
@@ -188,7 +190,7 @@ def _holds(con: Connection, pipeline: str, name: str, sha256: str) -> bool:
     return contents == [sha256] or (contents is None and state != "done")
 
 
-def _is_recorded(con: Connection, pipeline: str, entry: Entry) -> bool:
+def _is_recorded(con: Connection, pipeline: str, entry: LedgerEntry) -> bool:
     """Whether the ledger says already what is to be recorded: another part of the pipeline has written it."""
     found = con.execute(
         "SELECT 1 FROM ledger WHERE pipeline = ? AND name = ? AND sha256 = ? AND state = ?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import EntryState, LedgerEntry
 from fastembed.sinks.lake.schema import Connection
 
 
@@ -46,13 +46,13 @@ class FailureRow:
 _ENTRY = "name, sha256, definition, state, size_bytes, mtime_ns, detail, location"
 
 
-def entries(con: Connection, pipeline: str, state: EntryState | None) -> list[Entry]:
+def entries(con: Connection, pipeline: str, state: EntryState | None) -> list[LedgerEntry]:
     """Return a pipeline's ledger rows (those in `state`)."""
     rows = con.execute(
         f"SELECT {_ENTRY} FROM ledger WHERE pipeline = ? AND (?::VARCHAR IS NULL OR state = ?)",  # noqa: S608 - constant
         [pipeline, state, state],
     ).fetchall()
-    return [Entry(*row) for row in rows]
+    return [LedgerEntry(*row) for row in rows]
 
 
 def documents(con: Connection, pipeline: str | None) -> list[DocumentRow]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document
 from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entry
 from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, prepare_table
@@ -73,7 +73,9 @@ def replace_document(
         counted = [words(chunk.embedding_text) for chunk in chunks]
         _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
         _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
-    write_entry(con, pipeline, Entry(file.name, file.sha256, definition, "done", file.size_bytes, file.mtime_ns), at)
+    write_entry(
+        con, pipeline, LedgerEntry(file.name, file.sha256, definition, "done", file.size_bytes, file.mtime_ns), at
+    )
 
 
 def _vectors(name: str, chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """Write this row into the ledger. expected: the content that the ledger has of its name, None: nothing."""
 
-    entry: Entry
+    entry: LedgerEntry
     expected: str | None
 
 
@@ -51,7 +51,7 @@ class Cancel:
 class MoveToDone:
     """The file is done with: it can be moved away."""
 
-    entry: Entry
+    entry: LedgerEntry
 
 
 @dataclass(frozen=True, slots=True)

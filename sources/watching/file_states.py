@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.sources.watching.files import HOLDING, UNDECIDED, Stamp, State, Tracked
 
 
@@ -57,7 +57,7 @@ class FileStates:
             if sha256 is not None and self.owners.get(sha256, tracked.name) == tracked.name:
                 self.unresolved.add(sha256)
 
-    def set_entry(self, tracked: Tracked, entry: Entry | None) -> None:
+    def set_entry(self, tracked: Tracked, entry: LedgerEntry | None) -> None:
         """Change what the ledger says of a name."""
         self.recheck(tracked)
         if self.suspended and entry is not None and entry.sha256 != tracked.held:
@@ -65,7 +65,7 @@ class FileStates:
         tracked.entry = entry
         self.set_state(tracked, tracked.state)
 
-    def add(self, name: str, stamp: Stamp, entry: Entry | None = None) -> Tracked:
+    def add(self, name: str, stamp: Stamp, entry: LedgerEntry | None = None) -> Tracked:
         """Take a name in that nothing has been seen of."""
         tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN, entry)
         self.counts[State.UNSEEN] += 1

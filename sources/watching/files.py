@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal, NamedTuple
 
-from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import EntryState, LedgerEntry
 
 End = Literal["delivered", "filtered", "failed", "deferred", "cancelled"]
 
@@ -79,7 +79,7 @@ class Tracked:
     name: str
     stamp: Stamp
     state: State
-    entry: Entry | None = None
+    entry: LedgerEntry | None = None
     since: float = 0.0
     sha256: str | None = None
     in_flight: Emission | None = None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastembed.pipeline.filing import destination, is_same_file, move
-from fastembed.pipeline.ledger import Entry, Ledger
+from fastembed.pipeline.ledger import Ledger, LedgerEntry
 from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class LedgerActions:
             case Forget(name, expected):
                 return () if await ledger.forget(name, expected=expected) else (name,)
 
-    async def entries(self) -> list[Entry]:
+    async def entries(self) -> list[LedgerEntry]:
         """Return what the ledger says, compared with the rows, after finishing moves that a crash cut short."""
         if self._ledger is None:
             return []
@@ -65,7 +65,7 @@ class LedgerActions:
         await self.bring_back(entry for entry in entries if entry.state == "outdated")
         return entries
 
-    async def outdated(self) -> list[Entry]:
+    async def outdated(self) -> list[LedgerEntry]:
         """Return what is marked to be processed again, its files back in the folder.
 
         That is what somebody has asked for, and what the ledger and the rows say differently.
@@ -76,20 +76,20 @@ class LedgerActions:
         await self.bring_back(entries)
         return entries
 
-    async def bring_back(self, entries: Iterable[Entry]) -> None:
+    async def bring_back(self, entries: Iterable[LedgerEntry]) -> None:
         """Move files that were moved away back into the folder, unless another file has their name by now."""
         for entry in entries:
             if entry.location:
                 await asyncio.to_thread(self._return, Path(entry.location), self._root / entry.name)
 
-    async def reread(self) -> dict[str, Entry]:
+    async def reread(self) -> dict[str, LedgerEntry]:
         """Return by name what the ledger says now, compared with the rows."""
         if self._ledger is None:
             return {}
         await self._ledger.entries("outdated")
         return {entry.name: entry for entry in await self._ledger.entries()}
 
-    async def _move_to_done(self, entry: Entry) -> Sequence[str]:
+    async def _move_to_done(self, entry: LedgerEntry) -> Sequence[str]:
         """Move a finished file away, then say so in the ledger; `entries` heals a crash between the two."""
         if self._done is None:
             return ()
@@ -102,12 +102,12 @@ class LedgerActions:
             return ()
         return await self._change(self._ledger, Record(replace(entry, location=str(location)), entry.sha256))
 
-    def _is_another(self, entry: Entry) -> bool:
+    def _is_another(self, entry: LedgerEntry) -> bool:
         """Whether a file was replaced since its content was hashed: it may be another's that was read and refused."""
         path = self._root / entry.name
         return path.exists() and not is_same_file(path, entry.size_bytes, entry.mtime_ns)
 
-    def _move_away(self, done: Path, entry: Entry) -> Path | None:
+    def _move_away(self, done: Path, entry: LedgerEntry) -> Path | None:
         """Move the file if it is still the one that was processed."""
         path = self._root / entry.name
         try:
@@ -120,7 +120,7 @@ class LedgerActions:
         move(path, to)
         return to
 
-    def _moved_unrecorded(self, entries: Iterable[Entry]) -> list[tuple[Entry, Path]]:
+    def _moved_unrecorded(self, entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, Path]]:
         """Find finished files that lie in `done` without the ledger knowing it."""
         if self._done is None:
             return []

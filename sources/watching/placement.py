@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import EntryState, LedgerEntry
 from fastembed.sources.watching.actions import Action, MoveToDone, Record, Rename
 from fastembed.sources.watching.file_states import FileStates
 from fastembed.sources.watching.files import FIRM, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
@@ -149,7 +149,7 @@ class Placement:
         self._states.set_entry(tracked, entry)
         self.finish(tracked, State.DUPLICATE)
 
-    def _correct(self, tracked: Tracked, entry: Entry) -> None:
+    def _correct(self, tracked: Tracked, entry: LedgerEntry) -> None:
         """Have the ledger know the file's present time, so that a restart need not read it."""
         size_bytes, mtime_ns, _ = tracked.stamp
         corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="")
@@ -168,5 +168,5 @@ class Placement:
     def _has_rows(self, tracked: Tracked) -> bool:
         return tracked.entry is not None and tracked.entry.state in HOLDING
 
-    def _entry(self, name: str, sha256: str, stamp: Stamp, state: EntryState, detail: str = "") -> Entry:
-        return Entry(name, sha256, self._definition, state, stamp.size_bytes, stamp.mtime_ns, detail)
+    def _entry(self, name: str, sha256: str, stamp: Stamp, state: EntryState, detail: str = "") -> LedgerEntry:
+        return LedgerEntry(name, sha256, self._definition, state, stamp.size_bytes, stamp.mtime_ns, detail)

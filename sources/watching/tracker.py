@@ -34,7 +34,7 @@ from collections.abc import Collection, Iterable
 from math import inf
 from typing import Final
 
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.sources.watching.actions import Action, Cancel, Forget, Warn
 from fastembed.sources.watching.file_states import FileStates
 from fastembed.sources.watching.files import ACTIVE, AGAIN, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
@@ -116,13 +116,13 @@ class Tracker:
 
     # What the shell tells
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[LedgerEntry]) -> None:
         """Remember what the ledger says, before the first scan."""
         for entry in sorted(entries, key=lambda e: e.state == "outdated"):
             self._remember(entry)
         self._states.unresolved.clear()
 
-    def mark_outdated(self, entries: Iterable[Entry], now: float) -> None:
+    def mark_outdated(self, entries: Iterable[LedgerEntry], now: float) -> None:
         """Process again what somebody marked in the ledger since it was read."""
         for entry in entries:
             tracked = self.files.get(entry.name)
@@ -134,7 +134,7 @@ class Tracker:
                 self._consider(tracked, now - self._settle_s)
         self._placement.resolve()
 
-    def reconcile(self, name: str, entry: Entry | None, now: float) -> bool:
+    def reconcile(self, name: str, entry: LedgerEntry | None, now: float) -> bool:
         """Learn what the ledger really holds of a name; False, and nothing changes, while it is in flight."""
         tracked = self.files.get(name)
         if tracked is not None and tracked.in_flight is not None:
@@ -284,7 +284,7 @@ class Tracker:
 
     # Decisions
 
-    def _remember(self, entry: Entry) -> bool:
+    def _remember(self, entry: LedgerEntry) -> bool:
         """Take in a name that the ledger knows and that has not been seen yet; False: it need not be."""
         if entry.location and entry.state in ("failed", "duplicate"):
             return False  # moved away, and no rows of its own

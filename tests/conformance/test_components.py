@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from fastembed.pipeline.component import Kind, Role
+from fastembed.pipeline.component import OperatorKind, Role
 from fastembed.pipeline.config.checking import options_adapter
 from fastembed.pipeline.config.guarantees import guarantee
 from fastembed.pipeline.config.load import parse
@@ -76,7 +76,7 @@ def test_an_operator_says_what_goes_in_and_what_comes_out(spec: Spec) -> None:
 def test_an_operator_says_what_types_go_in_and_come_out(spec: Spec) -> None:
     assert spec.in_type is not Any
     assert spec.out_type is not Any
-    assert isinstance(spec.kind, Kind)
+    assert isinstance(spec.kind, OperatorKind)
 
 
 @every

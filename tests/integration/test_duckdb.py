@@ -18,7 +18,7 @@ import pytest
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.errors import InvalidInput, Unavailable
 from fastembed.pipeline.item import Ack, Item
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.pipeline.spec import describe
 from fastembed.sinks.duckdb import Duckdb
@@ -87,7 +87,7 @@ async def test_a_commit_writes_the_document_its_chunks_and_the_ledger(sink: Duck
     ]
     found = await rows(sink, 'SELECT "index", text, headings, first_page, last_page, model FROM chunks ORDER BY id')
     assert found[1] == (1, "two", ["Title", "Part 1"], 2, 3, "mini")
-    assert list(await sink.entries()) == [Entry("a.pdf", "aa", "d1", "done", 7, 1)]
+    assert list(await sink.entries()) == [LedgerEntry("a.pdf", "aa", "d1", "done", 7, 1)]
 
 
 @contextmanager
@@ -192,7 +192,7 @@ async def test_a_value_of_another_type_says_what_is_expected(sink: Duckdb) -> No
 async def test_rename_moves_rows_ledger_and_duplicates(sink: Duckdb) -> None:
     await put(sink, file_called("old/a.pdf"), ["one"])
     await put(sink, file_called("b.pdf", "bb"), ["replaced by the rename"])
-    await sink.record(Entry("copy.pdf", "aa", "d1", "duplicate", 7, 1, "old/a.pdf"))
+    await sink.record(LedgerEntry("copy.pdf", "aa", "d1", "duplicate", 7, 1, "old/a.pdf"))
     for _ in range(2):  # a second time changes nothing
         await sink.rename("old/a.pdf", "b.pdf")
     assert await rows(sink, "SELECT name, path FROM documents") == [("b.pdf", "/in/b.pdf")]
@@ -212,7 +212,7 @@ async def test_forget_removes_everything_of_a_name(sink: Duckdb) -> None:
 
 async def test_what_the_pipeline_moved_away_is_not_forgotten(sink: Duckdb) -> None:
     await put(sink, file_called("a.pdf"), ["one"])
-    await sink.record(Entry("a.pdf", "aa", "d1", "done", 7, 1, location="/done/a.pdf"))
+    await sink.record(LedgerEntry("a.pdf", "aa", "d1", "done", 7, 1, location="/done/a.pdf"))
     await sink.forget("a.pdf")
     assert await rows(sink, "SELECT path FROM documents") == [("/done/a.pdf",)]
     assert await rows(sink, "SELECT text FROM chunks") == [("one",)]
@@ -221,7 +221,7 @@ async def test_what_the_pipeline_moved_away_is_not_forgotten(sink: Duckdb) -> No
 @pytest.mark.parametrize("state", ["failed", "duplicate", "skipped"])
 async def test_a_name_that_fails_or_doubles_loses_its_rows(sink: Duckdb, state: Any) -> None:
     await put(sink, file_called("a.pdf"), ["one"])
-    await sink.record(Entry("a.pdf", "a2", "d1", state, 8, 2, "why"))
+    await sink.record(LedgerEntry("a.pdf", "a2", "d1", state, 8, 2, "why"))
     assert await rows(sink, "SELECT * FROM chunks") == []
     assert [e.state for e in await sink.entries()] == [state]
 

@@ -11,7 +11,7 @@ from fastembed.pipeline.component import Context, Failure, Resources
 from fastembed.pipeline.errors import ItemError, StepFailed, Unprocessable
 from fastembed.pipeline.filing import NO_INPUT
 from fastembed.pipeline.item import Ack, Item
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import DocumentRequest, File
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sinks.folder import Folder
@@ -93,7 +93,7 @@ async def test_other_bytes_of_the_same_name_are_kept(desk: Desk) -> None:
 
 async def test_the_source_saying_failed_as_well_keeps_the_location(desk: Desk) -> None:
     file = await desk.fail("a.pdf", "x", Unprocessable("bad"))
-    await desk.sink.record(Entry("a.pdf", file.sha256, "d1", "failed", file.size_bytes, file.mtime_ns, "why"))
+    await desk.sink.record(LedgerEntry("a.pdf", file.sha256, "d1", "failed", file.size_bytes, file.mtime_ns, "why"))
     await desk.sink.forget("a.pdf")  # it is not in the inbox any more
     assert await desk.ledger() == {"a.pdf": ("failed", str(desk.inbox / "failed/a.pdf"))}
 
@@ -120,7 +120,7 @@ async def test_a_crash_between_the_letter_and_moving_leaves_the_file_to_be_tried
     await desk.sink.lake.write(lambda con: con.execute("DELETE FROM ledger"))
     await desk.open_folder()
     assert (file.path.exists(), list(letters(desk.inbox / "failed")), await desk.ledger()) == (True, [], {})
-    await desk.sink.record(Entry("a.pdf", file.sha256, "d2", "done", file.size_bytes, file.mtime_ns))
+    await desk.sink.record(LedgerEntry("a.pdf", file.sha256, "d2", "done", file.size_bytes, file.mtime_ns))
     await desk.open_folder()
     assert not (desk.inbox / "failed/a.pdf.error.json").exists()
 
@@ -128,7 +128,7 @@ async def test_a_crash_between_the_letter_and_moving_leaves_the_file_to_be_tried
 async def test_what_was_repaired_since_is_not_called_failed_again(desk: Desk) -> None:
     await desk.fail("a.pdf", "x", Unprocessable("bad"))
     (desk.inbox / "a.pdf").write_text("good")
-    await desk.sink.record(Entry("a.pdf", "other", "d1", "done", 4, 1))
+    await desk.sink.record(LedgerEntry("a.pdf", "other", "d1", "done", 4, 1))
     await desk.open_folder()
     assert (await desk.ledger())["a.pdf"][0] == "done"
 
@@ -136,7 +136,7 @@ async def test_what_was_repaired_since_is_not_called_failed_again(desk: Desk) ->
 async def test_replay_moves_files_back(desk: Desk) -> None:
     for name in ("a.pdf", "sub/b.pdf"):
         await desk.fail(name, name, Unprocessable("bad"))
-    await desk.sink.record(Entry("c.pdf", "cc", "d1", "failed", 1, 1, "stayed in place"))
+    await desk.sink.record(LedgerEntry("c.pdf", "cc", "d1", "failed", 1, 1, "stayed in place"))
     asked = await desk.sink.lake.replay(["sub/b.pdf", "c.pdf", "nothing.pdf"])
     assert asked == [
         Replayed("sub/b.pdf", str(desk.inbox / "sub/b.pdf")),

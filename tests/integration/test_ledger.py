@@ -8,7 +8,7 @@ import pytest
 
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.item import Ack, Item
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.sinks.duckdb import Duckdb
 
@@ -26,7 +26,7 @@ async def sink(tmp_path: Path) -> AsyncIterator[Duckdb]:
         await made.write(origin.derive(document))
         await made.write(origin.derive(Chunk(document, 0, 1, f"text {sha256}")))
         await made.commit(origin)
-    await made.record(Entry("copy", "p", "d", "duplicate", 1, 1, "a"))
+    await made.record(LedgerEntry("copy", "p", "d", "duplicate", 1, 1, "a"))
     yield made
     await made.close()
 
@@ -61,22 +61,22 @@ async def test_rows_of_another_content_than_the_ledger_says_are_not_handed_on(si
 
 async def test_a_record_needs_the_content_that_it_replaces(sink: Duckdb) -> None:
     before = await state(sink)
-    assert not await sink.record(Entry("b", "r", "d", "failed", 1, 2, "why"), expected="p")
-    assert not await sink.record(Entry("b", "r", "d", "failed", 1, 2, "why"), expected=None)
+    assert not await sink.record(LedgerEntry("b", "r", "d", "failed", 1, 2, "why"), expected="p")
+    assert not await sink.record(LedgerEntry("b", "r", "d", "failed", 1, 2, "why"), expected=None)
     assert await state(sink) == before
-    assert await sink.record(Entry("b", "r", "d", "failed", 1, 2, "why"), expected="q")
-    assert await sink.record(Entry("b", "r", "d", "failed", 1, 2, "why"), expected="q"), "said already"
+    assert await sink.record(LedgerEntry("b", "r", "d", "failed", 1, 2, "why"), expected="q")
+    assert await sink.record(LedgerEntry("b", "r", "d", "failed", 1, 2, "why"), expected="q"), "said already"
     assert (await state(sink))[1]["b"] == ("r", "failed")
 
 
 async def test_a_duplicate_needs_a_name_that_holds_its_content(sink: Duckdb) -> None:
-    assert not await sink.record(Entry("b", "q", "d", "duplicate", 1, 1, "a"), expected="q"), "a holds p"
+    assert not await sink.record(LedgerEntry("b", "q", "d", "duplicate", 1, 1, "a"), expected="q"), "a holds p"
     assert (await state(sink))[0]["b"] == "text q"
 
 
 async def test_what_was_moved_away_without_rows_counts_as_nothing(sink: Duckdb) -> None:
-    await sink.record(Entry("b", "q", "d", "failed", 1, 1, "why", "/failed/b"))
-    assert await sink.record(Entry("b", "p", "d", "duplicate", 1, 1, "a"), expected=None)
+    await sink.record(LedgerEntry("b", "q", "d", "failed", 1, 1, "why", "/failed/b"))
+    assert await sink.record(LedgerEntry("b", "p", "d", "duplicate", 1, 1, "a"), expected=None)
 
 
 async def test_only_the_content_that_was_deleted_is_forgotten(sink: Duckdb) -> None:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from fastembed.operators.read import Read
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import Expired, InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, DocumentPart, ImagePart, Message, Part, TextPart
 from fastembed.pipeline.spec import describe
@@ -42,7 +42,7 @@ def asked(*parts: Part) -> ChatRequest:
 
 async def test_the_operator_is_what_the_kernel_takes_it_for() -> None:
     spec = describe(Read, "read")
-    assert (spec.kind, spec.in_type, spec.out_type) == (Kind.ASYNC_MAP, ChatRequest, ChatRequest)
+    assert (spec.kind, spec.in_type, spec.out_type) == (OperatorKind.ASYNC_MAP, ChatRequest, ChatRequest)
 
 
 async def test_documents_become_markdown_in_their_place(read: Read, tmp_path: Path) -> None:

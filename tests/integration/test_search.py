@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.search import K1, B
@@ -179,8 +179,8 @@ async def test_a_search_sees_one_state_while_documents_are_replaced(lake: Lake) 
 async def test_the_listing_has_every_file_and_what_became_of_it(lake: Lake) -> None:
     await put(lake, "a.pdf", ["one", "two"])
     ledger = lake.ledger("papers")
-    await ledger.record(Entry("b.pdf", "a.pdf", "d", "duplicate", 1, 1, "a.pdf"))
-    await ledger.record(Entry("c.pdf", "cc", "d", "failed", 1, 1, "found nothing", "/failed/c.pdf"))
+    await ledger.record(LedgerEntry("b.pdf", "a.pdf", "d", "duplicate", 1, 1, "a.pdf"))
+    await ledger.record(LedgerEntry("c.pdf", "cc", "d", "failed", 1, 1, "found nothing", "/failed/c.pdf"))
     rows = await lake.documents()
     assert [(row.name, row.state, row.pages, row.chunks, row.path) for row in rows] == [
         ("a.pdf", "done", 9, 2, "/in/a.pdf"),

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.sources.watching.actions import Cancel, Forget, Record, Rename
 from fastembed.sources.watching.files import Emission, Stamp
 from fastembed.sources.watching.tracker import Tracker
@@ -17,7 +17,9 @@ CONTENTS = st.sampled_from(["p", "q", "rr", "bad", "skip"])  # p and q have one 
 SIZES = {"p": 1, "q": 1, "rr": 2, "bad": 3, "skip": 4}
 
 
-ANCHOR = Entry("anchor", "anchor", "d", "done", 9, 1)  # always there: a folder that is empty at once is another matter
+ANCHOR = LedgerEntry(
+    "anchor", "anchor", "d", "done", 9, 1
+)  # always there: a folder that is empty at once is another matter
 HOLDING = ("done", "outdated", "skipped")
 
 
@@ -25,7 +27,7 @@ HOLDING = ("done", "outdated", "skipped")
 class Database:
     """What survives a crash: the ledger, and the content of each name's rows. It refuses what it is wrongly told."""
 
-    ledger: dict[str, Entry] = field(default_factory=lambda: {ANCHOR.name: ANCHOR})
+    ledger: dict[str, LedgerEntry] = field(default_factory=lambda: {ANCHOR.name: ANCHOR})
     rows: dict[str, str] = field(default_factory=lambda: {ANCHOR.name: ANCHOR.sha256})
 
     def held(self, name: str) -> str | None:
@@ -37,11 +39,11 @@ class Database:
             return False
         return self.rows.get(name) == sha256 or (name not in self.rows and entry.state != "done")
 
-    def commit(self, entry: Entry) -> None:
+    def commit(self, entry: LedgerEntry) -> None:
         self.ledger[entry.name] = entry
         self.rows[entry.name] = entry.sha256
 
-    def record(self, entry: Entry, expected: str | None) -> list[str]:
+    def record(self, entry: LedgerEntry, expected: str | None) -> list[str]:
         known = self.ledger.get(entry.name)
         if known is None or (known.sha256, known.state) != (entry.sha256, entry.state):
             if self.held(entry.name) != expected:
@@ -221,7 +223,7 @@ class FolderMachine(RuleBasedStateMachine):
         elif sha256 == "skip":
             self.tracker.settled(name, "filtered", self.now)
         else:
-            self.database.commit(Entry(name, sha256, "d", "done", stamp.size_bytes, stamp.mtime_ns))
+            self.database.commit(LedgerEntry(name, sha256, "d", "done", stamp.size_bytes, stamp.mtime_ns))
             if not told:  # killed between the commit and the news of it
                 self.start()
                 return

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastembed.inference.engines.speech.agreement import Agreement, split_units
 from fastembed.inference.engines.speech.resample import Resampler
 from fastembed.operators.decode import SessionDecoder
-from fastembed.operators.listening.segmenter import Limits, Segmenter
+from fastembed.operators.listening.segmenter import Segmenter, SegmenterLimits
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
 from fastembed.server.realtime.protocol import Protocol
 from tests.unit.operators.listening.loudness import Loudness, numbered, sound
@@ -40,7 +40,7 @@ def shown(event: object) -> object:
 
 
 def heard(pieces: list[np.ndarray], turns: TurnDetection | None) -> list[object]:
-    limits = Limits(longest_s=3, longest_manual_s=2, partial_s=0.2)
+    limits = SegmenterLimits(longest_s=3, longest_manual_s=2, partial_s=0.2)
     segmenter = Segmenter(Loudness(), SpeechSettings(turn_detection=turns), numbered(), limits)
     events = [shown(event) for piece in pieces for event in segmenter.push(piece)]
     return [*events, *map(shown, segmenter.flush())]
@@ -58,7 +58,10 @@ def test_the_same_audio_gives_the_same_utterances_however_it_is_cut(parts, sizes
 @settings(max_examples=30, deadline=None)
 def test_utterances_never_overlap_and_follow_each_other_in_time(parts, sizes) -> None:
     segmenter = Segmenter(
-        Loudness(), SpeechSettings(turn_detection=TurnDetection(0.5, 300, 300)), numbered(), Limits(longest_s=2)
+        Loudness(),
+        SpeechSettings(turn_detection=TurnDetection(0.5, 300, 300)),
+        numbered(),
+        SegmenterLimits(longest_s=2),
     )
     events = [event for piece in cut(sound(*parts), sizes) for event in segmenter.push(piece)]
     finals = [event for event in [*events, *segmenter.flush()] if isinstance(event, Utterance) and event.final]

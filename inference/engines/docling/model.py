@@ -20,7 +20,7 @@ from fastembed.inference.engines.docling.folder import read_traits
 from fastembed.inference.engines.docling.wire import CancelPages, LoadDocling, ReadPages
 from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.processes.framing import pickled, receive
-from fastembed.pipeline.processes.starter import ChildProcess, Limits
+from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits
 
 if TYPE_CHECKING:
     from fastembed.inference.engines.docling.engine import Written
@@ -36,7 +36,7 @@ class _DoclingChild(ChildProcess):
 
     def __init__(self, loading: LoadDocling) -> None:
         """Start it and have it load the model: seconds, so in a thread. Raises what the load raises."""
-        super().__init__("fastembed.inference.engines.docling.worker", limits=Limits(nice=_NICE))
+        super().__init__("fastembed.inference.engines.docling.worker", limits=ProcessLimits(nice=_NICE))
         self._sending = threading.Lock()
         try:
             answer = self.ask(loading)

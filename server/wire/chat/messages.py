@@ -35,13 +35,13 @@ _MEDIA: Final[Mapping[str, Callable[[Fields, References], Awaitable[Part]]]] = {
 async def read_messages(body: Fields, references: References) -> tuple[Message, ...]:
     """Return the conversation. InvalidInput names the message, and the part, at fault."""
     places = body.entries("messages", "a list of messages", most=MAX_MESSAGES)
-    reader = _Reader(references)
+    reader = _MessageReader(references)
     messages = [await reader.message(body.inner(entry, place)) for place, entry in places]
     _check_calls(messages)
     return tuple(messages)
 
 
-class _Reader:
+class _MessageReader:
     """Reads messages one after the other and counts what is costly in them."""
 
     __slots__ = ("_bytes", "_media", "_references")

@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from fastembed.documents.limits import (
-    Limits,
+    DocumentLimits,
     check_archive,
     check_csv,
     check_file,
@@ -14,7 +14,7 @@ from fastembed.documents.limits import (
 )
 from fastembed.pipeline.errors import TooLarge, Unprocessable
 
-LIMITS = Limits()
+LIMITS = DocumentLimits()
 
 
 def write(folder, content):
@@ -33,7 +33,7 @@ def workbook(folder, *sheets):
 
 def test_a_file_over_the_limit_names_both_sizes(tmp_path):
     with pytest.raises(TooLarge, match="found a file of 11 bytes, expected at most 10"):
-        check_file(write(tmp_path, b"x" * 11), "a.md", Limits(file_bytes=10))
+        check_file(write(tmp_path, b"x" * 11), "a.md", DocumentLimits(file_bytes=10))
 
 
 def test_one_cell_far_away_is_refused(tmp_path):
@@ -45,16 +45,16 @@ def test_one_cell_far_away_is_refused(tmp_path):
 def test_many_cells_are_refused_even_without_addresses(tmp_path):
     path = workbook(tmp_path, "<row>" + "<c><v>1</v></c>" * 60 + "</row>", "<row>" + "<c><v>1</v></c>" * 60 + "</row>")
     with pytest.raises(TooLarge, match="more than 100 cells"):
-        check_workbook(path, "wide.xlsx", Limits(cells=100))
-    check_workbook(path, "wide.xlsx", Limits(cells=120))
+        check_workbook(path, "wide.xlsx", DocumentLimits(cells=100))
+    check_workbook(path, "wide.xlsx", DocumentLimits(cells=120))
 
 
 def test_cells_are_counted_across_the_windows_of_a_large_sheet(tmp_path):
     rows = "".join(f'<row r="{n}"><c r="A{n}" t="n"><v>{n}</v></c><c r="B{n}"/><cols/></row>' for n in range(1, 30_001))
     path = workbook(tmp_path, rows)
-    check_workbook(path, "tall.xlsx", Limits(cells=60_000))
+    check_workbook(path, "tall.xlsx", DocumentLimits(cells=60_000))
     with pytest.raises(TooLarge, match="more than 59,999 cells"):
-        check_workbook(path, "tall.xlsx", Limits(cells=59_999))
+        check_workbook(path, "tall.xlsx", DocumentLimits(cells=59_999))
 
 
 def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path):
@@ -65,14 +65,14 @@ def test_an_archive_that_unfolds_to_too_much_is_refused(tmp_path):
         check_archive(path, "bomb.docx", LIMITS)
     assert caught.value.code == "archive_bomb"
     with pytest.raises(TooLarge, match="41,943,040 bytes once unpacked, expected at most 1,000"):
-        check_archive(path, "bomb.docx", Limits(unpacked_bytes=1000))
+        check_archive(path, "bomb.docx", DocumentLimits(unpacked_bytes=1000))
 
 
 def test_a_csv_file_is_measured_by_its_separators(tmp_path):
     path = write(tmp_path, b"a;b;c\n" * 100)
-    check_csv(path, "a.csv", Limits(cells=300))
+    check_csv(path, "a.csv", DocumentLimits(cells=300))
     with pytest.raises(TooLarge, match="more than 299 cells"):
-        check_csv(path, "a.csv", Limits(cells=299))
+        check_csv(path, "a.csv", DocumentLimits(cells=299))
 
 
 def test_deep_html_is_refused_and_flat_html_with_open_paragraphs_is_not(tmp_path):

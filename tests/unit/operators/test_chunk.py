@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastembed.operators.chunk import chunk
 from fastembed.operators.chunking.tokens import MARKS, wordpieces
-from fastembed.pipeline.component import Kind
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.payload.document import Block, Chunk, Document, File
 from fastembed.pipeline.spec import describe
 
@@ -40,7 +40,7 @@ def test_the_document_comes_first_even_without_text():
 
 def test_it_is_an_expanding_operator_with_two_options():
     spec = describe(chunk, "chunk")
-    assert spec.kind is Kind.EXPAND
+    assert spec.kind is OperatorKind.EXPAND
     assert spec.in_type is Document
     assert set(spec.options) == {"tokens", "overlap"}
     assert spec.in_thread

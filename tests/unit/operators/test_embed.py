@@ -11,7 +11,7 @@ from fastembed.inference.library.shipped import DEFAULT_EMBEDDING
 from fastembed.inference.serving.models import Models
 from fastembed.operators.analyze import Analyze
 from fastembed.operators.embed import Embed
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.document import Chunk, Document, File
@@ -48,9 +48,9 @@ def request(*inputs, **options):
 
 
 def test_the_operators_are_what_the_kernel_takes_them_for():
-    assert describe(Embed, "embed").kind is Kind.ASYNC_MAP
+    assert describe(Embed, "embed").kind is OperatorKind.ASYNC_MAP
     assert describe(Embed, "embed").wants_item
-    assert describe(Analyze, "analyze").kind is Kind.MAP
+    assert describe(Analyze, "analyze").kind is OperatorKind.MAP
     assert Embed.workers == 256
 
 

@@ -12,7 +12,7 @@ import pytest
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.generate import Generate
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import ConfigError, InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import (
@@ -55,7 +55,7 @@ async def events_of(operator, request):
 
 def test_the_operator_is_what_the_kernel_takes_it_for():
     spec = describe(Generate, "generate")
-    assert (spec.kind, spec.in_type, spec.wants_item) == (Kind.EXPAND, ChatRequest, True)
+    assert (spec.kind, spec.in_type, spec.wants_item) == (OperatorKind.EXPAND, ChatRequest, True)
     assert set(spec.options) == {"model", "max_tokens"}
 
 

@@ -11,7 +11,7 @@ from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.routing.router import Router
 from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.operators.hear import Hear
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, ImagePart, Message, TextPart
 from fastembed.pipeline.spec import describe
@@ -49,7 +49,7 @@ def asked(*parts, **fields) -> ChatRequest:
 
 def test_the_operator_is_what_the_kernel_takes_it_for():
     spec = describe(Hear, "hear")
-    assert (spec.kind, spec.in_type, spec.out_type) == (Kind.ASYNC_MAP, ChatRequest, ChatRequest)
+    assert (spec.kind, spec.in_type, spec.out_type) == (OperatorKind.ASYNC_MAP, ChatRequest, ChatRequest)
 
 
 async def test_sound_becomes_its_transcript_in_its_place(hear):

@@ -7,7 +7,7 @@ import pytest
 
 from fastembed.inference.serving.models import Models
 from fastembed.operators.parse import Parse
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
 from fastembed.pipeline.spec import describe
@@ -15,7 +15,7 @@ from fastembed.pipeline.spec import describe
 
 def test_it_is_an_operator_from_files_to_documents():
     spec = describe(Parse, "parse")
-    assert spec.kind is Kind.ASYNC_MAP
+    assert spec.kind is OperatorKind.ASYNC_MAP
     assert spec.in_type == File | DocumentRequest
     assert spec.out_type is Document
 

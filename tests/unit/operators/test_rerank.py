@@ -4,7 +4,7 @@ import pytest
 
 from fastembed.inference.serving.models import Models
 from fastembed.operators.rerank import Rerank
-from fastembed.pipeline.component import Context, Kind, Resources
+from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.rerank import RerankRequest
@@ -23,7 +23,7 @@ async def rerank(tmp_path):
 
 
 def test_the_operator_is_what_the_kernel_takes_it_for():
-    assert describe(Rerank, "rerank").kind is Kind.ASYNC_MAP
+    assert describe(Rerank, "rerank").kind is OperatorKind.ASYNC_MAP
     assert describe(Rerank, "rerank").wants_item
 
 

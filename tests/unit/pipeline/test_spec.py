@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import pytest
 
-from fastembed.pipeline.component import Batch, Kind, operator, sink, source, threaded_operator
+from fastembed.pipeline.component import Batch, OperatorKind, operator, sink, source, threaded_operator
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.spec import describe
 
@@ -187,17 +187,17 @@ async def of_items(items: AsyncIterator[Item[int]]) -> AsyncIterator[Item[str]]:
 @pytest.mark.parametrize(
     ("target", "kind", "wants_item", "gives_items"),
     [
-        (total, Kind.MAP, False, False),
-        (perhaps, Kind.EXPAND, False, False),
-        (later, Kind.EXPAND, False, False),
-        (Generating, Kind.EXPAND, False, False),
-        (untyped, Kind.STREAM, True, False),
-        (of_values, Kind.STREAM, False, False),
-        (of_items, Kind.STREAM, True, True),
+        (total, OperatorKind.MAP, False, False),
+        (perhaps, OperatorKind.EXPAND, False, False),
+        (later, OperatorKind.EXPAND, False, False),
+        (Generating, OperatorKind.EXPAND, False, False),
+        (untyped, OperatorKind.STREAM, True, False),
+        (of_values, OperatorKind.STREAM, False, False),
+        (of_items, OperatorKind.STREAM, True, True),
     ],
 )
 def test_the_signature_says_how_an_operator_is_driven(
-    target: Callable[..., Any], kind: Kind, *, wants_item: bool, gives_items: bool
+    target: Callable[..., Any], kind: OperatorKind, *, wants_item: bool, gives_items: bool
 ):
     spec = describe(target, "made")
     assert (spec.kind, spec.wants_item, spec.gives_items) == (kind, wants_item, gives_items)

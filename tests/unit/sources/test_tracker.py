@@ -1,6 +1,6 @@
 """Single decisions; `tests/property/test_folder_tracker.py` has the sequences."""
 
-from fastembed.pipeline.ledger import Entry, EntryState
+from fastembed.pipeline.ledger import EntryState, LedgerEntry
 from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 from fastembed.sources.watching.files import Emission, Stamp, State
 from fastembed.sources.watching.tracker import Tracker
@@ -10,11 +10,11 @@ ONE, TWO, OTHER = Stamp(1, 10, 1), Stamp(2, 20, 1), Stamp(1, 30, 2)
 
 def entry(
     name: str = "a", sha256: str = "s1", state: EntryState = "done", stamp: Stamp = ONE, detail: str = ""
-) -> Entry:
-    return Entry(name, sha256, "d", state, stamp.size_bytes, stamp.mtime_ns, detail)
+) -> LedgerEntry:
+    return LedgerEntry(name, sha256, "d", state, stamp.size_bytes, stamp.mtime_ns, detail)
 
 
-def tracker(*entries: Entry, keep_deleted: bool = False, move_to_done: bool = False) -> Tracker:
+def tracker(*entries: LedgerEntry, keep_deleted: bool = False, move_to_done: bool = False) -> Tracker:
     made = Tracker(definition="d", settle_s=2.0, keep_deleted=keep_deleted, move_to_done=move_to_done)
     made.restore(entries)
     return made
@@ -265,7 +265,7 @@ def test_finished_files_are_stowed_and_their_leaving_is_no_deletion() -> None:
 
 
 def test_a_file_of_another_definition_is_not_emitted() -> None:
-    t = tracker(Entry("a", "s1", "before", "done", *ONE[:2]))
+    t = tracker(LedgerEntry("a", "s1", "before", "done", *ONE[:2]))
     assert scan(t, {"a": ONE}, 0.0) == []
     assert t.active == 0
 
@@ -297,7 +297,7 @@ def test_what_the_ledger_holds_instead_is_looked_at_again() -> None:
 
 
 def test_a_file_that_failed_under_another_definition_is_tried_again() -> None:
-    t = tracker(Entry("a", "s1", "before", "failed", *ONE[:2], "why"))
+    t = tracker(LedgerEntry("a", "s1", "before", "failed", *ONE[:2], "why"))
     scan(t, {"a": ONE}, 0.0)
     assert fly(t, "a", ONE, "s1", 3.0) == Emission("a", "s1", ONE)
 

@@ -1,9 +1,9 @@
-from fastembed.documents.pdf.columns import Piece, reading_order
+from fastembed.documents.pdf.columns import LayoutPiece, reading_order
 from fastembed.documents.pdf.geometry import Box
 
 
 def column(left, width, count, *, top=100.0, step=12.0, words=8):
-    return [Piece(Box(left, top + k * step, left + width, top + k * step + 10), words) for k in range(count)]
+    return [LayoutPiece(Box(left, top + k * step, left + width, top + k * step + 10), words) for k in range(count)]
 
 
 def test_one_column_is_read_from_top_to_bottom():
@@ -26,7 +26,7 @@ def test_four_columns_are_read_in_turn():
 
 def test_what_stands_across_splits_the_page_into_bands():
     above = column(72, 220, 8) + column(310, 220, 8)
-    across = [Piece(Box(72, 200, 530, 300), solid=True)]
+    across = [LayoutPiece(Box(72, 200, 530, 300), solid=True)]
     below = column(72, 220, 8, top=310) + column(310, 220, 8, top=310)
 
     order = reading_order(above + across + below)

@@ -5,7 +5,7 @@ from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.lists import is_bullet, marker_of
 from fastembed.documents.pdf.style import Style, style_of
-from fastembed.documents.pdf.text import Word, lines_of
+from fastembed.documents.pdf.text import PdfWord, lines_of
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_contents_announce_themselves(text, heads):
 
 def word(text, left, *, baseline=110.0, size=10.0, width=None):
     right = left + (width or 5 * len(text))
-    return Word(text, Box(left, baseline - size, right, baseline + 2), baseline, Style("F", size))
+    return PdfWord(text, Box(left, baseline - size, right, baseline + 2), baseline, Style("F", size))
 
 
 def test_words_on_one_baseline_are_a_line():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastembed.operators.listening.segmenter import Limits, Segmenter
+from fastembed.operators.listening.segmenter import Segmenter, SegmenterLimits
 from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection
 
 RATE_HZ = 16_000
@@ -33,7 +33,7 @@ def numbered() -> Callable[[], str]:
     return lambda: f"u{next(count)}"
 
 
-def listening(settings: SpeechSettings | None = None, limits: Limits | None = None) -> Segmenter:
+def listening(settings: SpeechSettings | None = None, limits: SegmenterLimits | None = None) -> Segmenter:
     turns = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=500)
     chosen = settings or SpeechSettings(turn_detection=turns)
-    return Segmenter(Loudness(), chosen, numbered(), limits or Limits(partial_s=None))
+    return Segmenter(Loudness(), chosen, numbered(), limits or SegmenterLimits(partial_s=None))

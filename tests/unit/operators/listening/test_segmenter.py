@@ -1,6 +1,6 @@
 import numpy as np
 
-from fastembed.operators.listening.segmenter import Limits, effective
+from fastembed.operators.listening.segmenter import SegmenterLimits, effective
 from fastembed.pipeline.payload.audio import (
     Cleared,
     Committed,
@@ -66,7 +66,7 @@ def test_the_padding_does_not_reach_into_the_utterance_before() -> None:
 
 
 def test_partials_grow_and_come_ever_more_rarely() -> None:
-    events = list(listening(limits=Limits(partial_s=0.3, longest_s=60)).push(sound((30, 0.9))))
+    events = list(listening(limits=SegmenterLimits(partial_s=0.3, longest_s=60)).push(sound((30, 0.9))))
     lengths = [len(event.samples) / 16_000 for event in events if isinstance(event, Utterance)]
     gaps = np.diff(lengths)
     assert not any(event.final for event in events if isinstance(event, Utterance))
@@ -76,7 +76,7 @@ def test_partials_grow_and_come_ever_more_rarely() -> None:
 
 
 def test_endless_speech_is_cut_where_it_is_least_voiced() -> None:
-    limits = Limits(longest_s=10, partial_s=None)
+    limits = SegmenterLimits(longest_s=10, partial_s=None)
     events = list(listening(limits=limits).push(sound((8.0, 0.9), (0.064, 0.55), (4, 0.9))))
     assert kinds(events) == [SpeechStarted, SpeechStopped, Committed, Utterance, SpeechStarted]
     assert 8000 <= events[1].audio_end_ms <= 8096
@@ -117,7 +117,7 @@ def test_without_turn_detection_the_client_commits() -> None:
 
 
 def test_without_turn_detection_partials_come_before_the_commit_under_its_id() -> None:
-    segmenter = listening(MANUAL, Limits(partial_s=0.3))
+    segmenter = listening(MANUAL, SegmenterLimits(partial_s=0.3))
     partials = list(segmenter.push(sound((1, 0.9))))
     assert [round(len(p.samples) / 16_000, 3) for p in partials] == [0.3, 0.6, 0.9]
     committed, utterance = segmenter.commit()
@@ -125,7 +125,7 @@ def test_without_turn_detection_partials_come_before_the_commit_under_its_id() -
 
 
 def test_what_nobody_commits_is_committed_at_the_limit_and_no_sample_is_lost() -> None:
-    segmenter = listening(MANUAL, Limits(longest_manual_s=10, partial_s=None))
+    segmenter = listening(MANUAL, SegmenterLimits(longest_manual_s=10, partial_s=None))
     heard = np.random.default_rng(0).random(25 * 16_000, dtype=np.float32)
     events = [event for start in range(0, len(heard), 7_000) for event in segmenter.push(heard[start : start + 7_000])]
     events += segmenter.commit()
@@ -177,7 +177,7 @@ def test_turning_detection_off_closes_speech_in_progress() -> None:
 
 def test_with_no_model_speech_is_detected_but_not_handed_on() -> None:
     settings = SpeechSettings(model=None, turn_detection=TurnDetection(0.5, 300, 500))
-    events = list(listening(settings, Limits(partial_s=0.3)).push(sound((1, 0.9), (1, 0))))
+    events = list(listening(settings, SegmenterLimits(partial_s=0.3)).push(sound((1, 0.9), (1, 0))))
     assert kinds(events) == [SpeechStarted, SpeechStopped, Committed]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fastembed.pipeline.processes.framing import ask, pickled
-from fastembed.pipeline.processes.starter import ChildProcess, Limits
+from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits
 
 HERE = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ChildProces
 
 
 def test_a_process_gets_its_argument_limits_and_environment(start):
-    limits = Limits(memory_bytes=1 << 30, nice=3, files=32)
+    limits = ProcessLimits(memory_bytes=1 << 30, nice=3, files=32)
     process = start({"say": "Grüße"}, limits=limits, environment={"OF_THE_CHILD": "yes"})
     state = ask(process.pipe, "state")
     assert state["argument"] == {"say": "Grüße"}

@@ -6,7 +6,7 @@ import pytest
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, File
-from fastembed.server.endpoints.document_processing import Asked, decode, encode
+from fastembed.server.endpoints.document_processing import ProcessingRequest, decode, encode
 from tests.unit.server.strict import strict
 
 FILE = File(Path("/x/document.pdf"), "document.pdf", "0" * 64, 4, 0)
@@ -47,7 +47,7 @@ def answered(asked, **fields):
 
 
 def test_all_parts_as_markdown_by_no_model_are_the_default():
-    assert decode(strict(body())) == Asked(
+    assert decode(strict(body())) == ProcessingRequest(
         "pdf", "base64", "JVBERi0xLjc=", "auto", "markdown", frozenset({"text", "tables", "images", "formulas"})
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.embedding import Embeddings
-from fastembed.server.endpoints.embeddings import Form, decode, encode
+from fastembed.server.endpoints.embeddings import VectorFormat, decode, encode
 from fastembed.server.wire.fields import Fields
 
 VECTORS = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
@@ -21,7 +21,7 @@ def body(**fields):
     return {"model": "m", "input": "text", **fields}
 
 
-def encoded(form: Form):
+def encoded(form: VectorFormat):
     return orjson.loads(encode(Embeddings(VECTORS, [3, 4], "m"), form))
 
 
@@ -38,7 +38,7 @@ def encoded(form: Form):
 def test_every_form_of_input_is_read(given_input, inputs):
     request, form = decode(Fields(body(input=given_input)))
     assert list(request.inputs) == inputs
-    assert form == Form("float", "float32")
+    assert form == VectorFormat("float", "float32")
     assert (request.normalize, request.dimensions, request.batch_size) == (True, None, None)
 
 
@@ -93,7 +93,7 @@ def test_any_json_is_read_or_refused(value):
 
 
 def test_floats_come_as_numbers_with_the_usage():
-    found = encoded(Form())
+    found = encoded(VectorFormat())
     assert found["object"] == "list"
     assert found["data"][0] == {"object": "embedding", "index": 0, "embedding": [0.6, -0.8, 0.0]}
     assert found["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
@@ -101,20 +101,20 @@ def test_floats_come_as_numbers_with_the_usage():
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_base64_is_float32_whatever_the_precision_since_every_client_decodes_that(precision):
-    entry = encoded(Form("base64", precision))["data"][0]
+    entry = encoded(VectorFormat("base64", precision))["data"][0]
     vector = np.frombuffer(b64decode(entry["embedding"]), dtype="<f4") * entry.get("scale", 1)
     np.testing.assert_allclose(vector, VECTORS[0], atol=4e-3)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", "<f4"), ("float16", "<f2"), ("int8", "i1")])
 def test_packed_is_the_precisions_own_type(precision, dtype):
-    entry = encoded(Form("packed", precision))["data"][0]
+    entry = encoded(VectorFormat("packed", precision))["data"][0]
     vector = np.frombuffer(b64decode(entry["embedding"]), dtype=dtype).astype(np.float32) * entry.get("scale", 1)
     np.testing.assert_allclose(vector, VECTORS[0], atol=4e-3)
 
 
 def test_int8_uses_its_whole_range_and_leaves_zeros_alone():
-    first, second = encoded(Form("float", "int8"))["data"]
+    first, second = encoded(VectorFormat("float", "int8"))["data"]
     assert first["embedding"] == [95, -127, 0]
     assert first["scale"] == pytest.approx(0.8 / 127)
     assert (second["embedding"], second["scale"]) == ([0, 0, 0], 0.0)
@@ -122,4 +122,4 @@ def test_int8_uses_its_whole_range_and_leaves_zeros_alone():
 
 def test_a_vector_that_is_not_finite_never_leaves_as_null():
     with pytest.raises(FloatingPointError, match="m gave a vector that is not finite"):
-        encode(Embeddings(np.array([[np.nan]], dtype=np.float32), [1], "m"), Form())
+        encode(Embeddings(np.array([[np.nan]], dtype=np.float32), [1], "m"), VectorFormat())

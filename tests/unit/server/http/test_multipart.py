@@ -7,7 +7,7 @@ import pytest
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
 from fastembed.server.http import multipart as form
-from fastembed.server.http.multipart import Form, Upload, read_form, spool_form
+from fastembed.server.http.multipart import MultipartForm, Upload, read_form, spool_form
 from tests.unit.server.asgi import scope_of
 
 TWICE = (
@@ -21,7 +21,7 @@ def encoded(**options) -> tuple[bytes, str]:
     return request.read(), request.headers["content-type"]
 
 
-async def read(body: bytes, media: str, *, most: int = 10_000, size: int = 0) -> Form:
+async def read(body: bytes, media: str, *, most: int = 10_000, size: int = 0) -> MultipartForm:
     pieces = [body[at : at + (size or len(body) or 1)] for at in range(0, max(len(body), 1), size or len(body) or 1)]
 
     async def receive():
@@ -86,7 +86,7 @@ async def test_too_many_parts_too_large_fields_and_bodies_are_refused(monkeypatc
         await read(*encoded(files={"f": b"x" * 2_000}), most=1_000)
 
 
-async def spool(body: bytes, media: str, *, most: int = 10**7, size: int = 2**16) -> tuple[Form, list[bytes]]:
+async def spool(body: bytes, media: str, *, most: int = 10**7, size: int = 2**16) -> tuple[MultipartForm, list[bytes]]:
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     written: list[bytes] = []
 
