@@ -41,10 +41,12 @@ from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Life
 from fastembed.server.http.server import Server, address_of, listen
+from fastembed.server.observability.full_disks import watch_disks
 from fastembed.server.observability.http_metrics import HttpStats
 from fastembed.server.observability.model_metrics import ModelStats
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import Settings
+from fastembed.sinks.lake.database import Lakes
 from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
@@ -198,6 +200,8 @@ class Process:
         self.server = Server(self._app(), life=self.life, drain=self.engine.stop, drain_s=self.settings.drain_s)
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
         cleaning = asyncio.create_task(keep_clean(self.files), name="files")
+        disks = watch_disks(Health.of(self.resources), Lakes.of(self.resources), [self.files.folder])
+        measuring = asyncio.create_task(disks, name="disks")
         watching: asyncio.Task[None] | None = None
         try:
             starting = asyncio.create_task(self._start(), name="start")
@@ -214,7 +218,7 @@ class Process:
                 starting.result()
             await serving
         finally:
-            for task in (serving, watching, cleaning):
+            for task in (serving, watching, cleaning, measuring):
                 if task is not None and not task.done():
                     task.cancel()
                     await asyncio.wait([task])

@@ -57,6 +57,8 @@ class Lake:
     ) -> None:
         """Use `connection` in `writer`'s one thread only."""
         self.path = path
+        self.full = ""
+        """Why nothing can be written at the moment."""
         self._connection = connection
         self._writer = writer
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lake-reader")
@@ -95,14 +97,18 @@ class Lake:
         told = False
         while True:
             try:
-                return await loop.run_in_executor(self._writer, self._transact, partial(change, **kwargs), args)
+                result = await loop.run_in_executor(self._writer, self._transact, partial(change, **kwargs), args)
             except LakeFull as error:
+                self.full = error.message
                 if loop.time() >= give_up:
                     raise
                 if not told:
                     _log.warning("%s", error)
                 told = True
                 await asyncio.sleep(_LOOK_S)
+            else:
+                self.full = ""
+                return result
 
     async def read(self, question: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `question(cursor, ...)` in a reader's thread on one snapshot."""
