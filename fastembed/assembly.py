@@ -107,15 +107,6 @@ async def close_resources(resources: Resources) -> None:
     await resources.get(Models).close()
 
 
-def failure_folders(configuration: Configuration, pipeline: str | None = None) -> list[Path]:
-    """Return the folders that the pipelines (or one of them) put failed files in."""
-    return [
-        (plan.base / Path(plan.on_error.options["path"]).expanduser()).absolute()
-        for name, plan in configuration.pipelines.items()
-        if pipeline in (None, name) and plan.on_error is not None and plan.on_error.component.name == "folder"
-    ]
-
-
 def only(configuration: Configuration, names: tuple[str, ...]) -> Configuration:
     """Return the configuration with these pipelines only. ConfigError says which there are."""
     unknown = [name for name in names if name not in configuration.pipelines]

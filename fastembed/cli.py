@@ -220,9 +220,9 @@ def failed(
     url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
-    """List the files that failed, and why."""
+    """List the files and items that failed, and why."""
     from fastembed.commands.documents import AnswerSource
-    from fastembed.commands.documents import list_failed as run
+    from fastembed.commands.failures import list_failed as run
 
     raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, as_json=as_json))
 
@@ -230,7 +230,7 @@ def failed(
 @app.command()
 def replay(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Files as `fastembed failed` names them; none: all.")
+        list[str] | None, typer.Argument(help="Files and items as `fastembed failed` names them; none: all.")
     ] = None,
     *,
     pipeline: OfPipeline = None,
@@ -239,9 +239,9 @@ def replay(
     url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
 ) -> None:
-    """Try files that failed again: they go back to their folder."""
+    """Try again what failed: files go back to their folder, other items to the step that they failed at."""
     from fastembed.commands.documents import AnswerSource
-    from fastembed.commands.documents import replay as run
+    from fastembed.commands.failures import replay as run
 
     raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, names or None))
 

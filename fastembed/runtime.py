@@ -14,7 +14,8 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from starlette.routing import BaseRoute
 
-from fastembed.assembly import close_resources, failure_folders, make_resources, read_configuration
+from fastembed.assembly import close_resources, make_resources, read_configuration
+from fastembed.dead_letters import failed_items, failure_folders, replay_items
 from fastembed.describing import models_of, source_text
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.devices import Devices
@@ -47,6 +48,8 @@ from fastembed.server.observability.model_metrics import ModelStats
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import Settings
 from fastembed.sinks.lake.database import Lakes
+from fastembed.sinks.lake.dead_letters import Replayed
+from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
@@ -110,6 +113,14 @@ class RunningPipelines:
                 f"found {pipeline}, expected a running pipeline with a folder as source", param="pipeline"
             )
         return running.source.forget_missing()
+
+    def failed_items(self, pipeline: str | None) -> Sequence[FailureRow]:
+        """List the items, of whatever source, that failed and are no files of a folder."""
+        return failed_items(self._configuration, pipeline)
+
+    async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
+        """Put such items back at the step that they failed at; wait until they have ended."""
+        return await replay_items(self._configuration, self._resources, pipeline, names)
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""

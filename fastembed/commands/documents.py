@@ -1,4 +1,4 @@
-"""`fastembed search`, `ls`, `failed`, `replay`, `reprocess`: questions to the databases of the folder pipelines.
+"""`fastembed search`, `ls`, `reprocess`: questions to the databases of the folder pipelines.
 
 DuckDB lets one process hold a file. So a file is opened where it is free, and the server is asked where it is not.
 """
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from fastembed.assembly import close_resources, failure_folders, make_resources, only, read_configuration
+from fastembed.assembly import close_resources, make_resources, only, read_configuration
 from fastembed.client import Answer, FastEmbedClient, ServerError
 from fastembed.commands.folder_state import folder_problems
 from fastembed.guards import keep_files_private
@@ -22,7 +22,6 @@ from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
 from fastembed.pipeline.plan import Configuration
-from fastembed.server.endpoints.documents import failures, replay_failed
 from fastembed.server.endpoints.documents import search as search_lakes
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
@@ -109,16 +108,31 @@ class AnswerSource:
                 raise FastEmbedError(f"{locked}\nthe server was asked instead ({where}): {error}") from error
 
 
+def has_database(configuration: Configuration) -> bool:
+    """Whether the pipelines write a database."""
+    return bool(_databases(configuration))
+
+
+def keeps_rows(configuration: Configuration) -> bool:
+    """Whether a database that the pipelines write is there."""
+    return any(path.is_file() for path in _databases(configuration))
+
+
 def databases_of(configuration: Configuration) -> list[Path]:
     """Return the databases that the pipelines write, in their order. ConfigError if there is none."""
+    found = _databases(configuration)
+    if not found:
+        raise ConfigError(["found no database in the configuration, expected a pipeline with the sink duckdb"])
+    return found
+
+
+def _databases(configuration: Configuration) -> list[Path]:
     found = {
         (plan.base / Path(sink.options["path"]).expanduser()).resolve(): None
         for plan in configuration.pipelines.values()
         for sink in sinks(plan)
         if sink.component.name == "duckdb"
     }
-    if not found:
-        raise ConfigError(["found no database in the configuration, expected a pipeline with the sink duckdb"])
     return list(found)
 
 
@@ -139,7 +153,7 @@ def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table
     found = source.ask(offline, online)
     hits = sorted(found, key=lambda hit: -hit["score"])[:limit]
     if as_json:
-        _print_json(hits)
+        print_json(hits)
     else:
         for number, hit in enumerate(hits, start=1):
             _print_hit(number, hit)
@@ -157,11 +171,11 @@ def list_documents(source: AnswerSource, pipeline: str | None, *, as_json: bool)
         problems.extend(await asyncio.to_thread(folder_problems, configuration, rows))
         return [asdict(row) for row in rows]
 
-    rows = source.ask(offline, partial(_rows, "/v1/documents", pipeline, problems=problems), pipeline)
+    rows = source.ask(offline, partial(rows_of, "/v1/documents", pipeline, problems=problems), pipeline)
     for problem in problems:
         typer.echo(printable(problem), err=True)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return 0
     for row in rows:
         why = f"({row['detail']})" if row["state"] == "waiting" else row["title"]
@@ -170,44 +184,6 @@ def list_documents(source: AnswerSource, pipeline: str | None, *, as_json: bool)
     if not rows:
         typer.echo("no file was processed yet", err=True)
     return 0
-
-
-def list_failed(source: AnswerSource, pipeline: str | None, *, as_json: bool) -> int:
-    """Print the files that failed and why."""
-
-    async def offline(lakes: Sequence[Lake], _: Configuration) -> Rows:
-        return [asdict(row) for row in await failures(lakes, pipeline)]
-
-    rows = source.ask(offline, partial(_rows, "/v1/documents/failed", pipeline), pipeline)
-    if as_json:
-        _print_json(rows)
-        return 0
-    for row in rows:
-        now = f"  (now {row['location']})" if row["location"] else ""
-        typer.echo(printable(f"{row['name']}: {row['reason']}{now}"))
-    if not rows:
-        typer.echo("no file has failed", err=True)
-    return 0
-
-
-def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) -> int:
-    """Have failed files tried again; 1 if there were none, or one could not be moved back."""
-
-    async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
-        folders = failure_folders(configuration, pipeline)
-        return [asdict(row) for row in await replay_failed(lakes, folders, pipeline, names)]
-
-    async def online(client: FastEmbedClient, database: str | None) -> Rows:
-        body = {"pipeline": pipeline, "names": names} | ({"database": database} if database else {})
-        found = await client.request("POST", "/v1/documents/replay", body=body)
-        return list(found["data"])
-
-    rows = source.ask(offline, online, pipeline)
-    for row in rows:
-        typer.echo(printable(f"{row['name']}: {row['problem'] or 'is tried again'}"))
-    if not rows:
-        typer.echo("found no failed file of that name" if names else "found no failed file", err=True)
-    return int(not rows or any(row["problem"] for row in rows))
 
 
 def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
@@ -226,9 +202,10 @@ def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
     return 0
 
 
-async def _rows(
+async def rows_of(
     path: str, pipeline: str | None, client: FastEmbedClient, database: str | None, problems: list[str] | None = None
 ) -> Rows:
+    """Return what a server lists at a path. problems: gets what it says of the folders."""
     asked = {"pipeline": pipeline, "database": database}
     found = await client.request("GET", path, params={key: value for key, value in asked.items() if value})
     if problems is not None:
@@ -244,7 +221,8 @@ def _print_hit(number: int, hit: Mapping[str, Any]) -> None:
     typer.echo(f"{printable(head)}\n   {printable(hit['snippet'])}")
 
 
-def _print_json(rows: Rows | Sequence[Answer]) -> None:
+def print_json(rows: Rows | Sequence[Answer]) -> None:
+    """Print rows as a JSON array."""
     import orjson
 
     typer.echo(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2))

@@ -13,6 +13,8 @@ from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Life
 from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.sinks.lake.dead_letters import Replayed
+from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sources.http import HttpRoutes
 
 
@@ -54,6 +56,12 @@ class Running(Protocol):
 
     def forget_missing(self, pipeline: str) -> int:
         """Let go of the files of a folder pipeline that are not there and whose rows are kept; return how many."""
+
+    def failed_items(self, pipeline: str | None) -> Sequence[FailureRow]:
+        """List the items, of whatever source, that failed and are no files of a folder; blocks."""
+
+    async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
+        """Put such items back at the step that they failed at; wait until they have ended."""
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; say what changed. ConfigError: nothing did."""

@@ -100,14 +100,18 @@ def routes(site: Site) -> list[BaseRoute]:
 
     async def failed(request: Request) -> Response:
         pipeline = _asked(site, request.query_params.get("pipeline"))
-        lakes = opened(site.resources, request.query_params.get("database"))
-        return listing(await failures(lakes, pipeline))
+        database = request.query_params.get("database")
+        items = [] if database else await asyncio.to_thread(site.running.failed_items, pipeline)
+        lakes = opened(site.resources, database, some=not items)
+        return listing(await failures(lakes, pipeline, items))
 
     async def replay(request: Request) -> Response:
         fields = await _read(request, _REPLAY)
         names, pipeline = _names(fields), _asked(site, fields.text("pipeline"))
-        folders = site.running.failure_folders(pipeline)
-        return listing(await replay_failed(opened(site.resources, fields.text("database")), folders, pipeline, names))
+        folders, database = site.running.failure_folders(pipeline), fields.text("database")
+        rows = await replay_failed(opened(site.resources, database, some=not folders), folders, pipeline, names)
+        items = () if database else await site.running.replay_items(pipeline, names)
+        return listing([*rows, *items])
 
     async def reprocess(request: Request) -> Response:
         fields = await _read(request, _REPROCESS)
@@ -136,12 +140,14 @@ def routes(site: Site) -> list[BaseRoute]:
     ]
 
 
-def opened(resources: Resources, database: str | None = None) -> list[Lake]:
-    """Return the databases that the pipelines write, or the one of a name.
+def opened(resources: Resources, database: str | None = None, *, some: bool = True) -> list[Lake]:
+    """Return the databases that the pipelines write, or the one of a name. some: one at least.
 
     NotFound: none is open; InvalidInput: none has the name.
     """
     lakes = {lake.path: lake for lake in Lakes.of(resources).opened()}
+    if not lakes and not some and database is None:
+        return []
     if not lakes:
         raise NotFound("found no open database, expected a pipeline with the sink duckdb")
     return [lakes[path] for path in chosen(list(lakes), database)]
@@ -174,9 +180,9 @@ async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32
     return vector
 
 
-async def failures(lakes: Sequence[Lake], pipeline: str | None) -> list[FailureRow]:
-    """List the files that failed, the latest first."""
-    rows = [row for lake in lakes for row in await lake.failures(pipeline)]
+async def failures(lakes: Sequence[Lake], pipeline: str | None, items: Sequence[FailureRow] = ()) -> list[FailureRow]:
+    """List the files, and the other `items`, that failed, the latest first."""
+    rows = [*items, *[row for lake in lakes for row in await lake.failures(pipeline)]]
     return sorted(rows, key=lambda row: row.at, reverse=True)
 
 

@@ -62,11 +62,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of a request to try an item again. problem: why not, "" if it is on its way, or was done."""
+    """What became of a request to try an item again. problem: why not, "": it is on its way, or `ended` well."""
 
     name: str
     path: str
     problem: str = ""
+    ended: bool = False
 
 
 def letter_of(file: Path) -> Path:

@@ -11,8 +11,9 @@ from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import PipelinePlan
 from fastembed.pipeline.replay import Resumption, can_resume, resume
-from fastembed.sinks.folder import REPLAY_OF, TRIED
+from fastembed.sinks.folder import REASON_CHARS, REPLAY_OF, TRIED
 from fastembed.sinks.lake.dead_letters import DeadLetter, Replayed, letters, meta_of, remove, value_of
+from fastembed.sinks.lake.listing import FailureRow
 
 
 async def resume_items(
@@ -34,6 +35,22 @@ async def resume_items(
     for file, letter, resumption in on_their_way:
         replayed.append(await asyncio.to_thread(_conclude, file, letter, resumption))
     return replayed
+
+
+def kept_items(folder: Path, pipeline: str) -> list[FailureRow]:
+    """List the pipeline's items in `folder`, as `fastembed failed` shows them."""
+    return [
+        FailureRow(
+            pipeline,
+            letter.name,
+            f"{letter.step}: {letter.error}: {letter.message}"[:REASON_CHARS],
+            str(file),
+            "",
+            letter.definition,
+            letter.at,
+        )
+        for file, letter in _asked(folder, pipeline, None)
+    ]
 
 
 def has_items(folder: Path, pipeline: str, names: Collection[str] | None = None) -> bool:
@@ -78,7 +95,7 @@ def _conclude(file: Path, letter: DeadLetter, resumption: Resumption) -> Replaye
     ):
         remove(file, letter)
     if well:
-        return Replayed(letter.name, "")
+        return Replayed(letter.name, "", ended=True)
     error = resumption.error
     why = error.message if isinstance(error, ItemError) else f"{type(error).__name__}: {error}"
     return Replayed(letter.name, str(file), f"failed again: {why if error is not None else resumption.outcome}")

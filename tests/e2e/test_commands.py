@@ -101,7 +101,7 @@ def test_names_of_files_stay_on_their_line_and_do_not_command_the_terminal(folde
         said = fastembed(folder, *command).stdout
         assert "new\\nline \\x1b[31mé.md" in said
         assert "\x1b" not in said
-    assert fastembed(folder, "failed").stderr == "no file has failed\n"
+    assert fastembed(folder, "failed").stderr == "nothing has failed\n"
 
 
 def test_a_server_that_holds_the_database_is_asked(folder: Path) -> None:

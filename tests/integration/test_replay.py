@@ -108,7 +108,7 @@ async def test_only_what_is_named_goes_back(shop: Callable[..., Shop]) -> None:
     await here.run()
     here.open = True
     name = here.letters()[0].name
-    assert await here.replay([name]) == [Replayed(name, "")]
+    assert await here.replay([name]) == [Replayed(name, "", ended=True)]
     assert (len(here.sold), len(here.letters())) == (1, 1)
 
 
