@@ -59,13 +59,15 @@ def write(path: Path, content: bytes, *, private: bool = False) -> None:
     sync(path.parent)
 
 
-def is_same_file(path: Path, size_bytes: int, mtime_ns: int, inode: int = 0) -> bool:
-    """Whether a file is, by its size, its time and its inode (0: not known), still the one that it was."""
+def is_same_file(path: Path, size_bytes: int, mtime_ns: int, inode: int = 0, changed_ns: int = 0) -> bool:
+    """Whether a file is, by its size, its times and its inode (0: not known), still the one that it was."""
     try:
         found = path.stat()
     except OSError:
         return False
-    return (found.st_size, found.st_mtime_ns) == (size_bytes, mtime_ns) and inode in (0, found.st_ino)
+    if inode not in (0, found.st_ino) or changed_ns not in (0, found.st_ctime_ns):
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size_bytes, mtime_ns)
 
 
 def sha256_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated", "waiting"]
@@ -14,12 +14,15 @@ waiting: the machine could not process it (`detail` says why), no fault of the f
 ANY_CONTENT: Final = "*"
 """Instead of a sha256 that the ledger is believed to hold: the change is right whatever it holds."""
 
+NEVER: Final = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """A ledger row: the file `name` (relative to its folder) with these bytes went through this pipeline definition.
 
     location: where the pipeline itself moved the file afterwards (absolute), "" while it is still in its folder.
+    recorded_at_ns: when the row was written, in Unix time; NEVER while it was not read from the ledger.
     """
 
     name: str
@@ -30,6 +33,7 @@ class LedgerEntry:
     mtime_ns: int
     detail: str = ""
     location: str = ""
+    recorded_at_ns: int = field(default=NEVER, compare=False)
 
 
 class Ledger(Protocol):

@@ -121,5 +121,8 @@ class Duckdb:
 
 
 async def _check_unchanged(file: File) -> None:
-    if file.inode and not await asyncio.to_thread(is_same_file, file.path, file.size_bytes, file.mtime_ns, file.inode):
+    if not file.inode:
+        return
+    known = (file.size_bytes, file.mtime_ns, file.inode, file.changed_ns)
+    if not await asyncio.to_thread(is_same_file, file.path, *known):
         raise FileChanged(f"{file.name} has changed while it was processed")

@@ -201,7 +201,7 @@ class Folder:
 
     def _item(self, emission: Emission) -> Item[File]:
         name, sha256, stamp = emission.name, emission.sha256, emission.stamp
-        file = File(self._root / name, name, sha256, stamp.size_bytes, stamp.mtime_ns, stamp.inode)
+        file = File(self._root / name, name, sha256, *stamp)
         item = Item(
             file,
             event_time=stamp.mtime_ns / 1e9,

@@ -18,8 +18,8 @@ BlockKind = Literal[
 class File:
     """A file that is complete on disk.
 
-    path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest. inode: of
-    the file that was hashed, 0: not known.
+    path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest.
+    inode, changed_ns: of the file that was hashed and the last change of anything about it, 0: not known.
     """
 
     path: Path
@@ -28,6 +28,7 @@ class File:
     size_bytes: int
     mtime_ns: int
     inode: int = 0
+    changed_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class FailureRow:
     at: str
 
 
-_ENTRY = "name, sha256, definition, state, size_bytes, mtime_ns, detail, location"
+_ENTRY = "name, sha256, definition, state, size_bytes, mtime_ns, detail, location, epoch_us(recorded_at) * 1000"
 
 
 def entries(con: Connection, pipeline: str, state: EntryState | None) -> list[LedgerEntry]:

@@ -129,7 +129,7 @@ def _target(path: Path) -> os.stat_result:
 
 def stamp_of(found: os.stat_result) -> Stamp:
     """Return what tells this state of a file from a later one."""
-    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
 
 
 def digest(path: Path) -> tuple[str, Stamp]:

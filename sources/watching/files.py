@@ -12,11 +12,16 @@ End = Literal["delivered", "filtered", "failed", "deferred", "cancelled"]
 
 
 class Stamp(NamedTuple):
-    """What tells a file from its later self without reading it. inode 0: not known."""
+    """What tells a file from its later self, and from others, without reading it. 0: not known.
+
+    Size and time are not enough: file systems count in steps of milliseconds (FAT: 2 s), and tools that copy or unpack
+    set the time. changed_ns: when the file system last changed anything about it, a rename included; nobody can set it.
+    """
 
     size_bytes: int
     mtime_ns: int
     inode: int
+    changed_ns: int = 0
 
 
 class State(Enum):
@@ -47,6 +52,8 @@ HOLDING: Final = ("done", "outdated", "skipped")
 """Ledger states of the one name that stands for a content."""
 AGAIN: Final = ("outdated", "waiting")
 """Ledger states of a content that is to be processed, though the ledger knows it."""
+CLOCK_STEP_NS: Final = 100_000_000
+"""By how much the clock of a file system may be behind, generously."""
 DEFERRAL_S: Final = 5.0
 LONGEST_DEFERRAL_S: Final = 300.0
 SETTLED: Final[dict[EntryState, State]] = {
@@ -108,3 +115,9 @@ class Tracked:
         """Whether the file has the size and the time that the ledger has of it."""
         entry = self.entry
         return entry is not None and (entry.size_bytes, entry.mtime_ns) == self.stamp[:2]
+
+    @property
+    def unchanged_since_recorded(self) -> bool:
+        """Whether it must be the file that the ledger means: nothing about it has changed since the row was written."""
+        entry = self.entry
+        return self.as_recorded and entry is not None and self.stamp.changed_ns <= entry.recorded_at_ns - CLOCK_STEP_NS

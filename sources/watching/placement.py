@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from fastembed.pipeline.ledger import EntryState, LedgerEntry
+from fastembed.pipeline.ledger import NEVER, EntryState, LedgerEntry
 from fastembed.sources.watching.actions import Action, MoveToDone, Record, Rename
 from fastembed.sources.watching.file_states import FileStates
 from fastembed.sources.watching.files import FIRM, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
@@ -75,6 +75,8 @@ class Placement:
         tracked.deferrals = tracked.deferrals + 1 if end == "deferred" else 0
         if end == "cancelled" or (end in ("failed", "deferred") and not unchanged):
             return
+        if end == "deferred" and tracked.held == flown.sha256 and self._has_rows(tracked):
+            return  # the rows of the last time are right
         state = _ENDS[end]
         entry = self._entry(tracked.name, flown.sha256, flown.stamp, state, detail)
         if end != "delivered":
@@ -151,9 +153,9 @@ class Placement:
 
     def _correct(self, tracked: Tracked, entry: LedgerEntry) -> None:
         """Have the ledger know the file's present time, so that a restart need not read it."""
-        size_bytes, mtime_ns, _ = tracked.stamp
-        corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="")
-        if entry != corrected:
+        size_bytes, mtime_ns, *_ = tracked.stamp
+        corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="", recorded_at_ns=NEVER)
+        if entry != corrected or (entry.recorded_at_ns != NEVER and not tracked.unchanged_since_recorded):
             tracked.entry = corrected
             self._actions.append(Record(corrected, entry.sha256))
 

@@ -296,15 +296,18 @@ class Tracker:
 
     def _reappear(self, tracked: Tracked, stamp: Stamp, since: float) -> None:
         """Compare a name that the ledger knows with what is on disk: as it was left, or another content."""
-        tracked.stamp = stamp
-        if tracked.entry is not None and self._as_left(tracked):
+        before, tracked.stamp = tracked.stamp, stamp
+        if tracked.entry is not None and self._as_left(tracked, before):
             tracked.sha256 = tracked.entry.sha256
             self._placement.finish(tracked, SETTLED[tracked.entry.state])
         else:
             self._consider(tracked, since)
 
-    def _as_left(self, tracked: Tracked) -> bool:
-        """Whether a file that is seen (again) is as the ledger has it, with nothing to do about it."""
+    def _as_left(self, tracked: Tracked, before: Stamp) -> bool:
+        """Whether a file that is seen (again) is as the ledger has it, with nothing to do about it.
+
+        before: as it was seen last, or, without an inode, as the ledger has it.
+        """
         entry = tracked.entry
         if entry is None or tracked.state is State.AWAY or tracked.in_flight is not None or entry.state in AGAIN:
             return False
@@ -312,7 +315,9 @@ class Tracker:
             return False
         if entry.state == "failed" and entry.definition != self._definition:
             return False
-        return tracked.as_recorded
+        if before.inode:
+            return tracked.as_recorded and tracked.stamp == before
+        return tracked.unchanged_since_recorded
 
     def _consider(self, tracked: Tracked, since: float) -> None:
         """Wait until the file is quiet, then find out what it holds."""

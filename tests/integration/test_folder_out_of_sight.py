@@ -136,6 +136,24 @@ async def test_a_failed_file_is_tried_again_under_another_definition(tmp_path: P
     assert (await once(tmp_path, "d2"))[0] == []
 
 
+async def test_files_of_one_size_and_time_are_told_apart(tmp_path: Path, inbox: Path) -> None:
+    """As unpacked from an archive, or copied by a tool that keeps times."""
+    for name, text in ROWS.items():
+        drop(inbox / name, text)
+        os.utime(inbox / name, (1e9, 1e9))
+    await once(tmp_path)
+    swap(inbox / "a.txt", inbox / "b.txt")
+    assert (await once(tmp_path))[1] == {"a.txt": "two", "b.txt": "one"}
+    async with line(tmp_path) as run:
+        drop(inbox / "c.txt", "six")
+        os.utime(inbox / "c.txt", (1e9, 1e9))
+        await run.expect({"a.txt": "two", "b.txt": "one", "c.txt": "six"})
+        drop(inbox / "c.txt", "ten")  # in place
+        os.utime(inbox / "c.txt", (1e9, 1e9))
+        await run.expect({"a.txt": "two", "b.txt": "one", "c.txt": "ten"})
+    assert (await once(tmp_path))[0] == []
+
+
 class Swapping(Line):
     """Has two files swapped after the first was hashed and before it is read; the watch tells it later."""
 

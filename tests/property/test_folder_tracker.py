@@ -104,6 +104,7 @@ class FolderMachine(RuleBasedStateMachine):
         self.disk: dict[str, tuple[str, Stamp]] = {ANCHOR.name: (ANCHOR.sha256, Stamp(9, 1, 0))}
         self.database = Database()
         self.inodes = 0
+        self.clock_ns = 0
         self.emitted: list[Emission] = []
         self.replaced = False
         self.start()
@@ -121,7 +122,7 @@ class FolderMachine(RuleBasedStateMachine):
     @rule(name=NAMES, content=CONTENTS, hinted=st.booleans())
     def write(self, name: str, content: str, *, hinted: bool) -> None:
         inode = self.disk[name][1].inode if name in self.disk else self.next_inode()
-        self.disk[name] = (content, Stamp(SIZES[content], self.tick(), inode))
+        self.disk[name] = (content, Stamp(SIZES[content], self.clock_ns, inode, self.clock_ns))
         self.hint(name, hinted=hinted)
 
     @rule(name=NAMES, hinted=st.booleans())
@@ -132,21 +133,25 @@ class FolderMachine(RuleBasedStateMachine):
     @rule(old=NAMES, new=NAMES, hinted=st.booleans(), new_first=st.booleans())
     def rename(self, old: str, new: str, *, hinted: bool, new_first: bool) -> None:
         if old in self.disk and old != new:
-            self.disk[new] = self.disk.pop(old)
+            content, stamp = self.disk.pop(old)
+            self.disk[new] = content, stamp._replace(changed_ns=self.clock_ns)
             for name in (new, old) if new_first else (old, new):
                 self.hint(name, hinted=hinted)
 
-    @rule(old=NAMES, new=NAMES, hinted=st.booleans())
-    def copy(self, old: str, new: str, *, hinted: bool) -> None:
+    @rule(old=NAMES, new=NAMES, hinted=st.booleans(), keeps_time=st.booleans())
+    def copy(self, old: str, new: str, *, hinted: bool, keeps_time: bool) -> None:
         if old in self.disk and old != new:
             content, stamp = self.disk[old]
-            self.disk[new] = (content, Stamp(stamp.size_bytes, self.tick(), self.next_inode()))
+            mtime_ns = stamp.mtime_ns if keeps_time else self.clock_ns
+            inode = self.disk[new][1].inode if new in self.disk else self.next_inode()
+            self.disk[new] = (content, Stamp(stamp.size_bytes, mtime_ns, inode, self.clock_ns))
             self.hint(new, hinted=hinted)
 
     @rule(one=NAMES, other=NAMES, hinted=st.booleans())
     def swap(self, one: str, other: str, *, hinted: bool) -> None:
         if one in self.disk and other in self.disk:
-            self.disk[one], self.disk[other] = self.disk[other], self.disk[one]
+            for name, (content, stamp) in ((one, self.disk[other]), (other, self.disk[one])):
+                self.disk[name] = content, stamp._replace(changed_ns=self.clock_ns)
             self.hint(one, hinted=hinted)
             self.hint(other, hinted=hinted)
 
@@ -178,6 +183,7 @@ class FolderMachine(RuleBasedStateMachine):
     @rule(dt=st.sampled_from([0.1, 1.0, 2.5]))
     def wait(self, dt: float) -> None:
         self.now += dt
+        self.tick()
         self.tracker.advance(self.now)
 
     @rule()
@@ -192,6 +198,7 @@ class FolderMachine(RuleBasedStateMachine):
             self.tracker.seen(name, self.disk[name][1], 0.0, self.now)
         else:
             self.tracker.hashed(name, stamp, self.disk[name][0])
+            self.tick()  # it was quiet before, so what changes it later comes with a later time
 
     @rule(name=NAMES)
     def cannot_read(self, name: str) -> None:
@@ -223,7 +230,8 @@ class FolderMachine(RuleBasedStateMachine):
         elif sha256 == "skip":
             self.tracker.settled(name, "filtered", self.now)
         else:
-            self.database.commit(LedgerEntry(name, sha256, "d", "done", stamp.size_bytes, stamp.mtime_ns))
+            entry = LedgerEntry(name, sha256, "d", "done", stamp.size_bytes, stamp.mtime_ns)
+            self.database.commit(self.recorded(entry))
             if not told:  # killed between the commit and the news of it
                 self.start()
                 return
@@ -242,7 +250,7 @@ class FolderMachine(RuleBasedStateMachine):
             return
         match self.tracker.actions.popleft():
             case Record(entry, expected):
-                self.doubtful.update(self.database.record(entry, expected))
+                self.doubtful.update(self.database.record(self.recorded(entry), expected))
             case Rename(old, new, sha256, replaces):
                 self.doubtful.update(self.database.rename(old, new, sha256, replaces))
             case Forget(name, expected):
@@ -286,7 +294,7 @@ class FolderMachine(RuleBasedStateMachine):
         disk, rows = self.disk, set(self.database.rows.values())
         if name in disk and disk[name][0] == content:
             return  # a file that the folder holds makes it the right one
-        self.disk = {} if content is None else {name: (content, Stamp(SIZES[content], self.tick(), self.next_inode()))}
+        self.disk = {} if content is None else {name: (content, self.new_stamp(content))}
         if restarted:
             self.start()
         self.replaced = not restarted
@@ -351,9 +359,18 @@ class FolderMachine(RuleBasedStateMachine):
         self.inodes += 1
         return self.inodes
 
+    def new_stamp(self, content: str) -> Stamp:
+        return Stamp(SIZES[content], self.tick(), self.next_inode(), self.clock_ns)
+
+    def recorded(self, entry: LedgerEntry) -> LedgerEntry:
+        """Return an entry as the ledger gives it back: what changes a file later comes with a later time."""
+        self.tick()
+        return replace(entry, recorded_at_ns=self.clock_ns)
+
     def tick(self) -> int:
-        self.mtime = getattr(self, "mtime", 1) + 1
-        return self.mtime
+        """Let the file system's clock go on; what happens between two ticks has the same time."""
+        self.clock_ns += 1_000_000_000
+        return self.clock_ns
 
 
 FolderMachine.TestCase.settings = settings(

@@ -1,5 +1,7 @@
 """Single decisions; `tests/property/test_folder_tracker.py` has the sequences."""
 
+from dataclasses import replace
+
 from fastembed.pipeline.ledger import EntryState, LedgerEntry
 from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 from fastembed.sources.watching.files import Emission, Stamp, State
@@ -369,3 +371,30 @@ def test_where_deletions_are_kept_an_empty_folder_is_no_matter() -> None:
     scan(t, {}, 0.0)
     t.advance(9.0)
     assert (t.suspended, actions(t), t.files["a"].state) == (False, [], State.AWAY)
+
+
+def test_a_file_that_changed_after_its_row_was_written_is_read_although_size_and_time_are_the_same() -> None:
+    recorded = replace(entry(), recorded_at_ns=5_000_000_000)
+    for changed_ns, state in ((4_800_000_000, State.DONE), (4_950_000_000, State.CANDIDATE)):
+        t = tracker(recorded)
+        scan(t, {"a": Stamp(1, 10, 7, changed_ns)}, 0.0)
+        assert t.files["a"].state is state
+    t.advance(2.0)
+    t.hashed("a", Stamp(1, 10, 7, changed_ns), "s1")
+    assert actions(t) == [Record(entry(), "s1")], "so that the next start need not read it"
+
+
+def test_another_file_of_the_same_size_and_time_under_a_name_that_was_gone_is_read() -> None:
+    t = tracker()
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "delivered", 0.0)
+    t.gone("a", 1.0)
+    t.seen("a", ONE._replace(inode=9), 0.0, 1.0)
+    assert t.files["a"].state is State.CANDIDATE
+
+
+def test_what_is_processed_again_and_cannot_be_now_keeps_its_rows() -> None:
+    t = tracker(entry(state="outdated"))
+    assert fly(t, "a", ONE, "s1", 0.0)
+    t.settled("a", "deferred", 1.0, "no memory")
+    assert actions(t) == []
