@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
-    from fastembed.pipeline.reply import ReplyChannel
+    from fastembed.pipeline.reply import Reply
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -227,7 +227,7 @@ class Item(Generic[T]):
         deadline: float | None = None,
         priority: int = 0,
         meta: Mapping[str, Any] = NO_META,
-        reply: ReplyChannel[Any] | None = None,
+        reply: Reply[Any] | None = None,
         trace: str | None = None,
         on_settled: Callable[[Outcome, BaseException | None], None] | None = None,
     ) -> None:

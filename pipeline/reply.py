@@ -9,7 +9,7 @@ from fastembed.pipeline.item import Outcome
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class ReplyChannel(Protocol[T_contra]):
+class Reply(Protocol[T_contra]):
     """The caller's end of an item. The `reply` sink sends; the pipeline closes it when the item's ack completes."""
 
     def send_nowait(self, value: T_contra) -> bool:

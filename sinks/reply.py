@@ -11,7 +11,7 @@ from typing import Any, Final
 from fastembed.pipeline.component import sink
 from fastembed.pipeline.errors import Unprocessable
 from fastembed.pipeline.item import Item
-from fastembed.pipeline.reply import ReplyChannel
+from fastembed.pipeline.reply import Reply as Caller
 
 
 @sink
@@ -31,7 +31,7 @@ class Reply:
         await _caller(item).send(item.value)
 
 
-def _caller(item: Item[Any]) -> ReplyChannel[Any]:
+def _caller(item: Item[Any]) -> Caller[Any]:
     if item.reply is None:
         raise Unprocessable(
             "found an item that nobody waits for, expected one of a source with callers (http, websocket)"

@@ -35,7 +35,7 @@ _ENDS: Final[dict[Outcome, End]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class FolderProgress:
     """How far the folder's files are. waiting: not quiet, not read or not emitted yet. unreadable: tried again.
 
     problem: why files may be out of sight (a file system that is not mounted), "" if none are.
@@ -171,10 +171,10 @@ class Folder:
         self._observer.wake()
         return len(missing)
 
-    def progress(self) -> Progress:
+    def progress(self) -> FolderProgress:
         """Return how many files are where, for progress bars and metrics."""
         counts = self._tracker.counts
-        return Progress(
+        return FolderProgress(
             waiting=sum(counts[s] for s in (State.CANDIDATE, State.HASHING, State.WAITING, State.READY)),
             in_flight=len(self._in_flight),
             done=counts[State.DONE] + counts[State.SKIPPED] + counts[State.AWAY],

@@ -21,7 +21,7 @@ from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import Overloaded, Unavailable
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
-from fastembed.pipeline.reply import ReplyChannel
+from fastembed.pipeline.reply import Reply
 from fastembed.pipeline.units import Size
 from fastembed.sources.http import checked_path
 
@@ -64,7 +64,7 @@ class Session:
     """One client's way into the pipeline."""
 
     def __init__(
-        self, key: str, reply: ReplyChannel[Any], websocket: Websocket, channel: Channel[Any], trace: str | None
+        self, key: str, reply: Reply[Any], websocket: Websocket, channel: Channel[Any], trace: str | None
     ) -> None:
         self.key = key
         self.ended = asyncio.Event()
@@ -220,7 +220,7 @@ class Websocket:
             session.leave()
         self.stop()
 
-    def connect(self, key: str, reply: ReplyChannel[Any], *, trace: str | None = None) -> Session:
+    def connect(self, key: str, reply: Reply[Any], *, trace: str | None = None) -> Session:
         """Begin a session whose results go to `reply`. Raises `Overloaded` or `Unavailable` if it is not let in.
 
         The reply's `close` is called for every message that ends, not for the session: see `Session.ended`.

@@ -48,6 +48,11 @@ class DeviceTraits:
     npu_priority: bool = False
     memory: MemorySource = _unknown_memory
 
+    @property
+    def batches(self) -> bool:
+        """Whether its chat engine answers several requests at once."""
+        return not self.fixed_shapes
+
 
 NPU: Final = DeviceTraits(
     family="npu",

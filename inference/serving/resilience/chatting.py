@@ -126,9 +126,9 @@ class HeldAnswer:
                 self._began_again = True  # it can from its beginning, where it broke off
                 attempts.again(candidate)
         elif isinstance(error, Garbled):
-            attempts.give_up("nobody goes on behind garble")
+            attempts.give_up("an answer that stopped being text is not continued")
         elif self.progress.formed:
-            attempts.give_up("one that is held to a form (a JSON schema, a tool call) cannot go on in the middle")
+            attempts.give_up("an answer held to a form (a JSON schema, a tool call) cannot go on in the middle")
 
     def keep_as_fallback(self) -> None:
         """Keep a faulty answer; it is sent if no better one comes."""

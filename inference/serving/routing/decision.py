@@ -59,7 +59,7 @@ class Decision:
     @property
     def summary(self) -> str:
         """Return one line for a header, in printable ASCII: `phi-4-mini on GPU: about code, which it is good at`."""
-        text = f"nobody: {self.refusal}" if self.refusal else f"no model: {'; '.join(self.reasons)}"
+        text = f"refused: {self.refusal}" if self.refusal else f"no model: {'; '.join(self.reasons)}"
         if self.candidates:
             first = self.candidates[0]
             text = f"{first.model} on {first.device}: {'; '.join(self.reasons)}"

@@ -176,7 +176,7 @@ class Router:
         return EngineState(
             loaded=model is not None,
             waiting=waiting,
-            eta_s=waiting * ANSWER_S if traits_of(device).fixed_shapes or "audio" in offer.good_at else 0.0,
+            eta_s=0.0 if traits_of(device).batches and "audio" not in offer.good_at else waiting * ANSWER_S,
             breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
             longest_prompt=self._longest_prompt(offer, device),

@@ -138,9 +138,7 @@ def test_an_answer_that_is_held_to_a_form_goes_on_nowhere_and_says_why():
     engines = Engines({NPU: [[GOOD[0], CRASH]], CPU: [GOOD]}, formed=True)
     _, error = engines.read()
     assert engines.asked == [NPU]
-    assert error.message.endswith(
-        "; one that is held to a form (a JSON schema, a tool call) cannot go on in the middle"
-    )
+    assert error.message.endswith("; an answer held to a form (a JSON schema, a tool call) cannot go on in the middle")
 
 
 def test_one_that_is_held_to_a_form_and_was_not_shown_begins_again():

@@ -68,7 +68,7 @@ def test_the_header_is_printable_ascii_and_not_endless():
     decision = decide(CHAT, Preferences("größte"), OFFERS, aliases={"größte": "large"})
     assert decision.summary == "large on GPU: gr??te stands for it in aliases"
     refused = decide(CHAT, Preferences("x" * 5000), OFFERS)
-    assert refused.summary.startswith("nobody: found no model")
+    assert refused.summary.startswith("refused: found no model")
     assert len(refused.summary) <= 400
 
 
