@@ -22,7 +22,7 @@ from fastembed.runtime import Process, new_runner, run_process
 from fastembed.server.caching.response_cache import TTL_S, CacheLimits
 from fastembed.server.http.server import address_of, listen
 from fastembed.server.observability.logs import Level, configure
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
 from fastembed.tuning import Tuning
 
@@ -60,7 +60,7 @@ class FastEmbedServer:
         check_installation()
         named = None if config is None else Path(config)
         keys = (api_key,) if isinstance(api_key, str) else tuple(api_key)
-        self._settings = Settings(
+        self._settings = ServerSettings(
             host=host,
             port=port,
             api_keys=keys,

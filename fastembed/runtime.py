@@ -34,19 +34,19 @@ from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
-from fastembed.server.caching.cached_answers import Recall, revisions
+from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.endpoints import documents, files, health, models, openapi, pipelines, route, system
-from fastembed.server.endpoints.context import PipelineView, Site
+from fastembed.server.endpoints.context import PipelineView, ServerContext
 from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
-from fastembed.server.http.lifecycle import Life
+from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
 from fastembed.server.observability.full_disks import watch_disks
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.observability.model_metrics import ModelStats
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.observability.model_metrics import ModelMetrics
 from fastembed.server.realtime.session import RealtimeRoute
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
@@ -170,7 +170,7 @@ class Process:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ServerSettings,
         configuration: Configuration,
         *,
         source: Path | None = None,
@@ -190,16 +190,16 @@ class Process:
             self.resources,
         )
         self._read = contents(self.running.files())
-        self.life = Life()
-        self.stats = HttpStats()
+        self.lifecycle = Lifecycle()
+        self.stats = HttpMetrics()
         self.metrics = CollectorRegistry()
         models, breakers = self.resources.get(Models), self.resources.get(Breakers)
-        for collector in (PipelineCollector(self.engine.stats), self.stats, ModelStats(models), breakers):
+        for collector in (PipelineCollector(self.engine.stats), self.stats, ModelMetrics(models), breakers):
             self.metrics.register(collector)
         self.files = FileStore(kept_home() / "files", most_bytes=settings.files_bytes)
-        self.recall = _recall(settings, self.resources)
-        if self.recall is not None:
-            self.metrics.register(self.recall.cache)
+        self.cached_answers = _cached_answers(settings, self.resources)
+        if self.cached_answers is not None:
+            self.metrics.register(self.cached_answers.cache)
         ProcessCollector(registry=self.metrics)
         PlatformCollector(registry=self.metrics)
         GCCollector(registry=self.metrics)
@@ -208,7 +208,9 @@ class Process:
     async def serve(self, sock: socket.socket | None = None, *, ready: Callable[[str], None] = lambda _: None) -> None:
         """Listen at once, warm the models, call `ready(address)`, serve until stopped; everything is closed then."""
         sock = sock or listen(self.settings.host, self.settings.port)
-        self.server = Server(self._app(), life=self.life, drain=self.engine.stop, drain_s=self.settings.drain_s)
+        self.server = Server(
+            self._app(), lifecycle=self.lifecycle, drain=self.engine.stop, drain_s=self.settings.drain_s
+        )
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
         cleaning = asyncio.create_task(keep_clean(self.files), name="files")
         disks = watch_disks(Health.of(self.resources), Lakes.of(self.resources), [self.files.folder])
@@ -250,30 +252,30 @@ class Process:
     async def _start(self) -> None:
         await self.engine.start(self.configuration)
         self.resources.get(Warmup).start()
-        self.life.serve()
+        self.lifecycle.serve()
 
     def _app(self) -> Any:  # an ASGI application
         return create_app(
             self.settings,
             routes=self.resources.get(HttpRoutes),
-            life=self.life,
+            lifecycle=self.lifecycle,
             stats=self.stats,
-            recall=self.recall,
+            cached_answers=self.cached_answers,
             files=self.files,
             endpoints=self.endpoints(),
         )
 
     def endpoints(self) -> list[BaseRoute]:
         """Return what the server answers itself."""
-        site = Site(
+        site = ServerContext(
             running=self.running,
             resources=self.resources,
             routes=self.resources.get(HttpRoutes),
-            life=self.life,
+            lifecycle=self.lifecycle,
             stats=self.stats,
             metrics=lambda: generate_latest(self.metrics),
             version=distribution_version(),
-            cache=self.recall.cache if self.recall else None,
+            cache=self.cached_answers.cache if self.cached_answers else None,
             files=self.files,
             metrics_path=self.settings.metrics_path,
         )
@@ -283,18 +285,18 @@ class Process:
             RealtimeRoute(
                 self.resources.get(WebsocketRoutes),
                 check=speech.check,
-                draining=self.life.draining,
-                starting=lambda: self.life.phase == "starting",
+                draining=self.lifecycle.draining,
+                starting=lambda: self.lifecycle.phase == "starting",
             )
         ]
         return endpoints + [route for part in parts for route in part.routes(site)]
 
 
-def _recall(settings: Settings, resources: Resources) -> Recall | None:
+def _cached_answers(settings: ServerSettings, resources: Resources) -> CachedAnswers | None:
     """Return what gives answers again, where the settings ask for it."""
     if settings.cache is None:
         return None
-    return Recall(ResponseCache(settings.cache), revisions(resources.get(Models).catalog))
+    return CachedAnswers(ResponseCache(settings.cache), revisions(resources.get(Models).catalog))
 
 
 def run_process(process: Process, *, ready: Callable[[str], None], sock: socket.socket | None = None) -> None:

@@ -14,16 +14,16 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from fastembed.pipeline.errors import NotFound, Unavailable
-from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.caching.cached_answers import CachedAnswers
 from fastembed.server.fetching.fetcher import Fetcher
 from fastembed.server.fetching.references import References
 from fastembed.server.files.store import FileStore
 from fastembed.server.gateway import Gateway
 from fastembed.server.http.errors import MethodNotAllowed
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.routing import PipelineRoute
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 
 _EXPOSED = [
@@ -43,12 +43,12 @@ _EXPOSED = [
 
 
 def create_app(
-    settings: Settings,
+    settings: ServerSettings,
     *,
     routes: HttpRoutes,
-    life: Life,
-    stats: HttpStats,
-    recall: Recall | None = None,
+    lifecycle: Lifecycle,
+    stats: HttpMetrics,
+    cached_answers: CachedAnswers | None = None,
     files: FileStore | None = None,
     endpoints: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
@@ -56,15 +56,15 @@ def create_app(
 
     recall: gives answers again. files: what requests may refer to. endpoints: what the server answers itself.
     """
-    refusal = _refusal(life, _served(routes, endpoints))
+    refusal = _refusal(lifecycle, _served(routes, endpoints))
     app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: refusal})
     app.router.redirect_slashes = False
     gateway = Gateway(
         app,
-        pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), recall),
+        pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), cached_answers),
         keys=settings.keys,
         guard=settings.guard,
-        life=life,
+        lifecycle=lifecycle,
         stats=stats,
         reject_unknown_fields=settings.unknown_fields == "reject",
         access_log=settings.access_log,
@@ -80,7 +80,7 @@ class _Endpoints(Starlette):
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
-def _cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+def _cors(app: ASGIApp, settings: ServerSettings) -> ASGIApp:
     """Let allowed web pages read the answers; none are allowed by default."""
     if not settings.allow_origins:
         return app
@@ -105,7 +105,9 @@ def _meant(path: str, served: Callable[[str], bool]) -> str:
     return next((near for near in (bare, f"/v1{bare}", bare.removeprefix("/v1")) if near != path and served(near)), "")
 
 
-def _refusal(life: Life, served: Callable[[str], bool]) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _refusal(
+    lifecycle: Lifecycle, served: Callable[[str], bool]
+) -> Callable[[Request, Exception], Awaitable[Response]]:
     """Return what turns the router's own 404 and 405 into the error tree; the gateway answers.
 
     A coroutine, since Starlette gives plain functions to a thread: by the time that one runs, a server that was
@@ -115,12 +117,12 @@ def _refusal(life: Life, served: Callable[[str], bool]) -> Callable[[Request, Ex
     async def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
         path = request.url.path
-        if error.status_code == 404 and life.phase == "starting":  # noqa: PLR2004 - not found, yet
-            raise Unavailable(f"found a server that is starting, expected {path} to be served soon", retry_after_s=1.0)
+        if error.status_code == 404 and lifecycle.phase == "starting":  # noqa: PLR2004 - not found, yet
+            raise Unavailable(f"the server is starting; {path} may be served soon, try again", retry_after_s=1.0)
         if error.status_code == 404:  # noqa: PLR2004 - not found
             meant = _meant(path, served)
-            hint = f"did you mean {meant}?" if meant else "GET / lists what does"
-            raise NotFound(f"found {request.method} {path}, which nothing here serves; {hint}", code="unknown_url")
+            hint = f"did you mean {meant}?" if meant else "GET /openapi.json lists what is"
+            raise NotFound(f"found {request.method} {path}, which is not served here; {hint}", code="unknown_url")
         if error.status_code == 405:  # noqa: PLR2004 - method not allowed
             raise MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", ""))
         raise error

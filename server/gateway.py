@@ -20,11 +20,11 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import Unavailable
-from fastembed.server.http.auth import BrowserGuard, Keys
-from fastembed.server.http.errors import JsonAnswer, answer, log_internal
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.http.request_body import ClientGone
-from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.http.auth import ApiKeys, BrowserGuard
+from fastembed.server.http.errors import ErrorResponse, error_response, log_internal
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.http.request_body import ClientDisconnected
+from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.routing import PipelineRoute
 from fastembed.server.wire.exchange import rate_limits
 from fastembed.server.wire.unknown_fields import UnknownFields
@@ -50,10 +50,10 @@ class Gateway:
         app: ASGIApp,
         *,
         pipelines: PipelineRoute,
-        keys: Keys,
+        keys: ApiKeys,
         guard: BrowserGuard,
-        life: Life,
-        stats: HttpStats,
+        lifecycle: Lifecycle,
+        stats: HttpMetrics,
         reject_unknown_fields: bool = False,
         access_log: bool = False,
     ) -> None:
@@ -61,7 +61,7 @@ class Gateway:
         self._pipelines = pipelines
         self._keys = keys
         self._guard = guard
-        self._life = life
+        self._lifecycle = lifecycle
         self._stats = stats
         self._reject_unknown_fields = reject_unknown_fields
         self._access_log = access_log
@@ -76,24 +76,24 @@ class Gateway:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = _Reply(scope, send, UnknownFields(reject=self._reject_unknown_fields))
-        self._life.enter()
+        reply = _ResponseWriter(scope, send, UnknownFields(reject=self._reject_unknown_fields))
+        self._lifecycle.enter()
         try:
             self._admit(scope)
             if self._pipelines.serves(scope["path"]):  # before the router, whose work they do not need
                 await self._pipelines.handle(scope, receive, reply.send)
             else:
                 await self._app(scope, receive, reply.send)
-        except ClientGone:
+        except ClientDisconnected:
             reply.status = reply.status or _CLIENT_CLOSED
         except asyncio.CancelledError:
             await reply.fail_silently()
-            if self._life.phase != "draining":  # else the server itself asked, and would log a crash
+            if self._lifecycle.phase != "draining":  # else the server itself asked, and would log a crash
                 raise
         except Exception as error:  # noqa: BLE001 - the HTTP boundary: nothing may pass unanswered
             await reply.fail(error)
         finally:
-            self._life.leave()
+            self._lifecycle.leave()
             self._note(scope, reply.status, reply.started_s, reply.request_id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +102,7 @@ class Gateway:
         try:
             self._admit(scope)
         except Exception as error:  # noqa: BLE001 - the HTTP boundary again, before a websocket is accepted
-            status = await _deny(scope, send, answer(error, scope["request_id"]))
+            status = await _deny(scope, send, error_response(error, scope["request_id"]))
             self._note(scope, status, started_s, scope["request_id"])
             return
         try:
@@ -113,7 +113,7 @@ class Gateway:
     def _admit(self, scope: Scope) -> None:
         self._guard.check(scope)
         scope["owner"] = self._keys.check(scope)
-        refusal = self._life.refusal()
+        refusal = self._lifecycle.refusal()
         if refusal is not None and scope["path"] not in _ALWAYS_OPEN:
             raise refusal
 
@@ -132,7 +132,7 @@ class Gateway:
             )
 
 
-class _Reply:
+class _ResponseWriter:
     """One response on its way out: adds the headers that every response has, knows how far it got."""
 
     __slots__ = ("_scope", "_send", "_unknown", "request_id", "started_s", "status")
@@ -163,7 +163,7 @@ class _Reply:
         if self.status:  # too late for a status: whoever streams has its own way to say it; here the line is cut
             log_internal(error, self.request_id)
             raise error
-        what = answer(error, self.request_id)
+        what = error_response(error, self.request_id)
         if what.status == 429 and "pipeline_source" in self._scope:  # noqa: PLR2004 - too many requests: say how many are not
             what = replace(what, headers=(*what.headers, *rate_limits(self._scope["pipeline_source"])))
         await respond(self.send, what)
@@ -172,10 +172,10 @@ class _Reply:
         """Answer a request that was cancelled because the server's time to drain is over."""
         if not self.status:
             error = Unavailable("the server stopped before the request ended; send it again", retry_after_s=5.0)
-            await respond(self.send, answer(error, self.request_id))
+            await respond(self.send, error_response(error, self.request_id))
 
 
-async def respond(send: Callable[[Message], Any], what: JsonAnswer) -> None:
+async def respond(send: Callable[[Message], Any], what: ErrorResponse) -> None:
     """Send a finished JSON answer."""
     headers = [
         (b"content-type", b"application/json"),
@@ -188,7 +188,7 @@ async def respond(send: Callable[[Message], Any], what: JsonAnswer) -> None:
     await send({"type": "http.response.body", "body": what.body})
 
 
-async def _deny(scope: Scope, send: Send, what: JsonAnswer) -> int:
+async def _deny(scope: Scope, send: Send, what: ErrorResponse) -> int:
     """Refuse a websocket before it is accepted: with a real HTTP answer where the server can, else by closing it."""
     if "websocket.http.response" in scope.get("extensions", {}):
         headers = [(b"content-type", b"application/json"), *what.headers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Receive, Scope, Send
 
-from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.caching.cached_answers import CachedAnswers
 from fastembed.server.endpoints.registry import endpoint_of
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.errors import MethodNotAllowed
@@ -15,10 +15,12 @@ from fastembed.sources.http import HttpRoutes
 class PipelineRoute:
     """All paths that running pipelines serve, looked up at request time: a reload needs no new application."""
 
-    def __init__(self, routes: HttpRoutes, references: References = NOTHING, recall: Recall | None = None) -> None:
+    def __init__(
+        self, routes: HttpRoutes, references: References = NOTHING, cached_answers: CachedAnswers | None = None
+    ) -> None:
         self._routes = routes
         self._references = references
-        self._recall = recall
+        self._cached_answers = cached_answers
 
     def serves(self, path: str) -> bool:
         """Whether a pipeline serves this path, by any method; a wrong method is answered with 405."""
@@ -39,7 +41,7 @@ class PipelineRoute:
             routes=self._routes,
             source=source,
             references=self._references.of(scope["owner"]),
-            recall=self._recall,
+            cached_answers=self._cached_answers,
         )
         scope["pipeline_source"] = source
         await endpoint_of(f"{method} {path}").answer(exchange)

@@ -8,12 +8,12 @@ from fastembed.pipeline.errors import ConfigError
 from fastembed.server.caching.response_cache import CacheLimits
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
-from fastembed.server.http.auth import BrowserGuard, Keys, is_loopback
+from fastembed.server.http.auth import ApiKeys, BrowserGuard, is_loopback
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """host, port: where it listens; port 0: any free one. api_keys: none means no key is asked for.
 
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
@@ -48,9 +48,9 @@ class Settings:
             raise ConfigError([f"{found}, {expected}; --insecure serves them without one"])
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> ApiKeys:
         """The keys, hashed."""
-        return Keys.of(self.api_keys)
+        return ApiKeys.of(self.api_keys)
 
     @property
     def urls(self) -> UrlPolicy:

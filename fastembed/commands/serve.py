@@ -15,7 +15,7 @@ from fastembed.runtime import Process, run_process
 from fastembed.server.caching.response_cache import CacheLimits
 from fastembed.server.http.server import listen
 from fastembed.server.observability.logs import Format, Level, configure
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
 
@@ -38,7 +38,7 @@ def serve(
     log_level: Level,
 ) -> int:
     """Serve until a signal; print one line a pipeline, then the address."""
-    settings = Settings(
+    settings = ServerSettings(
         host=host,
         port=port,
         api_keys=api_keys,

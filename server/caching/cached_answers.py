@@ -51,7 +51,7 @@ def revisions(catalog: Catalog) -> Revision:
     return revision
 
 
-class Recall:
+class CachedAnswers:
     """The cache as requests see it."""
 
     def __init__(self, cache: ResponseCache, revision: Revision) -> None:
@@ -93,7 +93,7 @@ class Recall:
                 flight.set_result(None)
 
         try:
-            return await send(_Recorded(ended)), False
+            return await send(_RecordedResults(ended)), False
         except BaseException:
             ended(None)
             raise
@@ -102,7 +102,7 @@ class Recall:
         return f"{source.method} {source.path} {source.definition} {self._revision(model, task)}"
 
 
-class _Recorded(Results[Any]):
+class _RecordedResults(Results[Any]):
     """Results that are kept besides being read. ended: gets all of them, or None if they are not to be kept."""
 
     __slots__ = ("_ended", "_values")

@@ -42,7 +42,7 @@ class CacheLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _CacheEntry:
     values: Sequence[Any]
     size: int
     until_s: float
@@ -54,7 +54,7 @@ class ResponseCache(Collector):
     def __init__(self, limits: CacheLimits, *, clock: Callable[[], float] = monotonic) -> None:
         self._limits = limits
         self._clock = clock
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, _CacheEntry] = OrderedDict()
         self.size = 0
         self.hits = 0
         self.misses = 0
@@ -79,7 +79,7 @@ class ResponseCache(Collector):
         if size > self._limits.max_bytes // 8:
             return
         self._drop(key)
-        self._entries[key] = _Entry(values, size, self._clock() + self._limits.ttl_s)
+        self._entries[key] = _CacheEntry(values, size, self._clock() + self._limits.ttl_s)
         self.size += size
         while self.size > self._limits.max_bytes:
             self._drop(next(iter(self._entries)))

@@ -37,9 +37,10 @@ from fastembed.pipeline.payload.chat import (
 )
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.files.record import NAMELESS, clean_name
+from fastembed.server.wire.base64_text import decode_base64
 from fastembed.server.wire.chat.answer import check_finished, new_id, no_event, usage
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, part_of
-from fastembed.server.wire.chat.media import DATA_URL, MAX_MEDIA, audio_part, decoded, image_part, video_part
+from fastembed.server.wire.chat.media import DATA_URL, MAX_MEDIA, audio_part, image_part, video_part
 from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import EXTENSIONS, MAX_TOKENS, read_preferences
 from fastembed.server.wire.exchange import Exchange
@@ -88,7 +89,7 @@ OPERATION: Final = Operation(
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisRequest:
+class AnalysisOptions:
     """What the answer repeats. kinds: of the inputs."""
 
     kinds: tuple[str, ...]
@@ -104,7 +105,7 @@ async def answer_analysis(exchange: Exchange) -> None:
         await reply(exchange, [request], AnalysisAnswer(asked), stream=False)
 
 
-async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, AnalysisRequest]:
+async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, AnalysisOptions]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(OPERATION.fields)
     kind = fields.choice("analysis_type", tuple(_ASKED))
@@ -127,13 +128,13 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
         **preferences,
     )
     kinds = tuple(str(entry.raw("type")) for entry in entries)
-    return request, AnalysisRequest(kinds, kind or "comprehensive", areas)
+    return request, AnalysisOptions(kinds, kind or "comprehensive", areas)
 
 
 class AnalysisAnswer:
     """The response, once all events of the answer are there."""
 
-    def __init__(self, asked: AnalysisRequest) -> None:
+    def __init__(self, asked: AnalysisOptions) -> None:
         self.started: ChatStarted | None = None
         self._asked = asked
         self._text: list[str] = []
@@ -178,7 +179,7 @@ def _areas(fields: Fields) -> tuple[str, ...]:
     areas: list[str] = []
     for place, entry in fields.entries("focus_areas", "a list of strings", most=MAX_AREAS):
         if not isinstance(entry, str) or not 0 < len(entry) <= MAX_AREA or entry in areas:
-            refuse(f"found {str(entry)[:80]!r}, expected another name of 1 to {MAX_AREA} characters", place)
+            refuse(f"found {str(entry)[:80]!r}, expected a name of 1 to {MAX_AREA} characters, each once", place)
         areas.append(entry)
     return tuple(areas)
 
@@ -212,7 +213,7 @@ async def _document(fields: Fields, name: str, content: str, references: Referen
     if _is_url(content):
         return await part_of(await references.url(content, most_bytes=MAX_DOCUMENT_BYTES, place=place), called, place)
     match = DATA_URL.match(content)
-    data = await asyncio.to_thread(decoded, content[match.end() :] if match else content, place)
+    data = await asyncio.to_thread(decode_base64, content[match.end() :] if match else content, place)
     return await part_of(data, called, place)
 
 

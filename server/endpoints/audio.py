@@ -29,7 +29,7 @@ from fastembed.server.wire.unknown_fields import UnknownFields
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
 
-_NO_SPEAKERS: Final = "no model here tells speakers apart"
+_NO_SPEAKERS: Final = "no model here can tell speakers apart (diarization)"
 _GRANULARITIES: Final = ("word", "segment")
 _TURNS: Final[Mapping[str, Schema]] = {
     "type": choice("server_vad"),
@@ -48,7 +48,7 @@ _TRANSCRIBED: Final[Mapping[str, Schema]] = {
     **_TRANSLATED,
     "language": string("as ISO 639-1 has it; found out if it is left out", most=16),
     "timestamp_granularities": listed(choice(*_GRANULARITIES), "needs verbose_json", most=2),
-    "include": listed(string(), "only an empty one: the engines tell no probabilities"),
+    "include": listed(string(), "only an empty one: the engines give no log probabilities"),
     "stream": flag("the transcript while it is written, as Server-Sent Events"),
     "chunking_strategy": one_of(choice("auto"), an_object(_TURNS)),
 }
@@ -82,7 +82,7 @@ _TRANSLATION: Final = Operation(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TranscriptOptions:
     """How the caller wants its transcript. words, segments: whether their times are asked for."""
 
     form: str = "json"
@@ -111,7 +111,7 @@ async def _answer(exchange: Exchange, *, translate: bool) -> None:
             raise InvalidInput(error.message, param="file", code="invalid_audio") from error
 
 
-async def _whole(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
+async def _whole(exchange: Exchange, file: SpeechFile, wanted: TranscriptOptions) -> None:
     transcription = Transcription(words=wanted.words, segments=wanted.segments)
     async with exchange.submitted(file) as (results,):
         async for found in results:
@@ -120,7 +120,7 @@ async def _whole(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
         await exchange.respond(body, media=media, headers=transcription.headers())
 
 
-async def _stream(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
+async def _stream(exchange: Exchange, file: SpeechFile, wanted: TranscriptOptions) -> None:
     """Send the transcript as it is written. Until its first text no event is sent: a status still tells an error."""
     transcription = Transcription(words=wanted.words, segments=wanted.segments and wanted.form == "verbose_json")
     async with EventStream(exchange, transcription.headers) as out, exchange.submitted(file) as (results,):
@@ -130,7 +130,9 @@ async def _stream(exchange: Exchange, file: SpeechFile, wanted: Wanted) -> None:
         await out.end(event(orjson.dumps(transcription.done())))
 
 
-def decode(form: MultipartForm, *, translate: bool, unknown: UnknownFields | None = None) -> tuple[SpeechFile, Wanted]:
+def decode(
+    form: MultipartForm, *, translate: bool, unknown: UnknownFields | None = None
+) -> tuple[SpeechFile, TranscriptOptions]:
     """Check a request's form. InvalidInput names the field, what was found and what was expected."""
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")
@@ -173,7 +175,7 @@ def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def _wanted(fields: Fields) -> Wanted:
+def _wanted(fields: Fields) -> TranscriptOptions:
     if fields.raw("response_format") == "diarized_json":
         refuse(f"found diarized_json, expected one of {', '.join(FORMATS)}: {_NO_SPEAKERS}", "response_format")
     form = fields.choice("response_format", FORMATS) or "json"
@@ -184,11 +186,14 @@ def _wanted(fields: Fields) -> Wanted:
                 refuse(f"found {entry!r:.80}, expected word or segment", place)
             times.append(entry)
         if form != "verbose_json":
-            refuse(f"found times with the form {form}, expected verbose_json", "timestamp_granularities")
+            refuse(
+                f"found timestamp_granularities with response_format {form}, expected verbose_json",
+                "timestamp_granularities",
+            )
     stream = fields.flag("stream")
     if stream and form in ("srt", "vtt"):
-        refuse(f"found stream with the form {form}, expected json: events have no other", "stream")
-    return Wanted(form, words="word" in times, segments=not times or "segment" in times, stream=stream)
+        refuse(f"found stream with response_format {form}, expected json or text", "stream")
+    return TranscriptOptions(form, words="word" in times, segments=not times or "segment" in times, stream=stream)
 
 
 def _turns(fields: Fields) -> TurnDetection | None:
@@ -217,10 +222,10 @@ def _check_the_rest(fields: Fields) -> None:
             refuse(f"found {name}, expected none: {_NO_SPEAKERS}", name, "unsupported_parameter")
     if fields.has("include"):
         for place, entry in fields.entries("include", "a list", most=4):
-            refuse(f"found {entry!r:.80}, expected nothing: the engines tell no probabilities", place)
+            refuse(f"found {entry!r:.80}, expected an empty list: the engines give no log probabilities", place)
     for name, use in (("languages", "language"), ("keywords", "prompt")):
         if fields.has(name):
-            refuse(f"found {name}, expected {use}: the engines have no other", name, "unsupported_parameter")
+            refuse(f"found {name}, expected {use}, which the engines support", name, "unsupported_parameter")
 
 
 TRANSCRIPTIONS: Final = PipelineEndpoint(_TRANSCRIPTION, answer_transcriptions, SpeechFile, SpeechEvent)

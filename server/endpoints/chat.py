@@ -134,7 +134,7 @@ def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
     files = ", ".join(names[:8])
     advice = "send shorter ones, or have the step `read` cut them (its option `tokens`)"
     return InvalidInput(
-        f"{error.message}; of the prompt are {files:.400}: {advice}", param=error.param, code=error.code
+        f"{error.message}; the prompt contains {files:.400}: {advice}", param=error.param, code=error.code
     )
 
 

@@ -1,4 +1,4 @@
-"""The wire of POST /v1/completions (OpenAI API 2.3.0, legacy): text that is gone on with as it is.
+"""The wire of POST /v1/completions (OpenAI API 2.3.0, legacy): text that is continued as it is.
 
 `prompt` is a string or several: each goes through the pipeline as a `ChatRequest` of its own, all at once, and their
 choices are numbered on. Token ids are refused: the contract of a request is text. `best_of` beyond `n` and `suffix` are
@@ -103,7 +103,7 @@ def _check_the_rest(fields: Fields, count: int) -> None:
     if best_of is not None and best_of > count:
         refuse(f"found best_of {best_of} and n {count}, expected no more than n", "best_of", "unsupported_value")
     if fields.text("suffix"):
-        refuse("found a suffix, expected none: text is gone on with, not filled in", "suffix", "unsupported_parameter")
+        refuse("found a suffix, expected none: text is continued, not filled in", "suffix", "unsupported_parameter")
     fields.text("user", most=512)
 
 
@@ -112,7 +112,7 @@ def _prompts(fields: Fields) -> list[str]:
     found = fields.raw("prompt")
     if isinstance(found, str):
         if not found:
-            fields.refuse("prompt", "text to go on with")
+            fields.refuse("prompt", "text to continue")
         return [found]
     prompts: list[str] = []
     for place, entry in fields.entries("prompt", expected, most=MAX_CHOICES):
@@ -121,7 +121,7 @@ def _prompts(fields: Fields) -> list[str]:
         if not isinstance(entry, str):
             refuse(f"found {kind(entry)}, expected text", place, "invalid_type")
         if not entry:
-            refuse("found an empty string, expected text to go on with", place, "invalid_value")
+            refuse("found an empty string, expected text to continue", place, "invalid_value")
         prompts.append(entry)
     return prompts
 

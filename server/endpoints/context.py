@@ -1,4 +1,4 @@
-"""What the server's own endpoints look at: the running pipelines, and what the process holds."""
+"""What the server's own endpoints are given: the running pipelines and the objects of the process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from fastembed.pipeline.component import Resources
 from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.files.store import FileStore
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sources.http import HttpRoutes
@@ -39,7 +39,7 @@ class PipelineView:
     problem: str = ""
 
 
-class Running(Protocol):
+class PipelineRuntime(Protocol):
     """The pipelines of this process."""
 
     def views(self) -> Sequence[PipelineView]:
@@ -68,18 +68,18 @@ class Running(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ServerContext:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
     cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored. metrics_path:
     where the metrics are served; None: nowhere.
     """
 
-    running: Running
+    running: PipelineRuntime
     resources: Resources
     routes: HttpRoutes
-    life: Life
-    stats: HttpStats
+    lifecycle: Lifecycle
+    stats: HttpMetrics
     metrics: Callable[[], bytes]
     version: str
     cache: ResponseCache | None = None

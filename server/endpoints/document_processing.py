@@ -16,11 +16,9 @@ or "model-free". `content` is the whole document, as Markdown, HTML or docling's
 from __future__ import annotations
 
 import asyncio
-import binascii
 import hashlib
 import tempfile
 import time
-from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -30,8 +28,9 @@ import orjson
 from fastembed.inference.library.shipped import is_stand_in_for
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.server.wire.base64_text import decode_base64
 from fastembed.server.wire.exchange import Exchange
-from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.fields import Fields
 from fastembed.server.wire.headers import model_headers
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
 from fastembed.server.wire.schema import an_object, choice, flag, string
@@ -50,7 +49,6 @@ _CONTENTS: Final = {
 _OUTPUTS: Final = ("markdown", "html", "json")
 _PARTS: Final = ("text", "tables", "images", "formulas")
 _OPTIONS: Final = frozenset(("output_format", *(f"extract_{part}" for part in _PARTS)))
-_BLANKS: Final = b"\t\n\r "
 
 OPERATION: Final = Operation(
     "POST",
@@ -201,22 +199,12 @@ async def _content(asked: ProcessingRequest, exchange: Exchange) -> str | bytes:
 def _stored(asked: ProcessingRequest, content: str | bytes, folder: Path) -> File:
     """Write the file that a request means."""
     if isinstance(content, str):
-        content = _bytes(content)
+        encoded = content.partition(",")[2] if content.startswith("data:") else content
+        content = decode_base64(encoded, "document.content")
     name = f"document.{_SUFFIXES.get(asked.kind, asked.kind)}"
     path = folder / name
     path.write_bytes(content)
     return File(path, name, hashlib.sha256(content).hexdigest(), len(content), 0)
-
-
-def _bytes(encoded: str) -> bytes:
-    """Decode base64, blanks and missing padding forgiven; a data URL is taken for what is behind its comma."""
-    if encoded.startswith("data:"):
-        encoded = encoded.partition(",")[2]
-    try:
-        plain = encoded.encode("ascii").translate(None, _BLANKS).rstrip(b"=")
-        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        refuse(f"found what is no base64: {error}", "document.content", "invalid_base64")
 
 
 def _rows(data: dict[str, Any]) -> list[list[str]]:

@@ -24,7 +24,7 @@ from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, NotFound
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.names import did_you_mean
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
@@ -76,13 +76,13 @@ _FORGET: Final = Operation(
 OPERATIONS: Final = (_SEARCH, _DOCUMENTS, _FAILED, _REPLAY, _REPROCESS, _FORGET)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
 
     async def find(request: Request) -> Response:
         query = request.query_params.get("q", "").strip()
         if not query:
-            raise InvalidInput("found no words, expected some: /v1/search?q=words", param="q")
+            raise InvalidInput("found no q, expected a query: /v1/search?q=words", param="q")
         if len(query) > MAX_QUERY_CHARS:
             raise InvalidInput(f"found {len(query)} characters, expected at most {MAX_QUERY_CHARS}", param="q")
         limit = whole_parameter(request, "limit", default=10, most=MAX_HITS)
@@ -198,7 +198,7 @@ async def replay_failed(
     return [*moved, *(Replayed(name, "") for name in marked if name not in {file.name for file in moved})]
 
 
-def _asked(site: Site, pipeline: str | None) -> str | None:
+def _asked(site: ServerContext, pipeline: str | None) -> str | None:
     """Return the pipeline that is asked for, None: all. InvalidInput where there is none of that name."""
     known = [view.name for view in site.running.views()]
     if pipeline is None or pipeline in known:

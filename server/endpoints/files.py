@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.files.record import PURPOSES, StoredFile, is_id
-from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, Incoming
+from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, IncomingFile
 from fastembed.server.http.multipart import MultipartForm, spool_form
 from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
 from fastembed.server.wire.fields import Fields, refuse
@@ -71,7 +71,7 @@ _CONTENT: Final = Operation(
 OPERATIONS: Final = (_UPLOAD, _LIST, _DESCRIBE, _DELETE, _CONTENT)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes; none where the server stores no files."""
     store = site.files
     if store is None:
@@ -115,7 +115,7 @@ def describe(found: StoredFile) -> dict[str, Any]:
 
 async def _create(store: FileStore, request: Request) -> Response:
     scope, receive = request.scope, request.receive
-    incoming: Incoming | None = None
+    incoming: IncomingFile | None = None
     try:
         incoming = await asyncio.to_thread(store.receive, _owner(request), declared=declared_bytes(scope))
         form = await spool_form(scope, receive, max_bytes=MAX_FILE_BYTES + _FORM_BYTES, write=incoming.write)

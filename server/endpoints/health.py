@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.pipeline.health import Health
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.http.errors import retry_headers
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
@@ -24,7 +24,7 @@ _READYZ: Final = Operation("GET", "/readyz", "Whether all models are ready; 503 
 OPERATIONS: Final = (_INDEX, _HEALTHZ, _READYZ)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
     page = files("fastembed.server").joinpath("web/index.html").read_text(encoding="utf-8")
 
@@ -34,7 +34,7 @@ def routes(site: Site) -> list[BaseRoute]:
     async def readyz(_: Request) -> Response:
         waiting = list(site.running.waiting_for())
         degraded = site.resources.get(Breakers).degraded()
-        state: str = "starting" if waiting and site.life.phase == "serving" else site.life.phase
+        state: str = "starting" if waiting and site.lifecycle.phase == "serving" else site.lifecycle.phase
         problems = Health.of(site.resources).lines()
         if state == "serving":
             state = "degraded" if degraded or problems else "ready"
@@ -60,7 +60,7 @@ def routes(site: Site) -> list[BaseRoute]:
     ]
 
 
-def _can_answer(site: Site) -> bool:
+def _can_answer(site: ServerContext) -> bool:
     """Whether a model that is loaded has a device on which it does not fail again and again."""
     down = site.resources.get(Breakers).down()
     return any(card.name not in down for card in site.resources.get(Models).cards() if card.state == "ready")

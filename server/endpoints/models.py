@@ -18,17 +18,17 @@ from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
-from fastembed.server.wire.text import amount
+from fastembed.server.wire.text import format_size
 
 _LIST: Final = Operation("GET", "/v1/models", "The models that are here")
 _ONE: Final = Operation("GET", "/v1/models/{name:path}", "One model")
 OPERATIONS: Final = (_LIST, _ONE)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
 
     def cards() -> list[ModelCard]:
@@ -78,8 +78,8 @@ def describe(card: ModelCard) -> dict[str, Any]:
         "licence": card.capabilities.licence,
         "pricing": {"input_tokens": 0.0, "output_tokens": 0.0},
         "hardware_requirements": {
-            "min_vram": amount(card.capabilities.least),
-            "optimal_vram": amount(card.capabilities.optimal),
+            "min_vram": format_size(card.capabilities.least),
+            "optimal_vram": format_size(card.capabilities.optimal),
             "npu_compatible": card.capabilities.npu,
         },
     }

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.registry import OWN_OPERATIONS, endpoint_of
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
@@ -39,7 +39,7 @@ _ERROR: Final = an_object(
 )
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the route."""
 
     async def openapi(_: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from fastembed.pipeline.errors import ConfigError, Unprocessable
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer, listing
 
@@ -18,7 +18,7 @@ _RELOAD: Final = Operation("POST", "/v1/pipelines/reload", "Read the configurati
 OPERATIONS: Final = (_LIST, _RELOAD)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
 
     async def list_pipelines(_: Request) -> Response:

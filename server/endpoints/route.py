@@ -32,7 +32,7 @@ from fastembed.inference.serving.speech.engines import OPENAI_NAMES
 from fastembed.pipeline.errors import ItemError
 from fastembed.server.endpoints import analyze as analysis
 from fastembed.server.endpoints import chat, completions, embeddings
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.fetching.references import References
 from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.server.wire.operation import Operation
@@ -62,7 +62,7 @@ _OPERATION: Final = Operation(
 OPERATIONS: Final = (_OPERATION,)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the route."""
 
     async def route(request: Request) -> Response:
@@ -76,7 +76,7 @@ def routes(site: Site) -> list[BaseRoute]:
     return [_OPERATION.route(route)]
 
 
-def _declared(site: Site, name: str) -> bool:
+def _declared(site: ServerContext, name: str) -> bool:
     """Whether a name is a model's here, or an alias."""
     known = {other for offer in site.resources.get(Router).offers() for other in (offer.name, *offer.aliases)}
     return name in known or name in site.resources.get(Models).catalog.aliases

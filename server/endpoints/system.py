@@ -22,16 +22,16 @@ from fastembed.inference.serving.residency.residents import Resident
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.health import Health
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
-from fastembed.server.wire.text import amount
+from fastembed.server.wire.text import format_size
 
 _STATUS: Final = Operation("GET", "/v1/system/status", "Devices, loaded models, performance")
 OPERATIONS: Final = (_STATUS,)
 
 
-def routes(site: Site) -> list[BaseRoute]:
+def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
 
     async def status(_: Request) -> Response:
@@ -43,11 +43,11 @@ def routes(site: Site) -> list[BaseRoute]:
         return json_answer(
             {
                 "version": site.version,
-                "phase": site.life.phase,
+                "phase": site.lifecycle.phase,
                 "uptime_seconds": round(monotonic() - site.started_s, 1),
-                "requests_in_flight": site.life.in_flight,
+                "requests_in_flight": site.lifecycle.in_flight,
                 **devices,
-                "process": {"memory": amount(_resident_bytes())},
+                "process": {"memory": format_size(_resident_bytes())},
                 "breakers": site.resources.get(Breakers).views(),
                 "model_memory": _model_memory(models),
                 "loaded_models": [_loaded(models, resident, now) for resident in held],
@@ -65,7 +65,7 @@ def routes(site: Site) -> list[BaseRoute]:
     return [_STATUS.route(status)]
 
 
-def _hit_rate(site: Site) -> float | None:
+def _hit_rate(site: ServerContext) -> float | None:
     rate = site.cache.hit_rate if site.cache is not None else None
     return None if rate is None else round(rate, 3)
 
@@ -79,8 +79,8 @@ def _loaded(models: Models, resident: Resident, now: datetime) -> dict[str, Any]
         "model_id": entry.key[0],
         "device": entry.key[1],
         "state": "ready" if model else entry.state.value,
-        "memory_usage": amount(entry.bytes if resident.measured is None else resident.measured) if model else None,
-        "memory_reserved": amount(entry.bytes) if model else None,
+        "memory_usage": format_size(entry.bytes if resident.measured is None else resident.measured) if model else None,
+        "memory_reserved": format_size(entry.bytes) if model else None,
         "last_used": used.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "requests_queued": queued,
         "requests_running": entry.users if model else 0,
@@ -100,8 +100,8 @@ def _model_memory(models: Models) -> dict[str, Any]:
     for device in models.devices.available:
         room = models.residents.room(device)
         found[device] = {
-            "limit": amount(room.bytes if room else None),
-            "taken": amount(models.residents.plan.taken(device)),
+            "limit": format_size(room.bytes if room else None),
+            "taken": format_size(models.residents.plan.taken(device)),
         }
     return found
 
@@ -117,9 +117,9 @@ def _device(devices: Devices, kind: DeviceTraits, name: str | None) -> dict[str,
     return {
         "available": name is not None,
         "name": _text(devices, name) if name else None,
-        "total_memory": amount(memory.total),
-        "used_memory": amount(memory.used),
-        "free_memory": amount(memory.free),
+        "total_memory": format_size(memory.total),
+        "used_memory": format_size(memory.used),
+        "free_memory": format_size(memory.free),
         "utilization": _load_percent() if kind.host else None,
     }
 

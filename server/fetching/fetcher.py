@@ -36,7 +36,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedContent:
     """What was fetched. media: the content type that was declared, which may be wrong."""
 
     data: bytes
@@ -65,12 +65,12 @@ class Fetcher:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._tls: ssl.SSLContext | None = None
 
-    async def get(self, url: str, *, most_bytes: int, place: str, code: str = "invalid_url") -> Fetched:
+    async def get(self, url: str, *, most_bytes: int, place: str, code: str = "invalid_url") -> FetchedContent:
         """Return what is at the URL. InvalidInput, with `code` and the field `place`, says why it cannot be had."""
         if not self._policy:
             raise InvalidInput(
-                "found a URL: this server fetches nothing from other places, send the bytes themselves as a data: "
-                "URL; `fastembed serve --allow-url HOST` lets it",
+                "found a URL, but this server fetches none: send the bytes as a data: URL, or start the server with "
+                "`fastembed serve --allow-url HOST`",
                 param=place,
                 code=code,
             )
@@ -81,29 +81,29 @@ class Fetcher:
             raise InvalidInput(str(error), param=place, code=code) from error
         except (httpcore2.TimeoutException, TimeoutError) as error:
             raise InvalidInput(
-                f"found no answer of {url:.200} within {self._total_s:g} s", param=place, code=code
+                f"no answer from {url:.200} within {self._total_s:g} s", param=place, code=code
             ) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError, UnicodeError) as error:
             why = str(error) or type(error).__name__
             raise InvalidInput(f"{url:.200} cannot be fetched: {why:.200}", param=place, code=code) from error
 
-    async def _follow(self, url: httpx2.URL, most_bytes: int, place: str) -> Fetched:
+    async def _follow(self, url: httpx2.URL, most_bytes: int, place: str) -> FetchedContent:
         for _ in range(MAX_REDIRECTS + 1):
             self._policy.check(url)
             found = await self._one(url, most_bytes, place)
-            if isinstance(found, Fetched):
+            if isinstance(found, FetchedContent):
                 return found
             url = found
         raise RefusedUrl(f"found more than {MAX_REDIRECTS} redirects, expected fewer")
 
-    async def _one(self, url: httpx2.URL, most_bytes: int, place: str) -> Fetched | httpx2.URL:
+    async def _one(self, url: httpx2.URL, most_bytes: int, place: str) -> FetchedContent | httpx2.URL:
         """Return what is at the URL, or where it has gone."""
         if url.scheme == "https" and self._tls is None:
             self._tls = await asyncio.to_thread(httpx2.create_ssl_context, trust_env=False)
         target = httpcore2.URL(
             scheme=url.raw_scheme, host=host_of(url).encode(), port=port_of(url), target=url.raw_path
         )
-        backend = _Pinned(self._policy, self._resolve)
+        backend = _PinnedBackend(self._policy, self._resolve)
         timeouts = {"connect": CONNECT_S, "read": self._total_s, "write": self._total_s}
         headers = [(b"host", url.netloc), *_HEADERS]
         async with (
@@ -115,11 +115,11 @@ class Fetcher:
             if response.status != _OK:
                 raise RefusedUrl(f"found status {response.status} at {url!s:.200}, expected 200")
             if (coding := _header(response, b"content-encoding").lower()) not in ("", "identity"):
-                raise RefusedUrl(f"found the content coding {coding!r:.40}, expected none")
-            return Fetched(await _body(response, most_bytes, place), _header(response, b"content-type"))
+                raise RefusedUrl(f"found content encoding {coding!r:.40}, expected none")
+            return FetchedContent(await _body(response, most_bytes, place), _header(response, b"content-type"))
 
 
-class _Pinned(httpcore2.AsyncNetworkBackend):
+class _PinnedBackend(httpcore2.AsyncNetworkBackend):
     """Connects to an address that the policy admits, and to nothing that a second look-up might give."""
 
     def __init__(self, policy: UrlPolicy, resolve: Resolve) -> None:
@@ -138,7 +138,8 @@ class _Pinned(httpcore2.AsyncNetworkBackend):
         """Look the host up, judge all its addresses, connect to the first that answers."""
         addresses = await self._resolve(host, port)
         if not addresses or not all(self._policy.admits(address, port) for address in addresses):
-            raise RefusedUrl(f"found the host {host:.80}, which has no public address, expected one that has")
+            hint = "--allow-url must name a private one by its address"
+            raise RefusedUrl(f"found the host {host:.80}, which has no public address; {hint}")
         for address in addresses[:_ADDRESSES]:
             try:
                 return await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)

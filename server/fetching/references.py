@@ -31,7 +31,9 @@ class References:
     async def file(self, id_: str, *, most_bytes: int, place: str) -> tuple[StoredFile, bytes]:
         """Return a stored file. NotFound, TooLarge name the field `place`."""
         if self.files is None:
-            raise NotFound(f"found the file {id_!r:.80}: this server stores none", param=place, code="file_not_found")
+            raise NotFound(
+                f"found the file {id_!r:.80}, but this server stores no files", param=place, code="file_not_found"
+            )
         return await asyncio.to_thread(self.files.read, self.owner, id_, most_bytes=most_bytes, param=place)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ class FileStore:
         self._known: dict[str, dict[str, StoredFile]] = {}
         self._lock = threading.Lock()
 
-    def receive(self, owner: str, *, declared: int | None = None) -> Incoming:
+    def receive(self, owner: str, *, declared: int | None = None) -> IncomingFile:
         """Begin an upload. declared: its bytes, or somewhat more, where that is known. TooLarge: there is no room."""
         with self._lock:
             used, count = self._usage()
@@ -65,7 +66,7 @@ class FileStore:
                 self.refuse(f"found {declared:,} bytes more" if declared else "found another file", used)
             promised = min(room, MAX_FILE_BYTES, MAX_FILE_BYTES if declared is None else declared)
             self._promised += promised
-        return Incoming(self, owner, promised)
+        return IncomingFile(self, owner, promised)
 
     def find(self, owner: str, id_: str, *, param: str = "file_id") -> StoredFile:
         """Return what is known of an owner's file. NotFound names the field `param`."""
@@ -195,7 +196,7 @@ class FileStore:
             return False
 
 
-class Incoming:
+class IncomingFile:
     """A file on its way in: write it, keep it, close it. What is closed without `keep` leaves nothing behind."""
 
     def __init__(self, store: FileStore, owner: str, promised: int) -> None:
@@ -212,9 +213,9 @@ class Incoming:
             self._file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
         except OSError as error:
             store.release(promised)
-            _check_disk(error)
+            _check_disk(error, store.folder, promised)
             _log.warning("no file can be stored: %s", error)
-            raise Unavailable("found no place to store a file in, expected one; the server's log says why") from error
+            raise Unavailable("this server cannot store files now; its log says why") from error
 
     def close(self) -> None:
         """Leave nothing behind but what was kept."""
@@ -234,7 +235,7 @@ class Incoming:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
-            _check_disk(error)
+            _check_disk(error, self._folder, max(self._promised, self.size_bytes))
             raise
 
     def keep(self, *, name: str, purpose: str, expires_after_s: int | None = None) -> StoredFile:
@@ -251,7 +252,7 @@ class Incoming:
             write(path.with_name(f"{self._id}{_RECORD}"), orjson.dumps(record), private=True)
         except OSError as error:
             path.unlink(missing_ok=True)
-            _check_disk(error)
+            _check_disk(error, self._folder, self.size_bytes)
             raise
         return record
 
@@ -280,12 +281,17 @@ def _size(entry: os.DirEntry[str]) -> int:
         return 0
 
 
-def _check_disk(error: OSError) -> None:
-    """Say to the caller what is theirs to know: there is no room. What else a disk may have is the operator's."""
-    if error.errno in _FULL:
-        raise TooLarge(
-            "found no room on this server's disk, expected some", param="file", code="storage_limit_exceeded"
-        ) from error
+def _check_disk(error: OSError, folder: Path, needed: int) -> None:
+    """Raise TooLarge if the disk is full. Other errors of the disk are the operator's to know, not the caller's."""
+    if error.errno not in _FULL:
+        return
+    free = shutil.disk_usage(folder).free if folder.is_dir() else 0
+    found = f"disk full: {_megabytes(free)} free, this upload needs {_megabytes(needed)}"
+    raise TooLarge(found, param="file", code="storage_limit_exceeded") from error
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 10_000_000 else f"{size_bytes / 1e6:,.0f} MB"  # noqa: PLR2004
 
 
 def _refuse(message: str) -> NoReturn:

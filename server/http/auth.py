@@ -33,13 +33,13 @@ OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz"})
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class ApiKeys:
     """The API keys, as digests; empty: no key is asked for."""
 
     digests: tuple[bytes, ...] = ()
 
     @classmethod
-    def of(cls, keys: Iterable[str]) -> Keys:
+    def of(cls, keys: Iterable[str]) -> ApiKeys:
         """Take these keys; blank ones are dropped."""
         return cls(tuple(sha256(key.encode()).digest() for key in (k.strip() for k in keys) if key))
 

@@ -1,9 +1,13 @@
 """One HTTP connection: bounds for what uvicorn leaves unbounded, refusals that speak like the rest of the server.
 
-Who answers a request is told when its client leaves, and a response goes out in one piece.
+A running request is told when its client disconnects, and a small response goes out in one write.
 
-Without bounds a header that never ends takes all memory, and a client that never completes its request keeps its place
-for ever.
+Without bounds a header that never ends takes all memory, and a client that never completes its request keeps its
+connection for ever.
+
+States of a connection, as uvicorn's callbacks tell them: waiting (nothing of a request has come: `_begun` is false),
+head (`_in_head`: its headers are coming, limited in bytes and time), body (until the first piece; its reader bounds
+later pauses), answering (`_answering`: no deadline, we are the slow ones).
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fastembed.server.http.disconnect import PRESENCE, Presence
+from fastembed.server.http.disconnect import DISCONNECT, DisconnectSignal
 from fastembed.server.http.errors import error_body
 
 MAX_HEAD_BYTES: Final = 64 * 2**10
@@ -23,7 +27,7 @@ PATIENCE_S: Final = 30.0
 """How long a client may take to send its headers and begin its body (`request_body` bounds its pauses)."""
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """431 for headers that are too long, 408 for those that never end, 400 for what is no HTTP: the error object.
 
     A client that has sent nothing, or nothing of the body that it has declared, is hung up on.
@@ -38,22 +42,22 @@ class Connection(HttpToolsProtocol):
         self._begun = False
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._presence = Presence(self.loop)
-        self._extensions = {PRESENCE: self._presence}
+        self._disconnect = DisconnectSignal(self.loop)
+        self._extensions = {DISCONNECT: self._disconnect}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Wait for a request, not for ever."""
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", _OnePacket(transport))
+        self.transport = cast("asyncio.Transport", _SingleWriteTransport(transport))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more; tell who answers."""
+        """Stop the timer; tell the running request that its client has disconnected."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         super().connection_lost(exc)
-        self._presence.leave()
+        self._disconnect.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse a head that has become too long."""
@@ -64,7 +68,7 @@ class Connection(HttpToolsProtocol):
         else:
             self._head_bytes = len(data) if idle and self._heads == 1 else 0  # what stood before it is no part of it
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            message = f"found headers of more than {MAX_HEAD_BYTES} bytes, expected shorter ones"
+            message = f"found headers of more than {MAX_HEAD_BYTES:,} bytes, expected at most that"
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "headers_too_large")
 
     def on_message_begin(self) -> None:
@@ -105,7 +109,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read; uvicorn calls it."""
-        self._refuse(HTTPStatus.BAD_REQUEST, f"found no valid HTTP request, expected one: {msg}", "invalid_http")
+        self._refuse(HTTPStatus.BAD_REQUEST, f"not a valid HTTP request: {msg}", "invalid_http")
 
     def _wait(self) -> None:
         """Give the client its time; one timer a connection goes along, since most requests are there at once."""
@@ -124,14 +128,14 @@ class Connection(HttpToolsProtocol):
         if left_s > 0:
             self._timer = self.loop.call_later(left_s, self._check)
         elif self._in_head and self._begun:
-            message = f"found no complete headers within {self.patience_s:g} s, expected them by then"
+            message = f"the headers were not complete after {self.patience_s:g} s"
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, message, "request_timeout")
         else:
             self.transport.close()
 
     @property
-    def _packets(self) -> _OnePacket:
-        return cast("_OnePacket", self.transport)
+    def _packets(self) -> _SingleWriteTransport:
+        return cast("_SingleWriteTransport", self.transport)
 
     @property
     def _answering(self) -> bool:
@@ -149,7 +153,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-class _OnePacket:
+class _SingleWriteTransport:
     """A transport that keeps back the head of a response of known length until its body comes.
 
     Each write of uvloop's is a call to the kernel and a packet, and wakes the client up.

@@ -1,4 +1,4 @@
-"""Whether a request's client is still there: whoever answers it is told by a callback when it leaves.
+"""Telling whoever answers a request that its client has disconnected, by a callback.
 
 A task that waits in `receive` beside each request would cost more than the rest of a small one.
 """
@@ -12,57 +12,61 @@ from typing import Final, Self
 
 from starlette.types import Scope
 
-from fastembed.server.http.request_body import ClientGone
+from fastembed.server.http.request_body import ClientDisconnected
 
-PRESENCE: Final = "fastembed.presence"
-"""The ASGI extension under which a request finds its `Presence`."""
+DISCONNECT: Final = "fastembed.presence"
+"""The ASGI extension under which a request finds its `DisconnectSignal`."""
 
 
-class Presence:
-    """Whether a connection's client is there; tells one request when it leaves."""
+class DisconnectSignal:
+    """Whether a connection's client has disconnected; calls `on_disconnect`, of the running request, when it does."""
 
-    __slots__ = ("gone", "loop", "on_leave")
+    __slots__ = ("disconnected", "loop", "on_disconnect")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = loop
-        self.gone = False
-        self.on_leave: Callable[[], None] | None = None
+        self.disconnected = False
+        self.on_disconnect: Callable[[], None] | None = None
 
-    def leave(self) -> None:
-        """Note that the client is gone."""
-        self.gone = True
-        if self.on_leave is not None:
-            self.on_leave()
+    def set(self) -> None:
+        """Note that the client has disconnected."""
+        self.disconnected = True
+        if self.on_disconnect is not None:
+            self.on_disconnect()
 
 
-class ClientWatch:
-    """When the client leaves, the block is cancelled and raises `ClientGone`. Enter it with the body read.
+class DisconnectWatch:
+    """Cancel the block when the client disconnects, and raise `ClientDisconnected` from it.
 
-    Where nobody knows of the client (an application that another server than ours runs), it waits for the answer.
+    Enter it with the body read. Under another ASGI server than ours there is no signal: the block runs to its end.
+
+    The block's own task is cancelled, so its `CancelledError` must be told from one of the server's: only where this
+    watch has cancelled is the error replaced, and the cancellation taken back (`Task.uncancel`), so that an
+    `asyncio.timeout` around the block does not take it for its own.
     """
 
-    __slots__ = ("_left", "_presence", "_task")
+    __slots__ = ("_cancelled", "_signal", "_task")
 
     def __init__(self, scope: Scope) -> None:
-        self._presence: Presence = scope.get("extensions", {}).get(PRESENCE) or Presence()
-        self._left = False
+        self._signal: DisconnectSignal = scope.get("extensions", {}).get(DISCONNECT) or DisconnectSignal()
+        self._cancelled = False
 
     def __enter__(self) -> Self:
-        if self._presence.gone:
-            raise ClientGone
-        self._task = asyncio.current_task(self._presence.loop)
-        self._presence.on_leave = self._leave
+        if self._signal.disconnected:
+            raise ClientDisconnected
+        self._task = asyncio.current_task(self._signal.loop)
+        self._signal.on_disconnect = self._cancel
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._presence.on_leave = None
-        if self._left and isinstance(error, asyncio.CancelledError) and self._task is not None:
+        self._signal.on_disconnect = None
+        if self._cancelled and isinstance(error, asyncio.CancelledError) and self._task is not None:
             self._task.uncancel()
-            raise ClientGone from error
+            raise ClientDisconnected from error
 
-    def _leave(self) -> None:
-        self._left = True
+    def _cancel(self) -> None:
+        self._cancelled = True
         if self._task is not None:
             self._task.cancel()

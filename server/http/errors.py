@@ -29,7 +29,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class JsonAnswer:
+class ErrorResponse:
     """A finished answer: status, JSON body, extra headers (content type and length excluded)."""
 
     status: int
@@ -63,19 +63,19 @@ def error_body(message: str, kind: str, param: str | None = None, code: str | No
     return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
-def answer(error: BaseException, request_id: str) -> JsonAnswer:
+def error_response(error: BaseException, request_id: str) -> ErrorResponse:
     """Say to the caller what `error` means to them, and log what they must not see."""
     if isinstance(error, ItemError) and error.status != 500:  # noqa: PLR2004 - internal server error
         body = error_body(error.message, error.type, error.param, error.code)
-        return JsonAnswer(error.status, body, _hints(error))
+        return ErrorResponse(error.status, body, _error_headers(error))
     if isinstance(error, TimeoutError):
-        return answer(Expired("the request took longer than its pipeline allows"), request_id)
+        return error_response(Expired("the request took longer than its pipeline allows"), request_id)
     if isinstance(error, HTTPException):
         kind = _TYPES.get(error.status_code, "invalid_request_error")
         headers = tuple((k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items())
-        return JsonAnswer(error.status_code, error_body(str(error.detail), kind), headers)
+        return ErrorResponse(error.status_code, error_body(str(error.detail), kind), headers)
     log_internal(error, request_id)
-    return JsonAnswer(500, internal_body(request_id))
+    return ErrorResponse(500, internal_body(request_id))
 
 
 def internal_body(request_id: str) -> bytes:
@@ -89,7 +89,7 @@ def log_internal(error: BaseException, request_id: str) -> None:
     _log.log(level, "request failed: %s", error, exc_info=error, extra={"request": request_id})
 
 
-def _hints(error: ItemError) -> tuple[tuple[bytes, bytes], ...]:
+def _error_headers(error: ItemError) -> tuple[tuple[bytes, bytes], ...]:
     """Return retry, allow and upgrade headers where the error has them."""
     if isinstance(error, MethodNotAllowed):
         return ((b"allow", error.allow.encode()),)

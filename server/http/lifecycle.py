@@ -10,7 +10,7 @@ from fastembed.pipeline.errors import Unavailable
 Phase = Literal["starting", "serving", "draining"]
 
 
-class Life:
+class Lifecycle:
     """What phase the server is in, and what runs. `draining` is set once, for everything that must end then."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Life:
     def refusal(self) -> Unavailable | None:
         """Say why a new request is not taken in, or None: it is."""
         if self.phase == "draining":
-            return Unavailable("found a server that is stopping, expected a running one", retry_after_s=5.0)
+            return Unavailable("the server is stopping; try again when it is back", retry_after_s=5.0)
         return None
 
     def enter(self) -> None:

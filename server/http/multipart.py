@@ -31,7 +31,7 @@ _SPOOL_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadedFile:
     """A file as it was sent. name: what the client calls it, media: its declared content type; both may be wrong.
 
     data: empty where the file was passed on while it came.
@@ -47,7 +47,7 @@ class MultipartForm:
     """fields: text; `a[]` are lists under `a`, `a[b]` mappings under `a`. Of a repeated name the last counts."""
 
     fields: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, Upload] = field(default_factory=dict)
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
 
 
 async def read_form(scope: Scope, receive: Receive, *, max_bytes: int) -> MultipartForm:
@@ -102,7 +102,7 @@ class _FormReader:
     """Takes a form's bytes, piece by piece. InvalidInput if they are no form, or not a whole one."""
 
     def __init__(self, boundary: bytes, spool: Callable[[bytes], object] | None = None) -> None:
-        self._parts = _Parts(spool)
+        self._parts = _FormParts(spool)
         try:
             self._parser = MultipartParser(boundary, self._parts.callbacks())
         except FormParserError as error:
@@ -120,22 +120,22 @@ class _FormReader:
         except FormParserError as error:
             raise self._refusal(error) from None
         if not self._parts.complete:
-            raise InvalidInput("the body is no whole multipart/form-data: found no end", code="invalid_form")
+            raise InvalidInput("the multipart/form-data body ends before its closing boundary", code="invalid_form")
         return self._parts.form()
 
     @staticmethod
     def _refusal(error: FormParserError) -> InvalidInput:
-        return InvalidInput(f"the body is no multipart/form-data: {error}", code="invalid_form")
+        return InvalidInput(f"the body is not valid multipart/form-data: {error}", code="invalid_form")
 
 
-class _Parts:
+class _FormParts:
     """Collects the parts that the parser finds. spool: takes the bytes of the one file, instead of this memory."""
 
     def __init__(self, spool: Callable[[bytes], object] | None = None) -> None:
         self.complete = False
         self._spool = spool
         self._fields: dict[str, Any] = {}
-        self._files: dict[str, Upload] = {}
+        self._files: dict[str, UploadedFile] = {}
         self._count = 0
         self._headers: dict[bytes, bytes] = {}
         self._name, self._value = b"", b""
@@ -162,7 +162,7 @@ class _Parts:
     def _begin(self) -> None:
         self._count += 1
         if self._count > MAX_FIELDS:
-            raise InvalidInput(f"found more than {MAX_FIELDS} parts of a form, expected fewer", code="invalid_form")
+            raise InvalidInput(f"found more than {MAX_FIELDS} parts in the form, expected fewer", code="invalid_form")
         self._headers, self._data, self._size = {}, [], 0
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
@@ -189,19 +189,19 @@ class _Parts:
         if self._size > MAX_FIELD_BYTES and b"filename" not in self._options:
             name = self._options.get(b"name", b"").decode("utf-8", "replace")
             found = f"found {self._size} bytes or more, expected at most {MAX_FIELD_BYTES}"
-            raise InvalidInput(f"{found} in a field of a form", param=name[:80], code="string_above_max_length")
+            raise InvalidInput(f"{found} in a field of the form", param=name[:80], code="string_above_max_length")
         self._keep(data[start:end])
 
     def _part_end(self) -> None:
         name = self._options.get(b"name", b"").decode("utf-8", "replace")
         data = b"".join(self._data)
         if not name:
-            raise InvalidInput("found a part of a form without a name, expected one", code="invalid_form")
+            raise InvalidInput("found a part without a name in the form, expected one", code="invalid_form")
         if b"filename" in self._options:
             if name in self._files:
                 raise InvalidInput(f"found two files in the field {name[:80]!r}, expected one", param=name[:80])
             media = self._headers.get(b"content-type", b"").decode("latin-1")
-            self._files[name] = Upload(data, self._options[b"filename"].decode("utf-8", "replace"), media)
+            self._files[name] = UploadedFile(data, self._options[b"filename"].decode("utf-8", "replace"), media)
             return
         self._put(name, data.decode("utf-8", "replace"))
 

@@ -21,8 +21,8 @@ BODY_TOO_LARGE: Final = "body_too_large"
 """The code of the error for it."""
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete: nobody is left to answer."""
+class ClientDisconnected(Exception):
+    """The client closed the connection before its request was answered."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -112,7 +112,7 @@ async def _pieces(message: Any, receive: Receive, max_bytes: int) -> AsyncGenera
                 message = await receive()
         except TimeoutError:
             raise Expired(f"the body stalled for {CHUNK_TIMEOUT_S:g} s after {size} bytes") from None
-    raise ClientGone
+    raise ClientDisconnected
 
 
 async def linger(receive: Receive) -> None:
@@ -122,7 +122,7 @@ async def linger(receive: Receive) -> None:
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
-                    raise ClientGone
+                    raise ClientDisconnected
                 if not message.get("more_body", False):
                     return
     except TimeoutError:

@@ -22,8 +22,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fastembed.pipeline.errors import ConfigError
-from fastembed.server.http.connection import Connection
-from fastembed.server.http.lifecycle import Life
+from fastembed.server.http.connection import HttpConnection
+from fastembed.server.http.lifecycle import Lifecycle
 
 _log: Final = logging.getLogger("fastembed.server")
 _BACKLOG: Final = 2048
@@ -68,12 +68,14 @@ def stop_signals() -> list[signal.Signals]:
 class Server(uvicorn.Server):
     """uvicorn with a drain. drain(): flush what runs, in the time that is left to it."""
 
-    def __init__(self, app: ASGIApp, *, life: Life, drain: Callable[[], Awaitable[Any]], drain_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, lifecycle: Lifecycle, drain: Callable[[], Awaitable[Any]], drain_s: float
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http=Connection,
+                http=HttpConnection,
                 ws="websockets-sansio",
                 lifespan="off",
                 log_config=None,
@@ -87,7 +89,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_CLOSE_S,
             )
         )
-        self._life = life
+        self._lifecycle = lifecycle
         self._drain = drain
         self._drain_s = drain_s
         self._serving: asyncio.Task[None] | None = None
@@ -102,7 +104,7 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Drain and end; called again, end at once."""
         if not self.should_exit:
-            self._life.drain()
+            self._lifecycle.drain()
             self.should_exit = True
             return
         _log.warning("stopping at once")
@@ -112,13 +114,13 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then close every connection."""
-        self._life.drain()
+        self._lifecycle.drain()
         try:
             async with asyncio.timeout(self._drain_s):
                 await self._drain()
-                await self._life.idle()
+                await self._lifecycle.idle()
         except TimeoutError:
-            _log.warning("%d requests did not end within %g s", self._life.in_flight, self._drain_s)
+            _log.warning("%d requests did not end within %g s", self._lifecycle.in_flight, self._drain_s)
         await super().shutdown(sockets)
 
     def capture_signals(self) -> Any:

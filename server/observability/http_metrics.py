@@ -16,7 +16,7 @@ _WINDOW_S: Final = 60.0
 _RECENT: Final = 4096
 
 
-class HttpStats(Collector):
+class HttpMetrics(Collector):
     """Requests by method, route and status; seconds by route; the last minute's rate and mean."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:

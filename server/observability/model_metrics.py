@@ -13,7 +13,7 @@ from fastembed.inference.serving.models import Models
 _LABELS = ("model", "device")
 
 
-class ModelStats(Collector):
+class ModelMetrics(Collector):
     """Loads, failed loads, unloads, seconds of loading, bytes, an encoder's padding: by model and device."""
 
     def __init__(self, models: Models) -> None:

@@ -72,7 +72,7 @@ class Reaction:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PendingSettings:
     """Settings on their way through the pipeline, and the client's event that asked for them."""
 
     settings: SessionSettings
@@ -99,7 +99,7 @@ class Protocol:
         self._check = check
         self._new_id = new_id
         self._settings = SessionSettings()
-        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._asked: OrderedDict[str, _PendingSettings] = OrderedDict()
         self._created = False
         self._items: OrderedDict[str, str | None] = OrderedDict()
         self._previous: str | None = None
@@ -264,14 +264,14 @@ class Protocol:
 
     def _ask(self, settings: SessionSettings, ref: str | None) -> SpeechSettings:
         token = self._new_id("settings")
-        self._asked[token] = _Asked(settings, ref, self._beta)
+        self._asked[token] = _PendingSettings(settings, ref, self._beta)
         return replace(settings.speech, ref=token)
 
     def _settled(self, speech: SpeechSettings) -> list[Event]:
-        asked = self._asked.pop(speech.ref or "", None) or _Asked(self._settings, None, self._beta)
+        asked = self._asked.pop(speech.ref or "", None) or _PendingSettings(self._settings, None, self._beta)
         return [self._session(asked, speech)]
 
-    def _session(self, asked: _Asked, speech: SpeechSettings) -> Event:
+    def _session(self, asked: _PendingSettings, speech: SpeechSettings) -> Event:
         verb, self._created = "updated" if self._created else "created", True
         if asked.beta:
             session = asked.settings.shown_beta(speech, self.session_id)
@@ -336,5 +336,5 @@ def _unheard(value: object) -> list[Event]:
     if isinstance(value, _PASSED_ON):
         return []
     raise Unprocessable(
-        f"found a result of {type(value).__name__}, expected what was heard: a session has events for nothing else"
+        f"found a result of {type(value).__name__}, expected a transcript: realtime sessions have no event for it"
     )

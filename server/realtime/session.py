@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from fastembed.pipeline.errors import ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
-from fastembed.server.http.errors import UpgradeRequired, answer
+from fastembed.server.http.errors import UpgradeRequired, error_response
 from fastembed.server.http.request_body import header
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.outbox import Outbox
@@ -72,11 +72,11 @@ class RealtimeRoute(BaseRoute):
         if source is not None:
             scope["served_path"] = path
         if scope["type"] == "http":
-            raise UpgradeRequired(f"found {scope['method']} {path}, expected a websocket there")
+            raise UpgradeRequired(f"found {scope['method']} {path}, expected a websocket handshake")
         websocket = WebSocket(scope, receive, send)
         try:
             if source is None and self._starting():
-                raise Unavailable(f"found a server that is starting, expected {path} to be served soon")
+                raise Unavailable(f"the server is starting; {path} may be served soon, try again")
             if source is None:
                 known = ", ".join(self._routes.paths()) or "none"
                 raise NotFound(f"found no websocket {path}, expected one of {known}", code="unknown_url")
@@ -96,7 +96,7 @@ async def serve(websocket: WebSocket, source: Websocket, *, check: Check, draini
     session = source.connect(protocol.session_id, outbox, trace=websocket.scope.get("request_id"))
     try:
         await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
-        await _Shell(websocket, protocol, outbox, session).run(draining)
+        await _SessionTasks(websocket, protocol, outbox, session).run(draining)
     finally:
         session.leave()
 
@@ -106,7 +106,7 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
     if "websocket.http.response" not in websocket.scope.get("extensions", {}):
         await websocket.close(TRY_AGAIN, error.message[:100])
         return
-    what = answer(error, websocket.scope.get("request_id", ""))
+    what = error_response(error, websocket.scope.get("request_id", ""))
     websocket.scope["refused_with"] = what.status  # the gateway notes it
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in what.headers}
     await websocket.send_denial_response(
@@ -114,7 +114,7 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
     )
 
 
-class _Shell:
+class _SessionTasks:
     """The tasks of a session: whichever ends first ends the others."""
 
     def __init__(self, websocket: WebSocket, protocol: Protocol, outbox: Outbox, session: Session) -> None:

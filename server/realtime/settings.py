@@ -31,23 +31,23 @@ _BETA_FORMATS: Final[Mapping[str, AudioFormat]] = {"pcm16": "pcm16", "g711_ulaw"
 _TAGS: Final = frozenset({*_WIRE_FORMATS.values(), "server_vad", "semantic_vad"})
 
 
-class _Form(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-F = TypeVar("F", bound=_Form)
+F = TypeVar("F", bound=_StrictModel)
 
 
-class _Pcm(_Form):
+class _Pcm(_StrictModel):
     type: Literal["audio/pcm"]
     rate: Literal[8_000, 16_000, 24_000, 48_000] = 24_000
 
 
-class _Other(_Form):
+class _TelephoneOrContainerFormat(_StrictModel):
     type: Literal["audio/pcmu", "audio/pcma", "audio/webm", "audio/ogg"]
 
 
-class _Transcription(_Form):
+class _Transcription(_StrictModel):
     model: str | None = Field(default=None, max_length=200)
     language: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")
     prompt: str | None = Field(default=None, max_length=4_000)
@@ -56,7 +56,7 @@ class _Transcription(_Form):
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class _ServerVad(_Form):
+class _ServerVad(_StrictModel):
     type: Literal["server_vad"]
     threshold: float | None = Field(default=None, ge=0, le=1)
     prefix_padding_ms: int | None = Field(default=None, ge=0, le=5_000)
@@ -66,14 +66,14 @@ class _ServerVad(_Form):
     interrupt_response: bool | None = None
 
 
-class _SemanticVad(_Form):
+class _SemanticVad(_StrictModel):
     type: Literal["semantic_vad"]
     eagerness: Eagerness = "auto"
     create_response: bool | None = None
     interrupt_response: bool | None = None
 
 
-class _NoiseReduction(_Form):
+class _NoiseReduction(_StrictModel):
     type: Literal["near_field", "far_field"] | None = None
     strength: float | None = Field(default=None, ge=0, le=1)
 
@@ -82,24 +82,24 @@ _Turns = Annotated[_ServerVad | _SemanticVad, Field(discriminator="type")]
 _Include = list[Literal["item.input_audio_transcription.logprobs"]]
 
 
-class _Input(_Form):
-    format: Annotated[_Pcm | _Other, Field(discriminator="type")] | None = None
+class _Input(_StrictModel):
+    format: Annotated[_Pcm | _TelephoneOrContainerFormat, Field(discriminator="type")] | None = None
     transcription: _Transcription | None = None
     noise_reduction: _NoiseReduction | None = None
     turn_detection: _Turns | None = None
 
 
-class _Audio(_Form):
+class _Audio(_StrictModel):
     input: _Input | None = None
 
 
-class _Session(_Form):
+class _Session(_StrictModel):
     type: Literal["transcription"]
     audio: _Audio | None = None
     include: _Include | None = None
 
 
-class _BetaSession(_Form):
+class _BetaSession(_StrictModel):
     input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | None = None
     input_audio_transcription: _Transcription | None = None
     input_audio_noise_reduction: _NoiseReduction | None = None

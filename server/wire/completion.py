@@ -15,7 +15,7 @@ from fastembed.server.wire.chat.sampling import Delivery
 from fastembed.server.wire.event_stream import DONE
 
 
-class _Progress:
+class _CompletionState:
     """How far the answers to the prompts of one call are: choice `prompt * n + index` of the response."""
 
     def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
@@ -59,7 +59,7 @@ class CompletionAnswer:
     """Puts the events of one call together to a `text_completion`."""
 
     def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
-        self._progress = _Progress(requests, delivery)
+        self._progress = _CompletionState(requests, delivery)
         self._texts: list[list[str]] = [[] for _ in range(self._progress.count)]
         empty = self._progress.logprobs(0, ChatDelta())
         self._logprobs: list[dict[str, list[Any]]] = [{key: [] for key in empty} for _ in self._texts]
@@ -108,7 +108,7 @@ class CompletionChunks:
     """Turns the events of one call into events of a stream."""
 
     def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
-        self._progress = _Progress(requests, delivery)
+        self._progress = _CompletionState(requests, delivery)
         self._frame: ChunkFrame | None = None
 
     @property

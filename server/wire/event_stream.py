@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from fastembed.pipeline.errors import ItemError
-from fastembed.server.http.errors import answer
+from fastembed.server.http.errors import error_response
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.headers import Headers
 
@@ -56,7 +56,7 @@ class EventStream:
         self._stop_keep_alive()
         if not self.started or not isinstance(error, ItemError):
             return False
-        await self.end(event(answer(error, self._exchange.request_id).body))
+        await self.end(event(error_response(error, self._exchange.request_id).body))
         return True
 
     async def send(self, data: bytes) -> None:

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from fastembed.server.caching.cached_answers import Recall
+from fastembed.server.caching.cached_answers import CachedAnswers
 from fastembed.server.fetching.references import NOTHING, References
-from fastembed.server.http.disconnect import ClientWatch
+from fastembed.server.http.disconnect import DisconnectWatch
 from fastembed.server.http.multipart import MultipartForm, read_form
 from fastembed.server.http.request_body import header, read_json
 from fastembed.server.wire.fields import Fields, read_fields
@@ -27,7 +27,7 @@ class Exchange:
 
     __slots__ = (
         "_cached",
-        "_recall",
+        "_cached_answers",
         "_routes",
         "method",
         "path",
@@ -48,7 +48,7 @@ class Exchange:
         routes: HttpRoutes,
         source: Http,
         references: References = NOTHING,
-        recall: Recall | None = None,
+        cached_answers: CachedAnswers | None = None,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -59,7 +59,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.request_id: str = scope["request_id"]
         self._routes = routes
-        self._recall = recall
+        self._cached_answers = cached_answers
         self._cached: bool | None = None
 
     async def body(self) -> Any:
@@ -82,9 +82,9 @@ class Exchange:
         """Whether the client asks for this media type by name."""
         return media in (header(self.scope, b"accept") or b"")
 
-    def watched(self) -> ClientWatch:
+    def watched(self) -> DisconnectWatch:
         """Watch for the client's leaving while the block runs."""
-        return ClientWatch(self.scope)
+        return DisconnectWatch(self.scope)
 
     def submitted(self, *values: object, whole: bool = False) -> Submission:
         """Send values through the pipeline while a block runs, which gets their results; see `Submission`.
@@ -99,12 +99,14 @@ class Exchange:
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
         send = partial(self.source.submit, value, trace=self.request_id)
-        if self._recall is None or b"no-" in (header(self.scope, b"cache-control") or b""):  # no-cache, no-store
+        if self._cached_answers is None or b"no-" in (
+            header(self.scope, b"cache-control") or b""
+        ):  # no-cache, no-store
             return await send()
-        key = await self._recall.key(value, self.source)
+        key = await self._cached_answers.key(value, self.source)
         if key is None:
             return await send()
-        results, hit = await self._recall.results(key, value, lambda reply: send(results=reply), whole=whole)
+        results, hit = await self._cached_answers.results(key, value, lambda reply: send(results=reply), whole=whole)
         self._cached = hit and self._cached is not False
         return results
 

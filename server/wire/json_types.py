@@ -32,7 +32,7 @@ def check_kind(value: object, takes: Any) -> None:
     if type(value) in kinds or (type(value) is int and float in kinds):
         return
     expected = " or ".join(_WORDS[kind] for kind in dict.fromkeys(kinds))
-    raise InvalidInput(f"found {_WORDS.get(type(value), 'something else')}, expected {expected}")
+    raise InvalidInput(f"found {_WORDS.get(type(value), type(value).__name__)}, expected {expected}")
 
 
 def _is_wide(member: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def amount(size_bytes: int | None) -> str | None:
+def format_size(size_bytes: int | None) -> str | None:
     """Write bytes as `22.6MB`, `5.8GB`; None stays None."""
     if size_bytes is None:
         return None

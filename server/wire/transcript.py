@@ -93,7 +93,7 @@ class Transcription:
         self._language = self._language or event.language
         if self._wants_words and not event.words:
             raise InvalidInput(
-                f"found times of words asked of {event.model}, which knows none, expected segment",
+                f"{event.model} has no timestamps of words; ask for the granularity segment",
                 param="timestamp_granularities",
                 code="unsupported_value",
             )

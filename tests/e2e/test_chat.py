@@ -238,7 +238,7 @@ def test_sound_is_heard_for_a_model_that_only_reads_and_the_answer_says_so(clien
                 ]
             },
             "messages[0].content[0].image_url.url",
-            "this server fetches nothing",
+            "this server fetches none",
         ),
         (
             {

@@ -122,7 +122,7 @@ def test_a_model_that_is_not_here_is_a_404_with_the_command_that_gets_it(server:
         ("pdf", b"no PDF", {}, "found plain text, expected PDF as document.type says"),
         ("md", MARKDOWN, {"source": "upload_id"}, "found no upload_id, expected the id of an uploaded file"),
         ("md", MARKDOWN, {"source": "url", "content": "http://127.0.0.1:1/a"}, "found port 1 of 127.0.0.1"),
-        ("md", MARKDOWN, {"content": "%%%"}, "found what is no base64"),
+        ("md", MARKDOWN, {"content": "%%%"}, "not valid base64"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_reason(

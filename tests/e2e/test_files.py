@@ -135,7 +135,7 @@ def test_text_and_sound_are_given_to_the_model_too(client: openai.OpenAI) -> Non
 
 def test_a_file_that_is_too_long_for_the_model_is_refused_by_its_name(client: openai.OpenAI) -> None:
     long = client.files.create(file=("saga.txt", b"and then " * 4_000), purpose="user_data").id
-    with pytest.raises(openai.BadRequestError, match=r"its context holds .*of the prompt are saga.txt") as caught:
+    with pytest.raises(openai.BadRequestError, match=r"its context holds .*the prompt contains saga.txt") as caught:
         told(client, file(file_id=long), text("what happened?"))
     assert caught.value.code == "context_length_exceeded"
 

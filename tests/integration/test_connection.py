@@ -11,9 +11,9 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
 from fastembed.server.http import server as serving_module
-from fastembed.server.http.connection import MAX_HEAD_BYTES, Connection
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.http.request_body import ClientGone, read_body
+from fastembed.server.http.connection import MAX_HEAD_BYTES, HttpConnection
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.http.request_body import ClientDisconnected, read_body
 from fastembed.server.http.server import Server, listen
 
 ASKED = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n\r\n"
@@ -23,7 +23,7 @@ SOON_S = 10.0
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         body = await read_body(scope, receive, max_bytes=1000)
-    except ClientGone:
+    except ClientDisconnected:
         return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -36,7 +36,7 @@ async def nothing() -> None:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[tuple[str, int]]:
     sock = listen("127.0.0.1", 0)
-    server = Server(app, life=Life(), drain=nothing, drain_s=1)
+    server = Server(app, lifecycle=Lifecycle(), drain=nothing, drain_s=1)
     task = asyncio.create_task(server.serve([sock]))
     try:
         async with asyncio.timeout(SOON_S):
@@ -70,7 +70,7 @@ async def test_headers_without_end_are_refused() -> None:
         status, error = await refusal(reader)
     assert status == 431
     assert error["code"] == "headers_too_large"
-    assert error["message"] == f"found headers of more than {MAX_HEAD_BYTES} bytes, expected shorter ones"
+    assert error["message"] == f"found headers of more than {MAX_HEAD_BYTES:,} bytes, expected at most that"
 
 
 async def test_long_headers_that_end_are_read() -> None:
@@ -88,24 +88,24 @@ async def test_a_body_is_no_header_however_long_the_connection_lives() -> None:
 
 
 async def test_headers_that_never_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    monkeypatch.setattr(HttpConnection, "patience_s", 0.2)
     async with connected() as (reader, writer):
         writer.write(ASKED[:20])
         status, error = await refusal(reader)
     assert status == 408
-    assert error["message"] == "found no complete headers within 0.2 s, expected them by then"
+    assert error["message"] == "the headers were not complete after 0.2 s"
 
 
 @pytest.mark.parametrize("sent", [b"", ASKED], ids=["nothing", "no body"])
 async def test_a_silent_client_is_hung_up_on(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    monkeypatch.setattr(HttpConnection, "patience_s", 0.2)
     async with connected() as (reader, writer):
         writer.write(sent)
         assert await reader.read() == b""
 
 
 async def test_a_client_that_is_answered_slowly_is_not_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "patience_s", 0.2)
+    monkeypatch.setattr(HttpConnection, "patience_s", 0.2)
     async with connected() as (reader, writer):
         writer.write(ASKED + b"bo")
         await asyncio.sleep(0.5)  # longer than a head may take; the pause within a body has a bound of its own

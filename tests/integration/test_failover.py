@@ -15,7 +15,7 @@ from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.testing import FakeDevice, FakeDevices
 from fastembed.runtime import Process
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 
 POCKET = Path(__file__).parent.parent.parent / "models" / "chat-pocket"
 COUNTED = " ".join(map(str, range(1, 31)))
@@ -61,7 +61,7 @@ def serve(tmp_path):
         file.write_text(PIPELINES.format(on=f"[{', '.join(on)}]", pocket=POCKET))
         npu = FakeDevice("NPU", prompt=prompt)
         devices = FakeDevices(npu, limits={"npu": EXACT, "cpu": EXACT})
-        process = Process(Settings(port=0), read_configuration(file), devices=devices)
+        process = Process(ServerSettings(port=0), read_configuration(file), devices=devices)
         ready = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(process.serve(ready=ready.set_result))
         await asyncio.wait((ready, serving), return_when=asyncio.FIRST_COMPLETED)

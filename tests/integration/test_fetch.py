@@ -12,7 +12,7 @@ import pytest
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
 from fastembed.server.endpoints.chat import decode
-from fastembed.server.fetching.fetcher import Fetched, Fetcher
+from fastembed.server.fetching.fetcher import FetchedContent, Fetcher
 from fastembed.server.fetching.references import References
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.wire.fields import Fields
@@ -83,7 +83,7 @@ def fetcher(port: int, *rules: str, names: Names | None = None, **options: float
     return Fetcher(policy, resolve=names or Names(), **options)
 
 
-async def get(fetch: Fetcher, url: str, most_bytes: int = 1000) -> Fetched:
+async def get(fetch: Fetcher, url: str, most_bytes: int = 1000) -> FetchedContent:
     return await fetch.get(url, most_bytes=most_bytes, place="input[0]", code="invalid_image_url")
 
 
@@ -97,7 +97,7 @@ async def refused(fetch: Fetcher, url: str, message: str) -> InvalidInput:
 async def test_what_stands_at_a_url_is_fetched_with_its_type():
     async with site() as at:
         url = at.says("/a?b=c", b"hello", "content-type: text/plain")
-        assert await get(fetcher(at.port), url) == Fetched(b"hello", "text/plain")
+        assert await get(fetcher(at.port), url) == FetchedContent(b"hello", "text/plain")
     lines = at.requests[0].split("\r\n")
     assert lines[0] == "GET /a?b=c HTTP/1.1"
     assert f"host: site.example:{at.port}" in [line.lower() for line in lines]
@@ -112,7 +112,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch):
 
 
 async def test_nothing_is_fetched_where_nothing_is_allowed():
-    error = await refused(Fetcher(), "https://example.org/a.png", "fetches nothing from other places")
+    error = await refused(Fetcher(), "https://example.org/a.png", "this server fetches none")
     assert "--allow-url" in error.message
 
 
@@ -188,14 +188,14 @@ async def test_too_much_is_refused_by_what_comes():
 async def test_a_site_that_falls_silent_is_given_up(answer):
     async with site() as at:
         at.answers["/"] = answer
-        await refused(fetcher(at.port, total_s=0.1), at.url("/"), r"found no answer of http://.* within 0\.1 s")
+        await refused(fetcher(at.port, total_s=0.1), at.url("/"), r"no answer from http://.* within 0\.1 s")
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "found status 404 at http"),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx", "found the content coding 'gzip'"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx", "found content encoding 'gzip'"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "cannot be fetched"),
         (b"HTTP/1.1 302 Found\r\nlocation: http://[\r\ncontent-length: 0\r\n\r\n", "."),
     ],

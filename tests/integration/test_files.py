@@ -14,12 +14,12 @@ import pytest
 from fastembed.pipeline.component import Resources
 from fastembed.server.app import create_app
 from fastembed.server.endpoints import files
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.files import expiry
 from fastembed.server.files.store import FileStore
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import Reply, call, scope_of
 
@@ -27,11 +27,16 @@ HOUR_S = 3600
 
 
 def app_on(store: FileStore, *, keys: tuple[str, ...] = ()) -> Any:
-    routes, life, stats = HttpRoutes(), Life(), HttpStats()
-    life.serve()
-    site = Site(None, Resources(), routes, life, stats, lambda: b"", "0", files=store)
+    routes, lifecycle, stats = HttpRoutes(), Lifecycle(), HttpMetrics()
+    lifecycle.serve()
+    site = ServerContext(None, Resources(), routes, lifecycle, stats, lambda: b"", "0", files=store)
     return create_app(
-        Settings(api_keys=keys), routes=routes, life=life, stats=stats, files=store, endpoints=files.routes(site)
+        ServerSettings(api_keys=keys),
+        routes=routes,
+        lifecycle=lifecycle,
+        stats=stats,
+        files=store,
+        endpoints=files.routes(site),
     )
 
 

@@ -23,9 +23,9 @@ from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.load import parse
 from fastembed.pipeline.engine import Engine
 from fastembed.server.app import create_app
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 from tests.integration.realtime_server import REGISTRY
 from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, encoded, samples, wrong_words
@@ -72,17 +72,17 @@ class Speech:
 def speech() -> Iterator[Speech]:
     with asyncio.Runner() as runner:
         models = Models(devices=Devices({"cpu": DeviceLimits(inflight=1)}))
-        engines, routes, life = SpeechEngines(models), HttpRoutes(), Life()
+        engines, routes, lifecycle = SpeechEngines(models), HttpRoutes(), Lifecycle()
         engine = Engine(Resources(engines, routes))
         configuration = parse(PIPELINES, registry=REGISTRY, file="pipelines.yaml")
         kept = {
             name: plan for name, plan in configuration.pipelines.items() if name in ("transcriptions", "translations")
         }
-        life.serve()
+        lifecycle.serve()
 
         async def start() -> ASGIApp:
             await engine.start(configuration.__class__(configuration.path, kept))
-            return create_app(Settings(), routes=routes, life=life, stats=HttpStats())
+            return create_app(ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics())
 
         app = runner.run(start())
         client = openai.AsyncOpenAI(
@@ -218,18 +218,18 @@ def test_silence_is_no_text(speech) -> None:
         (RED, {"model": "whisper-tiny"}, (404, "model"), "fastembed pull whisper-tiny"),
         (RED, {"language": "fr"}, (400, "language"), "expected one that whisper-pocket knows: de, en"),
         (RED, {"language": "tlh", "model": "whisper-base"}, (400, "language"), "expected one that whisper-base knows"),
-        (RED, {"response_format": "diarized_json"}, (400, "response_format"), "no model here tells speakers apart"),
+        (RED, {"response_format": "diarized_json"}, (400, "response_format"), "no model here can tell speakers apart"),
         (
             RED,
             {"response_format": "xml"},
             (400, "response_format"),
             "expected one of json, text, srt, verbose_json, vtt",
         ),
-        (RED, {"include": ["logprobs"]}, (400, "include[0]"), "the engines tell no probabilities"),
+        (RED, {"include": ["logprobs"]}, (400, "include[0]"), "the engines give no log probabilities"),
         (RED, {"timestamp_granularities": ["word"]}, (400, "timestamp_granularities"), "expected verbose_json"),
         (RED, {"temperature": 2}, (400, "temperature"), "found 2, expected at most 1"),
-        (RED, {"stream": True, "response_format": "srt"}, (400, "stream"), "events have no other"),
-        (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "tells speakers apart"),
+        (RED, {"stream": True, "response_format": "srt"}, (400, "stream"), "expected json or text"),
+        (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "can tell speakers apart"),
         (RED, {"keywords": ["x"]}, (400, "keywords"), "expected prompt"),
         (RED, {"extra_body": {"temprature": "1"}}, (400, "temprature"), "did you mean temperature?"),
         (RED, {"chunking_strategy": {"type": "server_vad", "threshold": 7}}, (400, "chunking_strategy.threshold"), "7"),

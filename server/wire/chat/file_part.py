@@ -16,7 +16,8 @@ from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
 from fastembed.pipeline.payload.chat import DocumentPart, Part, TextPart
 from fastembed.server.fetching.references import References
 from fastembed.server.files.record import NAMELESS, clean_name
-from fastembed.server.wire.chat.media import DATA_URL, MAX_IMAGE_BYTES, decoded, film, picture, recording
+from fastembed.server.wire.base64_text import decode_base64
+from fastembed.server.wire.chat.media import DATA_URL, MAX_IMAGE_BYTES, film, picture, recording
 from fastembed.server.wire.fields import Fields, refuse
 
 MAX_DOCUMENT_BYTES: Final = 50 * 2**20
@@ -46,7 +47,7 @@ async def file_part(fields: Fields, references: References) -> Part:
     place = file.at("file_data")
     encoded = file.needed("file_data", "base64 of a file, or data:...;base64,...")
     match = DATA_URL.match(encoded)
-    data = await asyncio.to_thread(decoded, encoded[match.end() :] if match else encoded, place)
+    data = await asyncio.to_thread(decode_base64, encoded[match.end() :] if match else encoded, place)
     return await part_of(data, clean_name(name) if name else NAMELESS, place)
 
 
@@ -74,7 +75,7 @@ async def _media(data: bytes, name: str, place: str) -> Part:
         demuxer = recognise(data[:16])
     except UnsupportedMedia:
         begins = data[:8].hex(" ")
-        refuse(f"found {name}, which nothing here reads (it begins with {begins}), expected {_EXPECTED}", place)
+        refuse(f"found {name}, whose format is not supported (it begins with {begins}), expected {_EXPECTED}", place)
     if demuxer not in _WITH_FRAMES:
         return await recording(data, place)
     try:

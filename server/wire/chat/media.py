@@ -10,10 +10,8 @@ while it is. What stands at an `http(s)` URL is fetched where whoever runs the s
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 import re
-from base64 import b64decode
 from contextlib import aclosing
 from io import BytesIO
 from typing import Any, Final, Literal, NoReturn, cast
@@ -29,6 +27,7 @@ from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.errors import InvalidInput, ItemError
 from fastembed.pipeline.payload.chat import AudioPart, ImagePart, VideoPart
 from fastembed.server.fetching.references import References
+from fastembed.server.wire.base64_text import decode_base64
 from fastembed.server.wire.fields import Fields, refuse
 
 _log: Final = logging.getLogger("fastembed.http")
@@ -47,9 +46,8 @@ DATA_URL: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=
 Detail = Literal["auto", "low", "high"]
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
-_FORMAT_WORDS: Final = "a PNG, JPEG, WebP or GIF that does not move"
+_FORMAT_WORDS: Final = "a PNG, JPEG, WebP or still GIF"
 _VIDEOS: Final = ("mp4", "matroska")
-_NOT_BASE64: Final = b"\t\n\r "
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
@@ -102,7 +100,7 @@ async def picture(content: str | bytes, place: str, detail: Detail = "auto") -> 
 async def film(content: str | bytes, place: str) -> VideoPart:
     """Decode a few frames of a video, base64 or its bytes. InvalidInput names the field `place`."""
     async with _turn():
-        data = await asyncio.to_thread(decoded, content, place)
+        data = await asyncio.to_thread(decode_base64, content, place)
         _check_video(data[:16], place)
         try:
             frames, times_s = await decode_frames(data)
@@ -132,30 +130,19 @@ async def _content(fields: Fields, kind: str, references: References, *, most_by
     return url[match.end() :]
 
 
-def decoded(encoded: str | bytes, place: str) -> bytes:
-    """Decode base64; blanks and missing padding are forgiven, as the real API does. Bytes are what they are."""
-    if isinstance(encoded, bytes):
-        return encoded
-    try:
-        plain = encoded.encode("ascii").translate(None, _NOT_BASE64).rstrip(b"=")
-        return b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        refuse(f"found what is no base64: {error}", place, "invalid_base64")
-
-
 def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     """Decode a picture to RGB, upright, on white where it is transparent."""
     most = MAX_IMAGE_BYTES
     if len(encoded) > most * 4 // 3 + 4:
-        refuse(f"found more than {most} bytes of picture, expected at most that", place, "image_too_large")
-    data = decoded(encoded, place)
+        refuse(f"found a picture of more than {most:,} bytes, expected at most that", place, "image_too_large")
+    data = decode_base64(encoded, place)
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 _too_many(f"{width} x {height}", place)
             if getattr(image, "n_frames", 1) > 1:
-                refuse("found a picture that moves, expected a still one", place, "invalid_image_format")
+                refuse("found an animated picture, expected a still one", place, "invalid_image_format")
             return np.asarray(_upright(image), np.uint8)
     except InvalidInput:
         raise
@@ -167,7 +154,7 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
         if not isinstance(error, OSError | SyntaxError | ValueError):  # those that its documentation names
             _log.warning("a picture broke its decoder", exc_info=error)
-        refuse(f"found what cannot be read as a picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
+        refuse(f"not a readable picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
 
 
 def _check_video(head: bytes, place: str) -> None:
@@ -199,18 +186,18 @@ def _upright(image: Any) -> Any:
 async def recording(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
     """Decode sound, base64 or its bytes. expected: its kind. InvalidInput names the field `place`."""
     async with _turn():
-        data = await asyncio.to_thread(decoded, encoded, place)
+        data = await asyncio.to_thread(decode_base64, encoded, place)
         try:
             found = recognise(data[:16])
             if expected and found != expected:
-                refuse(f"found a file of the kind {found}, expected {expected}, as its format says", place)
+                refuse(f"found {found} data, expected {expected} as `format` says", place)
             samples = await _samples(data)
         except InvalidInput as error:
             if error.param is not None:
                 raise
             refuse(error.message, place, "invalid_audio")
     if not len(samples):
-        refuse("found a sound file without a sample, expected at least one", place, "invalid_audio")
+        refuse("found a sound file without samples, expected at least one", place, "invalid_audio")
     return AudioPart(samples, RATE_HZ)
 
 

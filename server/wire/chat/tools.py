@@ -82,8 +82,7 @@ def _schema(fields: Fields, name: str, *, strict: bool) -> dict[str, Any]:
         )
     if strict and (keyword := loose(schema)):
         refuse(
-            f"found a strict schema with {keyword!r}, which answers cannot be held to, expected one without it, "
-            "or strict: false",
+            f"found a strict schema with {keyword!r}, which cannot be enforced: leave it out, or set strict: false",
             fields.at(name),
             "invalid_json_schema",
         )

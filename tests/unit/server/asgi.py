@@ -14,7 +14,7 @@ import orjson
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.policy import QueuePolicy
-from fastembed.server.http.disconnect import PRESENCE, Presence
+from fastembed.server.http.disconnect import DISCONNECT, DisconnectSignal
 from fastembed.sources.http import Http, HttpRoutes
 
 
@@ -90,18 +90,18 @@ async def call(
             if message.get("body"):
                 reply.chunks.append(message["body"])
 
-    presence = Presence()
-    scope = scope_of(method, path, {**sent, **(headers or {})}, extensions={PRESENCE: presence})
-    leaving = asyncio.create_task(_leave(leave, presence)) if leave else None
+    disconnect = DisconnectSignal()
+    scope = scope_of(method, path, {**sent, **(headers or {})}, extensions={DISCONNECT: disconnect})
+    leaving = asyncio.create_task(_leave(leave, disconnect)) if leave else None
     await app(scope, receive, send)
     if leaving is not None:
         leaving.cancel()
     return reply
 
 
-async def _leave(when: asyncio.Event, presence: Presence) -> None:
+async def _leave(when: asyncio.Event, disconnect: DisconnectSignal) -> None:
     await when.wait()
-    presence.leave()
+    disconnect.set()
 
 
 @asynccontextmanager

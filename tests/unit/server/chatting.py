@@ -19,10 +19,10 @@ from fastembed.pipeline.runner import Pipeline
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.testing import plan_of, step
 from fastembed.server.app import create_app
-from fastembed.server.caching.cached_answers import Recall
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.caching.cached_answers import CachedAnswers
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sinks.reply import Reply as ReplySink
 from fastembed.sources.http import Http, HttpRoutes
 from tests.unit.server.asgi import Reply, call
@@ -80,11 +80,11 @@ class Chatting:
 
 @asynccontextmanager
 async def chatting(
-    answer: Callable[..., Any] = parrot, path: str = CHAT, recall: Recall | None = None
+    answer: Callable[..., Any] = parrot, path: str = CHAT, cached_answers: CachedAnswers | None = None
 ) -> AsyncIterator[Chatting]:
     """Serve one pipeline whose only operator is `answer`."""
-    routes, life, crashes = HttpRoutes(), Life(), []
-    life.serve()
+    routes, lifecycle, crashes = HttpRoutes(), Lifecycle(), []
+    lifecycle.serve()
     plan = plan_of(
         Http,
         {"route": f"POST {path}"},
@@ -96,7 +96,9 @@ async def chatting(
     await pipeline.open()
     tasks = Tasks(crashes.append)
     running = tasks.start(pipeline.run(), name="pipeline")
-    app = create_app(Settings(), routes=routes, life=life, stats=HttpStats(), recall=recall)
+    app = create_app(
+        ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics(), cached_answers=cached_answers
+    )
     served = Chatting(app, pipeline)
     try:
         yield served

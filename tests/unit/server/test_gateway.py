@@ -10,9 +10,9 @@ from fastembed.pipeline.errors import Overloaded
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.policy import QueuePolicy
 from fastembed.server.app import create_app
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call, scope_of, serving
 
@@ -20,10 +20,12 @@ from tests.unit.server.asgi import call, scope_of, serving
 class World:
     def __init__(self, **settings):
         self.routes = HttpRoutes()
-        self.life = Life()
-        self.life.serve()
-        self.stats = HttpStats()
-        self.app = create_app(Settings(**settings), routes=self.routes, life=self.life, stats=self.stats)
+        self.lifecycle = Lifecycle()
+        self.lifecycle.serve()
+        self.stats = HttpMetrics()
+        self.app = create_app(
+            ServerSettings(**settings), routes=self.routes, lifecycle=self.lifecycle, stats=self.stats
+        )
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ async def test_a_client_that_leaves_cancels_its_item_and_gets_no_answer(world):
         reply = await request
         await cancelled.wait()
     assert reply.status == 0
-    assert world.life.in_flight == 0
+    assert world.lifecycle.in_flight == 0
 
 
 async def test_a_stream_sends_each_result_and_ends_with_done(world):
@@ -178,19 +180,19 @@ async def test_a_slip_in_the_base_url_is_named(world, path, meant):
     async with serving(world.routes, "POST /v1/echo", echo):
         refused = await call(world.app, "POST", path)
     assert refused.status == 404
-    assert refused.error["message"].endswith(f"nothing here serves; did you mean {meant}?")
+    assert refused.error["message"].endswith(f"is not served here; did you mean {meant}?")
 
 
 async def test_a_path_that_is_not_served_yet_is_503_while_the_server_starts(world):
-    world.life.phase = "starting"
+    world.lifecycle.phase = "starting"
     reply = await call(world.app, "POST", "/v1/embeddings", body={})
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-    assert "expected /v1/embeddings to be served soon" in reply.error["message"]
+    assert "/v1/embeddings may be served soon" in reply.error["message"]
 
 
 async def test_a_path_that_is_served_a_moment_later_is_503_too(world):
-    world.life.phase = "starting"
-    asyncio.get_running_loop().call_soon(setattr, world.life, "phase", "serving")
+    world.lifecycle.phase = "starting"
+    asyncio.get_running_loop().call_soon(setattr, world.lifecycle, "phase", "serving")
     assert (await call(world.app, "POST", "/v1/embeddings", body={})).status == 503
 
 
@@ -236,7 +238,7 @@ async def test_a_body_in_pieces_is_put_together(world):
 
 
 async def test_a_draining_server_refuses_all_but_health(world):
-    world.life.drain()
+    world.lifecycle.drain()
     async with serving(world.routes, "POST /echo", echo):
         refused = await call(world.app, "POST", "/echo", body={})
     assert (refused.status, refused.headers["retry-after"]) == (503, "5")
@@ -253,7 +255,7 @@ async def test_a_request_that_is_cut_off_by_the_end_of_a_drain_is_answered_and_i
     async with serving(world.routes, "POST /wait", wait):
         request = asyncio.create_task(call(world.app, "POST", "/wait", body={}))
         await seen.wait()
-        world.life.drain()
+        world.lifecycle.drain()
         request.cancel()
         reply = await request
     assert (reply.status, reply.headers["retry-after"]) == (503, "5")

@@ -9,13 +9,13 @@ import pytest
 from fastembed.assembly import read_configuration
 from fastembed.runtime import Process
 from fastembed.server.endpoints.paths import OWN, own_path
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 
 
 def test_the_list_holds_every_endpoint_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTEMBED_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    process = Process(Settings(metrics_path="/meters"), read_configuration())
+    process = Process(ServerSettings(metrics_path="/meters"), read_configuration())
     assert {route.path for route in process.endpoints() if hasattr(route, "path")} == {*OWN, "/meters"}
 
 

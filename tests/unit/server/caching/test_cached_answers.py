@@ -26,11 +26,11 @@ from fastembed.pipeline.payload.chat import (
 from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
 from fastembed.pipeline.payload.rerank import Ranked, Ranking, RerankRequest
 from fastembed.server.app import create_app
-from fastembed.server.caching.cached_answers import Recall, digest, revisions
+from fastembed.server.caching.cached_answers import CachedAnswers, digest, revisions
 from fastembed.server.caching.response_cache import CacheLimits, ResponseCache
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 from tests.conversation import asked, turn
 from tests.unit.server.asgi import call, serving
@@ -49,8 +49,8 @@ class Counted:
             yield event
 
 
-def recall(revision: str = "1") -> Recall:
-    return Recall(ResponseCache(CacheLimits(10**6)), lambda name, task: f"{name} {task} {revision}")
+def cached_answers(revision: str = "1") -> CachedAnswers:
+    return CachedAnswers(ResponseCache(CacheLimits(10**6)), lambda name, task: f"{name} {task} {revision}")
 
 
 def counting():
@@ -65,7 +65,7 @@ def counting():
 
 async def test_a_deterministic_answer_is_given_again_in_one_piece_and_as_a_stream():
     counted, answer = counting()
-    async with chatting(answer, recall=recall()) as served:
+    async with chatting(answer, cached_answers=cached_answers()) as served:
         first = await served.post(temperature=0)
         again = await served.post(temperature=0)
         streamed = await served.post(temperature=0, stream=True)
@@ -81,7 +81,7 @@ async def test_a_deterministic_answer_is_given_again_in_one_piece_and_as_a_strea
 
 async def test_a_stream_is_kept_too():
     counted, answer = counting()
-    async with chatting(answer, recall=recall()) as served:
+    async with chatting(answer, cached_answers=cached_answers()) as served:
         assert (await served.post(seed=7, stream=True)).headers["x-fastembed-cache"] == "miss"
         assert (await served.post(seed=7)).headers["x-fastembed-cache"] == "hit"
     assert counted.asked == 1
@@ -90,7 +90,7 @@ async def test_a_stream_is_kept_too():
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.5}, {"temperature": 1, "n": 2}])
 async def test_an_answer_of_chance_is_not_kept(options):
     counted, answer = counting()
-    async with chatting(answer, recall=recall()) as served:
+    async with chatting(answer, cached_answers=cached_answers()) as served:
         for _ in range(2):
             assert "x-fastembed-cache" not in (await served.post(**options)).headers
     assert counted.asked == 2
@@ -115,7 +115,7 @@ async def test_without_a_cache_nothing_is_said_of_one():
 )
 async def test_another_request_gets_another_answer(change):
     counted, answer = counting()
-    async with chatting(answer, recall=recall()) as served:
+    async with chatting(answer, cached_answers=cached_answers()) as served:
         await served.post(temperature=0)
         found = await served.post(**{"temperature": 0, **change})
     assert found.headers["x-fastembed-cache"] == "miss"
@@ -124,7 +124,7 @@ async def test_another_request_gets_another_answer(change):
 
 async def test_a_client_may_want_a_fresh_answer():
     counted, answer = counting()
-    async with chatting(answer, recall=recall()) as served:
+    async with chatting(answer, cached_answers=cached_answers()) as served:
         body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
         for _ in range(2):
             await call(served.app, "POST", "/v1/chat/completions", body=body, headers={"cache-control": "no-cache"})
@@ -132,7 +132,7 @@ async def test_a_client_may_want_a_fresh_answer():
 
 
 async def test_completions_of_several_prompts_are_a_hit_if_all_are():
-    async with chatting(path=COMPLETIONS, recall=recall()) as served:
+    async with chatting(path=COMPLETIONS, cached_answers=cached_answers()) as served:
         await served.post(COMPLETIONS, prompt="a b", temperature=0)
         mixed = await served.post(COMPLETIONS, prompt=["a b", "c d"], temperature=0)
         again = await served.post(COMPLETIONS, prompt=["c d", "a b"], temperature=0)
@@ -152,7 +152,7 @@ async def test_an_error_is_not_kept():
             raise Unavailable("gone")
         yield ChatFinished(0, "stop", 1, 1)
 
-    async with chatting(fails_first, recall=recall()) as served:
+    async with chatting(fails_first, cached_answers=cached_answers()) as served:
         assert (await served.post(temperature=0)).status == 503
         assert (await served.post(temperature=0)).headers["x-fastembed-cache"] == "miss"
         assert (await served.post(temperature=0)).headers["x-fastembed-cache"] == "hit"
@@ -164,8 +164,8 @@ async def test_an_answer_without_an_end_is_not_kept():
         yield ChatStarted("m")
         yield ChatDelta(text="half")
 
-    kept = recall()
-    async with chatting(unfinished, recall=kept) as served:
+    kept = cached_answers()
+    async with chatting(unfinished, cached_answers=kept) as served:
         assert (await served.post(temperature=0)).status == 500
     assert len(kept.cache) == 0
 
@@ -184,7 +184,7 @@ async def test_an_answer_that_was_cancelled_is_not_kept_and_lets_the_next_one_ru
                 yield event
 
     body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "temperature": 0}
-    async with chatting(slow, recall=recall()) as served:
+    async with chatting(slow, cached_answers=cached_answers()) as served:
         leaving = asyncio.create_task(call(served.app, "POST", "/v1/chat/completions", body=body, leave=gone))
         await started.wait()
         waiting = asyncio.create_task(served.post(messages=body["messages"], temperature=0))
@@ -207,8 +207,8 @@ async def test_equal_requests_at_the_same_time_are_answered_by_one():
         async for event in parrot(item):
             yield event
 
-    kept = recall()
-    async with chatting(slow, recall=kept) as served:
+    kept = cached_answers()
+    async with chatting(slow, cached_answers=kept) as served:
         first = asyncio.create_task(served.post(temperature=0))
         await started.wait()
         others = [asyncio.create_task(served.post(temperature=0)) for _ in range(5)]
@@ -221,7 +221,7 @@ async def test_equal_requests_at_the_same_time_are_answered_by_one():
 
 
 async def test_embeddings_are_always_kept():
-    asked, routes, life = 0, HttpRoutes(), Life()
+    asked, routes, lifecycle = 0, HttpRoutes(), Lifecycle()
 
     async def embed(item: Item[EmbeddingRequest]) -> None:
         nonlocal asked
@@ -229,8 +229,10 @@ async def test_embeddings_are_always_kept():
         count = len(item.value.inputs)
         await item.reply.send(Embeddings(np.ones((count, 4), np.float32), [2] * count, "m"))
 
-    life.serve()
-    app = create_app(Settings(), routes=routes, life=life, stats=HttpStats(), recall=recall())
+    lifecycle.serve()
+    app = create_app(
+        ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics(), cached_answers=cached_answers()
+    )
     async with serving(routes, "POST /v1/embeddings", embed):
         body = {"model": "auto", "input": ["a", "b"]}
         first = await call(app, "POST", "/v1/embeddings", body=body)
@@ -242,15 +244,17 @@ async def test_embeddings_are_always_kept():
 
 
 async def test_rankings_are_always_kept():
-    asked, routes, life = 0, HttpRoutes(), Life()
+    asked, routes, lifecycle = 0, HttpRoutes(), Lifecycle()
 
     async def rank(item: Item[RerankRequest]) -> None:
         nonlocal asked
         asked += 1
         await item.reply.send(Ranking((Ranked(1, 0.9), Ranked(0, 0.1)), "m", "CPU", 7))
 
-    life.serve()
-    app = create_app(Settings(), routes=routes, life=life, stats=HttpStats(), recall=recall())
+    lifecycle.serve()
+    app = create_app(
+        ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics(), cached_answers=cached_answers()
+    )
     async with serving(routes, "POST /v1/rerank", rank):
         body = {"model": "auto", "query": "q", "documents": ["a", "b"]}
         first, again = [await call(app, "POST", "/v1/rerank", body=body) for _ in range(2)]

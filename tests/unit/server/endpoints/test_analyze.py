@@ -11,7 +11,7 @@ from PIL import Image
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, ImagePart, TextPart
-from fastembed.server.endpoints.analyze import AnalysisAnswer, AnalysisRequest, decode
+from fastembed.server.endpoints.analyze import AnalysisAnswer, AnalysisOptions, decode
 from tests.unit.server.strict import strict
 
 
@@ -31,7 +31,7 @@ async def test_pictures_and_texts_become_one_turn_of_a_chat():
     assert [type(part) for part in turn.parts] == [ImagePart, TextPart]
     assert (turn.role, turn.text, request.model, request.model_fallback) == ("user", "What is this?", "m", True)
     assert (request.json, request.sampling.temperature) == (None, 0)
-    assert asked == AnalysisRequest(("image", "text"), "comprehensive", ())
+    assert asked == AnalysisOptions(("image", "text"), "comprehensive", ())
 
 
 async def test_without_a_question_one_is_asked():
@@ -77,7 +77,7 @@ async def test_documents_and_texts_become_parts_of_their_name():
         ({"inputs": [SEEN], "focus": 1}, "focus", "found the unknown field 'focus'; did you mean focus_areas"),
         ({"inputs": [SEEN], "analysis_type": "deep"}, "analysis_type", "expected one of quick, comprehensive, focused"),
         ({"inputs": [SEEN], "analysis_type": "focused"}, "focus_areas", "found no focus_areas"),
-        ({"inputs": [SEEN], "focus_areas": ["a", "a"]}, "focus_areas[1]", "found 'a', expected another name"),
+        ({"inputs": [SEEN], "focus_areas": ["a", "a"]}, "focus_areas[1]", "found 'a', expected a name of 1 to 64"),
         ({"inputs": [{"type": "smell"}]}, "inputs[0].type", "found 'smell', expected one of text, image"),
         ({"inputs": [{"type": "document"}]}, "inputs[0].source", "found no source, expected one of base64, url"),
         ({"inputs": [{"type": "image"}]}, "inputs[0].source", "found no source, expected one of base64, url"),
@@ -106,7 +106,7 @@ async def test_what_is_wrong_is_named_by_its_place(body, param, message):
 
 
 def answered(text: str, areas: tuple[str, ...] = (), reason: str = "stop") -> dict:
-    answer = AnalysisAnswer(AnalysisRequest(("image",), "quick", areas))
+    answer = AnalysisAnswer(AnalysisOptions(("image",), "quick", areas))
     for event in (ChatStarted("m", "CPU"), ChatDelta(0, text=text), ChatFinished(0, reason, 9, 3)):
         assert answer.take(event) == b""
     return json.loads(answer.end())

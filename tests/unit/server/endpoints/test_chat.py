@@ -226,7 +226,7 @@ async def test_every_form_of_an_answer_is_read(form, read):
             },
             "response_format.json_schema.schema",
             "invalid_json_schema",
-            "found a strict schema with 'multipleOf', which answers cannot be held to",
+            "found a strict schema with 'multipleOf', which cannot be enforced",
         ),
         (
             {"response_format": {"type": "json_schema", "schema": DEEP}},

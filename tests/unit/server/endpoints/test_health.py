@@ -12,9 +12,9 @@ from fastembed.inference.serving.warmup.history import History
 from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.component import Resources
 from fastembed.server.endpoints import health, system
-from fastembed.server.endpoints.context import Site
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.endpoints.context import ServerContext
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sources.http import HttpRoutes
 
 
@@ -35,10 +35,10 @@ class Running:
 async def site(tmp_path: Path):
     models = Models(base=tmp_path)
     await models.warm()
-    life = Life()
-    life.serve()
+    lifecycle = Lifecycle()
+    lifecycle.serve()
     resources = Resources(models, Breakers(clock=lambda: 0.0), Warmup(models, History(None)))
-    yield Site(Running(), resources, HttpRoutes(), life, HttpStats(), lambda: b"", "0")
+    yield ServerContext(Running(), resources, HttpRoutes(), lifecycle, HttpMetrics(), lambda: b"", "0")
     await models.close()
 
 

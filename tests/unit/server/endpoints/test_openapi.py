@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.server.endpoints import analyze, chat, completions, document_processing, embeddings, openapi, rerank
-from fastembed.server.endpoints.context import Site
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.openapi import document
 from fastembed.server.endpoints.registry import OWN_OPERATIONS, PIPELINE_ENDPOINTS
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import serving
 from tests.unit.server.strict import strict
@@ -108,8 +108,8 @@ class Running:
 
 
 async def test_what_no_pipeline_serves_is_left_out_and_a_path_of_ones_own_is_in():
-    routes, life = HttpRoutes(), Life()
-    site = Site(Running(), Resources(), routes, life, HttpStats(), lambda: b"", "1.2")
+    routes, lifecycle = HttpRoutes(), Lifecycle()
+    site = ServerContext(Running(), Resources(), routes, lifecycle, HttpMetrics(), lambda: b"", "1.2")
     client = TestClient(Starlette(routes=openapi.routes(site)))
     async with serving(routes, "POST /v1/embeddings", read), serving(routes, "GET /shout", read):
         found = client.get("/openapi.json").json()

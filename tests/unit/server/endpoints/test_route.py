@@ -11,10 +11,10 @@ from fastembed.inference.serving.routing.router import Router
 from fastembed.pipeline.component import Resources
 from fastembed.server.app import create_app
 from fastembed.server.endpoints import route
-from fastembed.server.endpoints.context import Site
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.endpoints.context import ServerContext
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call
 
@@ -32,10 +32,10 @@ class Pipelines:
 def asked(tmp_path):
     """Return a function that posts a body to /v1/route."""
     models = Models.from_sections({"aliases": {"gpt-4o": "auto"}}, tmp_path)
-    routes, life, stats = HttpRoutes(), Life(), HttpStats()
-    life.serve()
-    site = Site(Pipelines(), Resources(models, Router(models)), routes, life, stats, lambda: b"", "0")
-    app = create_app(Settings(), routes=routes, life=life, stats=stats, endpoints=route.routes(site))
+    routes, lifecycle, stats = HttpRoutes(), Lifecycle(), HttpMetrics()
+    lifecycle.serve()
+    site = ServerContext(Pipelines(), Resources(models, Router(models)), routes, lifecycle, stats, lambda: b"", "0")
+    app = create_app(ServerSettings(), routes=routes, lifecycle=lifecycle, stats=stats, endpoints=route.routes(site))
 
     async def asked(body):
         return await call(app, "POST", "/v1/route", body=body)

@@ -9,7 +9,7 @@ import pytest
 
 from fastembed.pipeline.errors import ConfigError
 from fastembed.server.fetching.url_policy import RefusedUrl, UrlPolicy, is_public
-from fastembed.server.settings import Settings
+from fastembed.server.settings import ServerSettings
 
 ANY = UrlPolicy.of(["*"])
 
@@ -100,8 +100,8 @@ def test_a_private_address_is_reached_only_where_a_rule_names_it():
 )
 def test_what_is_no_rule_is_refused_at_the_start(rule):
     with pytest.raises(ConfigError, match="for --allow-url, expected"):
-        Settings(allow_urls=(rule,))
+        ServerSettings(allow_urls=(rule,))
 
 
 def test_nothing_is_allowed_by_default():
-    assert not Settings().urls
+    assert not ServerSettings().urls

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from fastembed.pipeline.errors import ConfigError, Forbidden, Unauthenticated
-from fastembed.server.http.auth import EVERYBODY, BrowserGuard, Keys, is_loopback
-from fastembed.server.settings import Settings
+from fastembed.server.http.auth import EVERYBODY, ApiKeys, BrowserGuard, is_loopback
+from fastembed.server.settings import ServerSettings
 from tests.unit.server.asgi import scope_of
 
-KEYS = Keys.of([" first ", "second", ""])
+KEYS = ApiKeys.of([" first ", "second", ""])
 
 
 def websocket(protocols, **headers):
@@ -15,8 +15,8 @@ def websocket(protocols, **headers):
 
 
 def test_without_keys_everybody_may_pass():
-    assert not Keys.of(["", " "])
-    Keys().check(scope_of("GET", "/v1/models"))
+    assert not ApiKeys.of(["", " "])
+    ApiKeys().check(scope_of("GET", "/v1/models"))
 
 
 @pytest.mark.parametrize("key", ["first", "second"])
@@ -27,13 +27,13 @@ def test_each_key_opens(key):
 
 def test_each_key_stands_for_its_holder_and_does_not_show():
     first, second = (
-        Keys.of(["first", "second"]).check(scope_of("GET", "/v1/files", {"authorization": f"Bearer {key}"}))
+        ApiKeys.of(["first", "second"]).check(scope_of("GET", "/v1/files", {"authorization": f"Bearer {key}"}))
         for key in ("first", "second")
     )
     assert first != second
     assert "first" not in first
     assert KEYS.check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == first
-    assert Keys().check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == EVERYBODY
+    assert ApiKeys().check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == EVERYBODY
 
 
 @pytest.mark.parametrize("value", ["Bearer third", "Bearer ", "Bearer firsts", "Basic first", "first", "Bearer \xff"])
@@ -81,7 +81,7 @@ def test_a_foreign_name_that_resolves_here_does_not(host):
 def test_an_allowed_name_passes_and_a_key_makes_the_name_indifferent():
     scope = scope_of("GET", "/", {"host": "ai.example:8000"})
     BrowserGuard(allowed_hosts=frozenset({"ai.example"})).check(scope)
-    Settings(api_keys=("k",)).guard.check(scope)
+    ServerSettings(api_keys=("k",)).guard.check(scope)
 
 
 def test_pages_of_this_server_may_use_it_and_others_may_not():
@@ -93,10 +93,10 @@ def test_pages_of_this_server_may_use_it_and_others_may_not():
 
 
 def test_an_allowed_origin_may():
-    Settings(allow_origins=("https://App.example/",)).guard.check(
+    ServerSettings(allow_origins=("https://App.example/",)).guard.check(
         scope_of("GET", "/", {"origin": "https://app.example"})
     )
-    Settings(allow_origins=("*",)).guard.check(scope_of("GET", "/", {"origin": "null"}))
+    ServerSettings(allow_origins=("*",)).guard.check(scope_of("GET", "/", {"origin": "null"}))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_an_allowed_origin_may():
 def test_only_loopback_addresses_need_no_key(host, loopback):
     assert is_loopback(host) is loopback
     if loopback:
-        Settings(host=host)
+        ServerSettings(host=host)
     else:
         with pytest.raises(ConfigError, match=f"found the address {host} and no API key, expected a key"):
-            Settings(host=host)
-    Settings(host=host, api_keys=("k",))
-    Settings(host=host, insecure=True)
+            ServerSettings(host=host)
+    ServerSettings(host=host, api_keys=("k",))
+    ServerSettings(host=host, insecure=True)

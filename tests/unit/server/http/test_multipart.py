@@ -7,7 +7,7 @@ import pytest
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge, UnsupportedMedia
 from fastembed.server.http import multipart as form
-from fastembed.server.http.multipart import MultipartForm, Upload, read_form, spool_form
+from fastembed.server.http.multipart import MultipartForm, UploadedFile, read_form, spool_form
 from tests.unit.server.asgi import scope_of
 
 TWICE = (
@@ -45,7 +45,7 @@ async def test_fields_and_files_come_out_as_they_went_in():
 async def test_a_large_file_is_read_in_a_thread():
     data = bytes(range(256)) * 1_000
     body, media = encoded(files={"file": ("a", data)})
-    assert (await read(body, media, most=10**6)).files == {"file": Upload(data, "a", "application/octet-stream")}
+    assert (await read(body, media, most=10**6)).files == {"file": UploadedFile(data, "a", "application/octet-stream")}
 
 
 @pytest.mark.parametrize("media", ["application/json", "multipart/form-data", "multipart/mixed; boundary=x", ""])
@@ -57,10 +57,10 @@ async def test_what_is_declared_as_something_else_is_refused(media):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "found no end"),
-        (b"hello", "no multipart/form-data"),
-        (b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n1', "found no end"),
-        (b"--x\r\ncontent-disposition: form-data\r\n\r\n1\r\n--x--\r\n", "a part of a form without a name"),
+        (b"", "ends before its closing boundary"),
+        (b"hello", "not valid multipart/form-data"),
+        (b'--x\r\ncontent-disposition: form-data; name="a"\r\n\r\n1', "ends before its closing boundary"),
+        (b"--x\r\ncontent-disposition: form-data\r\n\r\n1\r\n--x--\r\n", "a part without a name in the form"),
         (TWICE, r"found a\[\] beside a"),
     ],
 )
@@ -102,7 +102,7 @@ async def test_a_large_file_is_passed_on_while_it_comes_and_fields_may_stand_beh
     body, media = encoded(files={"file": ("a.bin", data, "x/y"), "purpose": (None, "batch"), "e[seconds]": (None, "9")})
     found, written = await spool(body, media)
     assert found.fields == {"purpose": "batch", "e": {"seconds": "9"}}
-    assert found.files == {"file": Upload(b"", "a.bin", "x/y")}
+    assert found.files == {"file": UploadedFile(b"", "a.bin", "x/y")}
     assert b"".join(written) == data
     assert max(map(len, written)) < 2**20 + 2**16 + 1
 

@@ -185,7 +185,7 @@ def test_dropped_audio_is_told_and_internals_are_not() -> None:
 
 def test_a_result_that_no_session_knows_is_an_error_and_not_silence() -> None:
     session = started()
-    with pytest.raises(Unprocessable, match="found a result of dict, expected what was heard") as refusal:
+    with pytest.raises(Unprocessable, match="found a result of dict, expected a transcript") as refusal:
         session.on_heard({"got": "hello"})
     (event,) = session.on_lost(refusal.value)
     assert "found a result of dict" in event["error"]["message"]

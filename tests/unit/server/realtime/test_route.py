@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from fastembed.pipeline.component import Context, Resources
-from fastembed.server.http.errors import UpgradeRequired, answer
+from fastembed.server.http.errors import UpgradeRequired, error_response
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.sources.websocket import Websocket, WebsocketRoutes
 
@@ -46,14 +46,14 @@ async def test_a_path_that_no_pipeline_serves_is_not_found() -> None:
 async def test_before_the_pipelines_are_warm_a_client_is_told_to_come_back() -> None:
     status, error = await refused(RealtimeRoute(WebsocketRoutes(), starting=lambda: True), "/v1/realtime")
     assert status == 503
-    assert error["message"] == "found a server that is starting, expected /v1/realtime to be served soon"
+    assert error["message"] == "the server is starting; /v1/realtime may be served soon, try again"
 
 
 async def test_a_plain_request_to_a_websocket_is_told_so() -> None:
     route = RealtimeRoute(await serving())
     scope = {"type": "http", "method": "GET", "path": "/v1/realtime", "headers": []}
-    with pytest.raises(UpgradeRequired, match="found GET /v1/realtime, expected a websocket there") as found:
+    with pytest.raises(UpgradeRequired, match="found GET /v1/realtime, expected a websocket handshake") as found:
         await route.handle(scope, None, None)  # type: ignore[arg-type]  # nothing is read or sent
-    what = answer(found.value, "req_1")
+    what = error_response(found.value, "req_1")
     assert what.status == 426
     assert (b"upgrade", b"websocket") in what.headers

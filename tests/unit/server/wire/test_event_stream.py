@@ -11,9 +11,9 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import ChatFinished
 from fastembed.server.app import create_app
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.event_stream import event
 from fastembed.sources.http import HttpRoutes
 from tests.unit.server.asgi import call, serving
@@ -27,9 +27,9 @@ def routes():
 
 @pytest.fixture
 def app(routes):
-    life = Life()
-    life.serve()
-    return create_app(Settings(), routes=routes, life=life, stats=HttpStats())
+    lifecycle = Lifecycle()
+    lifecycle.serve()
+    return create_app(ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics())
 
 
 def test_an_event_is_a_line_of_data_and_an_empty_one():

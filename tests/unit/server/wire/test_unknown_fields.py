@@ -8,9 +8,9 @@ from fastembed.pipeline.payload.embedding import Embeddings
 from fastembed.pipeline.payload.rerank import Ranking
 from fastembed.server.app import create_app
 from fastembed.server.endpoints import chat, completions, embeddings
-from fastembed.server.http.lifecycle import Life
-from fastembed.server.observability.http_metrics import HttpStats
-from fastembed.server.settings import Settings
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.fields import Fields
 from fastembed.server.wire.unknown_fields import UnknownFields, typo_of
 from fastembed.sources.http import HttpRoutes
@@ -151,9 +151,9 @@ POSTS = {
 @pytest.mark.parametrize(("rule", "status"), [("ignore", 200), ("reject", 400)])
 async def test_the_server_has_one_rule_for_all_its_endpoints(path, rule, status):
     work, body = POSTS[path]
-    routes, life = HttpRoutes(), Life()
-    life.serve()
-    app = create_app(Settings(unknown_fields=rule), routes=routes, life=life, stats=HttpStats())
+    routes, lifecycle = HttpRoutes(), Lifecycle()
+    lifecycle.serve()
+    app = create_app(ServerSettings(unknown_fields=rule), routes=routes, lifecycle=lifecycle, stats=HttpMetrics())
     async with serving(routes, f"POST {path}", work):
         reply = await call(app, "POST", path, body={**body, "input_type": "query"})
     assert reply.status == status

@@ -148,13 +148,13 @@ async def test_a_file_of_somebody_else_or_of_nobody_is_not_found(references: Ref
     with pytest.raises(NotFound) as caught:
         await read({"type": "image_url", "image_url": {"url": theirs}}, references=references)
     assert caught.value.param == "messages[0].content[0].image_url.url"
-    with pytest.raises(NotFound, match="this server stores none"):
+    with pytest.raises(NotFound, match="this server stores no files"):
         await parts({"file_id": theirs})
 
 
 async def test_what_an_id_means_must_be_what_the_part_says(references: References) -> None:
     text = stored(references, b"a note", "note.txt")
-    with pytest.raises(InvalidInput, match="expected a PNG, JPEG, WebP or GIF"):
+    with pytest.raises(InvalidInput, match="expected a PNG, JPEG, WebP or still GIF"):
         await read({"type": "image_url", "image_url": {"url": text}}, references=references)
 
 
@@ -164,11 +164,15 @@ async def test_what_an_id_means_must_be_what_the_part_says(references: Reference
         ({}, "file", "found neither file_id nor file_data, expected one of them"),
         ({"file_id": "file-1", "file_data": "YQ=="}, "file", "found file_id and file_data, expected one of them"),
         ({"file_id": 1}, "file.file_id", "found 1, expected the id of an uploaded file"),
-        ({"file_data": "a*b"}, "file.file_data", "found what is no base64"),
+        ({"file_data": "a*b"}, "file.file_data", "not valid base64"),
         ({"file_data": "YQ==", "name": "a"}, "file.name", "did you mean filename?"),
         ({"file_data": "YQ==", "filename": 1}, "file.filename", "expected a string"),
         (sent(b"", "a.txt", "text/plain"), "file.file_data", "found the empty file a.txt, expected a picture"),
-        (sent(b"\x00\x01\x02\x03", "a.pdf"), "file.file_data", "found a.pdf, which nothing here reads (it begins with"),
+        (
+            sent(b"\x00\x01\x02\x03", "a.pdf"),
+            "file.file_data",
+            "found a.pdf, whose format is not supported (it begins with",
+        ),
         (sent(b"II*\x00" + bytes(20), "a.tif"), "file.file_data", "expected a picture (PNG, JPEG, WebP, GIF), a doc"),
         (sent(picture()[:40], "a.png"), "file.file_data", "found bytes that begin with 89504e47"),
     ],
@@ -203,5 +207,7 @@ async def test_a_prompt_that_files_make_too_long_names_them() -> None:
         plain = await server.post()
         asked = await server.post(messages=[{"role": "user", "content": content}])
     assert plain.error["message"] == "found 9000 tokens, expected 1024"
-    assert asked.error["message"].startswith("found 9000 tokens, expected 1024; of the prompt are report.pdf, a.txt: ")
+    assert asked.error["message"].startswith(
+        "found 9000 tokens, expected 1024; the prompt contains report.pdf, a.txt: "
+    )
     assert (asked.status, asked.error["code"]) == (400, "context_length_exceeded")

@@ -103,13 +103,13 @@ async def test_a_data_url_is_read_leniently_where_no_doubt_is_left():
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [
-        ("https://example.com/a.png", "invalid_image_url", "this server fetches nothing from other places"),
+        ("https://example.com/a.png", "invalid_image_url", "this server fetches none"),
         ("file:///etc/passwd", "invalid_image_url", "expected data:image/...;base64,... or an http(s) URL"),
         ("data:image/png,abc", "invalid_image_url", "expected data:image/...;base64,..."),
         ("data:text/html;base64,aGk=", "invalid_image_format", "found a data URL of text/html"),
-        ("data:image/png;base64,a*b=", "invalid_base64", "found what is no base64"),
-        ("data:image/png;base64,aGVsbG8=", "invalid_image", "expected a PNG, JPEG, WebP or GIF"),
-        ("data:image/svg+xml;base64,PHN2Zy8+", "invalid_image", "expected a PNG, JPEG, WebP or GIF"),
+        ("data:image/png;base64,a*b=", "invalid_base64", "not valid base64"),
+        ("data:image/png;base64,aGVsbG8=", "invalid_image", "expected a PNG, JPEG, WebP or still GIF"),
+        ("data:image/svg+xml;base64,PHN2Zy8+", "invalid_image", "expected a PNG, JPEG, WebP or still GIF"),
     ],
 )
 async def test_a_bad_url_is_named(given, code, message):
@@ -129,7 +129,7 @@ async def test_a_cut_picture_is_refused():
 async def test_a_picture_that_moves_is_refused():
     file = io.BytesIO()
     Image.new("L", (2, 2), 0).save(file, "GIF", save_all=True, append_images=[Image.new("L", (2, 2), 255)])
-    assert "found a picture that moves" in (await refused(image(file.getvalue()))).message
+    assert "found an animated picture" in (await refused(image(file.getvalue()))).message
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -193,10 +193,10 @@ async def test_our_own_audio_part_takes_a_data_url():
 @pytest.mark.parametrize(
     ("sound", "param", "message"),
     [
-        ({"data": b64encode(tone()).decode(), "format": "mp3"}, "data", "found a file of the kind wav, expected mp3"),
+        ({"data": b64encode(tone()).decode(), "format": "mp3"}, "data", "found wav data, expected mp3"),
         ({"data": "aGVsbG8gd29ybGQgaGVsbG8=", "format": "wav"}, "data", "found a file that begins with 68656c6c"),
         ({"data": b64encode(tone()[:40]).decode(), "format": "wav"}, "data", "found a"),
-        ({"data": "*", "format": "wav"}, "data", "found what is no base64"),
+        ({"data": "*", "format": "wav"}, "data", "not valid base64"),
         ({"data": "aGk=", "format": "flac"}, "format", "found 'flac', expected one of wav, mp3"),
         ({"data": "aGk="}, "format", "found no format, expected wav or mp3"),
         ({"format": "wav"}, "data", "found no data"),
@@ -211,13 +211,13 @@ async def test_a_bad_sound_is_named(sound, param, message):
 async def test_an_address_of_a_sound_is_not_fetched():
     error = await refused({"type": "audio", "audio": {"url": "http://10.0.0.1/a.wav"}})
     assert (error.param, error.code) == ("messages[0].content[0].audio.url", "invalid_audio_url")
-    assert "fetches nothing" in error.message
+    assert "fetches none" in error.message
 
 
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (image(b"BM hello"), "found bytes that begin with 424d2068656c6c6f, expected a PNG, JPEG, WebP or GIF"),
+        (image(b"BM hello"), "found bytes that begin with 424d2068656c6c6f, expected a PNG, JPEG, WebP or still GIF"),
         (image(b""), "found nothing, expected a PNG"),
         (
             {"type": "video_url", "video_url": {"url": url(b"hello", "video/mp4")}},

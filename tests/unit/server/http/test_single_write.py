@@ -8,9 +8,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from fastembed.server.http.connection import Connection
-from fastembed.server.http.disconnect import ClientWatch, Presence
-from fastembed.server.http.request_body import ClientGone
+from fastembed.server.http.connection import HttpConnection
+from fastembed.server.http.disconnect import DisconnectSignal, DisconnectWatch
+from fastembed.server.http.request_body import ClientDisconnected
 
 
 class Transport(asyncio.Transport):
@@ -44,8 +44,8 @@ class Transport(asyncio.Transport):
 
 async def connect(app, *requests: bytes) -> Transport:
     transport = Transport()
-    config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None, server_header=False)
-    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    config = uvicorn.Config(app, http=HttpConnection, lifespan="off", log_config=None, server_header=False)
+    connection = HttpConnection(config=config, server_state=ServerState(), app_state={})
     connection.connection_made(transport)
     for request in requests:
         connection.data_received(request)
@@ -112,15 +112,15 @@ async def test_whoever_watches_is_told_when_the_client_leaves():
 
     async def app(scope, _receive, send):
         try:
-            with ClientWatch(scope):
+            with DisconnectWatch(scope):
                 await asyncio.sleep(5)
-        except ClientGone as gone:
+        except ClientDisconnected as gone:
             seen.append(gone)
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
-    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    config = uvicorn.Config(app, http=HttpConnection, lifespan="off", log_config=None)
+    connection = HttpConnection(config=config, server_state=ServerState(), app_state={})
     connection.connection_made(Transport())
     connection.data_received(GET)
     await asyncio.sleep(0)
@@ -130,7 +130,7 @@ async def test_whoever_watches_is_told_when_the_client_leaves():
 
 
 async def test_a_client_that_left_before_the_watch_began_is_gone_at_once():
-    presence = Presence()
-    presence.leave()
-    with pytest.raises(ClientGone), ClientWatch({"extensions": {"fastembed.presence": presence}}):
+    disconnect = DisconnectSignal()
+    disconnect.set()
+    with pytest.raises(ClientDisconnected), DisconnectWatch({"extensions": {"fastembed.presence": disconnect}}):
         raise AssertionError("unreachable")
