@@ -20,6 +20,7 @@ from fastembed.describing import models_of, source_text
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import kept_home
+from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.engines import SpeechEngines
@@ -55,7 +56,6 @@ from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
 
-_ANSWERING: Final = ("generate", "embed", "rerank", "transcribe", "parse")
 _log: Final = logging.getLogger("fastembed.server")
 
 
@@ -159,7 +159,9 @@ class RunningPipelines:
 
 def _answers_with(step: StepPlan) -> str:
     """Return the model of a step that answers; what only prepares (`hear`) has one of its own."""
-    return str(step.options.get("model", AUTO)) if step.component.name in _ANSWERING else AUTO
+    kind = TASKS.of_step(step.component.name)
+    answers = kind is not None and step.component.name in kind.steps
+    return str(step.options.get("model", AUTO)) if answers else AUTO
 
 
 class Process:

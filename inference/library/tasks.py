@@ -188,7 +188,8 @@ class TaskKind:
         longest_prompt: tokens that a model is compiled for where shapes are fixed, by its properties and its window.
 
     Pages and commands:
-        facts: what the list of models says of every such model. steps: operators whose `model:` is of this task.
+        facts: what the list of models says of every such model. steps: operators that answer with a model of this task,
+            prepares: those that use one before another model answers; the `model:` of both is of this task.
         roles: what `FastEmbedServer(models={role: name})` calls it.
     """
 
@@ -212,6 +213,7 @@ class TaskKind:
 
     facts: frozenset[str] = frozenset()
     steps: frozenset[str] = frozenset()
+    prepares: frozenset[str] = frozenset()
     roles: tuple[str, ...] = ()
 
     def serves(self, task: Task | None) -> bool:
@@ -262,7 +264,7 @@ class TaskKinds:
 
     def of_step(self, operator: str) -> TaskKind | None:
         """Return the kind of the models that an operator's `model:` names."""
-        return next((kind for kind in self.all if operator in kind.steps), None)
+        return next((kind for kind in self.all if operator in kind.steps | kind.prepares), None)
 
     def recognise(self, folder: Path) -> Task | None:
         """Tell from its files what the model in `folder` does; None when nothing says so."""

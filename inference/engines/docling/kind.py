@@ -55,6 +55,7 @@ DOCUMENT: Final = TaskKind(
     abilities=frozenset({"document"}),
     without_model="read by rules; a document model reads where the request or `parse` names it",
     facts=frozenset({"vision"}),
-    steps=frozenset({"parse", "read"}),
+    steps=frozenset({"parse"}),
+    prepares=frozenset({"read"}),
     roles=("documents",),
 )

@@ -28,6 +28,7 @@ EMBEDDING: Final = TaskKind(
     export=ExportDefaults("feature-extraction", "int8", library="sentence_transformers"),
     choice="only",
     facts=frozenset({"embeddings"}),
-    steps=frozenset({"analyze", "embed"}),
+    steps=frozenset({"embed"}),
+    prepares=frozenset({"analyze"}),
     roles=("embeddings",),
 )

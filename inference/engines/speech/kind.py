@@ -28,6 +28,7 @@ TRANSCRIPTION: Final = TaskKind(
     ships=(ShippedModel("whisper-base"), ShippedModel("whisper-pocket")),
     export=ExportDefaults("automatic-speech-recognition-with-past", "fp16"),
     facts=frozenset({"transcription", "audio", "streaming"}),
-    steps=frozenset({"transcribe", "hear"}),
+    steps=frozenset({"transcribe"}),
+    prepares=frozenset({"hear"}),
     roles=("speech",),
 )
