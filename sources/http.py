@@ -107,6 +107,13 @@ class Results(Generic[T]):
         self._raise_error()
         return list(self._buffer)
 
+    async def one(self) -> T:
+        """Wait until the item has ended; return its first result. Unprocessable: its pipeline dropped the request."""
+        found = await self.all()
+        if not found:
+            raise Unprocessable("found no result, expected one: a step of this pipeline leaves such requests out")
+        return found[0]
+
     def __aiter__(self) -> Results[T]:
         return self
 
@@ -218,6 +225,8 @@ class Http:
         if match is None:
             raise ValueError(f"found route {route!r}, expected METHOD /path such as POST /v1/embeddings")
         self.method, self.path = match[1], checked_path(match[2])
+        if max_body < 1:
+            raise ValueError(f"found max_body {max_body}, expected at least one byte: every request would be refused")
         self.max_body_bytes = max_body
         self._channel: Channel[Any] | None = None
         self._routes = HttpRoutes()

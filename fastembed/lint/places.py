@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from fastembed.inference.library.catalog import AUTO, Catalog
+from fastembed.inference.library.catalog import AUTO, Catalog, LocatedModel
 from fastembed.operators.embed import Embed
 from fastembed.pipeline.config.guarantees import operators, sinks
 from fastembed.pipeline.config.problems import Problems
@@ -39,6 +39,7 @@ def check_places(configuration: Configuration, catalog: Catalog, problems: Probl
         _check_pair(one, other, problems)
     for inbox in inboxes:
         _check_ways_back(inbox, problems)
+        _check_databases(inbox, configuration, problems)
     _check_tables(configuration, catalog, problems)
 
 
@@ -107,29 +108,46 @@ def _check_ways_back(inbox: _Inbox, problems: Problems) -> None:
         problems.add(failures.place, f"found on_error: {root}, where `done` puts files too, expected another folder")
 
 
+def _check_databases(inbox: _Inbox, configuration: Configuration, problems: Problems) -> None:
+    """Report a database that the folder's pipeline would take for one of its documents."""
+    takes, ignored = any_of(inbox.globs), any_of(inbox.ignore)
+    for plan in configuration.pipelines.values():
+        for sink in _databases(plan):
+            path, _ = _table(plan, sink)
+            if not path.is_relative_to(inbox.root):
+                continue
+            name = path.relative_to(inbox.root).as_posix()
+            if takes(name) and not ignored(name):
+                problems.add(
+                    sink.place,
+                    f"found the database {path.name} among the files that {inbox.plan.name} reads, {inbox.root}, "
+                    "expected it elsewhere, or a `match` that leaves it out",
+                )
+
+
 def _check_tables(configuration: Configuration, catalog: Catalog, problems: Problems) -> None:
     """Report a table that chunks of two embedding models go to: their vectors cannot be compared."""
-    written: dict[Table, tuple[str, str]] = {}
+    written: dict[Table, tuple[LocatedModel, str]] = {}
     for plan in configuration.pipelines.values():
         models = _models(plan, catalog)
         for sink in _databases(plan):
             table = _table(plan, sink)
             for model in models:
                 before, of = written.setdefault(table, (model, plan.name))
-                if before != model:
+                if before.folder != model.folder:
                     problems.add(
                         sink.place,
-                        f"found vectors of {model} and, in {of}, of {before} for the table {table[1]}, expected one "
-                        "table for each model: vectors of two models cannot be compared",
+                        f"found vectors of {model.name} and, in {of}, of {before.name} for the table {table[1]}, "
+                        "expected one table for each model: vectors of two models cannot be compared",
                     )
 
 
-def _models(plan: PipelinePlan, catalog: Catalog) -> list[str]:
+def _models(plan: PipelinePlan, catalog: Catalog) -> list[LocatedModel]:
     found = []
     for step in operators(plan.steps):
         if step.component.factory is Embed:
             try:
-                found.append(catalog.place(step.options.get("model", AUTO), "embedding").name)
+                found.append(catalog.place(step.options.get("model", AUTO), "embedding"))
             except ItemError:  # there is none: said elsewhere
                 continue
     return found

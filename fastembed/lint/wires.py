@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from fastembed.lint.routes import served_by
 from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
-from fastembed.pipeline.config.guarantees import operators
+from fastembed.pipeline.config.guarantees import operators, sinks
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
@@ -41,6 +41,12 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
         check_flow(plan.source, steps, sink, problems, given=first)
         if gives is Any:
             _check_results(plan, problems)
+        elif not any(found.component.factory is Reply for found in sinks(plan)):
+            problems.add(
+                plan.sink.place,
+                f"found {plan.sink.id} at the end of {route}, expected reply: its clients wait for what was found; "
+                "a fork keeps results elsewhere beside it",
+            )
 
 
 def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str]:

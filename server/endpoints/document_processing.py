@@ -101,7 +101,7 @@ async def answer_document(exchange: Exchange) -> None:
             request = DocumentRequest(file, asked.model, html=asked.output == "html")
             try:
                 async with exchange.submitted(request) as (results,):
-                    document = (await results.all())[0]
+                    document = await results.one()
             except InvalidInput as error:
                 raise _about_the_request(error, asked, file.name) from error
     model = document.model or MODEL_FREE

@@ -77,7 +77,7 @@ async def answer_embeddings(exchange: Exchange) -> None:
     request, form = decode(await exchange.fields())
     with exchange.watched():
         async with exchange.submitted(request, whole=True) as (results,):
-            vectors = (await results.all())[0]
+            vectors = await results.one()
     await exchange.respond(encode(vectors, form), headers=model_headers(vectors.model))
 
 

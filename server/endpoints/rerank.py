@@ -42,7 +42,7 @@ async def answer_rerank(exchange: Exchange) -> None:
     request, return_documents = decode(await exchange.fields())
     with exchange.watched():
         async with exchange.submitted(request, whole=True) as (results,):
-            ranking = (await results.all())[0]
+            ranking = await results.one()
     body = encode(ranking, request, request_id=exchange.request_id, return_documents=return_documents)
     await exchange.respond(body, headers=model_headers(ranking.model, ranking.state))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fastembed import models
 from fastembed.assembly import lint_configuration, read_configuration
 from fastembed.pipeline.config.load import Report
 from fastembed.pipeline.errors import ConfigError
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from fastembed.pipeline.component import operator, source
+from fastembed.pipeline.component import operator, sink, source
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import ChatRequest, Message, TextPart
 from fastembed.pipeline.payload.document import Chunk, Document
@@ -92,6 +93,11 @@ def halves(document: Document) -> Chunk:
     raise NotImplementedError
 
 
+@sink
+async def keep(value: Any) -> None:
+    pass
+
+
 @source
 async def ticks() -> AsyncIterator[Item[int]]:
     yield Item(1)
@@ -159,6 +165,13 @@ REFUSED = [
     (websocket("/chat", "[]"), "found websocket /chat before reply, which gives Audio"),
     (websocket("/chat", "[shout]"), "found websocket before shout"),
     (websocket("/chat", "[decode]"), "found decode before reply, which gives AudioFrame"),
+    # clients that wait for what never comes
+    (
+        "a:\n  source: {http: POST /v1/documents/process}\n  operators: [parse]\n  sink: {duckdb: x.duckdb}",
+        "7:11: found duckdb at the end of POST /v1/documents/process, expected reply",
+    ),
+    (websocket("/listen", "[decode, vad]").replace("reply", "keep"), "found keep at the end of websocket /listen"),
+    (http("POST /x").replace("POST /x", "POST /x, max_body: 0"), "found max_body 0, expected at least one byte"),
     # nobody waits
     (folders("in", sinks=("reply", "")), "7:11: found reply behind folder, whose items nobody waits for"),
     ("a:\n  source: ticks\n  sink: reply", "found reply behind ticks, whose items nobody waits for"),
@@ -213,6 +226,11 @@ REFUSED = [
     (folders("in") + "  on_error: {folder: in}\n", "8:15: found on_error:"),
     (folders("in") + "  on_error: {folder: x/../in/}\n", "the watched folder itself"),
     (folders("in, done: away") + "  on_error: {folder: away}\n", "where `done` puts files too"),
+    (folders(".", sinks=("{duckdb: x.duckdb}", "")), "7:11: found the database x.duckdb among the files that a reads"),
+    (
+        folders("in", "other", sinks=("{duckdb: a.duckdb}", "{duckdb: in/b.duckdb}")),
+        "11:11: found the database b.duckdb",
+    ),
     # tables and ids
     (folders("in", sinks=("{duckdb: x.duckdb, table: 'a b'}", "")), "found the table name 'a b'"),
     (folders("in", sinks=("{duckdb: x.duckdb, table: ledger}", "")), "found the table name 'ledger'"),
@@ -284,6 +302,9 @@ ACCEPTED = [
     folders("in", "in", sinks=("{duckdb: x.duckdb}", "{duckdb: y.duckdb}")),
     folders("in, done: away", "away", sinks=("{duckdb: x.duckdb}", "{duckdb: x.duckdb, table: more}")),
     folders("in, match: '[[]*.pdf'"),
+    folders("., match: '**/*.md'"),
+    folders("., ignore: ['*.duckdb', '*.yaml', '*.py']"),
+    "a:\n  source: {http: POST /keep}\n  operators: [echo]\n  sink: keep",
     folders("in") + "  on_error: {folder: in/failed}\n",
     papers("[parse, halves, embed]"),
     papers("[parse, chunk]"),
@@ -303,3 +324,29 @@ def test_the_path_of_the_metrics_is_the_one_that_is_set(tmp_path: Path) -> None:
         read_configuration(tmp_path / "pipelines.yaml", metrics_path="/meters")
     (tmp_path / "pipelines.yaml").write_text((tmp_path / "pipelines.yaml").read_text().replace("/meters", "/metrics"))
     assert read_configuration(tmp_path / "pipelines.yaml", metrics_path=None).pipelines
+
+
+def tables(folder: Path, one: str, other: str) -> Report:
+    """Lint two pipelines that embed for one table, beside a copy of the shipped model and another one."""
+    shipped = Path(models.__file__).parent / "minilm"
+    (folder / "other").mkdir()
+    for file in shipped.iterdir():
+        (folder / "other" / file.name).symlink_to(file)
+    lint(folder, folders("in", "out"))
+    text = (folder / "pipelines.yaml").read_text().replace("embed]", f"embed: {{model: {one}}}]", 1)
+    text = text.replace("embed]", f"embed: {{model: {other}}}]")
+    declared = (
+        "models:\n  same: {from: 'built-in:minilm', task: embedding}\n  other: {from: ./other, task: embedding}\n"
+    )
+    (folder / "pipelines.yaml").write_text(text + declared)
+    return lint_configuration(folder / "pipelines.yaml")
+
+
+def test_a_table_holds_the_vectors_of_one_model(tmp_path: Path) -> None:
+    (problem,) = tables(tmp_path, "auto", "other").errors
+    assert "11:11: found vectors of other and, in a, of " in problem
+    assert "expected one table for each model" in problem
+
+
+def test_one_model_under_two_names_is_one(tmp_path: Path) -> None:
+    assert tables(tmp_path, "all-MiniLM-L6-v2", "same").errors == ()
