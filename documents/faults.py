@@ -16,7 +16,6 @@ those. What a process does to a file within its time limit is no fault but a res
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,12 +25,6 @@ PAUSES_S: Final = (0.5, 2.0)
 """Before the second and the third try of what the machine spoilt: what took the memory may be gone by then."""
 RETRY_AFTER_S: Final = 5.0
 _CRASHES_THAT_TELL: Final = 2
-_OWN_SIGNALS: Final = frozenset(
-    getattr(signal, name).value
-    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGXCPU", "SIGXFSZ")
-    if hasattr(signal, name)
-)
-"""What a process dies of through its own doing; any other signal comes from outside."""
 
 
 class EngineFailed(Unavailable):
@@ -58,11 +51,6 @@ class ParserLost(Exception):
 
 
 Fault = ParserLost | EngineFailed | OutOfMemory
-
-
-def from_outside(status: int) -> bool:
-    """Whether an exit status (negative: a signal) is none that a process comes to by itself."""
-    return status < 0 and -status not in _OWN_SIGNALS
 
 
 class Tries:

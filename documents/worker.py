@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fastembed.documents.faults import ParserLost, from_outside
+from fastembed.documents.faults import ParserLost
 from fastembed.documents.wire import decode, encode, to_error
 from fastembed.pipeline.errors import ItemError
-from fastembed.pipeline.processes.framing import BadFrame, sock_read_body
-from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits
+from fastembed.pipeline.processes.awaiting import sock_read_body
+from fastembed.pipeline.processes.framing import BadFrame
+from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits, killed_from_outside
 
 _log: Final = logging.getLogger("fastembed.parse")
 
@@ -165,7 +166,7 @@ class Worker:
         """Return how the process ended, with what it wrote of that, and whether that came from outside."""
         self._process.kill()  # if it only broke the protocol
         code = await asyncio.to_thread(self._process.process.wait)
-        killed = from_outside(code)
+        killed = killed_from_outside(code)
         ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         if self._stderr.closed:  # reaped meanwhile
             return ended, killed

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed.inference.engines.media.streams import StreamDecoder
 from fastembed.inference.engines.speech.resample import Resampler
-from fastembed.operators.listening.container import SNIFF_BYTES, ContainerDecoder, sniff
+from fastembed.operators.listening.container import SNIFF_BYTES, sniff
 from fastembed.operators.listening.g711 import decode_alaw, decode_ulaw
 from fastembed.pipeline.component import operator
-from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput, Unavailable
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.audio import (
     AudioBytes,
@@ -35,6 +36,7 @@ class Decode:
     In: bytes in the format of the session's settings, cut anywhere, or audio of any rate; one session a stream.
     Out: float32 mono at `rate`, bit for bit the same however PCM and G.711 were cut; everything else passes.
     Args: rate: samples a second that come out.
+    Containers are decoded in a process of their own: what strangers send can do no harm here.
     Raises: nothing; bytes that cannot be decoded yield one problem, and the session goes on.
     """
 
@@ -50,12 +52,16 @@ class Decode:
                 try:
                     async for value in decoder.take(item.value):
                         yield item.derive(value)
-                except InvalidInput as error:
-                    ref = getattr(item.value, "ref", None)
-                    problem = SpeechProblem(error.message, error.code or "invalid_audio", ref=ref)
-                    yield item.derive(problem)
+                except (InvalidInput, Unavailable) as error:
+                    yield item.derive(_problem(error, getattr(item.value, "ref", None)))
         finally:
-            decoder.close()
+            await decoder.close()
+
+
+def _problem(error: InvalidInput | Unavailable, ref: str | None) -> SpeechProblem:
+    if isinstance(error, Unavailable):  # the machine's fault, not the speaker's
+        return SpeechProblem(error.message, error.code or "unavailable", ref=ref, status=error.status)
+    return SpeechProblem(error.message, error.code or "invalid_audio", ref=ref)
 
 
 class SessionDecoder:
@@ -68,7 +74,7 @@ class SessionDecoder:
         self._resampler = Resampler(self._settings.rate_hz, rate_hz)
         self._resampler_hz = self._settings.rate_hz
         self._odd = b""  # half a PCM sample, or the first bytes of a binary message too short to tell its format
-        self._container: ContainerDecoder | None = None
+        self._container: StreamDecoder | None = None
         self._deaf = False  # a container broke: its later messages mean nothing
 
     async def take(self, value: Any) -> AsyncIterator[Any]:
@@ -92,11 +98,11 @@ class SessionDecoder:
                 self._odd = b""
         yield value
 
-    def close(self) -> None:
-        """Let go of the decoding thread, if there is one."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+    async def close(self) -> None:
+        """End the decoding process, if there is one."""
+        container, self._container = self._container, None
+        if container is not None:
+            await container.close()
 
     async def _configure(self, settings: SpeechSettings) -> AsyncIterator[NDArray[np.float32]]:
         before, self._settings = self._settings, settings
@@ -105,7 +111,7 @@ class SessionDecoder:
                 yield tail
             self._odd = b""
             self._deaf = False
-            self.close()
+            await self.close()
 
     async def _decode(self, message: AudioBytes) -> AsyncIterator[NDArray[np.float32]]:
         data = message.data
@@ -116,9 +122,9 @@ class SessionDecoder:
                 self._odd = data
                 return
             if (container := sniff(data)) is not None:
-                self.close()  # a new recording on the same socket
+                await self.close()  # a new recording on the same socket
                 self._deaf = False
-                self._container = ContainerDecoder(container, self._rate_hz)
+                self._container = StreamDecoder(container, self._rate_hz)
             elif stored and self._container is None and not self._deaf:
                 self._deaf = True
                 raise InvalidInput(
@@ -137,12 +143,12 @@ class SessionDecoder:
         for start in range(0, len(data), size):
             yield self._resample(self._samples(data[start : start + size]), rate_hz)
 
-    async def _decode_container(self, container: ContainerDecoder, data: bytes) -> AsyncIterator[NDArray[np.float32]]:
+    async def _decode_container(self, container: StreamDecoder, data: bytes) -> AsyncIterator[NDArray[np.float32]]:
         try:
             async for samples in container.feed(data):
                 yield samples
-        except InvalidInput:
-            self.close()
+        except (InvalidInput, Unavailable):
+            await self.close()
             self._deaf = True
             raise
 

@@ -1,14 +1,13 @@
 """Messages between the server and its child processes: each a body behind its length (8 bytes, little-endian).
 
 What a body is depends on whom it comes from. Processes that hold a model run our own code on what our own code sends:
-their bodies are pickled (`pickled`, `receive`, `read`). Processes that read strangers' files may have been taken over
-by one: what comes from them is JSON or plain bytes, bounded in size, and never pickled (`frame`, `receive_body`,
-`sock_read_body`).
+their bodies are pickled (`pickled`, `receive`). Processes that read strangers' files may have been taken over
+by one: what comes from them is JSON or plain bytes, bounded in size, and never pickled (`frame`, `receive_body`).
+On an event loop they are awaited (`fastembed.pipeline.processes.awaiting`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import socket
 import struct
@@ -20,7 +19,7 @@ from fastembed.pipeline.errors import ItemError
 HEADER: Final = struct.Struct("<Q")
 MAX_BODY_BYTES: Final = 1 << 30
 """Of what comes from a process that is not trusted."""
-_PART_BYTES: Final = 1 << 20
+PART_BYTES: Final = 1 << 20
 
 
 class BadFrame(ValueError):
@@ -45,11 +44,6 @@ def receive_body(pipe: socket.socket, most: int = MAX_BODY_BYTES) -> bytearray:
     return _exactly(pipe, body_length(_exactly(pipe, HEADER.size), most))
 
 
-async def sock_read_body(pipe: socket.socket, most: int = MAX_BODY_BYTES) -> bytearray:
-    """Wait for a message on the event loop; return its body. pipe: not blocking. Raises as `receive_body` does."""
-    return await _sock_exactly(pipe, body_length(await _sock_exactly(pipe, HEADER.size), most))
-
-
 def pickled(message: object) -> bytes:
     """Return the bytes of a message to or from a process that is trusted."""
     return frame(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
@@ -59,12 +53,6 @@ def receive(pipe: socket.socket) -> Any:
     """Wait for a pickled message in a thread. EOFError: the other side is gone."""
     (length,) = HEADER.unpack(_exactly(pipe, HEADER.size))
     return pickle.loads(_exactly(pipe, length))  # noqa: S301 - our own process
-
-
-async def read(reader: asyncio.StreamReader) -> Any:
-    """Wait for a pickled message on the event loop. EOFError or OSError: the other side is gone."""
-    (length,) = HEADER.unpack(await reader.readexactly(HEADER.size))
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own process
 
 
 def ask(pipe: socket.socket, message: object) -> Any:
@@ -89,19 +77,7 @@ def _exactly(pipe: socket.socket, count: int) -> bytearray:
     body = bytearray(count)
     free = memoryview(body)
     while free:
-        received = pipe.recv_into(free[:_PART_BYTES])
-        if not received:
-            raise EOFError(f"found the end of the pipe, expected {len(free)} more bytes")
-        free = free[received:]
-    return body
-
-
-async def _sock_exactly(pipe: socket.socket, count: int) -> bytearray:
-    loop = asyncio.get_running_loop()
-    body = bytearray(count)
-    free = memoryview(body)
-    while free:
-        received = await loop.sock_recv_into(pipe, free[:_PART_BYTES])
+        received = pipe.recv_into(free[:PART_BYTES])
         if not received:
             raise EOFError(f"found the end of the pipe, expected {len(free)} more bytes")
         free = free[received:]

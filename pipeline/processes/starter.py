@@ -29,6 +29,13 @@ _STARTER: Final = ThreadPoolExecutor(1, thread_name_prefix="start-process")
 """The thread that starts every process. Linux kills a process with the thread that started it (prctl(2),
 PR_SET_PDEATHSIG), so that must be one that lasts as long as the server, not whichever asked."""
 
+_OWN_SIGNALS: Final = frozenset(
+    getattr(signal, name).value
+    for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGXCPU", "SIGXFSZ")
+    if hasattr(signal, name)
+)
+"""What a process dies of through its own doing; any other signal comes from outside."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
@@ -106,3 +113,8 @@ class ChildProcess:
         self.process.kill()
         code = self.reap()
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+
+
+def killed_from_outside(status: int) -> bool:
+    """Whether an exit status (negative: a signal) is none that a process comes to by itself."""
+    return status < 0 and -status not in _OWN_SIGNALS

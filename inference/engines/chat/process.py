@@ -23,7 +23,8 @@ from fastembed.inference.engines.chat.resume import AnswerProgress, Produced
 from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoaded, ChatOver, LoadChat, News
 from fastembed.pipeline.errors import ItemError, Unavailable
 from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
-from fastembed.pipeline.processes.framing import ask, pickled, read
+from fastembed.pipeline.processes.awaiting import read
+from fastembed.pipeline.processes.framing import ask, pickled
 from fastembed.pipeline.processes.starter import ChildProcess
 
 log = logging.getLogger("fastembed.chat")

@@ -23,7 +23,8 @@ from fastembed.inference.engines.chat.wire import AskChat, CancelChat, ChatLoade
 from fastembed.pipeline.collector import freeze_gc
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.payload.chat import ChatEvent
-from fastembed.pipeline.processes.framing import pickled, portable, read, receive
+from fastembed.pipeline.processes.awaiting import read
+from fastembed.pipeline.processes.framing import pickled, portable, receive
 
 log = logging.getLogger("fastembed.chat")
 

@@ -8,20 +8,23 @@ they name, in a process of its own with little memory and no other files, which 
 from __future__ import annotations
 
 import asyncio
-import sys
+import signal
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from fastembed.inference.engines.media.worker import HEADER
-from fastembed.pipeline.errors import NotFound, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.errors import ItemError, NotFound, Unavailable, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.processes.awaiting import sock_read_body
+from fastembed.pipeline.processes.framing import BadFrame
+from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits, killed_from_outside
 
 KINDS: Final = ("wav", "flac", "mp3", "ogg", "webm", "mkv", "mp4", "m4a", "aac", "aiff")
 """What is recognised, for messages."""
 
-_SCRIPT: Final = Path(__file__).with_name("worker.py")
-_MEMORY_BYTES: Final = 1 << 30
+_WORKER: Final = "fastembed.inference.engines.media.worker"
+_LIMITS: Final = ProcessLimits(memory_bytes=1 << 30, files=16)
+_RETRY_S: Final = 1.0
 _STUCK_S: Final = 20.0
 _MAGIC: Final = ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "matroska"), (b"ID3", "mp3"))
 _AAC: Final = frozenset({0xF0, 0xF1, 0xF8, 0xF9})
@@ -33,29 +36,37 @@ async def decode(source: Path | bytes, wanted: str, *numbers: int) -> AsyncGener
     wanted, numbers: see `fastembed.inference.engines.media.worker`.
 
     Close the iterator (`aclosing`) and the process is gone. Raises NotFound, UnsupportedMedia (not a media file that is
-    read here), Unprocessable (broken, without what is wanted, takes too long).
+    read here), Unprocessable (broken, without what is wanted, takes too long), Unavailable
+    (the decoder cannot start, or was killed from outside).
     """
     with await asyncio.to_thread(_opened, source) as file:
         demuxer = recognise(file.read(16))
         file.seek(0)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(_SCRIPT),
-            wanted,
-            demuxer,
-            str(_MEMORY_BYTES),
-            *map(str, numbers),
-            stdin=file,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        process = await start(wanted, demuxer, numbers, file.fileno())
         try:
             async for body in _bodies(process):
                 yield body
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()  # `wait` alone never returns while what was written ahead is not read
+            await finish(process)
+
+
+async def start(wanted: str, demuxer: str, numbers: Sequence[int], file: int | None = None) -> ChildProcess:
+    """Start a decoder; `finish` must follow. Unavailable: the machine cannot."""
+    argument = {"wanted": wanted, "demuxer": demuxer, "numbers": numbers, "file": file}
+    try:
+        process = await asyncio.to_thread(
+            ChildProcess, _WORKER, argument, limits=_LIMITS, keep_open=[] if file is None else [file]
+        )
+    except OSError as error:
+        raise Unavailable(f"cannot start a decoder now ({error}); try again", retry_after_s=_RETRY_S) from error
+    process.pipe.setblocking(False)
+    return process
+
+
+async def finish(process: ChildProcess) -> int:
+    """End a decoder, wherever it is; return its exit status."""
+    process.kill()
+    return await asyncio.to_thread(process.reap)
 
 
 def recognise(head: bytes) -> str:
@@ -91,22 +102,30 @@ def _opened(source: Path | bytes) -> BinaryIO:
         raise NotFound(f"cannot read {source}: {error.strerror}") from error
 
 
-async def _bodies(process: asyncio.subprocess.Process) -> AsyncGenerator[bytes, None]:
-    pipe = process.stdout
-    if pipe is None:  # pragma: no cover - it was opened with one
-        raise AssertionError
+async def _bodies(process: ChildProcess) -> AsyncGenerator[bytes, None]:
     while True:
         try:
             async with asyncio.timeout(_STUCK_S):
-                kind, length = HEADER.unpack(await pipe.readexactly(HEADER.size))
-                body = await pipe.readexactly(length)
+                message = await sock_read_body(process.pipe)
         except TimeoutError:
             raise Unprocessable(f"found a media file that decodes no further for {_STUCK_S:.0f} s") from None
-        except asyncio.IncompleteReadError as error:
-            status = await process.wait()
-            raise Unprocessable(f"found a media file that broke its decoder (exit status {status})") from error
+        except (EOFError, OSError, BadFrame) as error:
+            raise lost(await finish(process), "a media file") from error
+        kind, body = bytes(message[:1]), bytes(memoryview(message)[1:])
         if kind == b"D":
             return
-        if kind == b"E":
+        if kind != b"P":
             raise Unprocessable(f"found a media file that cannot be read: {body.decode('utf-8', 'replace')}")
         yield body
+
+
+def lost(status: int, what: str) -> ItemError:
+    """Return what to raise of a decoder that ended before it was done: whose fault it is shows in its exit status."""
+    if killed_from_outside(status):
+        ended = signal.Signals(-status).name
+        return Unavailable(
+            f"the decoder was ended by {ended} over {what}, expected it to live: this is no fault of the media, "
+            "try again",
+            retry_after_s=_RETRY_S,
+        )
+    return Unprocessable(f"found {what} that broke its decoder (exit status {status})")

@@ -1,70 +1,116 @@
-"""The process that decodes a media file which somebody else made: it may crash, hang or eat memory, and is then killed.
+"""The process that decodes media which somebody else made: it may crash, hang or eat memory, and is then killed.
 
-Started as a script, in isolation, by `fastembed.inference.engines.media.files`, with what is wanted, the demuxer, the
-limit of memory and
+Started by `fastembed.inference.engines.media.files` with what is wanted, the demuxer, and
 
 - for `sound` the rate; it gives float32 mono samples, a quarter of a second at a time,
-- for `frames` how many and their longest side; it gives `PICTURE` (time in seconds, height, width) and RGB bytes.
+- for `frames` how many and their longest side; it gives `PICTURE` (time in seconds, height, width) and RGB bytes;
+  both of a file, an open descriptor whose name it never learns,
+- for `stream` the rate; it gives float32 mono samples of a stream that comes over the pipe while it grows
+  (`fastembed.inference.engines.media.streams`).
 
-It imports nothing of this project. The file is its standard input, which it never learns the name of. On standard
-output are a 1-byte kind, a 4-byte little-endian length and that many bytes: `P` a piece of what is wanted, `E` what is
-wrong with the file (UTF-8), `D` done.
+Each message is a 1-byte kind and what belongs to it: `P` a piece of what is wanted, `E` what is wrong with the media
+(UTF-8), `U` the same where it is of a kind that is not read here, `D` done, `H` hungry: all that came of a stream is
+decoded, and more is waited for.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import struct
-import sys
 import traceback
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO
 
-HEADER = struct.Struct("<cI")
+from fastembed.pipeline.processes.framing import frame, receive_body
+
 PICTURE = struct.Struct("<dII")
 PIECE_S = 0.25
 LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000
 MOST_CHANNELS = 8
 BAD_PACKETS = 200  # in a row
 MOST_PIXELS = 9_000_000  # 4K
+STREAM_CODECS = frozenset({"opus", "vorbis", "flac", "pcm_s16le", "pcm_f32le"})
+STREAM_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # first sound 3 ms after its bytes
 
 
 class Unreadable(Exception):
-    """The file is not what it should be."""
+    """The media is not what it should be."""
 
 
-def main() -> None:
-    """Decode standard input to standard output."""
-    wanted, demuxer = sys.argv[1:3]
-    memory_bytes, *numbers = map(int, sys.argv[3:])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: whoever started us decides
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+class UnknownMedia(Unreadable):
+    """The media is of a kind that is not read here."""
+
+
+def main(pipe: socket.socket, argument: dict[str, Any]) -> None:
+    """Decode what `argument` says: wanted, demuxer, numbers, and the descriptor of the file, if it is one."""
     import av
 
     av.logging.set_level(None)
-    limit(memory_bytes)
+    wanted, demuxer, numbers = argument["wanted"], argument["demuxer"], argument["numbers"]
+    source: Any = GrowingStream(pipe) if wanted == "stream" else os.fdopen(argument["file"], "rb")
+    decoders: dict[str, Callable[..., Iterator[bytes]]] = {"sound": sound, "frames": frames, "stream": stream}
     try:
-        for piece in (sound if wanted == "sound" else frames)(av, demuxer, *numbers):
-            output.write(HEADER.pack(b"P", len(piece)) + piece)
-            output.flush()
+        for piece in decoders[wanted](av, source, demuxer, *numbers):
+            pipe.sendall(frame(b"P", piece))
         end, body = b"D", b""
     except Exception as error:  # noqa: BLE001 - the process's boundary: its parent learns of it
         if not isinstance(error, Unreadable | av.FFmpegError):
             traceback.print_exc()  # into the server's log
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        end, body = b"E", what.encode()
-    output.write(HEADER.pack(end, len(body)) + body)
-    output.flush()
+        end, body = b"U" if isinstance(error, UnknownMedia) else b"E", what.encode()
+    with suppress(OSError):  # nobody reads it any more
+        pipe.sendall(frame(end, body))
     os._exit(0)  # nothing to tidy up, and tidying up a broken file can crash
 
 
-def sound(av: Any, demuxer: str, rate_hz: int) -> Iterator[bytes]:
+class GrowingStream:
+    """A stream as libav reads one: it waits for bytes, and first says that what came before is decoded."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        """Read what comes over the pipe; an empty message is the stream's end."""
+        self._pipe = pipe
+        self._left = b""
+        self._fed = False
+
+    def read(self, size: int) -> bytes:
+        """Return some bytes, at most `size`; none at the end."""
+        if not self._left:
+            if self._fed:
+                self._pipe.sendall(frame(b"H"))
+            try:
+                self._left = bytes(receive_body(self._pipe))
+            except EOFError:
+                os._exit(0)
+            self._fed = True
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
+
+
+def stream(av: Any, source: GrowingStream, demuxer: str, rate_hz: int) -> Iterator[bytes]:
+    """Yield float32 mono of a stream as its bytes come."""
+    media = av.open(
+        source, mode="r", format=demuxer, options=STREAM_OPTIONS, buffer_size=4096, metadata_errors="replace"
+    )
+    if not media.streams.audio:
+        raise UnknownMedia("found no sound in it, expected an audio stream")
+    audio = media.streams.audio[0]
+    codec = audio.codec_context
+    if codec is None:
+        raise UnknownMedia("found an unknown codec, expected opus or vorbis")
+    if codec.name not in STREAM_CODECS or not 0 < codec.channels <= MOST_CHANNELS:
+        raise UnknownMedia(
+            f"found {codec.channels} channels of {codec.name}, expected up to {MOST_CHANNELS} of opus or vorbis"
+        )
+    yield from resampled(av, media, audio, rate_hz)
+
+
+def sound(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[bytes]:
     """Yield float32 mono in pieces of a quarter of a second; the last may be shorter."""
     size = int(PIECE_S * rate_hz) * 4
     pending = bytearray()
-    for chunk in samples(av, demuxer, rate_hz):
+    for chunk in samples(av, source, demuxer, rate_hz):
         pending += chunk
         while len(pending) >= size:
             yield bytes(pending[:size])
@@ -73,9 +119,9 @@ def sound(av: Any, demuxer: str, rate_hz: int) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-def samples(av: Any, demuxer: str, rate_hz: int) -> Iterator[bytes]:
+def samples(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[bytes]:
     """Yield float32 mono, as bytes, frame by frame."""
-    media = av.open(sys.stdin.buffer, mode="r", format=demuxer, metadata_errors="replace")
+    media = av.open(source, mode="r", format=demuxer, metadata_errors="replace")
     if not media.streams.audio:
         raise Unreadable("found no audio stream")
     stream = media.streams.audio[0]
@@ -87,18 +133,23 @@ def samples(av: Any, demuxer: str, rate_hz: int) -> Iterator[bytes]:
             f"found {codec.channels} channels at {codec.sample_rate} Hz, "
             f"expected 1 to {MOST_CHANNELS} at {LOWEST_HZ} to {HIGHEST_HZ} Hz"
         )
-    codec.thread_count = 1
+    yield from resampled(av, media, stream, rate_hz)
+
+
+def resampled(av: Any, media: Any, stream: Any, rate_hz: int) -> Iterator[bytes]:
+    """Yield a stream's frames as float32 mono."""
+    stream.codec_context.thread_count = 1
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-    for frame in decoded(av, media, stream):
-        for resampled in resampler.resample(frame):
-            yield resampled.to_ndarray()[0].tobytes()
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray()[0].tobytes()
+    for found in decoded(av, media, stream):
+        for piece in resampler.resample(found):
+            yield piece.to_ndarray()[0].tobytes()
+    for piece in resampler.resample(None):
+        yield piece.to_ndarray()[0].tobytes()
 
 
-def frames(av: Any, demuxer: str, most: int, longest_side: int) -> Iterator[bytes]:
+def frames(av: Any, source: BinaryIO, demuxer: str, most: int, longest_side: int) -> Iterator[bytes]:
     """Yield `most` pictures at even distances, from the first on; fewer of a video that has fewer."""
-    media = av.open(sys.stdin.buffer, mode="r", format=demuxer, metadata_errors="replace")
+    media = av.open(source, mode="r", format=demuxer, metadata_errors="replace")
     if not media.streams.video:
         raise Unreadable("found no video stream")
     stream = media.streams.video[0]
@@ -143,21 +194,6 @@ def decoded(av: Any, media: Any, stream: Any) -> Iterator[Any]:
             if bad > BAD_PACKETS:
                 raise Unreadable(f"found {bad} unreadable packets in a row ({error})") from error
             continue
-        for frame in found:
+        for picture_or_sound in found:
             bad = 0
-            yield frame
-
-
-def limit(memory_bytes: int) -> None:
-    """Take away what decoding does not need: memory, more open files, writing files."""
-    try:
-        import resource
-    except ImportError:
-        return  # Windows has no such limits
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-if __name__ == "__main__":
-    main()
+            yield picture_or_sound

@@ -9,17 +9,8 @@ import threading
 import pytest
 
 from fastembed.pipeline.errors import TooLarge
-from fastembed.pipeline.processes.framing import (
-    HEADER,
-    BadFrame,
-    ask,
-    frame,
-    pickled,
-    portable,
-    receive,
-    receive_body,
-    sock_read_body,
-)
+from fastembed.pipeline.processes.awaiting import sock_read_body
+from fastembed.pipeline.processes.framing import HEADER, BadFrame, ask, frame, pickled, portable, receive, receive_body
 
 
 @pytest.fixture
