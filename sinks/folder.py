@@ -20,7 +20,7 @@ from fastembed.pipeline.item import Item
 from fastembed.pipeline.ledger import Ledger, LedgerEntry
 from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.payload.stored import TEXT, CannotStore, store
-from fastembed.sinks.lake.dead_letters import DeadLetter, KeptItem, letter_of, letters, post
+from fastembed.sinks.lake.dead_letters import DeadLetter, KeptItem, letter_of, letters, post, replay
 
 REASON_CHARS: Final = 500
 REPR_CHARS: Final = 10_000
@@ -45,8 +45,9 @@ class Folder:
     and a `failed` row in the ledger: the letter is written first, then the file moves, then the ledger is written; what
     a crash leaves undone is finished at the next start. Nothing is replaced: other bytes of the same name keep it.
     What is no file of a watched folder (a request, a message, a part of one) is written as text, bytes or JSON, as the
-    step was given it, and `fastembed replay` gives it to that step again. Sources do not look into this folder, and
-    only this user can (0700, its files 0600; a file that was moved here keeps its mode).
+    step was given it, and `fastembed replay` gives it to that step again. Files that failed under an older definition
+    of the pipeline go back at its start, to be tried again. Sources do not look into this folder, and only this user
+    can (0700, its files 0600; a file that was moved here keeps its mode).
     Overload: the pipeline waits for the disk.
 
     In: `Failure` (this is a sink for `on_error`).
@@ -67,6 +68,8 @@ class Folder:
         known = {} if self._ledger is None else {entry.name: entry for entry in await self._ledger.entries()}
         for file, letter in await asyncio.to_thread(self._unfinished, known):
             await self._enter(file, letter)
+        if count := await asyncio.to_thread(self._bring_back, context.definition):
+            _log.info("%s: %d files that failed under an older definition are tried again", self._pipeline, count)
 
     async def write(self, item: Item[Failure]) -> None:
         """File one failure."""
@@ -85,6 +88,16 @@ class Folder:
         if not (root / NO_INPUT).exists():
             write(root / NO_INPUT, b"FastEmbed keeps files here that failed; no pipeline reads them.\n")
         return root.resolve()
+
+    def _bring_back(self, definition: str) -> int:
+        """Move files that failed under another definition of the pipeline back to where they were; return how many."""
+        older = [
+            file
+            for file, letter in letters(self._root)
+            if letter.pipeline == self._pipeline and letter.sha256 and letter.definition != definition
+            if Path(letter.path.removesuffix(letter.name)).is_dir()  # the inbox itself: it may not be mounted
+        ]
+        return sum(not replay(file).problem for file in older)
 
     def _keep(self, failure: Failure) -> None:
         """Write an item, then its letter, so that a letter never speaks of nothing."""

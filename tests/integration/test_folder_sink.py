@@ -31,8 +31,8 @@ class Desk:
         await self.sink.open(Context("papers", "sink", "d1", self.base, Resources()))
         await self.open_folder()
 
-    async def open_folder(self) -> None:
-        await self.folder.open(Context("papers", "on_error", "d1", self.base, Resources(), ledger=self.sink))
+    async def open_folder(self, definition: str = "d1") -> None:
+        await self.folder.open(Context("papers", "on_error", definition, self.base, Resources(), ledger=self.sink))
 
     async def fail(self, name: str, text: str, error: ItemError, sha256: str = "abcdef0123") -> File:
         path = self.inbox / name
@@ -203,3 +203,30 @@ async def test_nobody_else_can_read_what_failed(desk: Desk) -> None:
     assert len(ours) == 3
     assert set(ours.values()) == {0o600}
     assert (failed.stat().st_mode & 0o777, modes["sub"]) == (0o700, 0o700)
+
+
+async def test_what_failed_under_an_older_definition_goes_back_at_the_start(desk: Desk) -> None:
+    one = await desk.fail("sub/a.pdf", "one", Unprocessable("bad"))
+    two = await desk.fail("b.pdf", "two", Unprocessable("bad"), "11111111aa")
+    await desk.fail("b.pdf", "three", Unprocessable("bad"), "22222222bb")
+    await desk.open_folder("d1")
+    assert not one.path.exists()
+    await desk.open_folder("d2")
+    assert (one.path.read_text(), two.path.read_text()) == ("one", "three")
+    assert [file.read_text() for file, _ in letters(desk.inbox / "failed")] == ["two"], "its name is taken"
+    one.path.unlink()
+    two.path.unlink()
+    await desk.open_folder("d2")
+    assert two.path.read_text() == "two"
+
+
+async def test_nothing_goes_back_to_an_inbox_that_is_not_there(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.folder = Folder(Path("failed"))
+    await desk.open()
+    file = await desk.fail("a.pdf", "x", Unprocessable("bad"))
+    desk.inbox.rename(tmp_path / "unmounted")
+    await desk.open_folder("d2")
+    assert (desk.inbox.exists(), (tmp_path / "failed/a.pdf").read_text()) == (False, "x")
+    assert not file.path.exists()
+    await desk.sink.close()
