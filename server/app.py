@@ -54,7 +54,7 @@ def create_app(
 ) -> ASGIApp:
     """Return the application.
 
-    recall: gives answers again. files: what requests may refer to. endpoints: what the server answers itself.
+    cached_answers: the cache of answers. files: what requests may refer to. endpoints: what the server answers itself.
     """
     refusal = _refusal(lifecycle, _served(routes, endpoints))
     app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: refusal})
@@ -94,7 +94,7 @@ def _cors(app: ASGIApp, settings: ServerSettings) -> ASGIApp:
 
 
 def _served(routes: HttpRoutes, endpoints: Sequence[BaseRoute]) -> Callable[[str], bool]:
-    """Return what tells whether something answers at a path."""
+    """Return a function that says whether a path is served."""
     own = {getattr(route, "path", "") for route in endpoints}
     return lambda path: path in own or routes.methods(path) is not None
 
@@ -108,7 +108,7 @@ def _meant(path: str, served: Callable[[str], bool]) -> str:
 def _refusal(
     lifecycle: Lifecycle, served: Callable[[str], bool]
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """Return what turns the router's own 404 and 405 into the error tree; the gateway answers.
+    """Return a handler that raises the router's own 404 and 405 as errors of ours; the gateway answers them.
 
     A coroutine, since Starlette gives plain functions to a thread: by the time that one runs, a server that was
     starting may have started, and the path that it was asked for would be one that nothing serves.

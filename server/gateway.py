@@ -1,4 +1,4 @@
-"""The outermost layer: what every request goes through, whatever answers it.
+"""The outermost ASGI layer, which every request passes.
 
 In: browser guard, API key, drain, request id. Out: `x-request-id`, `openai-processing-ms`, the log (of refusals, or
 of every request), the metrics, and for whatever went wrong the error object. One of the two places that catch every

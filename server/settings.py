@@ -59,7 +59,7 @@ class ServerSettings:
 
     @property
     def guard(self) -> BrowserGuard:
-        """What keeps strangers' web pages out."""
+        """The guard against foreign web pages."""
         return BrowserGuard(
             allowed_origins=frozenset(origin.lower().rstrip("/") for origin in self.allow_origins),
             allowed_hosts=frozenset(name.lower() for name in self.allow_hosts),

@@ -1,4 +1,4 @@
-"""Requests answered from the cache, where their answer is determined by what they ask.
+"""Answers from the cache, for requests that determine their answer.
 
 Theory of operation. A request's key is the digest of all that its answer depends on: the route and the definition of
 its pipeline, the model's files, every field. Embeddings and rankings always have one, chats and completions only with
@@ -38,7 +38,7 @@ _MANY: Final = 256  # texts: hashing as many long ones takes about 1 ms
 
 
 def revisions(catalog: Catalog) -> Revision:
-    """Return what tells a model's files from those that replace them."""
+    """Return a function that identifies the files behind a model's name, so that new files have new answers."""
 
     def revision(name: str, task: Task) -> str:
         try:
@@ -52,7 +52,7 @@ def revisions(catalog: Catalog) -> Revision:
 
 
 class CachedAnswers:
-    """The cache as requests see it."""
+    """The cache of answers, by request; equal requests that run at the same time are computed once."""
 
     def __init__(self, cache: ResponseCache, revision: Revision) -> None:
         self.cache = cache
@@ -73,7 +73,7 @@ class CachedAnswers:
         return await asyncio.to_thread(digest, place, value) if _is_large(value) else digest(place, value)
 
     async def results(self, key: bytes, value: object, send: Send, *, whole: bool) -> tuple[Results[Any], bool]:
-        """Return the results of a request, and whether they are from the cache. whole: nobody reads them slowly."""
+        """Return the results of a request, and whether they are from the cache. whole: they are read at once."""
         flight = self._flights.get(key) if whole else None
         if flight is not None and self.cache.find(key) is None:
             await asyncio.shield(flight)
@@ -103,7 +103,7 @@ class CachedAnswers:
 
 
 class _RecordedResults(Results[Any]):
-    """Results that are kept besides being read. ended: gets all of them, or None if they are not to be kept."""
+    """Results that are recorded while they are read. ended: gets all of them, or None if they are not cacheable."""
 
     __slots__ = ("_ended", "_values")
 

@@ -1,4 +1,4 @@
-"""Answers kept to be given again: the least recently used go first, bounded in bytes and in age. No await, no I/O."""
+"""A cache of results: least recently used first out, bounded in bytes and in age. No await, no I/O."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CacheLimits:
 
     @classmethod
     def of(cls, size: str | None, ttl: str | float = TTL_S) -> CacheLimits | None:
-        """Read a size such as 256MiB and a time such as 1h, or seconds; no size: None. ConfigError tells mistakes."""
+        """Read a size such as 256MiB and a time such as 1h, or seconds; no size: None. ConfigError for the rest."""
         if size is None:
             return None
         try:
@@ -49,7 +49,7 @@ class _CacheEntry:
 
 
 class ResponseCache(Collector):
-    """The results of pipelines by the digest of what was asked. hits, misses: what `count` was told."""
+    """The results of pipelines, by the digest of the request. hits, misses: as `count` has counted."""
 
     def __init__(self, limits: CacheLimits, *, clock: Callable[[], float] = monotonic) -> None:
         self._limits = limits
@@ -74,7 +74,7 @@ class ResponseCache(Collector):
         return entry.values
 
     def keep(self, key: bytes, values: Sequence[Any]) -> None:
-        """Keep results; what takes more than an eighth of all room is not kept: it would displace too much."""
+        """Store results, unless they take more than an eighth of the cache: they would displace too much."""
         size = sum(map(weight, values))
         if size > self._limits.max_bytes // 8:
             return

@@ -1,4 +1,4 @@
-"""The wire of POST /v1/multimodal/analyze: pictures, sound, videos, documents, text in; what a model makes of it out.
+"""POST /v1/multimodal/analyze: describe pictures, sound, videos, documents and text with a model.
 
     {"inputs": [{"type": "image", "source": "base64", "content": "..."},
                 {"type": "audio", "source": "url", "url": "https://..."},
@@ -90,7 +90,7 @@ OPERATION: Final = Operation(
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOptions:
-    """What the answer repeats. kinds: of the inputs."""
+    """The fields that the answer repeats. kinds: of the inputs."""
 
     kinds: tuple[str, ...]
     analysis_type: str
@@ -141,7 +141,7 @@ class AnalysisAnswer:
         self._finished: dict[int, ChatFinished] = {}
 
     def take(self, event: ChatEvent, prompt: int = 0) -> bytes:  # noqa: ARG002 - one prompt
-        """Keep what the event says; nothing is sent before the end."""
+        """Store the event; the answer is sent at the end."""
         if isinstance(event, ChatStarted):
             self.started = event
         elif isinstance(event, ChatDelta):

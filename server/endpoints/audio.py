@@ -1,4 +1,4 @@
-"""The wire of POST /v1/audio/transcriptions and /v1/audio/translations (OpenAI API 2.3.0).
+"""POST /v1/audio/transcriptions and /v1/audio/translations (OpenAI API 2.3.0).
 
 A form goes in, with the recording as its `file`; the transcript comes out in the form that was asked for, or as
 Server-Sent Events while it is written. What the engines cannot do (telling speakers apart, probabilities of words) is
@@ -83,7 +83,7 @@ _TRANSLATION: Final = Operation(
 
 @dataclass(frozen=True, slots=True)
 class TranscriptOptions:
-    """How the caller wants its transcript. words, segments: whether their times are asked for."""
+    """The format of the transcript. words, segments: whether their times are included."""
 
     form: str = "json"
     words: bool = False
@@ -103,26 +103,26 @@ async def answer_translations(exchange: Exchange) -> None:
 
 async def _answer(exchange: Exchange, *, translate: bool) -> None:
     form = await exchange.form()
-    file, wanted = decode(form, translate=translate, unknown=UnknownFields.of(exchange.scope))
+    file, options = decode(form, translate=translate, unknown=UnknownFields.of(exchange.scope))
     with exchange.watched():
         try:
-            await (_stream if wanted.stream else _whole)(exchange, file, wanted)
+            await (_stream if options.stream else _whole)(exchange, file, options)
         except (UnsupportedMedia, Unprocessable) as error:  # the real API answers both with 400
             raise InvalidInput(error.message, param="file", code="invalid_audio") from error
 
 
-async def _whole(exchange: Exchange, file: SpeechFile, wanted: TranscriptOptions) -> None:
-    transcription = Transcription(words=wanted.words, segments=wanted.segments)
+async def _whole(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
+    transcription = Transcription(words=options.words, segments=options.segments)
     async with exchange.submitted(file) as (results,):
         async for found in results:
             transcription.take(found)
-        media, body = transcription.encode(wanted.form)
+        media, body = transcription.encode(options.form)
         await exchange.respond(body, media=media, headers=transcription.headers())
 
 
-async def _stream(exchange: Exchange, file: SpeechFile, wanted: TranscriptOptions) -> None:
-    """Send the transcript as it is written. Until its first text no event is sent: a status still tells an error."""
-    transcription = Transcription(words=wanted.words, segments=wanted.segments and wanted.form == "verbose_json")
+async def _stream(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
+    """Stream the transcript. Nothing is sent before its first text, so that an error until then has a status."""
+    transcription = Transcription(words=options.words, segments=options.segments and options.form == "verbose_json")
     async with EventStream(exchange, transcription.headers) as out, exchange.submitted(file) as (results,):
         async for found in results:
             if data := b"".join(event(orjson.dumps(value)) for value in transcription.take(found)):
@@ -152,7 +152,7 @@ def decode(
         turn_detection=_turns(fields),
         translate=translate,
     )
-    return SpeechFile(upload.data, settings), _wanted(fields)
+    return SpeechFile(upload.data, settings), _read_options(fields)
 
 
 def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def _wanted(fields: Fields) -> TranscriptOptions:
+def _read_options(fields: Fields) -> TranscriptOptions:
     if fields.raw("response_format") == "diarized_json":
         refuse(f"found diarized_json, expected one of {', '.join(FORMATS)}: {_NO_SPEAKERS}", "response_format")
     form = fields.choice("response_format", FORMATS) or "json"

@@ -1,7 +1,7 @@
-"""The wire of POST /v1/chat/completions (OpenAI API 2.3.0): JSON to `ChatRequest`, `ChatEvent`s to JSON or events.
+"""POST /v1/chat/completions (OpenAI API 2.3.0): JSON to `ChatRequest`, `ChatEvent`s to JSON or events.
 
 Every field that the API has is checked, also those without effect here (`store`, `prediction`, `verbosity`, ...:
-nothing is stored, guessed or served in tiers); a field that it has not is refused, as the real API refuses it.
+nothing is stored, guessed or served in tiers); for fields that it has not see `unknown_fields`.
 Extensions: `modality_routing`, `npu_priority`, `model_fallback`, parts of the type `audio`, and the short form of a
 JSON schema.
 """
@@ -127,7 +127,7 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
 
 
 def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
-    """Say which files are part of a prompt that is too long: their length is not seen in the request."""
+    """Name the files in a prompt that is too long: the request does not show their length."""
     names = [name for message in request.messages for part in message.parts if (name := _file_of(part))]
     if error.code != "context_length_exceeded" or not names:
         return error

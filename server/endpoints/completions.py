@@ -1,4 +1,4 @@
-"""The wire of POST /v1/completions (OpenAI API 2.3.0, legacy): text that is continued as it is.
+"""POST /v1/completions (OpenAI API 2.3.0, legacy): continue texts.
 
 `prompt` is a string or several: each goes through the pipeline as a `ChatRequest` of its own, all at once, and their
 choices are numbered on. Token ids are refused: the contract of a request is text. `best_of` beyond `n` and `suffix` are

@@ -1,4 +1,4 @@
-"""The wire of POST /v1/documents/process: a file inside the request, what can be read in it inside the answer.
+"""POST /v1/documents/process: read the document in the request, and answer with its content.
 
     {"document": {"type": "pdf", "source": "base64", "content": "..."},
      "processing_options": {"extract_text": true, "extract_tables": true, "extract_images": true,
@@ -93,19 +93,19 @@ class ProcessingRequest:
 async def answer_document(exchange: Exchange) -> None:
     """POST /v1/documents/process."""
     began = time.perf_counter()
-    asked = decode(await exchange.fields())
+    request = decode(await exchange.fields())
     with exchange.watched():
-        content = await _content(asked, exchange)
+        content = await _content(request, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
-            file = await asyncio.to_thread(_stored, asked, content, Path(folder))
-            request = DocumentRequest(file, asked.model, html=asked.output == "html")
+            file = await asyncio.to_thread(_write_file, request, content, Path(folder))
+            item = DocumentRequest(file, request.model, html=request.output == "html")
             try:
-                async with exchange.submitted(request) as (results,):
+                async with exchange.submitted(item) as (results,):
                     document = await results.one()
             except InvalidInput as error:
-                raise _about_the_request(error, asked, file.name) from error
+                raise _about_the_request(error, request, file.name) from error
     model = document.model or MODEL_FREE
-    body = await asyncio.to_thread(encode, document, asked, exchange.request_id, began)
+    body = await asyncio.to_thread(encode, document, request, exchange.request_id, began)
     await exchange.respond(body, headers=model_headers(model, "pocket" if is_stand_in_for("document", model) else ""))
 
 
@@ -130,15 +130,15 @@ def decode(fields: Fields) -> ProcessingRequest:
     )
 
 
-def encode(document: Document, asked: ProcessingRequest, request_id: str, began: float) -> bytes:
+def encode(document: Document, request: ProcessingRequest, request_id: str, began: float) -> bytes:
     """Return the response's JSON. began: `time.perf_counter()` when the request came."""
     structure = orjson.loads(document.structure)
     contents = {"markdown": document.markdown, "html": document.html, "json": structure}
     parts = {
-        "content": contents[asked.output] if "text" in asked.parts else None,
-        "tables": tables_of(structure) if "tables" in asked.parts else None,
-        "images": images_of(structure) if "images" in asked.parts else None,
-        "formulas": formulas_of(structure) if "formulas" in asked.parts else None,
+        "content": contents[request.output] if "text" in request.parts else None,
+        "tables": tables_of(structure) if "tables" in request.parts else None,
+        "images": images_of(structure) if "images" in request.parts else None,
+        "formulas": formulas_of(structure) if "formulas" in request.parts else None,
     }
     return orjson.dumps(
         {
@@ -151,7 +151,7 @@ def encode(document: Document, asked: ProcessingRequest, request_id: str, began:
             "page_count": document.page_count,
             "ocr_pages": document.ocr_pages,
             "pages_without_model": document.unread,
-            "output_format": asked.output,
+            "output_format": request.output,
             **{name: part for name, part in parts.items() if part is not None},
             "warnings": document.warnings,
             "timings": {"parse_seconds": document.parse_seconds, "total_seconds": time.perf_counter() - began},
@@ -172,36 +172,36 @@ def images_of(structure: dict[str, Any]) -> dict[str, Any]:
 
 
 def formulas_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return each formula that stands by itself: its page, and its LaTeX where the reader knows it, else its words."""
+    """Return each display formula: its page, and its LaTeX if the parser has it, else its text."""
     texts = structure.get("texts", ())
     return [{"page": _page(text), "text": text["text"]} for text in texts if text["label"] == "formula"]
 
 
-def _about_the_request(error: InvalidInput, asked: ProcessingRequest, name: str) -> InvalidInput:
-    """Say of what the parser found which field it is about: it knows files by a name, which no request has."""
+def _about_the_request(error: InvalidInput, request: ProcessingRequest, name: str) -> InvalidInput:
+    """Return a parser's error with the field that it is about: parsers name a file, which the request does not."""
     if error.param is not None:
         return error
     said = error.message.removeprefix(f"{name}: ").replace("as its name says", "as document.type says")
-    place = f"document.{_CONTENTS[asked.source][0]}"
+    place = f"document.{_CONTENTS[request.source][0]}"
     return type(error)(f"{place}: {said}", param=place, code=error.code)
 
 
-async def _content(asked: ProcessingRequest, exchange: Exchange) -> str | bytes:
+async def _content(request: ProcessingRequest, exchange: Exchange) -> str | bytes:
     """Return the base64 text that a request holds, or the bytes that it refers to."""
     most, references = exchange.source.max_body_bytes, exchange.references
-    if asked.source == "url":
-        return await references.url(asked.content, most_bytes=most, place="document.content")
-    if asked.source == "upload_id":
-        return (await references.file(asked.content, most_bytes=most, place="document.upload_id"))[1]
-    return asked.content
+    if request.source == "url":
+        return await references.url(request.content, most_bytes=most, place="document.content")
+    if request.source == "upload_id":
+        return (await references.file(request.content, most_bytes=most, place="document.upload_id"))[1]
+    return request.content
 
 
-def _stored(asked: ProcessingRequest, content: str | bytes, folder: Path) -> File:
-    """Write the file that a request means."""
+def _write_file(request: ProcessingRequest, content: str | bytes, folder: Path) -> File:
+    """Write the document of a request into a folder."""
     if isinstance(content, str):
         encoded = content.partition(",")[2] if content.startswith("data:") else content
         content = decode_base64(encoded, "document.content")
-    name = f"document.{_SUFFIXES.get(asked.kind, asked.kind)}"
+    name = f"document.{_SUFFIXES.get(request.kind, request.kind)}"
     path = folder / name
     path.write_bytes(content)
     return File(path, name, hashlib.sha256(content).hexdigest(), len(content), 0)

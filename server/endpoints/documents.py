@@ -1,4 +1,4 @@
-"""What the document pipelines keep: GET /v1/search, GET /v1/documents, GET /v1/documents/failed.
+"""The documents that pipelines have stored: GET /v1/search, GET /v1/documents, GET /v1/documents/failed.
 
 POST /v1/documents/replay {pipeline, names} tries failed files again, POST /v1/documents/reprocess {pipeline, all} those
 that an older definition of the pipeline made: the folder's next look picks them up. POST /v1/documents/forget

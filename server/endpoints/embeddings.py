@@ -1,4 +1,4 @@
-"""The wire of POST /v1/embeddings (OpenAI API 2.3.0): JSON to `EmbeddingRequest`, `Embeddings` to JSON.
+"""POST /v1/embeddings (OpenAI API 2.3.0): JSON to `EmbeddingRequest`, `Embeddings` to JSON.
 
 Checked by hand rather than with pydantic, whose models cost more than the whole request (measured: 2048 strings take
 30 us here), and because every message names the field and what was found in it.
@@ -66,7 +66,7 @@ OPERATION: Final = Operation(
 
 @dataclass(frozen=True, slots=True)
 class VectorFormat:
-    """How the caller wants its vectors."""
+    """The encoding and precision of the returned vectors."""
 
     encoding: Encoding = "float"
     precision: Precision = "float32"

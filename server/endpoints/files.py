@@ -188,7 +188,7 @@ def _owner(request: Request) -> str:
 
 
 class _Content(Response):
-    """A file's bytes, read as fast as they are taken. A browser saves them: it shows nothing that anybody uploaded."""
+    """A file's bytes, read as the client takes them; an attachment, so that a browser never renders uploads."""
 
     def __init__(self, found: StoredFile, file: BinaryIO) -> None:
         plain = "".join(letter if " " <= letter <= "~" else "_" for letter in found.name)

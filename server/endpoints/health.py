@@ -1,4 +1,4 @@
-"""Is it alive (`/healthz`), is it ready (`/readyz`), what does it measure (`/metrics`), what is it (`/`)."""
+"""Liveness (`/healthz`), readiness (`/readyz`), metrics (`/metrics`) and the page at `/`."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _capabilities(card: ModelCard) -> dict[str, bool]:
 
 
 def _owner(card: ModelCard) -> str:
-    """Return the hub's organisation where a name says it."""
+    """Return the hub's organisation if a name contains one."""
     named = next((name for name in (card.name, *card.aliases) if "/" in name), "")
     return named.partition("/")[0] or "local"
 

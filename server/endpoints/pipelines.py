@@ -1,4 +1,4 @@
-"""GET /v1/pipelines says what runs; POST /v1/pipelines/reload reads the configuration again."""
+"""GET /v1/pipelines lists the running pipelines; POST /v1/pipelines/reload reads the configuration again."""
 
 from __future__ import annotations
 

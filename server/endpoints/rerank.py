@@ -1,4 +1,4 @@
-"""The wire of POST /v1/rerank, which OpenAI has not: as Cohere's and Jina's clients ask for it.
+"""POST /v1/rerank as Cohere's and Jina's clients use it; OpenAI has no such endpoint.
 
 JSON to `RerankRequest`, `Ranking` to JSON. A document is a string or an object with `text`; the answer's `usage` is
 Jina's, its `meta` Cohere's.

@@ -1,8 +1,8 @@
-"""POST /v1/route: who would answer a request, and why. Nothing is loaded and nothing is generated.
+"""POST /v1/route: explain the routing decision for a request without running it. No model is loaded.
 
-The body is that of a chat request, or `{"endpoint": ..., "request": {...}}` with the body that the endpoint takes. Of
-what is no JSON there, the measures are told: `{"model", "seconds"}` of a recording, `{"model", "bytes", "pages"}` of a
-document.
+The body is that of a chat request, or `{"endpoint": ..., "request": {...}}` with the body that the endpoint takes. For
+endpoints that take no JSON, the body describes their input: `{"model", "seconds"}` of a recording,
+`{"model", "bytes", "pages"}` of a document.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
 
 def _declared(site: ServerContext, name: str) -> bool:
-    """Whether a name is a model's here, or an alias."""
+    """Whether a name belongs to a model that is here, or is an alias."""
     known = {other for offer in site.resources.get(Router).offers() for other in (offer.name, *offer.aliases)}
     return name in known or name in site.resources.get(Models).catalog.aliases
 

@@ -107,7 +107,7 @@ def _model_memory(models: Models) -> dict[str, Any]:
 
 
 def _devices(devices: Devices) -> dict[str, Any]:
-    """Return what OpenVINO says about each kind of device; blocks while it looks for them the first time."""
+    """Describe each kind of device by OpenVINO's properties; blocks while devices are detected the first time."""
     names = {family(device): device for device in reversed(devices.available)}
     return {kind.family: _device(devices, kind, names.get(kind.family)) for kind in DEVICE_KINDS.all}
 

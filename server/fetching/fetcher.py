@@ -1,4 +1,4 @@
-"""Fetching what a request names by URL: only from places that `UrlPolicy` admits, bounded in size and time.
+"""Fetching the URLs in requests: only from hosts that `UrlPolicy` admits, bounded in size and time.
 
 A name is looked up once, every address that it has is judged, and the connection is made to one of these addresses:
 a second look-up, which could answer otherwise (DNS rebinding), never happens. TLS is checked against the name. Each
@@ -66,7 +66,7 @@ class Fetcher:
         self._tls: ssl.SSLContext | None = None
 
     async def get(self, url: str, *, most_bytes: int, place: str, code: str = "invalid_url") -> FetchedContent:
-        """Return what is at the URL. InvalidInput, with `code` and the field `place`, says why it cannot be had."""
+        """Return the content of the URL. Raises InvalidInput, with `code` and the field `place`."""
         if not self._policy:
             raise InvalidInput(
                 "found a URL, but this server fetches none: send the bytes as a data: URL, or start the server with "

@@ -1,4 +1,4 @@
-"""What a request may refer to instead of holding it: what stands at a URL, and stored files of whoever sends it."""
+"""Content that a request refers to: the content of URLs, and the caller's stored files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class References:
         return References(self.fetcher, self.files, owner)
 
     async def url(self, url: str, *, most_bytes: int, place: str, code: str = "invalid_url") -> bytes:
-        """Return what stands at an http(s) URL. InvalidInput, with `code` and the field `place`, says why not."""
+        """Return the content of an http(s) URL. Raises InvalidInput, with `code` and the field `place`."""
         return (await self.fetcher.get(url, most_bytes=most_bytes, place=place, code=code)).data
 
     async def file(self, id_: str, *, most_bytes: int, place: str) -> tuple[StoredFile, bytes]:

@@ -1,4 +1,4 @@
-"""Which places this server may fetch from on a caller's behalf: nowhere, unless whoever runs it names them.
+"""Which hosts this server may fetch from on a caller's behalf: none, unless the operator allows them.
 
 A caller's URL is a way into the network that the server stands in (server-side request forgery). So a host must be
 named, and its address must be a public one, whatever its name says: the address is judged after the look-up, and the
@@ -41,7 +41,7 @@ _RESERVED: Final = tuple(
 
 
 class RefusedUrl(Exception):
-    """A URL that may not be fetched; the text says what was found and what was expected."""
+    """The URL may not be fetched; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def is_public(address: Address) -> bool:
 
 
 def host_of(url: httpx2.URL) -> str:
-    """Return a URL's host as a look-up wants it: ASCII, lower case, no dot at the end."""
+    """Return a URL's host for the resolver: ASCII, lower case, no dot at the end."""
     return url.raw_host.decode("ascii").lower().strip("[]").removesuffix(".")
 
 

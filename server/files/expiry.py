@@ -1,4 +1,4 @@
-"""Expired files leave the disk, too: within a minute, as long as a server runs."""
+"""Deleting expired files from the disk: within a minute, as long as a server runs."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class FileStore:
         self._lock = threading.Lock()
 
     def receive(self, owner: str, *, declared: int | None = None) -> IncomingFile:
-        """Begin an upload. declared: its bytes, or somewhat more, where that is known. TooLarge: there is no room."""
+        """Begin an upload. declared: its bytes, or somewhat more, if known. TooLarge: the quota is exhausted."""
         with self._lock:
             used, count = self._usage()
             room = self.most_bytes - used - self._promised
@@ -139,7 +139,7 @@ class FileStore:
         _refuse(f"{found}{held}, expected at most {self.most_bytes:,} in all (`serve --files-size`)")
 
     def release(self, promised: int) -> None:
-        """Give back the room that an upload was promised: it is stored, or will not be."""
+        """Return an upload's reserved bytes to the quota: it is stored, or was given up."""
         with self._lock:
             self._promised -= promised
 
@@ -162,7 +162,7 @@ class FileStore:
         return found
 
     def _usage(self) -> Usage:
-        """Measure what is stored; what is on its way has been promised room."""
+        """Return the bytes and the number of stored files; uploads in progress have reserved theirs."""
         size = count = 0
         for folder in self._owners():
             with os.scandir(folder) as entries:
@@ -197,10 +197,10 @@ class FileStore:
 
 
 class IncomingFile:
-    """A file on its way in: write it, keep it, close it. What is closed without `keep` leaves nothing behind."""
+    """An upload in progress: write it, keep it, close it. Closed without `keep`, it is deleted."""
 
     def __init__(self, store: FileStore, owner: str, promised: int) -> None:
-        """Open a partial file. promised: the bytes that there is room for."""
+        """Open a partial file. promised: the bytes that are reserved for it."""
         self._store = store
         self._folder = store.folder / owner
         self._promised = promised

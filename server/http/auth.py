@@ -1,4 +1,4 @@
-"""Who may talk to this server: API keys, and which web pages a browser may let through.
+"""Who may use this server: API keys, and the origins that a browser may send requests for.
 
 A server on the loopback interface needs no key, but a browser on the same machine would let any web page talk to it.
 Two checks stop that. `Host` must name this server (an attacker's name that resolves to 127.0.0.1, "DNS rebinding",
@@ -85,7 +85,7 @@ def _bearer(scope: Scope) -> str | None:
 
 
 def _subprotocol_key(scope: Scope) -> str | None:
-    """Remove the key from the offered subprotocols, so that whoever accepts the socket cannot echo it."""
+    """Remove the key from the offered subprotocols: accepting the socket must not echo it."""
     offered: list[str] = list(scope.get("subprotocols", ()))
     keys = [name.removeprefix(KEY_PROTOCOL) for name in offered if name.startswith(KEY_PROTOCOL)]
     if keys:
@@ -106,7 +106,7 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BrowserGuard:
-    """Refuses what a web page of somebody else makes a browser send.
+    """Refuses requests that a browser sends for a foreign web page (CSRF, DNS rebinding).
 
     allowed_origins: "https://example.org", or "*" for every page. allowed_hosts: names of this server beyond its
     addresses, `localhost` and the machine's own name. check_host: off where a key is asked for: no page knows it.

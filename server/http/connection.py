@@ -1,4 +1,4 @@
-"""One HTTP connection: bounds for what uvicorn leaves unbounded, refusals that speak like the rest of the server.
+"""One HTTP connection: limits that uvicorn lacks, and refusals in the server's own error format.
 
 A running request is told when its client disconnects, and a small response goes out in one write.
 
@@ -46,7 +46,7 @@ class HttpConnection(HttpToolsProtocol):
         self._extensions = {DISCONNECT: self._disconnect}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Wait for a request, not for ever."""
+        """Start the timer that bounds the wait for a request."""
         super().connection_made(transport)
         self.transport = cast("asyncio.Transport", _SingleWriteTransport(transport))
         self._wait()
@@ -86,7 +86,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; who reads it bounds the pause to the next one."""
+        """Take a piece of the body; its reader bounds the pauses between pieces."""
         self._deadline = None
         super().on_body(body)
 
@@ -102,7 +102,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the socket on; who has it now writes frames of its own, and bounds what it waits for."""
+        """Hand the socket to the websocket protocol, which writes frames and has timeouts of its own."""
         self._deadline = None
         self.transport = self._packets.transport
         super().handle_websocket_upgrade()
@@ -154,9 +154,9 @@ class HttpConnection(HttpToolsProtocol):
 
 
 class _SingleWriteTransport:
-    """A transport that keeps back the head of a response of known length until its body comes.
+    """A transport that holds back the head of a response of known length and writes it together with the body.
 
-    Each write of uvloop's is a call to the kernel and a packet, and wakes the client up.
+    Each write of uvloop is a system call and a packet, and wakes the client up.
     """
 
     __slots__ = ("_head", "transport")

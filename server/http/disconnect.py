@@ -1,4 +1,4 @@
-"""Telling whoever answers a request that its client has disconnected, by a callback.
+"""Cancelling a request whose client has disconnected, by a callback from the connection.
 
 A task that waits in `receive` beside each request would cost more than the rest of a small one.
 """

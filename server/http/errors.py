@@ -1,4 +1,4 @@
-"""The OpenAI error object: what every failed request is answered with, whatever failed.
+"""The OpenAI error object, with which every failed request is answered.
 
 `{"error": {"message", "type", "param", "code"}}`, all four keys always. A 500 says "internal error" and the request id,
 never what broke; the log has the cause under the same id.
@@ -64,7 +64,7 @@ def error_body(message: str, kind: str, param: str | None = None, code: str | No
 
 
 def error_response(error: BaseException, request_id: str) -> ErrorResponse:
-    """Say to the caller what `error` means to them, and log what they must not see."""
+    """Return the response for an error; log what the caller must not see."""
     if isinstance(error, ItemError) and error.status != 500:  # noqa: PLR2004 - internal server error
         body = error_body(error.message, error.type, error.param, error.code)
         return ErrorResponse(error.status, body, _error_headers(error))

@@ -1,4 +1,4 @@
-"""The life of the server: starting, serving, draining; how many requests run."""
+"""The lifecycle of the server: starting, serving, draining; how many requests run."""
 
 from __future__ import annotations
 

@@ -37,14 +37,12 @@ _CLOSE_S: Final = 2
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. ConfigError says why the address cannot be had."""
+    """Return a listening socket. Raises ConfigError if the address cannot be bound."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = (
-            "it is taken: another server runs there" if error.errno == errno.EADDRINUSE else error.strerror or error
-        )
+        reason = "the port is in use by another process" if error.errno == errno.EADDRINUSE else error.strerror or error
         raise ConfigError([f"cannot listen on {host} port {port}: {reason}; --port 0 takes any free one"]) from error
 
 
@@ -66,7 +64,7 @@ def stop_signals() -> list[signal.Signals]:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with a drain. drain(): flush what runs, in the time that is left to it."""
+    """uvicorn with a graceful drain. drain(): lets the pipelines end what runs."""
 
     def __init__(
         self, app: ASGIApp, *, lifecycle: Lifecycle, drain: Callable[[], Awaitable[Any]], drain_s: float

@@ -1,4 +1,4 @@
-"""What the HTTP side says about itself, for `/metrics` and `/v1/system/status`."""
+"""Metrics of HTTP requests, for `/metrics` and `/v1/system/status`."""
 
 from __future__ import annotations
 

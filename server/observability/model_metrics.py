@@ -1,4 +1,4 @@
-"""What loading and unloading models says about itself, for `/metrics`."""
+"""Metrics of loading and unloading models, for `/metrics`."""
 
 from __future__ import annotations
 

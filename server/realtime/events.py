@@ -1,4 +1,4 @@
-"""The server's events on the wire (OpenAI realtime, transcription sessions): what was heard, as plain dicts.
+"""The server's events on the wire (OpenAI realtime, transcription sessions), as plain dicts.
 
 Ours beyond the API: `model` on deltas and transcripts, which says whose words they are, and `words` with times.
 """
@@ -90,7 +90,7 @@ def conversation_item(item_id: str, transcript: str | None = None) -> Event:
 
 
 def delta(value: TranscriptDelta) -> Event:
-    """More words of an item."""
+    """Return the next text of an item."""
     return {
         "type": f"{_SPEECH}.delta",
         "item_id": value.utterance_id,
@@ -101,7 +101,7 @@ def delta(value: TranscriptDelta) -> Event:
 
 
 def completed(value: Transcript) -> Event:
-    """All words of an item: the concatenation of its deltas."""
+    """Return the whole text of an item: the concatenation of its deltas."""
     return {
         "type": f"{_SPEECH}.completed",
         "item_id": value.utterance_id,

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded, so that one that does not read costs little and holds up nobody."""
+"""The events that wait to be sent to one client: bounded, so that a client that does not read costs little."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Outbox:
         self._greeted = False
 
     def send_nowait(self, value: Any) -> bool:
-        """Take what the pipeline heard."""
+        """Take a result of the pipeline."""
         self.put(self._protocol.on_heard(value))
         return True
 
     async def send(self, value: Any) -> None:
-        """Take what the pipeline heard; never waits."""
+        """Take a result of the pipeline; never waits."""
         self.send_nowait(value)
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:

@@ -153,7 +153,7 @@ class Protocol:
         return Reaction(values=[AudioBytes(data, sniff=True)] if data else [])
 
     def on_heard(self, value: Any) -> list[Event]:
-        """Take what the pipeline heard; what it only passed on yields nothing.
+        """Take a result of the pipeline; return the events for it, if any.
 
         Unprocessable: the session has no words for a result of this kind.
         """

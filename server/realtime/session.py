@@ -1,4 +1,4 @@
-"""The thin shell around the realtime protocol: one websocket, its receiving and its sending, and the pipeline between.
+"""The websocket of a realtime session: its receiving and sending tasks, and the pipeline between them.
 
 Ends of a session: the client closes or vanishes (everything that it caused is cancelled); it reads too slowly (1008);
 the server drains (what was being said is answered, then 1012). A client too many is refused before the
@@ -115,7 +115,7 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
 
 
 class _SessionTasks:
-    """The tasks of a session: whichever ends first ends the others."""
+    """The tasks of a session; the first one that ends cancels the others."""
 
     def __init__(self, websocket: WebSocket, protocol: Protocol, outbox: Outbox, session: Session) -> None:
         self._websocket = websocket

@@ -224,7 +224,7 @@ def _read(form: type[F], session: Any) -> F:
 
 
 def _problem(problems: Sequence[Any]) -> InvalidInput:
-    """Say the first problem in the API's words."""
+    """Return the first problem as the API words it."""
     first = problems[0]
     param = ".".join(["session", *(str(part) for part in first["loc"] if part not in _TAGS)])
     if first["type"] == "extra_forbidden":
@@ -244,7 +244,7 @@ def _problem(problems: Sequence[Any]) -> InvalidInput:
 
 
 def _expected(problem: Any) -> str:
-    """Say what pydantic wanted, in words that name none of our classes."""
+    """Return what pydantic expected, without naming our classes."""
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return "an object"
     if problem["type"] == "union_tag_invalid":

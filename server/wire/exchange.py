@@ -1,4 +1,4 @@
-"""One HTTP request that a pipeline answers: its body, its item, its response, and the client that may leave."""
+"""One HTTP request that a pipeline answers: its body, its items, its response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastembed.sources.http import Http, HttpRoutes, Results
 class Exchange:
     """A request on its way through a pipeline, as the codecs see it. references: what it may refer to.
 
-    recall: gives answers again, where that is asked for.
+    cached_answers: the cache, if the server has one.
     """
 
     __slots__ = (
@@ -111,7 +111,7 @@ class Exchange:
         return results
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return what every response says: its limits, and whether it was kept from an earlier one."""
+        """Return the headers of every response: the rate limits, and whether it came from the cache."""
         if self._cached is None:
             return rate_limits(self.source)
         return [(b"x-fastembed-cache", b"hit" if self._cached else b"miss"), *rate_limits(self.source)]

@@ -1,4 +1,4 @@
-"""Reading the fields of a JSON object, with the place of each and OpenAI's codes for what can be wrong with it."""
+"""Reading the fields of a JSON object; errors name the field's place and have OpenAI's codes."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def read_fields(scope: Scope, receive: Receive, *, max_bytes: int) -> Fiel
 
 
 def refuse(message: str, param: str, code: str | None = None) -> NoReturn:
-    """Raise InvalidInput; the place stands in the message too, for those who see no more of it."""
+    """Raise InvalidInput; the place is part of the message too, for clients that show nothing else."""
     where = f"{param}: " if param else ""
     raise InvalidInput(f"{where}{message}", param=param or None, code=code)
 

@@ -1,4 +1,4 @@
-"""Whether a JSON value is of the kind that an operator takes, in the words of JSON."""
+"""Checking that a JSON value has the type that an operator takes; errors name JSON's types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as JSON."""
+"""Encoding the results of pipelines as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_json(value: object) -> bytes:
 
 
 def has_json(kind: type) -> bool:
-    """Whether `to_json` takes values of a class, as far as the class tells."""
+    """Whether `to_json` can encode the values of a class."""
     return is_dataclass(kind) or inspect.isabstract(kind) or issubclass(kind, _JSON)
 
 

@@ -1,4 +1,4 @@
-"""Amounts and names as people read them."""
+"""Sizes and names for people to read."""
 
 from __future__ import annotations
 

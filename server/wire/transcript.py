@@ -1,4 +1,4 @@
-"""A transcript on the wire: JSON, plain text, subtitles (SubRip, WebVTT), events."""
+"""Encoding a transcript: JSON, plain text, subtitles (SubRip, WebVTT), events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ERRORS: Final[Mapping[int, type[ItemError]]] = {
 
 
 class Transcription:
-    """One recording's transcript as it comes. words, segments: which times the caller wants."""
+    """The transcript of one recording, as it grows. words, segments: which times are included."""
 
     def __init__(self, *, words: bool, segments: bool) -> None:
         self._wants_words = words
@@ -67,7 +67,7 @@ class Transcription:
         return model_headers(name, state)
 
     def encode(self, form: str) -> tuple[bytes, bytes]:
-        """Return the media type and the body. StepFailed if the recording was not heard to its end."""
+        """Return the media type and the body. StepFailed if the pipeline did not reach the end of the recording."""
         self._check_ended()
         if form in ("json", "verbose_json"):
             return b"application/json", orjson.dumps(self._verbose() if form == "verbose_json" else self._plain())
@@ -84,7 +84,7 @@ class Transcription:
 
     @property
     def text(self) -> str:
-        """What was said so far."""
+        """The text so far."""
         return joined(self._texts)
 
     def _take(self, event: Transcript) -> list[dict[str, Any]]:

@@ -203,7 +203,7 @@ def test_a_full_disk_is_told_to_the_caller_and_another_failure_is_not() -> None:
     with pytest.raises(TooLarge, match=r"^disk full: [\d.,]+ MB free, this upload needs 40 MB$") as caught:
         check(OSError(errno.ENOSPC, "No space left on device"), Path(), 40_000_000)
     assert caught.value.code == "storage_limit_exceeded"
-    check(OSError(errno.EIO, "Input/output error"))
+    check(OSError(errno.EIO, "Input/output error"), Path(), 1)
 
 
 WRITER = """

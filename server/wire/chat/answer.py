@@ -1,4 +1,4 @@
-"""A chat answer in one piece, and the words that it shares with streams and completions."""
+"""A chat answer in one piece, and the objects that it shares with streams and completions."""
 
 from __future__ import annotations
 

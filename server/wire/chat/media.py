@@ -1,4 +1,4 @@
-"""Pictures, videos and sound of a request, decoded where they cannot hurt.
+"""Decoding the pictures, videos and sound of a request, isolated from the event loop.
 
 Pictures: `data:` URLs of PNG, JPEG, WebP or GIF. Pillow reads them with only these four decoders, in a thread, after
 the size that the header states has been checked. A process of its own decodes sound and videos
@@ -158,7 +158,7 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
 
 
 def _check_video(head: bytes, place: str) -> None:
-    """Refuse what begins like no video, in words about videos: their decoder speaks of sound too."""
+    """Refuse a file that does not begin like a video: the decoder's own message would speak of sound."""
     try:
         kind = recognise(head)
     except ItemError:
@@ -172,7 +172,7 @@ def _too_many(found: str, place: str) -> NoReturn:
 
 
 def _upright(image: Any) -> Any:
-    """Return the picture as a camera's orientation tag wants it seen, in RGB."""
+    """Return the picture in RGB, turned as its EXIF orientation says."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits of grey
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")

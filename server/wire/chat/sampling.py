@@ -45,7 +45,7 @@ _TOKEN_ID: Final = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the caller wants its answer. logprobs: show probabilities; padded: stream events of even lengths."""
+    """How the answer is delivered. logprobs: include probabilities; padded: stream events of even lengths."""
 
     stream: bool = False
     usage: bool = False

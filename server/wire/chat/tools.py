@@ -45,7 +45,7 @@ def read_tools(body: Fields) -> Choice:
 
 
 def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
-    """Return what `ChatRequest.json` says."""
+    """Return the value of `ChatRequest.json`: a schema, "object", or None for text."""
     form = body.object("response_format")
     if form is None:
         return None
