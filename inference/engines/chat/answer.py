@@ -12,6 +12,7 @@ from fastembed.inference.engines.chat.calling import CallStyle
 from fastembed.inference.engines.chat.calls import CallArguments, CallBegun, CallParser, Found
 from fastembed.inference.engines.chat.generation import Ended, Token
 from fastembed.inference.engines.chat.reasoning import ReasoningSplitter
+from fastembed.inference.engines.chat.repeated_calls import RepeatedCalls
 from fastembed.inference.engines.chat.stops import StopStrings
 from fastembed.inference.engines.sanity import Fault, TextCheck
 from fastembed.pipeline.payload.chat import ChatDelta, FinishReason, TokenLogprob
@@ -37,6 +38,7 @@ class AnswerSplitter:
         self._stops = StopStrings(stops)
         self._reasoning = ReasoningSplitter(enabled=thinks, opened=opened)
         self._calls = CallParser(style, forced=forced) if style else None
+        self._repeats = RepeatedCalls() if forced else None
         self._one_call = one_call
         self._begun = 0
         self._logprobs = logprobs
@@ -71,7 +73,9 @@ class AnswerSplitter:
         if text:
             deltas += self._answer(text)
         if self._calls:
-            deltas += self._shown(self._calls.close())
+            deltas += self._shown(self._calls.close(cut=ended == "length"))
+            if self._repeats:
+                deltas += self._repeats.close()
         deltas = self._checked(_merged(deltas))
         if self._begun and (self.stopped or ended == "stop"):
             return deltas, "tool_calls"
@@ -107,6 +111,14 @@ class AnswerSplitter:
         return self._shown(self._calls.feed(text)) if self._calls else [ChatDelta(self._index, text=text)]
 
     def _shown(self, found: Sequence[Found]) -> list[ChatDelta]:
+        deltas = self._calls_and_texts(found)
+        if self._repeats is None:
+            return deltas
+        kept = [delta for one in deltas for delta in self._repeats.feed(one)]
+        self.stopped = self.stopped or self._repeats.found
+        return kept
+
+    def _calls_and_texts(self, found: Sequence[Found]) -> list[ChatDelta]:
         deltas: list[ChatDelta] = []
         for one in found:
             match one:

@@ -60,12 +60,13 @@ class CallParser:
             text = self._step(text, found)
         return _joined(found)
 
-    def close(self) -> list[Found]:
-        """Return what was held back: the answer ended."""
+    def close(self, *, cut: bool = False) -> list[Found]:
+        """Return what was held back: the answer ended. cut: at its limit; the beginning of a call is no text then."""
         found: list[Found] = []
+        begins = cut and bool(self._begin) and (self._raw.startswith(self._begin) or (self.count > 0 and self._held))
         if self._reader and not self._reader.begun:
-            found.append(self._raw + self._reader.raw + self._held)
-        elif not self._reader:
+            found.append("" if begins else self._raw + self._reader.raw + self._held)
+        elif not self._reader and not begins:
             rest = self._raw + self._held
             if rest.strip() or not self.count:  # line breaks after the last call say nothing
                 found.append(rest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -17,15 +18,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastembed.inference.engines.chat.calling import CallStyle
+from fastembed.inference.engines.chat.grammar import grammar_of
 from fastembed.inference.engines.chat.native import reason, tensor
 from fastembed.inference.engines.chat.schema import MAX_DEPTH, compiled, dangling, deeper, too_much
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Tool
 
+log = logging.getLogger("fastembed.chat")
 _REMEMBERED: Final = 512
 _LONGEST: Final = 256 * 1024  # characters of one schema
-_ANY_OBJECT: Final = '{"type": "object"}'
-_NO_PARAMETERS: Final = '{"type": "object", "properties": {}, "additionalProperties": false}'
+_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+_NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,25 @@ class SchemaGuard:
 
     async def problem(self, schema: str) -> str | None:
         """Return what is wrong with a JSON Schema as a form of answers, or None."""
-        key = hashlib.sha256(schema.encode("utf-8", "replace")).digest()
+        return await self._remembered("json_schema", schema)
+
+    async def takes(self, grammar: str) -> bool:
+        """Whether a grammar (EBNF) can be a form of answers."""
+        problem = await self._remembered("grammar", grammar)
+        if problem:
+            log.warning("a grammar made of a schema is not taken, xgrammar makes its own: %s", problem)
+        return problem is None
+
+    async def _remembered(self, kind: str, text: str) -> str | None:
+        key = hashlib.sha256(f"{kind} {text}".encode("utf-8", "replace")).digest()
         if key not in self._seen:
-            self._seen[key] = await asyncio.to_thread(self._try, schema)
+            self._seen[key] = await asyncio.to_thread(self._try, kind, text)
             if len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)
         return self._seen[key]
 
-    def _try(self, schema: str) -> str | None:
+    def _try(self, kind: str, text: str) -> str | None:
         import openvino_genai as genai
 
         with self._lock:
@@ -65,7 +78,7 @@ class SchemaGuard:
                 self._pipeline = self._load()
             config = self._pipeline.get_config()
             config.max_new_tokens = 1
-            config.structured_output_config = genai.StructuredOutputConfig(json_schema=schema)
+            config.structured_output_config = genai.StructuredOutputConfig(**{kind: text})
             try:
                 self._pipeline.generate([tensor([0])], [config])
             except RuntimeError as error:
@@ -81,10 +94,13 @@ async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) ->
     if tools and request.tool_choice != "auto":
         return AnswerForm(await _forced(tools, request, style, guard), calls=True)
     if request.json is not None:
-        schema = _ANY_OBJECT if request.json == "object" else await _checked(request.json, "response_format", guard)
+        wanted = _ANY_OBJECT if request.json == "object" else request.json
+        schema = await _checked(wanted, "response_format", guard)
+        grammar = await _bounded(wanted, guard)
         if tools and style.begin and not style.special:
-            return AnswerForm(await _either(schema, tools, style, guard))
-        return AnswerForm(_genai().StructuredOutputConfig(json_schema=schema), open=False)
+            return AnswerForm(await _either(_part(grammar, schema), tools, style, guard))
+        config = _genai().StructuredOutputConfig
+        return AnswerForm(config(grammar=grammar) if grammar else config(json_schema=schema), open=False)
     if tools and not style.special and style.begin and any(tool.strict for tool in tools):
         return AnswerForm(await _triggered(tools, request, style, guard))
     return AnswerForm()
@@ -116,11 +132,11 @@ async def _forced(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyl
     return config(structural_tags_config=form)
 
 
-async def _either(schema: str, tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -> Any:
+async def _either(answer: Any, tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -> Any:
     """Return the form of an answer that is JSON of the schema, or calls one tool: xgrammar's choices must all end."""
     config = _genai().StructuredOutputConfig
     tags = await _tags(tools, style, guard)
-    return config(structural_tags_config=config.Union(config.JSONSchema(schema), *tags))
+    return config(structural_tags_config=config.Union(answer, *tags))
 
 
 async def _triggered(tools: tuple[Tool, ...], request: ChatRequest, style: CallStyle, guard: SchemaGuard) -> Any:
@@ -144,14 +160,25 @@ async def _tags(tools: tuple[Tool, ...], style: CallStyle, guard: SchemaGuard) -
 async def _tag(tool: Tool, place: int, style: CallStyle, guard: SchemaGuard) -> Any:
     """Return the form of a call of one tool; a schema that cannot be enforced is an error only where it must be."""
     config = _genai().StructuredOutputConfig
-    schema = _NO_PARAMETERS
-    if tool.parameters:
-        text = _text(tool.parameters, f"tools[{place}].function.parameters")
-        problem = await guard.problem(text)
-        if problem and tool.strict:
-            raise _refused(problem, f"tools[{place}].function.parameters")
-        schema = _ANY_OBJECT if problem else text
-    return config.Tag(style.opening(tool.name), config.JSONSchema(schema), style.closing)
+    wanted: Mapping[str, Any] = tool.parameters or _NO_PARAMETERS
+    schema = _text(wanted, f"tools[{place}].function.parameters")
+    problem = await guard.problem(schema)
+    if problem and tool.strict:
+        raise _refused(problem, f"tools[{place}].function.parameters")
+    if problem:
+        wanted, schema = _ANY_OBJECT, json.dumps(_ANY_OBJECT)
+    return config.Tag(style.opening(tool.name), _part(await _bounded(wanted, guard), schema), style.closing)
+
+
+async def _bounded(schema: Mapping[str, Any], guard: SchemaGuard) -> str | None:
+    """Return the grammar of a schema whose answers end; None: only xgrammar's own will do."""
+    grammar = grammar_of(schema)
+    return grammar if grammar and await guard.takes(grammar) else None
+
+
+def _part(grammar: str | None, schema: str) -> Any:
+    config = _genai().StructuredOutputConfig
+    return config.EBNF(grammar) if grammar else config.JSONSchema(schema)
 
 
 async def _checked(schema: Mapping[str, Any], param: str, guard: SchemaGuard) -> str:

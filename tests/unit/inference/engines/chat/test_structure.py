@@ -16,6 +16,9 @@ class Fits:
     async def problem(self, _):
         return None
 
+    async def takes(self, _):
+        return True
+
 
 @pytest.mark.parametrize("style", STYLES, ids=[style.name for style in STYLES])
 async def test_calls_beside_json_need_marks_that_a_grammar_can_write(style):
