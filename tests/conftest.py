@@ -31,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Get real models before the workers start, if tests of them are asked for."""
     folder = config.rootpath / "tests" / "real"
     paths = [(config.invocation_params.dir / str(argument).partition("::")[0]).resolve() for argument in config.args]
-    if not hasattr(config, "workerinput") and any(path == folder or path in folder.parents or folder in path.parents for path in paths):
+    if not hasattr(config, "workerinput") and any(
+        path == folder or path in folder.parents or folder in path.parents for path in paths
+    ):
         os.environ[real.LEFT_OUT] = json.dumps(real.get_all())
 
 

@@ -21,7 +21,7 @@ from fastembed.inference.library.hub.model_store import delete
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving.models import Models
 from fastembed.inference.testing import FakeDevice, FakeDevices
-from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.conversation import answer, asked, text_of
 from tests.integration.chat_pocket_gguf import write_gguf
 
@@ -138,6 +138,18 @@ def test_the_offsets_of_k_quants_are_what_the_file_says(tmp_path):
     assert len(found) == len(expected) == 7
     span = max(float(np.abs(matrix).max()) for matrix in expected)
     assert max(nearest(matrix, expected) for matrix in found) < 2e-3 * span
+
+
+async def test_a_long_prompt_is_counted_whole(tmp_path):
+    """OpenVINO GenAI's own tokenizer of a GGUF file cuts at 8192 tokens and says nothing."""
+    write_gguf(POCKET, tmp_path / "chat.gguf")
+    model = LocalModel("chat", tmp_path)
+    counted = len(model._template.encode("hello " * 12_000))
+    assert counted > 12_000
+    with pytest.raises(InvalidInput, match=rf"found {counted + 8} tokens in the prompt, expected at most 1023") as told:
+        await answer(model, asked("hello " * 12_000))
+    assert told.value.code == "context_length_exceeded"
+    await model.close()
 
 
 def test_a_copy_is_made_once_and_says_so(tmp_path, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,8 +12,10 @@ from tests.real import models
 collect_ignore = [models.FILES[name] for name in models.left_out()]
 
 
-@pytest.fixture(autouse=True)
-def kept_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def kept_copies() -> Iterator[None]:
     """Keep the exact copies of GGUF files between runs, beside the models; compiled models are not kept."""
-    monkeypatch.setenv("FASTEMBED_HOME", os.fspath(models.home()))
-    monkeypatch.setenv("FASTEMBED_MODELS", os.fspath(models.home() / "models"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTEMBED_HOME", os.fspath(models.home()))
+        patch.setenv("FASTEMBED_MODELS", os.fspath(models.home() / "models"))
+        yield

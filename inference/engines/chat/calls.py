@@ -46,6 +46,7 @@ class CallParser:
         """Start before the answer. forced: a grammar makes the answer begin with a call, without control tokens."""
         self._begin = "" if forced and style.special else style.begin
         self._end = style.end
+        self._forced = forced
         self._state = "text" if self._begin else "start"
         self._held = ""  # text that may become a mark
         self._raw = ""  # what belongs to no call yet, and would be text if none came
@@ -63,7 +64,8 @@ class CallParser:
     def close(self, *, cut: bool = False) -> list[Found]:
         """Return what was held back: the answer ended. cut: at its limit; the beginning of a call is no text then."""
         found: list[Found] = []
-        begins = cut and bool(self._begin) and (self._raw.startswith(self._begin) or (self.count > 0 and self._held))
+        marked = bool(self._raw) and self._raw.startswith(self._begin)
+        begins = cut and bool(self._begin) and (marked or (bool(self._held) and (self._forced or self.count > 0)))
         if self._reader and not self._reader.begun:
             found.append("" if begins else self._raw + self._reader.raw + self._held)
         elif not self._reader and not begins:

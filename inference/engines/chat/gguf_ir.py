@@ -20,6 +20,7 @@ from typing import Any, Final
 import filelock
 
 from fastembed.inference.engines.chat.gguf_offsets import OFFSET_KINDS, Unmatched, offset_tensors, put_offsets
+from fastembed.inference.engines.chat.whole_texts import read_whole_texts
 from fastembed.inference.library.gguf import ir_folder, parts_of, read_gguf
 from fastembed.pipeline.processes.framing import ask, pickled, portable, receive
 from fastembed.pipeline.processes.starter import ChildProcess
@@ -27,7 +28,7 @@ from fastembed.pipeline.processes.starter import ChildProcess
 log = logging.getLogger("fastembed.models")
 
 _RECORD: Final = "source.json"
-_FORM: Final = 1
+_FORM: Final = 2
 """Counts up when what is written changes."""
 
 
@@ -117,6 +118,7 @@ def convert(file: Path, folder: Path) -> int:
         if not (folder / path.name).exists():
             path.replace(folder / path.name)
     shutil.rmtree(work)
+    read_whole_texts(folder)
     return exact
 
 
