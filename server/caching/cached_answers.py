@@ -74,9 +74,11 @@ class CachedAnswers:
 
     async def results(self, key: bytes, value: object, send: Send, *, whole: bool) -> tuple[Results[Any], bool]:
         """Return the results of a request, and whether they are from the cache. whole: they are read at once."""
+        # An equal request that is computed now is waited for once. Afterwards either its answer is in the cache, or it
+        # could not be kept (an error, a cancellation, too large) and this request is computed on its own.
         flight = self._flights.get(key) if whole else None
         if flight is not None and self.cache.find(key) is None:
-            await asyncio.shield(flight)
+            await asyncio.shield(flight)  # shielded: others wait for it too when this client disconnects
         kept = self.cache.find(key)
         self.cache.count(hit=kept is not None)
         if kept is not None:
@@ -84,7 +86,7 @@ class CachedAnswers:
         if whole and key not in self._flights:
             self._flights[key] = asyncio.get_running_loop().create_future()
         elif whole:
-            whole = False  # the one under way came to nothing that could be kept: do not queue up behind each other
+            whole = False  # another one is computed already: a queue of equal requests would run one after the other
 
         def ended(values: Sequence[Any] | None) -> None:
             if values is not None and _is_complete(value, values):

@@ -88,6 +88,7 @@ class EventStream:
 
     async def _send_comments(self) -> None:
         while True:
+            # Sleeping until the comment would be due, rather than waking a timer at each event, costs an event nothing.
             quiet_s = self._now_s() - self._sent_s
             if quiet_s < KEEP_ALIVE_S:
                 await asyncio.sleep(KEEP_ALIVE_S - quiet_s)

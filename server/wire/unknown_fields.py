@@ -74,6 +74,8 @@ class UnknownFields:
 
 def typo_of(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that `name` is most likely a typo of, if it is any's: `dimension`, `maxTokens`, `modle`."""
+    # Unlike difflib's ratio, which takes `min_tokens` for `max_tokens` and `user_id` for `user`, edits are counted, and
+    # how many are forgiven depends on the length of the known name.
     bare = _bare(name)
     best, least = None, float("inf")
     for other in known:

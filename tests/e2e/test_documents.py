@@ -59,7 +59,7 @@ def shelf() -> Iterator[str]:
 def server(tmp_path_factory: pytest.TempPathFactory, shelf: str) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("documents")
     (folder / "pipelines.yaml").write_text(PIPELINES)
-    with serving(folder, "--allow-url", shelf) as running:
+    with serving(folder, "--allow-url", shelf, "--unknown-fields", "reject") as running:
         yield running
 
 
@@ -144,3 +144,10 @@ def test_content_that_is_something_else_is_named_by_its_field(server: Serving) -
     }
     broken = process(server, "pdf", b"%PDF-1.4 x").json()["error"]
     assert (broken["param"], broken["code"]) == ("document.content", "corrupt")
+
+
+def test_where_unknown_fields_are_rejected_a_request_with_one_is_refused(server: Serving) -> None:
+    found = process(server, "md", MARKDOWN, ocr_engine="none")
+    assert found.status_code == 400
+    assert found.json()["error"]["param"] == "ocr_engine"
+    assert found.json()["error"]["code"] == "unknown_parameter"

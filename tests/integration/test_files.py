@@ -94,6 +94,12 @@ async def test_a_file_goes_through_its_life(client: openai.AsyncOpenAI) -> None:
         assert (caught.value.code, caught.value.param) == ("file_not_found", "id")
 
 
+async def test_an_unknown_field_of_a_form_is_ignored_and_named(app: Any) -> None:
+    reply = await post(app, PURPOSE, FILE, ("colour", None, b"red"))
+    assert reply.status == 200
+    assert reply.headers["x-fastembed-warning"] == "ignored unknown fields: colour"
+
+
 async def test_a_file_may_expire_and_those_of_batches_do(client: openai.AsyncOpenAI) -> None:
     sent = await client.files.create(
         file=("a", b"1"), purpose="vision", expires_after={"anchor": "created_at", "seconds": HOUR_S}

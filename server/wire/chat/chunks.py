@@ -119,6 +119,8 @@ class ChatChunks:
             return role
         return role + frame.choice(delta.index, b',"delta":%b,"logprobs":%b,"finish_reason":null' % (piece, probable))
 
+    # OpenAI's Python client appends choices to a list by their index: an index that skips one breaks it, so choices
+    # whose first piece has not come yet get their role event early.
     def _roles(self, frame: ChunkFrame, index: int, role: bytes) -> bytes:
         """Begin a choice, and those before it: the official client takes them in no other order."""
         body = b',"delta":%b,"logprobs":null,"finish_reason":null'

@@ -129,7 +129,7 @@ def _call(fields: Fields) -> ToolCall:
 
 def _check_calls(messages: list[Message]) -> None:
     """Refuse calls without answers and answers without calls: templates would lose or misplace them silently."""
-    open_calls: dict[str, str] = {}
+    open_calls: dict[str, str] = {}  # from the id of a call that has no answer yet to its place in the request
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
         if message.role == "tool":
