@@ -76,8 +76,8 @@ class Gateway:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # How a request ends: answered (by its endpoint), failed (an error object), disconnected (nothing is sent, 499 in
-        # the log), cancelled by the end of the drain (503 if nothing was sent). Each is counted and logged once.
+        # A request ends answered (by its endpoint), failed (an error object), disconnected (nothing is sent, 499 in the
+        # log) or cancelled by the end of the drain (503 if nothing was sent). Each is counted and logged once.
         reply = _ResponseWriter(scope, send, UnknownFields(reject=self._reject_unknown_fields))
         self._lifecycle.enter()
         try:
