@@ -40,11 +40,13 @@ class Listen:
 
     In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
-    of up to `longest` is one utterance. A longer one is cut in pauses (Silero VAD), into pieces of up to `longest` that
-    leave out what nobody spoke in; with turn detection in its settings, every stretch of speech is a piece of its own.
+    of up to `longest` is one utterance, if somebody speaks in it and makes no long pause. A longer one is cut in pauses
+    (Silero VAD), into pieces of up to `longest` that leave out what nobody spoke in; with turn detection in its
+    settings, every stretch of speech is a piece of its own.
 
     Args:
-        longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time.
+        longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time,
+            and wants 2 s of silence behind the sound.
         limit: the longest recording.
 
     Raises:
@@ -57,7 +59,7 @@ class Listen:
     workers = 16
     """Recordings at a time, most of them waiting for the engine; each is decoded in a process of its own."""
 
-    def __init__(self, *, longest: Duration = 30.0, limit: Duration = 4 * 3_600.0) -> None:
+    def __init__(self, *, longest: Duration = 28.0, limit: Duration = 4 * 3_600.0) -> None:
         self._longest_s = longest
         self._limit_s = limit
         self._model: VoiceModel | None = None

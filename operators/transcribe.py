@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -31,24 +31,14 @@ _UNFINISHED: Final = 1_024
 """Utterances whose published words are remembered; those of sessions that left are the oldest."""
 
 
-class _Turn:
-    """Whose turn it is in a session; newest: the utterance that came last, finished or not."""
-
-    __slots__ = ("lock", "newest", "users")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.newest: Utterance | None = None
-        self.users = 0
-
-
 @operator
 class Transcribe:
     """Write down what was said, as it is said.
 
     In: utterances (float32 mono, 16 kHz), growing partials before the final one; everything else passes.
-    Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and one transcript a final utterance: the
-    concatenation of its deltas. Settings pass on with the model's name in place of "auto".
+    Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and a transcript a final utterance, which
+    is heard once more as a whole: the best text, with its words, from which the deltas may differ. Settings pass on
+    with the model's name in place of "auto".
     Args: model: for sessions that ask for "auto": a name of `models:`, or "auto": the first transcription model that is
     there, else whisper-base, which ships.
     Raises: nothing; an utterance that cannot be transcribed yields a failure, and the session goes on.
@@ -62,7 +52,7 @@ class Transcribe:
         """Take the model of sessions that do not choose one."""
         self._model = model
         self._agreements: OrderedDict[str, Agreement] = OrderedDict()
-        self._turns: dict[str | None, _Turn] = {}
+        self._said: dict[str | None, asyncio.Event] = {}
         self._engines: SpeechEngines | None = None
         self._owned: SpeechEngines | None = None
 
@@ -83,13 +73,16 @@ class Transcribe:
         """Answer one event of the session that is the item's key."""
         event = item.value
         match event:
-            case Utterance():
+            case Utterance(final=True):
                 async for said in self._in_turn(event, item.key):
+                    yield said
+            case Utterance():
+                async for said in self._grow(event, item.key):
                     yield said
             case SpeechSettings():
                 yield self._configured(event)
             case Cleared():
-                self._clear(event, item.key)
+                self._clear(event)
                 yield event
             case _:
                 yield event
@@ -113,26 +106,48 @@ class Transcribe:
         return replace(settings, model=engine.label)
 
     async def _in_turn(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
-        """Transcribe one utterance of a session after the other; a partial that a newer one overtook says nothing."""
-        turn = self._turns.setdefault(session, _Turn())
-        turn.users += 1
-        turn.newest = utterance
+        """Write down a finished utterance beside others of its session; what it says comes behind what they said."""
+        before, mine = self._said.get(session), asyncio.Event()
+        self._said[session] = mine
         try:
-            async with turn.lock:
-                if utterance.final or turn.newest is utterance:
-                    async for said in self._transcribe(utterance, session):
-                        yield said
+            heard = await self._heard(utterance, session)
+            if before is not None:
+                await before.wait()
+            for said in self._finished(utterance, heard):
+                yield said
         finally:
-            turn.users -= 1
-            if not turn.users:
-                self._turns.pop(session, None)
+            mine.set()
+            if self._said.get(session) is mine:
+                del self._said[session]
 
-    async def _transcribe(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
-        settings = utterance.settings
+    def _finished(self, utterance: Utterance, heard: Heard | ItemError | None) -> Iterator[SpeechEvent]:
         agreement = self._agreement(utterance.utterance_id)
+        if isinstance(heard, ItemError):
+            self._agreements.pop(utterance.utterance_id, None)
+            yield TranscriptFailed(utterance.utterance_id, heard.message, heard.code, heard.status)
+        elif heard is not None and not agreement.finished:
+            model = self._engine(utterance.settings.model).label
+            if delta := agreement.finish(heard.text):
+                yield TranscriptDelta(utterance.utterance_id, delta, model)
+            self._agreements.pop(utterance.utterance_id, None)
+            yield _transcript(utterance, heard, model)
+
+    async def _grow(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
+        """Publish what is certain of an utterance that grows."""
+        agreement = self._agreement(utterance.utterance_id)
+        heard = await self._heard(utterance, session, shown=bool(agreement.published))
+        if isinstance(heard, Heard) and not agreement.finished:
+            delta = agreement.revise(heard.text, heard.unsettled)
+            if delta:
+                yield TranscriptDelta(utterance.utterance_id, delta, self._engine(utterance.settings.model).label)
+
+    async def _heard(
+        self, utterance: Utterance, session: str | None, *, shown: bool = False
+    ) -> Heard | ItemError | None:
+        """Return what was said, or why it cannot be told; None: a newer partial took this one's place."""
+        settings = utterance.settings
         try:
-            engine = self._engine(settings.model)
-            heard = await engine.transcribe(
+            return await self._engine(settings.model).transcribe(
                 SpeechRequest(
                     utterance.samples,
                     language=settings.language,
@@ -141,26 +156,16 @@ class Transcribe:
                     stream_id=utterance.utterance_id,
                     speaker_id=session,
                     translate=settings.translate,
+                    recorded=utterance.recorded,
+                    shown=shown,
+                    words=settings.words,
                 )
             )
         except ItemError as error:
-            if utterance.final:
-                self._agreements.pop(utterance.utterance_id, None)
-                yield TranscriptFailed(utterance.utterance_id, error.message, error.code, error.status)
-            return
-        if heard is None or agreement.finished:
-            return
-        delta = agreement.finish(heard.text) if utterance.final else agreement.revise(heard.text, heard.unsettled)
-        if delta:
-            yield TranscriptDelta(utterance.utterance_id, delta, engine.label)
-        if utterance.final:
-            self._agreements.pop(utterance.utterance_id, None)
-            yield _transcript(utterance, agreement.text, heard, engine.label)
+            return error
 
-    def _clear(self, event: Cleared, session: str | None) -> None:
+    def _clear(self, event: Cleared) -> None:
         """Forget an utterance that will never be finished, wherever its partials are."""
-        if (turn := self._turns.get(session)) is not None:
-            turn.newest = None
         if (agreement := self._agreements.pop(event.utterance_id or "", None)) is not None:
             agreement.finished = True
 
@@ -172,11 +177,11 @@ class Transcribe:
         return agreement
 
 
-def _transcript(utterance: Utterance, text: str, heard: Heard, model: str) -> Transcript:
+def _transcript(utterance: Utterance, heard: Heard, model: str) -> Transcript:
     start_ms = utterance.start_ms
     return Transcript(
         utterance.utterance_id,
-        text,
+        heard.text,
         model,
         language=heard.language,
         start_ms=start_ms,

@@ -36,8 +36,8 @@ class Vad:
 
     In: decoded audio (float32 mono, 16 kHz) and the session's settings, commits and clears, one session a stream.
     Out: speech started and stopped, committed, idle timeouts, and utterances: growing partials (final false) every
-    `partial` of speech, ever rarer as they grow, then the whole (final true). Settings pass on, completed with this
-    step's defaults. The same audio gives the same events however it was cut.
+    `partial` of speech, of which the engine hears as many as it has time for, then the whole (final true). Settings
+    pass on, completed with this step's defaults. The same audio gives the same events however it was cut.
     Args: what a session gets that does not say otherwise.
     threshold: probability, 0 to 1, at which speech begins; it ends 0.15 lower.
     silence: how long a pause ends an utterance.
@@ -54,8 +54,8 @@ class Vad:
         threshold: float = 0.5,
         silence: Duration = 0.5,
         padding: Duration = 0.3,
-        partial: Duration = 0.3,
-        longest: Duration = 30.0,
+        partial: Duration = 0.4,
+        longest: Duration = 28.0,
         longest_manual: Duration = 120.0,
     ) -> None:
         """Take the defaults for sessions that do not say."""

@@ -1,9 +1,10 @@
 """Where a recording is cut, as a pure state machine: samples in, utterances out.
 
-Theory of operation. Whisper hears 30 s at a time and pays for all of them, so a long recording is handed over in pieces
-that are nearly so long and begin and end in pauses: the stretches of speech that the `Segmenter` finds are joined while
-they fit into one piece and no long pause lies between them. What is joined is one slice of the recording, the pauses
-in it included, so that times within a piece are times of the recording. A recording that fits into one is not cut.
+Theory of operation. Whisper hears at most 30 s at a time, so a long recording is handed over in pieces that are nearly
+so long and begin and end in pauses: the stretches of speech that the `Segmenter` finds are joined while they fit into
+one piece and no long pause lies between them. What is joined is one slice of the recording, the pauses in it included,
+so that times within a piece are times of the recording. Short pauses at the recording's own ends are part of it. A
+recording in which nobody speaks has no utterance, however short: engines make words up for noise, tones and music.
 """
 
 from __future__ import annotations
@@ -47,30 +48,25 @@ class Packing:
         self._new_id = new_id
         self._longest = int(longest_s * RATE_HZ)
         self._joins = settings.turn_detection is None
-        self._cuts = not self._joins  # or as soon as it is longer than one piece
         turns = effective(replace(settings, turn_detection=settings.turn_detection or TurnDetection()), defaults)
         self._segmenter = Segmenter(judge, turns, new_id, SegmenterLimits(longest_s=longest_s, partial_s=None))
         self._audio = Recording()
         self._piece: tuple[int, int] | None = None  # positions
+        self._closed = 0  # up to which everything is in pieces that were handed over
 
     def push(self, samples: NDArray[np.float32]) -> Iterator[Utterance]:
         """Take samples at 16 kHz, any number."""
         self._audio.append(samples)
-        if not self._cuts:
-            if self._audio.end <= self._longest:
-                return
-            self._cuts = True
-            samples = self._audio.slice(0, self._audio.end)
         yield from self._take(self._segmenter.push(samples))
         self._forget()
 
     def finish(self) -> Iterator[Utterance]:
         """Take note that the recording is over."""
-        if not self._cuts:
-            if self._audio.end:
-                yield self._utterance(0, self._audio.end)
-            return
         yield from self._take(self._segmenter.flush())
+        if self._piece is not None:
+            start, end = self._piece
+            whole = self._audio.end - end <= _PAUSE and self._audio.end - start <= self._longest
+            self._piece = start, self._audio.end if whole else end
         yield from self._close()
 
     @property
@@ -84,23 +80,27 @@ class Packing:
                 if self._joins:
                     yield from self._join(event.start_ms * RATE_HZ // 1000, event.end_ms * RATE_HZ // 1000)
                 else:
-                    yield event
+                    yield replace(event, recorded=True)
 
     def _join(self, start: int, end: int) -> Iterator[Utterance]:
         if self._piece is not None and (end - self._piece[0] > self._longest or start - self._piece[1] > _PAUSE):
             yield from self._close()
-        self._piece = (start if self._piece is None else self._piece[0], end)
+        if self._piece is not None:
+            self._piece = self._piece[0], end
+        else:
+            first = self._closed == 0 and start <= _PAUSE and end <= self._longest
+            self._piece = 0 if first else start, end
 
     def _close(self) -> Iterator[Utterance]:
         piece, self._piece = self._piece, None
         if piece is not None:
+            self._closed = piece[1]
             yield self._utterance(*piece)
 
     def _utterance(self, start: int, end: int) -> Utterance:
         start_ms, end_ms = start * 1000 // RATE_HZ, end * 1000 // RATE_HZ
-        return Utterance(
-            self._new_id(), self._audio.slice(start, end), start_ms, end_ms, final=True, settings=self._settings
-        )
+        samples = self._audio.slice(start, end)
+        return Utterance(self._new_id(), samples, start_ms, end_ms, final=True, settings=self._settings, recorded=True)
 
     def _forget(self) -> None:
         """Keep the piece, and what the segmenter may yet find to be speech: its longest utterance, and its padding."""

@@ -63,9 +63,9 @@ class Judge(Protocol):
 class SegmenterLimits:
     """What does not depend on the session. partial_s: speech between two partial utterances; None: no partials."""
 
-    longest_s: float = 30.0
+    longest_s: float = 28.0
     longest_manual_s: float = 120.0
-    partial_s: float | None = 0.3
+    partial_s: float | None = 0.4
 
 
 def effective(settings: SpeechSettings, defaults: TurnDetection) -> SpeechSettings:
@@ -180,7 +180,7 @@ class Segmenter:
             yield from self._close(now)
         elif now - speech.start >= self._limits.longest_s * RATE_HZ:
             yield from self._cut(speech, now)
-        elif now - speech.partial_at >= self._pace(speech.partial_at - speech.start):
+        elif now - speech.partial_at >= self._pace():
             speech.partial_at = now
             yield self._utterance(speech.id, speech.start, now, final=False)
 
@@ -221,7 +221,7 @@ class Segmenter:
             start = max(self._floor, self._audio.start)
             if self._manual_id is None:
                 self._manual_id, self._partial_at = self._new_id(), start
-            partial = self._partial_at + self._pace(self._partial_at - start)
+            partial = self._partial_at + self._pace()
             if partial <= min(self._audio.end, start + longest - 1):
                 self._partial_at = int(partial)
                 if self._settings.model is not None:
@@ -231,11 +231,11 @@ class Segmenter:
             else:
                 return
 
-    def _pace(self, length: int) -> float:
-        """Return after how many more samples the next partial is due: ever rarer, so that their cost stays linear."""
+    def _pace(self) -> float:
+        """Return after how many more samples the next partial is due."""
         if self._limits.partial_s is None or self._settings.model is None:
             return math.inf
-        return max(self._limits.partial_s * RATE_HZ, length // 16)
+        return self._limits.partial_s * RATE_HZ
 
     def _utterance(self, utterance_id: str, start: int, end: int, *, final: bool) -> Utterance:
         samples = self._audio.slice(start, end)

@@ -20,7 +20,7 @@ from fastembed.operators.listening.segmenter import RATE_HZ
 from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection
 from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, Message, Part, TextPart
 
-_LONGEST_S: Final = 30.0
+_LONGEST_S: Final = 28.0
 _SETTINGS: Final = SpeechSettings(turn_detection=None)
 _PAUSES: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200)
 

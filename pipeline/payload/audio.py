@@ -44,7 +44,7 @@ class SpeechSettings(Lasting):
     """A session's settings from now on.
 
     rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
-    commits by itself. translate: write down in English what was said in another language.
+    commits by itself. translate: write down in English what was said in another language. words: with their times.
     """
 
     format: AudioFormat = "pcm16"
@@ -55,6 +55,7 @@ class SpeechSettings(Lasting):
     turn_detection: TurnDetection | None = TurnDetection()
     ref: str | None = None
     translate: bool = False
+    words: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +146,10 @@ class IdleTimeout(Lasting):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
-    """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance."""
+    """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance.
+
+    recorded: a piece of a recording, for which nobody waits as for live speech.
+    """
 
     utterance_id: str
     samples: NDArray[np.float32]
@@ -154,6 +158,7 @@ class Utterance:
     final: bool
     settings: SpeechSettings
     rate_hz: int = 16_000
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,6 @@ async def test_whisper_goes_on_with_the_next_request_when_one_is_cancelled() -> 
         await engine.warm()
         first = asyncio.create_task(engine.transcribe(SpeechRequest(samples("red-light.wav"))))
         await asyncio.sleep(0)
-        assert await engine.transcribe(SpeechRequest(samples("red-light.wav"), partial=True)) is None
         first.cancel()
         assert (await engine.transcribe(SpeechRequest(samples("red-light.wav")))).text
 

@@ -3,7 +3,8 @@
 Every pass over a growing utterance may revise the one before. A word is published once two passes in a row agree on it
 and on everything before it; it is never taken back, so what is published only grows. The last word of a pass may be
 half a word and is held until another follows it. When the final pass contradicts what was published, the published
-words stay, and the final's words follow from where the two align best: deltas always concatenate to the transcript.
+words stay, and the final's words follow from where the two align best, with the rest of a word that has grown (cold,
+cold-hearted). So deltas only add, and may differ from the transcript, which is the final pass's own text, in a word.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _UNIT: Final = re.compile(
     r"\s*(?:[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]|[^\s\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+)"
 )
 _BARE: Final = re.compile(r"[\W_]+")
+_MARKS: Final = ".,;:!?…。、"
 
 
 def split_units(text: str) -> list[str]:
@@ -59,15 +61,28 @@ class Agreement:
         agreed = _common_prefix(self._last, units)
         self._last = units
         stable = min(agreed, len(units) - unsettled)
-        if stable <= len(self.published) or _common_prefix(self.published, units) < len(self.published):
+        done = len(self.published)
+        if stable <= done:
             return ""
-        return self._publish(units[len(self.published) : stable])
+        known = _common_prefix(self.published, units)
+        if known == done:
+            return self._publish(units[done:stable])
+        rest = _grown(self.published[-1], units[known]) if known == done - 1 else None
+        return "" if rest is None else self._extend(rest) + self._publish(units[done:stable])
 
     def finish(self, text: str) -> str:
-        """Take the last pass; return the rest of the transcript. What comes later is ignored."""
+        """Take the last pass; return what is yet to be published of it. What comes later is ignored."""
         self.finished = True
         units = split_units(text)
-        return self._publish(units[_continuation(self.published, units) :])
+        at = _continuation(self.published, units)
+        rest = _grown(self.published[-1], units[at - 1]) if self.published and at else None
+        return self._extend(rest or "") + self._publish(units[at:])
+
+    def _extend(self, rest: str) -> str:
+        """Add the rest of the last word."""
+        if rest:
+            self.published[-1] += rest
+        return rest
 
     def _publish(self, units: list[str]) -> str:
         if not units:
@@ -99,16 +114,39 @@ def _common_prefix(left: list[str], right: list[str]) -> int:
     return count
 
 
+def _grown(published: str, unit: str) -> str | None:
+    """Return what a word has more than it was published with (`-hearted`, `'t`, a comma); None: it is another word."""
+    before, now = published.strip(), unit.strip()
+    for known in (before, before.rstrip(_MARKS)):
+        if known and now.casefold().startswith(known.casefold()):
+            return now[len(known) :]
+    return "" if _key(published) == _key(unit) else None
+
+
 def _continuation(published: list[str], final: list[str]) -> int:
     """Return where in `final` the words go on behind `published`: the end of their best alignment (edit distance).
 
-    Of equally good ends the one nearest to as many words as were published.
+    Of equally good ends the one at which the last words are the same, so that none is said twice; then the one nearest
+    to as many words as were published.
     """
     if not published:
         return 0
-    row = list(range(len(final) + 1))
+    row: list[float] = [float(j) for j in range(len(final) + 1)]
     for i, a in enumerate(published, 1):
-        diagonal, row[0] = row[0], i
+        diagonal, row[0] = row[0], float(i)
         for j, b in enumerate(final, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (_key(a) != _key(b)))
-    return min(range(len(final) + 1), key=lambda j: (row[j], abs(j - len(published))))
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + _difference(a, b))
+    last = published[-1]
+
+    def preference(end: int) -> tuple[float, float, int]:
+        differs = _difference(last, final[end - 1]) if end else 1.0
+        return row[end], differs, abs(end - len(published))
+
+    return min(range(len(final) + 1), key=preference)
+
+
+def _difference(published: str, unit: str) -> float:
+    """Return 0 for the same word, a half for one that has grown, 1 for another."""
+    if _key(published) == _key(unit):
+        return 0.0
+    return 0.5 if _grown(published, unit) else 1.0

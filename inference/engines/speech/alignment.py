@@ -25,7 +25,8 @@ def token_times(scores: NDArray[np.float32], sound_s: float) -> NDArray[np.float
     weights = (weights - weights.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-10)
     path = _path(-_median(weights).mean(axis=0))
     times = np.append(path * TICK_S, sound_s)
-    return np.minimum(times[: scores.shape[1]], sound_s)
+    begins: NDArray[np.float64] = np.minimum(times[: scores.shape[1]], sound_s)
+    return begins
 
 
 def _median(weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,19 +1,19 @@
 """Whisper on plain OpenVINO: windows as long as their sound, drafts checked at once, loops told and mended.
 
 Theory of operation. A pass takes up to 30 s of sound with 2 s of silence behind it, encodes just that (`graph`), and
-decodes greedily under the timestamp rules (`rules`). What costs most is the decoder, 4 to 6 ms a token. So a pass over an
-utterance that was heard before, shorter by a second, is given the tokens of the last pass as a draft: one call computes
-the logits of all of them, and those that would have been chosen anyway are kept. From the first that differs the decoder
-goes on by itself. The words are those of a pass without a draft, for the price of the new ones (speculative decoding,
-Leviathan et al. 2023, with the past as the small model).
+decodes greedily under the timestamp rules (`rules`). What costs most is the decoder, 4 to 6 ms a token. So a pass over
+an utterance that was heard before, shorter by a second, is given the tokens of the last pass as a draft: one call
+computes the logits of all of them, and those that would have been chosen anyway are kept. From the first that differs
+the decoder goes on by itself. The words are those of a pass without a draft, for the price of the new ones (speculative
+decoding, Leviathan et al. 2023, with the past as the small model).
 
     sound -> level -> log-mel -> encoder -> [start, language, task, draft...] -> accepted tokens -> one by one -> end
 
-What does not end by itself, within 8 tokens a second of sound, is a loop: it is heard again in the full window, and if it
-loops there too, its repetitions are cut. No words: where the first token's logits say that nobody speaks.
+What does not end by itself, within 8 tokens a second of sound, is a loop: it is heard again in the full window, and if
+it loops there too, its repetitions are cut. No words: where the first token's logits say that nobody speaks.
 
-One runner is one sequence of calls from one thread; runners share the compiled networks and nothing else. The decoder is
-compiled in f32: where the CPU has bf16, its rounding costs words, and f32 is no slower at one token a step.
+One runner is one sequence of calls from one thread; runners share the compiled networks and nothing else. The decoder
+is compiled in f32: where the CPU has bf16, its rounding costs words, and f32 is no slower at one token a step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import json
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +41,8 @@ _STEP_FRAMES: Final = 10
 _SHORTEST_WINDOW_S: Final = 10.0  # of models: one that was trained on less knows no other length than its own
 _TOKENS_A_SECOND: Final = 8
 _TOKENS_MORE: Final = 16
-_NOBODY: Final = 0.6  # no_speech: speech was up to 0.46, noise and tones 0.71 and more
+_NOBODY: Final = 0.4  # no_speech: speech was up to 0.46, noise, tones, hum and chords 0.56 and more
+_UNSURE: Final = -0.92  # average log probability: speech was down to -0.90, that of what is none from -0.98 on
 _REPETITIVE: Final = 2.4  # compression ratio, OpenAI's
 _FRAMES_S: Final = RATE_HZ // HOP
 
@@ -67,7 +68,10 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one pass heard. tokens: with their timestamps, and how likely each was. accepted: how many of the draft's stood."""
+    """What one pass heard.
+
+    tokens: with their timestamps; logprobs: how likely each was, and the end. accepted: how many of the draft's stood.
+    """
 
     tokens: tuple[int, ...]
     language: str | None
@@ -124,10 +128,10 @@ class Runner:
         said = self._pass(sound, frames)
         if frames < self._full and self._doubtful(said):
             said = self._pass(Sound(sound.samples, said.language, sound.task, sound.before), self._full)
-        if said.no_speech > _NOBODY:
+        if _nobody(said):
             return Said((), said.language, said.no_speech)
         if self._doubtful(said):
-            return Said(without_loop(said.tokens), said.language, said.no_speech, ended=False)
+            return replace(said, tokens=without_loop(said.tokens), ended=False)
         return said
 
     def times(self, sound: Sound, said: Said) -> tuple[SpokenWord, ...]:
@@ -227,6 +231,11 @@ class Runner:
         return len(raw) > _REPETITIVE * len(zlib.compress(raw)) if raw else False
 
 
+def _nobody(said: Said) -> bool:
+    """Whether nobody speaks there: both signs, each of which alone misses some noise and drops some speech."""
+    return said.no_speech > _NOBODY and (said.logprob < _UNSURE or not said.ended)
+
+
 def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:
     """Return tokens that end in a loop with the loop's words once; a last part of it goes too."""
     for length in range(1, len(tokens) // 3 + 1):
@@ -237,7 +246,7 @@ def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:
             while body[-length:] == loop and len(body) >= length:
                 body = body[:-length]
                 times += 1
-            if times >= 3 and tokens[len(tokens) - rest :] == loop[:rest]:  # noqa: PLR2004 - said thrice on purpose? once
+            if times >= 3 and tokens[len(tokens) - rest :] == loop[:rest]:  # noqa: PLR2004 - what is said thrice
                 return (*body, *loop)
     return tuple(tokens)
 

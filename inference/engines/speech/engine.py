@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 RATE_HZ: Final = 16_000
 FEWEST_SAMPLES: Final = 1_600
 """Less than 100 ms holds no word; whisper refuses 200 samples and less."""
-_SILENCE_PEAK: Final = 1e-3  # -60 dB: engines make words up when they hear nothing
+_SILENCE_PEAK: Final = 1e-4  # -80 dB, three steps of 16 bits: engines make words up when they hear nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class SpeechRequest:
     stream_id: the utterance that these samples are a prefix of (partial) or all of; an engine that remembers
     how far it got in the same utterance goes on from there. speaker_id: who speaks (a session), for engines
     that get used to a voice. partial: more of it will follow. language: ISO 639-1, None: detect. prompt: text
-    that the speech continues, or words to expect, where the engine can use it. translate: into English.
+    that the speech continues, or words to expect, where the engine can use it. translate: into English. recorded: a
+    piece of a recording, which waits for live speech. shown: of a partial, words of this utterance are published
+    already. words: their times are wanted.
     """
 
     samples: NDArray[np.float32]
@@ -40,6 +42,9 @@ class SpeechRequest:
     stream_id: str | None = None
     speaker_id: str | None = None
     translate: bool = False
+    recorded: bool = False
+    shown: bool = False
+    words: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,9 @@ class SpeechEngine(Protocol):
 
 
 def audible(samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return the samples as engines want them (finite, within -1 to 1), or None where there is nothing to hear."""
+    """Return the samples as engines want them: finite. None where there is nothing to hear."""
     if len(samples) < FEWEST_SAMPLES:
         return None
     if not np.isfinite(samples).all():
         samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    if float(np.abs(samples).max()) < _SILENCE_PEAK:
-        return None
-    return np.clip(samples, -1.0, 1.0)
+    return None if float(np.abs(samples).max()) < _SILENCE_PEAK else samples

@@ -4,9 +4,9 @@ The encoder that exporters write takes 30 s and nothing else: its positions are 
 in the targets of its reshapes. Both are edited here (Whisper's convolutions halve the frames, so n frames need n / 2
 rows). The decoder takes any number of positions as it is.
 
-The keys and values of the sound, to which every layer of the decoder attends, are computed by the encoder network, once,
-and are plain inputs of the decoder. As exported they are states of the decoder, computed at its first step: with dynamic
-shapes openvino 2026.4.1's CPU plugin then silently answers from another sound's states, or from freed memory.
+The keys and values of the sound, to which every layer of the decoder attends, are computed by the encoder network,
+once, and are plain inputs of the decoder. As exported they are states of the decoder, computed at its first step: with
+dynamic shapes openvino 2026.4.1's CPU plugin then silently answers from another sound's states, or from freed memory.
 
 The decoder gets outputs more: the cross attention of the heads that follow the sound, before the softmax, from which
 `alignment` tells when each word was said.
@@ -14,6 +14,7 @@ The decoder gets outputs more: the cross attention of the heads that follow the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -42,8 +43,8 @@ def any_length(encoder: ov.Model) -> int:
 def move_projections(encoder: ov.Model, decoder: ov.Model) -> ov.Model:
     """Return the encoder with the keys and values of the sound as outputs, and make them inputs of the decoder.
 
-    Each is [batch, heads, positions, width]; input i of the decoder's `sound.i` is output i. The decoder keeps its states
-    of the words. RuntimeError where the decoder is not what exporters write.
+    Each is [batch, heads, positions, width]; input i of the decoder's `sound.i` is output i. The decoder keeps its
+    states of the words. RuntimeError where the decoder is not what exporters write.
     """
     if {port.get_any_name() for port in decoder.inputs} != _DECODER_INPUTS:
         raise RuntimeError(f"found other inputs of the decoder than {', '.join(sorted(_DECODER_INPUTS))}")
@@ -118,9 +119,7 @@ def _cut_positions(node: Any, side: int, positions: int) -> bool:
     if not shape.is_static or list(shape.to_shape())[-2:-1] != [positions] or not _is_constant(value.get_node()):
         return False
     axis = len(shape.to_shape()) - 2
-    length = op.gather(
-        op.shape_of(node.input_value(1 - side)), op.constant(np.array([1])), op.constant(np.int64(0))
-    )
+    length = op.gather(op.shape_of(node.input_value(1 - side)), op.constant(np.array([1])), op.constant(np.int64(0)))
     start, step, axes = (op.constant(np.array([number])) for number in (0, 1, axis))
     node.input(side).replace_source_output(op.slice(value, start, length, step, axes).output(0))
     return True
@@ -153,6 +152,6 @@ def _scale(attention: Any) -> float:
     if attention.get_input_size() > 4:  # noqa: PLR2004 - query, key, value, mask, scale
         scale = attention.input_value(4).get_node()
         if scale.get_type_name() == "Constant":
-            return float(scale.get_data().reshape(-1)[0])
+            return float(scale.get_data().reshape(-1).item(0))
     width = attention.input_value(0).get_partial_shape()[3].get_length()
-    return float(width) ** -0.5
+    return 1.0 / math.sqrt(width)

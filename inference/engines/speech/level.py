@@ -1,8 +1,9 @@
 """One loudness for every utterance: a quiet microphone reads like a loud one.
 
-The loud part of an utterance (the frames that few are louder than, so that neither pauses nor a click count) is brought to
--20 dBFS, up or down; what then is beyond full scale is bent, not cut. Whisper was trained on speech of about that level,
-and its features see 80 dB below the loudest frame only.
+The loud part of an utterance (the frames that few are louder than, so that neither pauses nor a click count) is brought
+to
+-20 dBFS, up or down; what then is beyond full scale is bent, not cut. Whisper was trained on speech of about that
+level, and its features see 80 dB below the loudest frame only.
 """
 
 from __future__ import annotations

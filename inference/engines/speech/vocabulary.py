@@ -45,7 +45,7 @@ class Vocabulary:
         return [] if number is None else [number, *([self.tasks[task]] if task in self.tasks else [])]
 
     def prompt(self, text: str) -> list[int]:
-        """Return the tokens that go before the start, so that the text is what was said before: the end of a long one."""
+        """Return the tokens that go before the start, a text as what was said before: the end of a long text."""
         if not text.strip():
             return []
         tokens = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).input_ids.data[0].tolist()
@@ -53,7 +53,11 @@ class Vocabulary:
 
     def text(self, tokens: Iterable[int]) -> str:
         """Return the words of tokens; special ones say nothing."""
-        return self._raw(tokens).decode("utf-8", "replace").strip()
+        return self.raw_text(tokens).strip()
+
+    def raw_text(self, tokens: Iterable[int]) -> str:
+        """Return the words of tokens with the space before them that their script has."""
+        return self._raw(tokens).decode("utf-8", "replace")
 
     def words(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """Return the words of text tokens, each with the place of its first token and the one behind its last.

@@ -1,4 +1,4 @@
-"""Whisper through openvino-genai, from any local folder that holds one as OpenVINO IR."""
+"""Whisper, from any local folder that holds one as OpenVINO IR: who is heard next, and on what."""
 
 from __future__ import annotations
 
@@ -6,29 +6,55 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord, audible
-from fastembed.inference.engines.speech.turnstile import Turnstile
+from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, audible
+from fastembed.inference.engines.speech.pipeline import PipelineWriter
+from fastembed.inference.engines.speech.schedule import Kind, SpeechQueue, Wish
+from fastembed.inference.engines.speech.windowed import WindowedWriter
 from fastembed.inference.library.opening import OPENING
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 
 _log: Final = logging.getLogger("fastembed.speech")
 _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml")
+_MOST_SLOTS: Final = 4
+"""Passes at the same time: each has buffers of its own, and beyond some they only wait for memory."""
+
+
+class Writer(Protocol):
+    """Writes down requests, `slots` at a time. Blocks."""
+
+    slots: int
+
+    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard:
+        """Return what was said, heard in one of the slots; `left` is set when nobody waits any more."""
+
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """A request in the queue."""
+
+    request: SpeechRequest
+    heard: asyncio.Future[Heard | None]
+    left: threading.Event = field(default_factory=threading.Event)
 
 
 class WhisperEngine:
-    """One Whisper on the first of its devices that takes it. One request at a time: a pipeline is not safe for more.
+    """One Whisper on the first of its devices that takes it, shared by live sessions and recordings.
 
-    A request runs in the engine's own thread; a partial request is refused while another runs. What is cancelled leaves
-    off after the window that is being heard: genai 2026.4.1 cannot be stopped within one. device: where it was loaded,
-    "" before.
+    A CPU hears windows as long as their sound, several at a time; other devices, and other kinds of export, go through
+    genai's pipeline. What is cancelled leaves off after the window that is being heard. device: where it was loaded, ""
+    before. For one event loop.
     """
 
     def __init__(
@@ -48,16 +74,16 @@ class WhisperEngine:
         self.device = ""
         self._devices = list(devices)
         self._properties = dict(properties or {})
-        generation = _read(folder / "generation_config.json")
-        self._languages = {token.strip("<|>") for token in generation.get("lang_to_id", {})}
-        self._translates = "translate" in generation.get("task_to_id", {})
-        self._longest_prompt = int(generation.get("max_length", 448)) // 2 - 1  # tokens: OpenAI's whisper keeps as many
-        self._times_words = bool(generation.get("alignment_heads"))
-        self._window = int(_read(folder / "preprocessor_config.json").get("chunk_length", 30)) * RATE_HZ
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"whisper-{self.name}")
-        self._turnstile: Turnstile[bool] = Turnstile()
-        self._turnstile.give(True)
-        self._pipeline: Any = None  # genai ships no types
+        self._generation = _read(folder / "generation_config.json")
+        self._languages = {token.strip("<|>") for token in self._generation.get("lang_to_id") or {}}
+        self._translates = "translate" in (self._generation.get("task_to_id") or {})
+        self._writer: Writer | None = None
+        self._loading = threading.Lock()
+        self._closed = False
+        self._queue: SpeechQueue[_Pass] = SpeechQueue(slots=1)
+        self._free = [0]
+        self._threads = ThreadPoolExecutor(max_workers=_MOST_SLOTS, thread_name_prefix=f"whisper-{self.name}")
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def label(self) -> str:
@@ -72,7 +98,7 @@ class WhisperEngine:
                 param="model",
                 code="unsupported_model",
             )
-        if language is not None and self._languages and _base(language) not in self._languages:
+        if language is not None and self._languages and language.partition("-")[0].lower() not in self._languages:
             known = ", ".join(sorted(self._languages)[:12])
             raise InvalidInput(
                 f"found language {language!r}, expected one that {self.name} knows: {known}",
@@ -80,126 +106,149 @@ class WhisperEngine:
                 code="unsupported_language",
             )
 
+    def wait_s(self) -> float:
+        """Return how long what comes now would wait for its turn."""
+        return self._queue.wait_s()
+
     async def warm(self) -> None:
         """Load and compile."""
-        await self._turnstile.wait()
-        await self._run(self.load)
+        await asyncio.to_thread(self.load)
+        self._widen()
 
     async def transcribe(self, request: SpeechRequest) -> Heard | None:
-        """Return what was said; None if the request is partial and another runs."""
+        """Return what was said; None if a newer partial request of its utterance came before its turn."""
         self.check(request.language, translate=request.translate)
         samples = audible(request.samples)
         if samples is None:
             return Heard(language=request.language)
-        turn = self._turnstile.take() if request.partial else await self._turnstile.wait()
-        if turn is None:
-            return None
-        left = threading.Event()
+        if self._closed:
+            raise _closed()
+        waiting = _Pass(replace(request, samples=samples), asyncio.get_running_loop().create_future())
+        wish = Wish(_kind(request), request.stream_id, len(samples) / RATE_HZ, waiting)
+        older = self._queue.put(wish, time.monotonic())
+        if older is not None and not older.content.heard.done():
+            older.content.heard.set_result(None)
+        self._serve()
         try:
-            heard: Heard = await self._run(self._generate, samples.tolist(), request, left)
-        except asyncio.CancelledError:
-            left.set()
-            raise
-        return heard
+            return await waiting.heard
+        finally:
+            waiting.left.set()
+            self._queue.discard(wish)
 
     async def close(self) -> None:
-        """Free the model, after the request that runs."""
-        self._turnstile.close(Unavailable("the speech engine is closed: found a new request, expected none"))
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
-        self._pipeline = None
+        """Free the model, after the requests that run."""
+        self._closed = True
+        for wish in self._queue.empty():
+            if not wish.content.heard.done():
+                wish.content.heard.set_exception(_closed())
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._writer = None
 
-    async def _run(self, work: Any, *arguments: Any) -> Any:
-        """Run in the thread, holding the turn until it has really ended, also if the caller leaves before."""
-        loop = asyncio.get_running_loop()
-        future: Future[Any] = self._thread.submit(work, *arguments)
+    def _serve(self) -> None:
+        """Start what may run now; come back when time lets something run."""
+        self._widen()
+        now_s = time.monotonic()
+        while self._free and not self._closed and (wish := self._queue.take(now_s)) is not None:
+            slot = self._free.pop()
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._write, slot, wish.content)
+            work.add_done_callback(partial(self._served, wish, slot, now_s))
+        pause_s = self._queue.pause_s(now_s)
+        if pause_s is not None and self._alarm is None and not self._closed:
+            self._alarm = asyncio.get_running_loop().call_later(pause_s + 0.001, self._wake)
 
-        def ended(_: Future[Any]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._turnstile.give, True)
+    def _widen(self) -> None:
+        """Serve as many at a time as what was loaded takes; until then one, which loads it."""
+        slots = self._writer.slots if self._writer is not None else 1
+        self._free += range(self._queue.slots, slots)
+        self._queue.slots = max(self._queue.slots, slots)
 
-        future.add_done_callback(ended)
-        return await asyncio.shield(asyncio.wrap_future(future))
+    def _wake(self) -> None:
+        self._alarm = None
+        self._serve()
 
-    def load(self) -> Any:
+    def _served(self, wish: Wish[_Pass], slot: int, began_s: float, work: asyncio.Future[Heard | None]) -> None:
+        """Hand over what was heard; the slot serves the next."""
+        now_s = time.monotonic()
+        self._free.append(slot)
+        self._queue.done(wish, now_s - began_s, now_s)
+        heard = wish.content.heard
+        if not heard.done():
+            if work.cancelled():
+                heard.set_exception(_closed())
+            elif (error := work.exception()) is not None:
+                heard.set_exception(error)
+            else:
+                heard.set_result(work.result())
+        elif not work.cancelled():
+            work.exception()  # nobody waits for it any more
+        self._serve()
+
+    def _write(self, slot: int, waiting: _Pass) -> Heard | None:
+        """Hear a request in this thread, unless its caller left before."""
+        if waiting.left.is_set():
+            return None
+        try:
+            return self.load().write(slot, waiting.request, waiting.left)
+        except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
+            length_s = len(waiting.request.samples) / RATE_HZ
+            _log.exception("%s failed on %.1f s of sound", self.name, length_s)
+            raise Unavailable(f"{self.name} could not transcribe {length_s:.1f} s of sound") from error
+
+    def load(self) -> Writer:
         """Load and compile here and now: blocks for seconds. Unavailable: none of its devices takes it."""
-        if self._pipeline is not None:
-            return self._pipeline
-        import openvino_genai as genai
+        with self._loading:
+            if self._writer is None:
+                self._writer = self._loaded()
+            return self._writer
 
-        if self._times_words:
-            self._properties["word_timestamps"] = True
+    def try_out(self) -> None:
+        """Hear a second of nothing here and now, so that all that it works with is there, and measured. Blocks."""
+        language = "en" if "en" in self._languages else next(iter(sorted(self._languages)), None)
+        nothing = SpeechRequest(np.zeros(RATE_HZ, np.float32), language, partial=True)
+        with contextlib.suppress(RuntimeError, Unavailable):  # whoever asks for something will be told
+            self.load().write(0, nothing, threading.Event())
+
+    def _loaded(self) -> Writer:
         refusals = []
         for device in self._devices:
             try:
                 with OPENING:
-                    self._pipeline = genai.WhisperPipeline(str(self.folder), device, **self._properties)
+                    writer = self._load_on(device)
             except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
                 refusals.append(f"{device}: {str(error).strip().splitlines()[-1]}")
                 _log.warning("%s does not load on %s", self.name, refusals[-1])
                 continue
             self.device = device
-            return self._pipeline
+            return writer
         raise Unavailable(f"{self.name} loads on none of its devices ({'; '.join(refusals)})")
 
-    def try_out(self) -> None:
-        """Hear a second of nothing here and now, so that all that it works with is there, and measured. Blocks."""
-        language = "en" if "en" in self._languages else next(iter(sorted(self._languages)), None)
-        nothing = np.zeros(RATE_HZ, np.float32)
-        with contextlib.suppress(Unavailable):  # it has been logged, and whoever asks for something will be told
-            self._generate(nothing.tolist(), SpeechRequest(nothing, language, partial=True), max_new_tokens=1)
-
-    def _generate(
-        self, samples: list[float], request: SpeechRequest, left: threading.Event | None = None, **options: Any
-    ) -> Heard:
-        """Transcribe in this thread. left: nobody waits any more; it leaves off after the window that it hears."""
-        pipeline = self.load()
-        language = request.language or ("en" if self.device.startswith("NPU") else None)  # the NPU cannot detect it
-        if language is not None and self._languages:
-            options["language"] = f"<|{_base(language)}|>"
-        if request.translate:
-            options["task"] = "translate"
-        if request.prompt:
-            options["initial_prompt"] = self._prompt(pipeline, request.prompt)
-        if not request.partial or len(samples) > self._window:
-            options["return_timestamps"] = True  # also what carries whisper over windows longer than its own
-        if left is not None and len(samples) > self._window:
-            options["streamer"] = lambda _: left.is_set()  # genai asks once a window; true: stop
-        try:
-            result = pipeline.generate(samples, **options)
-        except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
-            _log.exception("%s failed on %.1f s of sound", self.name, len(samples) / RATE_HZ)
-            raise Unavailable(f"{self.name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
-        words = tuple(SpokenWord(w.word.strip(), w.start_ts, w.end_ts) for w in result.words or ())
-        detected = getattr(result, "language", None) or language
-        return Heard(
-            result.texts[0].strip(),
-            words,
-            detected.strip("<|>") if detected else None,
-            segments=_segments(result.chunks or (), len(samples) / RATE_HZ),
-        )
-
-    def _prompt(self, pipeline: Any, text: str) -> str:
-        """Return the end of a prompt that is too long, as OpenAI's whisper does; genai would refuse it."""
-        tokenizer = pipeline.get_tokenizer()
-        tokens = tokenizer.encode(text, add_special_tokens=False).input_ids.data[0]
-        if len(tokens) <= self._longest_prompt:
-            return text
-        ending: str = tokenizer.decode(tokens[-self._longest_prompt :].tolist())
-        return ending
+    def _load_on(self, device: str) -> Writer:
+        if device == "CPU":
+            cores = _cores()
+            slots = max(1, min(_MOST_SLOTS, cores))
+            properties = {"INFERENCE_NUM_THREADS": cores, **self._properties}
+            try:
+                return WindowedWriter(self.folder, self._generation, properties, slots)
+            except RuntimeError as error:
+                _log.info("%s goes through genai's pipeline, %s", self.name, str(error).strip().splitlines()[-1])
+        return PipelineWriter(self.folder, device, self._generation, self._properties)
 
 
-def _segments(chunks: Sequence[Any], end_s: float) -> tuple[SpokenWord, ...]:
-    """Return the segments with words in them; the end of the last may be unknown (-1)."""
-    return tuple(
-        SpokenWord(text, chunk.start_ts, chunk.end_ts if chunk.end_ts > chunk.start_ts else end_s)
-        for chunk in chunks
-        if (text := chunk.text.strip())
-    )
+def _kind(request: SpeechRequest) -> Kind:
+    if request.partial:
+        return Kind.PARTIAL if request.shown else Kind.FIRST
+    return Kind.PIECE if request.recorded else Kind.FINAL
 
 
-def _base(language: str) -> str:
-    """Return `de` of `de-CH`."""
-    return language.partition("-")[0].lower()
+def _closed() -> Unavailable:
+    return Unavailable("the speech engine is closed: found a new request, expected none")
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _read(file: Path) -> dict[str, Any]:

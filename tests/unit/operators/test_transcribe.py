@@ -1,5 +1,5 @@
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -174,26 +174,27 @@ async def test_utterances_of_a_session_follow_each_other_and_other_events_wait_f
     first.set()
     await asyncio.gather(*pending)
     assert [event.text for event in told[3:] if isinstance(event, Transcript)] == ["u1", "u2"]
-    assert step._turns == {}
+    assert step._said == {}
 
 
-async def test_a_partial_that_a_newer_one_overtook_is_not_transcribed(tmp_path) -> None:
-    go = asyncio.Event()
-    step, engine = await transcriber(tmp_path)
-    asked: list[bool] = []
+async def test_the_transcript_is_the_final_pass_whatever_was_published(tmp_path) -> None:
+    final = Heard("cold hearted and selfish", (SpokenWord("cold", 0, 1),))
+    step, _ = await transcriber(tmp_path, Heard("gold hearted and"), Heard("gold hearted and"), final)
+    out = await said(step, utterance(), utterance(), utterance(final=True))
+    assert [event.text for event in out] == ["gold hearted", " and selfish", "cold hearted and selfish"]
+    assert [word.text for word in out[-1].words] == ["cold"]
 
-    async def transcribe(request: SpeechRequest) -> Heard:
-        asked.append(request.partial)
-        await go.wait()
-        return Heard("word")
 
-    engine.transcribe = transcribe
-    waiting = [asyncio.ensure_future(said(step, utterance())) for _ in range(4)]
-    waiting.append(asyncio.ensure_future(said(step, utterance(final=True))))
-    await asyncio.sleep(0)
-    go.set()
-    await asyncio.gather(*waiting)
-    assert asked == [True, False]
+async def test_the_engine_learns_whether_words_are_shown_and_what_is_recorded(tmp_path) -> None:
+    step, engine = await transcriber(tmp_path, Heard("one two"), Heard("one two"), Heard("one two"), Heard("one two"))
+    piece = replace(utterance(final=True), recorded=True)
+    await said(step, utterance(), utterance(), utterance(), piece)
+    assert [(request.shown, request.recorded) for request in engine.asked] == [
+        (False, False),
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
 
 
 async def test_other_events_pass(tmp_path) -> None:
