@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 
@@ -63,7 +64,13 @@ class Embed:
         self._models = OwnDevices(models, breakers, "embedding")
         await models.warm(self._model, "embedding")
 
-    async def __call__(self, item: Item[Embeddable]) -> Embeddings | Chunk | Document:
+    @overload
+    async def __call__(self, item: Item[Document]) -> Document: ...
+    @overload
+    async def __call__(self, item: Item[Chunk]) -> Chunk: ...
+    @overload
+    async def __call__(self, item: Item[EmbeddingRequest | str]) -> Embeddings: ...
+    async def __call__(self, item: Item[Any]) -> Embeddings | Chunk | Document:
         """Embed one item's texts."""
         value = item.value
         if isinstance(value, Document):

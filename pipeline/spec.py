@@ -10,7 +10,7 @@ import collections.abc
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args, get_origin
 
@@ -27,6 +27,7 @@ _ASYNC_ITERATORS: Final = (
 )
 _SYNC_ITERATORS: Final = (collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable)
 _ITERATORS: Final = (*_ASYNC_ITERATORS, *_SYNC_ITERATORS)
+_UNIONS: Final = (typing.Union, types.UnionType)
 _SEQUENCES: Final = (list, tuple, collections.abc.Sequence, collections.abc.Collection, *_ITERATORS)
 
 
@@ -102,8 +103,8 @@ def describe(target: Callable[..., Any], name: str) -> Spec:
         name=name,
         role=role,
         factory=target,
-        in_type=flow.in_type,
-        out_type=flow.out_type,
+        in_type=_union(taken for taken, _ in cases) if cases else flow.in_type,
+        out_type=_union(given for _, given in cases) if cases else flow.out_type,
         kind=flow.kind,
         wants_item=flow.wants_item,
         gives_items=flow.gives_items,
@@ -261,11 +262,16 @@ def _element(annotation: Any) -> Any:
 
 
 def _is_item(annotation: Any) -> bool:
+    """Whether it is Item[T], or a union of such."""
+    if get_origin(annotation) in _UNIONS:
+        return all(_is_item(member) for member in get_args(annotation))
     return annotation is Item or get_origin(annotation) is Item
 
 
 def unwrap_item(annotation: Any) -> Any:
-    """Return T of Item[T]."""
+    """Return T of Item[T], T | U of Item[T] | Item[U]."""
+    if get_origin(annotation) in _UNIONS and _is_item(annotation):
+        return _union(unwrap_item(member) for member in get_args(annotation))
     if annotation is Item:
         return Any
     return get_args(annotation)[0] if get_origin(annotation) is Item else annotation
@@ -282,7 +288,11 @@ def _without_error(annotation: Any) -> Any:
 
 
 def _drop(annotation: Any, unwanted: Callable[[Any], bool]) -> Any:
-    if get_origin(annotation) not in (typing.Union, types.UnionType):
+    if get_origin(annotation) not in _UNIONS:
         return annotation
     kept = [arg for arg in get_args(annotation) if not unwanted(arg)]
-    return typing.Union[tuple(kept)] if kept else annotation  # noqa: UP007 - built at run time
+    return _union(kept) if kept else annotation
+
+
+def _union(annotations: Iterable[Any]) -> Any:
+    return typing.Union[tuple(annotations)]  # noqa: UP007 - built at run time

@@ -27,7 +27,7 @@ class Duckdb:
     a file's rows and its ledger row are both there or both not.
     Overload: writes take turns in one thread; the pipeline waits. Restart: what was staged is processed again.
 
-    In: `Document`, then its `Chunk`s.
+    In: `Document`, its `Chunk`s, or both; chunks that come without their document bring it with them.
     Args: path: the database file, made if there is none. table: where the chunks go; vectors of one table have one
     length, so another embedding model wants another table.
     Raises: LakeLocked (503) on opening if another process holds the file; InvalidInput for other values, or vectors of

@@ -16,6 +16,7 @@ from fastembed.pipeline.config.expressions import value_fields
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
+from fastembed.pipeline.spec import Spec
 
 _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)}
 
@@ -68,13 +69,21 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
     _take(taken, step.component.in_type, step.id, step.place, problems)
     for expression in (step.condition, step.latest):
         _check_fields(expression, flow, problems)
-    given = step.component.out_type
+    given = _given(step.component, flow.type)
     if isinstance(given, TypeVar) and given is step.component.in_type:  # gives what it takes
         return replace(flow, giver=step.id, place=step.place, narrowed=flow.narrowed or step.condition is not None)
     if step.condition or step.on_error == "pass":  # else the item goes on as it came
         return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
+    if step.component.cases:  # what comes of each kind that arrives is known
+        return Flow(given, step.id, step.place, narrowed=flow.narrowed)
     partly_fed = any(not _arrives(member, flow.type) for member in members_of(step.component.in_type))
     return Flow(given, step.id, step.place, narrowed=partly_fed)
+
+
+def _given(component: Spec, arriving: Any) -> Any:
+    """Return what a step gives: of its overloads, where it has some, what comes of the kinds that may arrive."""
+    given = [out for taken, out in component.cases if _arrives(taken, arriving)]
+    return _union(given) if given else component.out_type
 
 
 def _arrives(member: Any, given: Any) -> bool:

@@ -88,7 +88,7 @@ class _Writer:
             return
         started = perf_counter()
         try:
-            await step.attempt(lambda: step.call(item if step.wants_item else item.value))
+            await step.call(item if step.wants_item else item.value)
         except Exception as error:  # noqa: BLE001 - the runner, as above
             step.fail(item, error)
         else:

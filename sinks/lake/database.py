@@ -136,12 +136,12 @@ class Lake:
 
     async def commit(self, staged: Staged, *, pipeline: str, definition: str, table: str) -> None:
         """Replace a document's rows and write its ledger row, in one transaction."""
-        if staged.document is None:
-            msg = f"found {len(staged.chunks)} chunks and no document, expected the Document before its Chunks"
-            raise InvalidInput(msg)
+        document = staged.document or next((chunk.document for chunk in staged.chunks), None)
+        if document is None:
+            raise InvalidInput("found neither a document nor a chunk, expected what came of a file")
         await self.write(
             writing.replace_document,
-            staged.document,
+            document,
             sorted(staged.chunks, key=lambda chunk: chunk.index),
             pipeline=pipeline,
             definition=definition,

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar
+from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar, overload
 
 import pytest
 
 from fastembed.pipeline.component import operator
 from fastembed.pipeline.config.adjacency import fits, type_name
+from fastembed.pipeline.payload.document import Chunk, Document
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.registry import Registry
 
@@ -153,7 +154,55 @@ def test_the_key_of_a_source_is_checked_too(problems: Problems):
     found = problems(text("[]", source="{folder: in, key: nmae}"))
     assert found == [
         (
-            "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: mtime_ns, name, path, sha256, size_bytes; "
+            "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: inode, mtime_ns, name, path, sha256, size_bytes; "
             "did you mean 'name'?"
+        )
+    ]
+
+
+@pytest.fixture
+def sorting(registry: Registry) -> Registry:
+    """Offer an operator whose overloads say what it gives for what: chunks for chunks, numbers for text."""
+
+    @operator
+    class Sorting:
+        @overload
+        def __call__(self, value: Chunk) -> Chunk: ...
+        @overload
+        def __call__(self, value: Document) -> Document: ...
+        @overload
+        def __call__(self, value: str) -> list[int]: ...
+        def __call__(self, value: Any) -> Any:
+            return value
+
+    @operator
+    def text_of(document: Document) -> str:
+        return document.title
+
+    registry.add(Sorting)
+    registry.add(text_of)
+    return registry
+
+
+@pytest.mark.usefixtures("sorting")
+def test_what_an_operator_gives_is_what_its_overloads_say_of_what_arrives(
+    problems: Problems, read: Callable[..., Configuration]
+):
+    assert problems(text("[parse, text_of, sorting]", sink="{duckdb: x}")) == [
+        "p.yaml:5:11: found sorting before duckdb, which gives list[int] (at p.yaml:4:33), expected Chunk"
+    ]
+    assert problems(text("[parse, sorting, total]")) == [
+        "p.yaml:4:33: found sorting before total, which gives Document (at p.yaml:4:24), expected list[int]"
+    ]
+    assert read(text("[parse, chunk, sorting]", sink="{duckdb: x}")).pipelines["p"]
+    assert read(text("[parse, text_of, sorting, total]")).pipelines["p"]
+
+
+@pytest.mark.usefixtures("sorting")
+def test_what_no_overload_takes_is_refused(problems: Problems):
+    assert problems(text("[parse, text_of, tokenize, sorting]")) == [
+        (
+            "p.yaml:4:43: found tokenize before sorting, which gives list[int] (at p.yaml:4:33), "
+            "expected Chunk | Document | str"
         )
     ]
