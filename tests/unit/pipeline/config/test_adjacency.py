@@ -154,8 +154,8 @@ def test_the_key_of_a_source_is_checked_too(problems: Problems):
     found = problems(text("[]", source="{folder: in, key: nmae}"))
     assert found == [
         (
-            "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: inode, mtime_ns, name, path, sha256, size_bytes; "
-            "did you mean 'name'?"
+            "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: "
+            "changed_ns, inode, mtime_ns, name, path, sha256, size_bytes; did you mean 'name'?"
         )
     ]
 
