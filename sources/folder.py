@@ -58,7 +58,8 @@ class Folder:
     complete when its size, time and inode have been the same for `settle`. Bytes that are done under one name are not
     emitted again under another (a duplicate); when the first name goes, a duplicate takes its rows over. A renamed
     file keeps its rows, a deleted one loses them, a changed one is emitted again. A changed pipeline definition emits
-    nothing again by itself: `fastembed reprocess` does.
+    nothing again by itself but what failed: `fastembed reprocess` does. What the ledger and the rows say differently is
+    processed again.
     Overload: files wait on disk; only names, times and hashes are held (about 1 KB a file). Restart: the folder is
     compared with the ledger; what was in flight is emitted again.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from fastembed.sources.watching.files import Stamp
 from fastembed.sources.watching.pattern import is_hidden
 
 BLOCK_BYTES: Final = 1 << 20
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes spaces and the like in paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +54,34 @@ def identity(root: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def mounts(root: Path) -> set[str]:
+    """Return the folders below `root` on which a file system is mounted; only Linux tells."""
+    try:
+        table = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        return set()
+    prefix = os.path.realpath(root) + os.sep
+    points = (os.fsdecode(_ESCAPED.sub(_unescape, line.split()[4])) for line in table.splitlines())
+    return {point.removeprefix(prefix) for point in points if point.startswith(prefix)}
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 8)])
+
+
 def look(
-    root: Path,
-    below: str,
-    wanted: Callable[[str], bool],
-    ignored: Callable[[str], bool],
-    mounts: set[str] | None = None,
+    root: Path, below: str, wanted: Callable[[str], bool], ignored: Callable[[str], bool]
 ) -> Iterator[SeenFile | Unseeable]:
     """Yield every wanted file below a folder of `root` ("": itself). OSError if `root` itself cannot be found.
 
     Hidden names, unfinished files, `ignored` names and folders that hold a `.no-input` file are left out. A link to a
-    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice. mounts: takes
-    the folders below `root` on which a file system is mounted.
+    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice.
     """
     real_root = os.path.realpath(root, strict=True)
-    pending = [(below, 0)]
+    pending = [below]
     while pending:
-        folder, parent_device = pending.pop()
+        folder = pending.pop()
         try:
-            device = (root / folder).stat().st_dev
             with os.scandir(root / folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
@@ -79,8 +91,6 @@ def look(
         except OSError as error:
             yield Unseeable(folder, error.strerror or str(error), folder=True)
             continue
-        if mounts is not None and folder and device != parent_device:
-            mounts.add(folder)
         if folder and any(entry.name == NO_INPUT for entry in entries):
             continue
         prefix = f"{folder}/" if folder else ""
@@ -90,7 +100,7 @@ def look(
             name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 if not ignored(f"{name}/"):
-                    pending.append((name, device))
+                    pending.append(name)
             elif wanted(name) and not ignored(name) and (file := glance(root, name, real_root)) is not None:
                 yield file
 

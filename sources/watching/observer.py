@@ -155,9 +155,8 @@ class Observer:
         options, began = self._options, self._now()
         self._tracker.begin_scan(began)
         hidden: dict[str, str] = {}
-        mounts: set[str] = set()
         try:
-            await self._observe(disk.look(self._root, "", options.matches, options.ignored, mounts), hidden)
+            await self._observe(disk.look(self._root, "", options.matches, options.ignored), hidden)
         except OSError as error:  # of the folder itself
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
             self._report({"": _MISSING if missing else f"{error.strerror or error}; {_MISSING}"})
@@ -165,7 +164,7 @@ class Observer:
             return min(options.rescan_s, ROOT_POLL_S)
         if await asyncio.to_thread(disk.identity, self._root) != root:
             return 0.0  # another folder came into its place meanwhile: what was seen belongs to neither
-        hidden |= dict.fromkeys(self._unmounted(mounts), _NOT_MOUNTED)
+        hidden |= dict.fromkeys(self._unmounted(await asyncio.to_thread(disk.mounts, self._root)), _NOT_MOUNTED)
         self._tracker.end_scan(self._now(), hidden, replaced=self._trusted not in (None, root))
         self._judge(root, hidden)
         self._scan_ended = self._now()
@@ -185,10 +184,7 @@ class Observer:
 
     def _unmounted(self, mounts: set[str]) -> set[str]:
         """Return the folders on which a file system was mounted and is not now, and that show none of its files."""
-        gone = self._mounts - mounts
-        for name in [*gone] if gone else ():
-            if self._tracker.shows(name):
-                gone.discard(name)
+        gone = {name for name in self._mounts - mounts if self._tracker.misses(name)}
         self._mounts = mounts | gone
         return gone
 

@@ -89,13 +89,12 @@ class Tracker:
             return 0
         return sum(tracked.state is State.MISSING and tracked.since == inf for tracked in self.files.values())
 
-    def shows(self, folder: str) -> bool:
-        """Whether the present scan has seen a file below a folder as the ledger has it."""
-        return any(
-            tracked.scan == self._scan and tracked.as_recorded
-            for name, tracked in self.files.items()
-            if name.startswith(f"{folder}/")
-        )
+    def misses(self, folder: str) -> bool:
+        """Whether there were files below a folder, and the present scan has seen none of them as the ledger has it."""
+        below = [tracked for name, tracked in self.files.items() if name.startswith(f"{folder}/") and tracked.entry]
+        if any(tracked.scan == self._scan and tracked.as_recorded for tracked in below):
+            return False
+        return any(not tracked.deleted for tracked in below)
 
     def next_due(self) -> float | None:
         """Return when `advance` has something to do, None if nothing waits for time to pass."""
@@ -381,7 +380,7 @@ class Tracker:
 
     def _keeps(self, tracked: Tracked) -> bool:
         """Whether a missing file may be where nobody can look at present."""
-        return (self.suspended and not tracked.deleted) or self._below_unlisted(tracked.name)
+        return not tracked.deleted and (self.suspended or self._below_unlisted(tracked.name))
 
     def _below_unlisted(self, name: str) -> bool:
         return bool(self._unlisted) and name.startswith(self._unlisted)

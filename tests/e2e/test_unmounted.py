@@ -31,7 +31,7 @@ version: 1
 plugins: [./reading.py]
 pipelines:
   notes:
-    source: {folder: inbox, settle: 50ms}
+    source: {folder: inbox, settle: 50ms, rescan: 500ms}
     operators: [open_text]
     sink: {duckdb: lake.duckdb}
 """
@@ -85,7 +85,17 @@ def can_mount() -> bool:
     return tried.returncode == 0
 
 
-WAYS = [ReplacedFolder, BindMount] if can_mount() else [ReplacedFolder]
+class MountBelow(BindMount):
+    """A file system is mounted on a folder of the inbox."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self.inbox = home / "inbox" / "share"
+        self.inbox.mkdir()
+
+
+MOUNTS = can_mount()
+WAYS = [ReplacedFolder, BindMount] if MOUNTS else [ReplacedFolder]
 
 
 @pytest.fixture
@@ -137,6 +147,29 @@ def test_an_unmounted_inbox_keeps_its_documents_says_so_and_goes_on_when_it_is_b
         wait_for(lambda: documents(server) == {"b.txt": "done", "c.txt": "done"})
         [pipeline] = httpx2.get(f"{server.url}/v1/system/status").json()["pipelines"]
         assert (pipeline["admitted"], pipeline["problem"]) == (1, "")
+
+
+if MOUNTS:  # rather left out than skipped
+
+    @pytest.mark.timeout(180)
+    def test_what_lies_on_a_file_system_that_is_mounted_in_the_inbox_stays_when_it_goes(home: Path) -> None:
+        way = MountBelow(home)
+        known = {"own.txt": "done", "share/a.txt": "done"}
+        write(home / "inbox", "own.txt")
+        with serving(home, prefix=way.prefix) as server:
+            way.mount(server)
+            write(way.volume, "a.txt")
+            wait_for(lambda: documents(server) == known)
+            way.unmount(server)
+            write(home / "inbox", "new.txt")
+            wait_for(lambda: ready(server)["status"] == "degraded")
+            assert "share: a file system was mounted here and is not any more" in ready(server)["problems"][0]
+            time.sleep(2.0)  # several scans
+            assert documents(server) == known | {"new.txt": "done"}
+            way.mount(server)
+            wait_for(lambda: ready(server)["status"] == "ready")
+            (way.volume / "a.txt").unlink()
+            wait_for(lambda: documents(server) == {"own.txt": "done", "new.txt": "done"})
 
 
 @pytest.mark.timeout(180)
