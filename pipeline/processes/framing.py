@@ -22,6 +22,10 @@ MAX_BODY_BYTES: Final = 1 << 30
 PART_BYTES: Final = 1 << 20
 
 
+class EngineError(RuntimeError):
+    """What an engine in a process said (OpenVINO's RuntimeError), or lack of memory: a fresh process may do better."""
+
+
 class BadFrame(ValueError):
     """The other side does not speak this protocol."""
 
@@ -62,13 +66,14 @@ def ask(pipe: socket.socket, message: object) -> Any:
 
 
 def portable(error: BaseException, kind: str) -> Exception:
-    """Return what can be raised on the other side: our own errors as they are, others as RuntimeError.
+    """Return what can be raised on the other side: our own errors, EngineError for an engine's, else RuntimeError.
 
     Those carry a note of where it happened here, in which kind of process, for the log there.
     """
     if isinstance(error, ItemError):
         return error
-    told = RuntimeError(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
+    kinds = EngineError if isinstance(error, RuntimeError | MemoryError) else RuntimeError
+    told = kinds(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
     told.add_note(f"In the {kind} process:\n{''.join(traceback.format_exception(error))}")
     return told
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import select
 import shutil
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from fastembed.inference.engines.docling.folder import EMBEDDINGS, VISION_ENCODER
 from fastembed.inference.engines.docling.model import DoclingModel
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 from training.docling_pages import Block, doctags, draw
@@ -89,6 +91,25 @@ async def test_what_is_no_picture_fails_alone(model):
     with pytest.raises(RuntimeError, match="UnidentifiedImageError"):
         await model.read([b"no picture"])
     assert (await model.read([picture(NOTE)]))[0].ending == "end"
+
+
+@pytest.mark.timeout(120)
+async def test_an_engine_that_fails_is_tried_in_a_fresh_process_before_it_is_believed(tmp_path):
+    broken = shutil.copytree(POCKET, tmp_path / "broken")
+    for suffix in ("xml", "bin"):  # a network that compiles, and refuses what it is given
+        shutil.copy(
+            broken / f"{EMBEDDINGS.removesuffix('.xml')}.{suffix}",
+            broken / f"{VISION_ENCODER.removesuffix('.xml')}.{suffix}",
+        )
+    model = await asyncio.to_thread(DoclingModel, "broken", broken)
+    first = model.pid
+    watch = os.pidfd_open(first)
+    with pytest.raises(RuntimeError, match="Exception from"):
+        await model.read([picture(NOTE)])
+    assert model.pid is None
+    assert select.select([watch], [], [], 0)[0]
+    os.close(watch)
+    await model.close()
 
 
 async def test_closing_ends_the_process_and_what_it_reads():

@@ -2,8 +2,8 @@
 
 So its memory is its own, counted and given back to the last byte, one copy serves all parsers, and whatever native code
 does with a page, the server and the parser live on. Requests take turns, in order of arrival. One that is cancelled
-ends after a token; a process that does not end it so is killed. One that dies is replaced, and its pages tried once
-more.
+ends after a token; a process that does not end it so is killed. One that dies, or
+whose engine fails, is replaced, and its pages tried twice more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastembed.inference.engines.docling.folder import read_traits
 from fastembed.inference.engines.docling.wire import CancelPages, LoadDocling, ReadPages
 from fastembed.pipeline.errors import Unavailable
-from fastembed.pipeline.processes.framing import pickled, receive
+from fastembed.pipeline.processes.framing import EngineError, pickled, receive
 from fastembed.pipeline.processes.starter import ChildProcess, ProcessLimits
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PAGES_AT_ONCE: Final = 4
 _LEAVE_S: Final = 2.0
+_PAUSES_S: Final = (0.0, 0.5, 2.0)
+"""Before each try of the same pages, each but the first in a fresh process."""
 _NICE: Final = 5
 """Reading gives way to the server."""
 
@@ -95,7 +97,7 @@ class DoclingModel:
         """Return the DocTags of pages, each a picture file.
 
         Raises TooLarge (a page that needs more tokens than the model's context has), RuntimeError (OpenVINO's, or its
-        process died twice), Unavailable (it is being closed).
+        process died, three times), Unavailable (it is being closed).
         """
         if self._closed:
             raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
@@ -135,16 +137,19 @@ class DoclingModel:
     # In the thread from here on.
 
     def _read(self, message: ReadPages, left: threading.Event) -> list[Written]:
-        ended = ""
-        for _ in range(2):
-            if self._closed or left.is_set():
+        failed = RuntimeError("it was not asked")
+        for pause_s in _PAUSES_S:
+            if left.wait(pause_s) or self._closed:
                 break
             self._child = self._child or _DoclingChild(self._loading)
             try:
                 answer = self._child.ask(message)
             except (EOFError, OSError):
-                ended = self._child.end()
-                self._child = None
+                failed = RuntimeError(f"its process {self._end()} over these pages, {len(_PAUSES_S)} times")
+                continue
+            if isinstance(answer, EngineError):  # the machine's fault, as far as can be told: a fresh process may do it
+                failed = answer
+                self._end()
                 continue
             if isinstance(answer, Exception):
                 raise answer
@@ -152,4 +157,9 @@ class DoclingModel:
             return written
         if self._closed or left.is_set():
             raise Unavailable(f"{self.name} was closed while it read, expected to finish first")
-        raise RuntimeError(f"its process {ended} twice over the same pages")
+        raise failed
+
+    def _end(self) -> str:
+        """End the present process; return how it ended."""
+        child, self._child = self._child, None
+        return child.end() if child is not None else ""

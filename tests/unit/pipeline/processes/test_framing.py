@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import socket
 import threading
 
@@ -10,7 +11,17 @@ import pytest
 
 from fastembed.pipeline.errors import TooLarge
 from fastembed.pipeline.processes.awaiting import sock_read_body
-from fastembed.pipeline.processes.framing import HEADER, BadFrame, ask, frame, pickled, portable, receive, receive_body
+from fastembed.pipeline.processes.framing import (
+    HEADER,
+    BadFrame,
+    EngineError,
+    ask,
+    frame,
+    pickled,
+    portable,
+    receive,
+    receive_body,
+)
 
 
 @pytest.fixture
@@ -67,3 +78,7 @@ def test_our_errors_travel_as_they_are_and_others_say_where_they_were():
     told = portable(KeyError("w"), "chat")
     assert (type(told), str(told)) == (RuntimeError, "KeyError: 'w'")
     assert "In the chat process:" in told.__notes__[0]
+    engine = portable(RuntimeError("Exception from src/core.cpp"), "chat")
+    assert (type(engine), str(engine)) == (EngineError, "Exception from src/core.cpp")
+    assert (type(portable(MemoryError(), "chat")), isinstance(engine, RuntimeError)) == (EngineError, True)
+    assert type(pickle.loads(pickle.dumps(engine))) is EngineError  # noqa: S301 - our own
