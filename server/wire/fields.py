@@ -10,9 +10,11 @@ from starlette.types import Receive, Scope
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.server.http.request_body import read_json
-from fastembed.server.wire.unknown_fields import UnknownFields
+from fastembed.server.wire.unknown_fields import MAX_IGNORED, UnknownFields
 
 T = TypeVar("T")
+
+_UNKNOWN: Final = "unknown_parameter"
 
 _KINDS: Final[Mapping[type, str]] = {
     type(None): "null",
@@ -73,10 +75,13 @@ class Fields:
                 continue
             meant = self._unknown.meant(name, self._found, names)
             if meant is None:
-                self._unknown.ignore(self.at(name))
+                if not self._unknown.ignore(self.at(name)):
+                    refuse(
+                        f"found more than {MAX_IGNORED} unknown fields, expected fewer", self.at(name[:80]), _UNKNOWN
+                    )
                 continue
             hint = f"; did you mean {meant}?" if meant else ""
-            refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), "unknown_parameter")
+            refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), _UNKNOWN)
 
     def text(self, name: str, *, most: int | None = None) -> str | None:
         """Return a string."""

@@ -19,6 +19,8 @@ from fastembed.server.wire.headers import header_text
 UnknownFieldRule = Literal["ignore", "reject"]
 
 WARNING_HEADER: Final = b"x-fastembed-warning"
+MAX_IGNORED: Final = 64
+"""How many unknown fields a request may have: each is compared with every known one, on the event loop."""
 _MAX_NAMED: Final = 16
 """How many ignored fields the header names."""
 _MAX_NAME: Final = 80
@@ -26,6 +28,8 @@ _KEY: Final = "fastembed.unknown_fields"
 
 _BUDGETS: Final = ((16, 3.5), (10, 2.5), (6, 1.5), (4, 1.0))
 """From the length of a known name to the edits after which another name still counts as a typo of it."""
+_SHORT: Final = 3
+"""Names of so few letters are typos of nothing: `top` is one letter from `stop`."""
 _SUBSTITUTION: Final = 1.5
 """A wrong letter costs more than a missing, doubled or swapped one: `top_k` and `min_tokens` are names of their own in
 other servers, not typos of `top_p` and `max_tokens`."""
@@ -62,14 +66,15 @@ class UnknownFields:
 
         "" if it is refused and resembles nothing. A field that is there itself was not meant by another one.
         """
-        typo = typo_of(name, (other for other in known if other not in found))
+        typo = typo_of(name, (other for other in sorted(known) if other not in found))
         if not self.reject:
             return typo
-        return typo or next(iter(difflib.get_close_matches(name, known, n=1)), "")
+        return typo or next(iter(difflib.get_close_matches(name[:_MAX_NAME], sorted(known), n=1)), "")
 
-    def ignore(self, place: str) -> None:
-        """Note an ignored field."""
+    def ignore(self, place: str) -> bool:
+        """Note an ignored field; False: the request has too many of them."""
         self.ignored.append(place[-_MAX_NAME:])
+        return len(self.ignored) <= MAX_IGNORED
 
 
 def typo_of(name: str, known: Iterable[str]) -> str | None:
@@ -81,7 +86,7 @@ def typo_of(name: str, known: Iterable[str]) -> str | None:
     for other in known:
         if _bare(other) == bare:  # maxTokens, max-tokens, MAX_TOKENS
             return other
-        budget = next((edits for length, edits in _BUDGETS if len(other) >= length), 0.0)
+        budget = next((edits for length, edits in _BUDGETS if len(other) >= length), 0.0) if len(name) > _SHORT else 0.0
         if abs(len(name) - len(other)) <= budget and (cost := _distance(name, other)) <= min(budget, least - 0.1):
             best, least = other, cost
     return best

@@ -35,7 +35,7 @@ KNOWN = frozenset(("model", "dimensions", "top_p", "max_tokens", "input", "user"
         ("max-tokens", "max_tokens"),
         ("max_token", "max_tokens"),
         ("mx_tokns", "max_tokens"),
-        ("usr", "user"),
+        ("uesr", "user"),
         # names that other servers know, and that are not typos
         ("top_k", None),
         ("min_p", None),
@@ -43,6 +43,7 @@ KNOWN = frozenset(("model", "dimensions", "top_p", "max_tokens", "input", "user"
         ("input_type", None),
         ("max_new_tokens", None),
         ("truncate", None),
+        ("ser", None),
         ("m", None),
         ("", None),
     ],
@@ -91,6 +92,12 @@ def test_a_header_cannot_be_broken_by_a_fields_name():
     assert value.startswith(b"ignored unknown fields: a  set-cookie: b, ")
     assert value.endswith(b"and 16 more")
     assert len(value) <= 1024
+
+
+def test_a_request_of_nothing_but_unknown_fields_is_refused_soon():
+    assert len(read({f"field {number}": 1 for number in range(64)}).ignored) == 64
+    with pytest.raises(InvalidInput, match="found more than 64 unknown fields, expected fewer"):
+        read({f"field {number}": 1 for number in range(500_000)})
 
 
 def test_a_nested_field_is_named_with_its_place():
