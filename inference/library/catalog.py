@@ -13,7 +13,7 @@ from fastembed.inference.library.disk_look import DiskLook
 from fastembed.inference.library.folders import BUILT_IN, candidates, locate
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.naming import unknown
-from fastembed.inference.library.shipped import is_stand_in, shipped, stand_ins
+from fastembed.inference.library.shipped import shipped, stand_ins
 from fastembed.inference.library.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
 from fastembed.inference.library.specs import ModelSpec
 from fastembed.inference.library.tasks import TASKS, Task
@@ -72,7 +72,10 @@ class Catalog:
         aliases: other names, to a model's or "auto". look: what remembers where files are.
         """
         self._look = look or DiskLook()
-        self._specs = {**(declared or {}), **{k: v for k, v in shipped().items() if k not in (declared or {})}}
+        ships = {name: spec for name, spec in shipped().items() if name not in (declared or {})}
+        self._specs = {**(declared or {}), **ships}
+        self._ships = frozenset(ships)
+        self._last = tuple(name for name in stand_ins() if name in ships)
         self._aliases = {alias: name for name, spec in self._specs.items() for alias in spec.aliases}
         self.aliases = dict(aliases or {})
         self._base = base or Path.cwd()
@@ -177,8 +180,7 @@ class Catalog:
     def _spec(self, name: str) -> ModelSpec:
         """Return a model's declaration; what was pulled goes before what ships under the same name."""
         spec = self._specs.get(name)
-        ships = spec is not None and spec is shipped().get(name)
-        known = find_known(name) if ships else None
+        known = find_known(name) if name in self._ships else None
         if spec is None or (known and locate(known.origin, self._base)):
             return _spec_of(name)
         return spec
@@ -191,10 +193,9 @@ class Catalog:
 
     def _names(self, task: Task | None) -> Iterator[str]:
         """Give the names of `placed`, one after the other: a known model costs a look at the disk."""
-        last = [name for name in stand_ins() if is_stand_in(name, self._specs[name])]
-        yield from (name for name in self._specs if name not in last)
+        yield from (name for name in self._specs if name not in self._last)
         yield from (known.name for known in KNOWN if task in (None, known.task) and self._is_here(known))
-        yield from last
+        yield from self._last
 
     def _auto(self, task: Task) -> LocatedModel:
         first = None

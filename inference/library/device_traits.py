@@ -76,12 +76,14 @@ class DeviceKinds:
         self._kinds = {kind.family: kind for kind in kinds}
         self._fixed = frozenset(self._kinds)
         self._default = kinds[-1]
+        self._by_device: dict[str, DeviceTraits] = {}
 
     def register(self, kind: DeviceTraits) -> None:
         """Add a kind; a plug-in that is read again replaces its own. ValueError: a kind that ships has the name."""
         if kind.family in self._fixed:
             raise ValueError(f"found the device kind {kind.family!r}, which ships, expected a new name")
         self._kinds[kind.family] = kind
+        self._by_device.clear()
 
     def has(self, family: str) -> bool:
         """Whether there is a kind of this name."""
@@ -90,6 +92,7 @@ class DeviceKinds:
     def unregister(self, family: str) -> None:
         """Remove a kind, as a test does at its end."""
         del self._kinds[family]
+        self._by_device.clear()
 
     @property
     def all(self) -> tuple[DeviceTraits, ...]:
@@ -102,16 +105,16 @@ class DeviceKinds:
 
     def of(self, device: str) -> DeviceTraits:
         """Return the kind of a device by OpenVINO's name of it: that of "GPU.1" is "gpu"."""
-        return self._kinds.get(device.split(".", 1)[0].lower(), self._default)
+        found = self._by_device.get(device)
+        if found is None:
+            found = self._by_device[device] = self._kinds.get(device.split(".", 1)[0].lower(), self._default)
+        return found
 
 
 DEVICE_KINDS: Final = DeviceKinds(NPU, GPU, CPU)
 DeviceName: TypeAlias = Annotated[str, RegisteredName(DEVICE_KINDS.families)]
-
-
-def traits_of(device: str) -> DeviceTraits:
-    """Return the traits of a device by OpenVINO's name of it."""
-    return DEVICE_KINDS.of(device)
+traits_of: Final = DEVICE_KINDS.of
+"""Return the traits of a device by OpenVINO's name of it."""
 
 
 def family(device: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastembed.inference.library.folders import BUILT_IN
 from fastembed.inference.library.specs import ModelSpec
@@ -15,17 +15,12 @@ DEFAULT_EMBEDDING: Final = "all-MiniLM-L6-v2"
 
 def shipped() -> Mapping[str, ModelSpec]:
     """Return what `models:` would say of each, by name. Of two for the same task "auto" means the first."""
-    return _specs(TASKS.all)
+    return _of(TASKS.all).specs
 
 
 def stand_ins() -> tuple[str, ...]:
     """Return those that "auto" means only where there is nothing else."""
-    return tuple(model.name for kind in TASKS.all for model in kind.ships if model.stand_in)
-
-
-def is_stand_in(name: str, spec: ModelSpec) -> bool:
-    """Whether a name is such a model's, and nothing was declared in its place."""
-    return name in stand_ins() and shipped()[name] is spec
+    return _of(TASKS.all).stand_ins
 
 
 def is_stand_in_for(task: Task, name: str) -> bool:
@@ -33,9 +28,15 @@ def is_stand_in_for(task: Task, name: str) -> bool:
     return any(model.name == name and model.stand_in for model in TASKS.of(task).ships)
 
 
+class _Shipped(NamedTuple):
+    specs: Mapping[str, ModelSpec]
+    stand_ins: tuple[str, ...]
+
+
 @lru_cache(maxsize=8)
-def _specs(kinds: tuple[TaskKind, ...]) -> Mapping[str, ModelSpec]:
-    return {model.name: _spec(kind.name, model) for kind in kinds for model in kind.ships}
+def _of(kinds: tuple[TaskKind, ...]) -> _Shipped:
+    specs = {model.name: _spec(kind.name, model) for kind in kinds for model in kind.ships}
+    return _Shipped(specs, tuple(model.name for kind in kinds for model in kind.ships if model.stand_in))
 
 
 @lru_cache(maxsize=256)

@@ -160,7 +160,7 @@ def _any_length(properties: Mapping[str, Any], window: int | None) -> int | None
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TaskKind:
     """One task: how its models are recognised, loaded and measured, and what the product says of them.
 
@@ -260,7 +260,7 @@ class TaskKinds:
 
     def of(self, name: Task) -> TaskKind:
         """Return the kind of a task; one that nobody registered is a task without models."""
-        return self._known().get(name) or TaskKind(name=name)
+        return self._kinds.get(name) or self._known().get(name) or TaskKind(name=name)
 
     def of_step(self, operator: str) -> TaskKind | None:
         """Return the kind of the models that an operator's `model:` names."""
