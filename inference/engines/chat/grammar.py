@@ -54,12 +54,12 @@ def grammar_of(schema: Mapping[str, Any]) -> str | None:
     The schema is no deeper than `schema.MAX_DEPTH`, and its references lead somewhere.
     """
     try:
-        return _Writer(schema).text()
+        return _GrammarWriter(schema).text()
     except _Uncovered:
         return None
 
 
-class _Writer:
+class _GrammarWriter:
     """Collects the rules of one grammar."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:

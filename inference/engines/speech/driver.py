@@ -33,7 +33,7 @@ from fastembed.inference.engines.speech.alignment import token_times
 from fastembed.inference.engines.speech.engine import RATE_HZ, SpokenWord
 from fastembed.inference.engines.speech.features import HOP, log_mel
 from fastembed.inference.engines.speech.rules import TokenRules
-from fastembed.inference.engines.speech.vocabulary import TICK_S, Vocabulary
+from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 SILENCE_S: Final = 2.0
 """Behind the sound; with 1.5 s Whisper begins to go on in loops, with 0.5 s every second text does."""
@@ -89,7 +89,9 @@ class Said:
 class Networks:
     """The compiled encoder and decoder of one folder. RuntimeError, as OpenVINO raises it: not such a Whisper."""
 
-    def __init__(self, folder: Path, properties: dict[str, Any], vocabulary: Vocabulary, heads: Sequence[Any]) -> None:
+    def __init__(
+        self, folder: Path, properties: dict[str, Any], vocabulary: SpeechVocabulary, heads: Sequence[Any]
+    ) -> None:
         """Read, edit, compile: some seconds."""
         import openvino as ov
 

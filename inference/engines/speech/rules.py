@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.engines.speech.vocabulary import TICK_S, Vocabulary
+from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 Row = NDArray[np.float32]
 
@@ -19,7 +19,7 @@ Row = NDArray[np.float32]
 class TokenRules:
     """The rules of one model, for one window of sound."""
 
-    def __init__(self, vocabulary: Vocabulary, window_s: float) -> None:
+    def __init__(self, vocabulary: SpeechVocabulary, window_s: float) -> None:
         self._vocabulary = vocabulary
         self._last_time = vocabulary.first_time + round(window_s / TICK_S)
 

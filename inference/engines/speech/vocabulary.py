@@ -16,7 +16,7 @@ _UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\
 """Thai, Lao, Burmese, Khmer, Japanese and Chinese put no spaces between words."""
 
 
-class Vocabulary:
+class SpeechVocabulary:
     """The tokens of one model's folder."""
 
     def __init__(self, folder: Path, tokenizer: Any) -> None:

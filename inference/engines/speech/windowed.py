@@ -12,7 +12,7 @@ from typing import Any, Final
 from fastembed.inference.engines.speech.driver import SILENCE_S, Networks, Runner, Said, Sound
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
 from fastembed.inference.engines.speech.level import levelled
-from fastembed.inference.engines.speech.vocabulary import TICK_S, Vocabulary
+from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 _UNSETTLED: Final = 3
 """Tokens at the end of a pass that the next one mostly changes: the last word or two, and the closing time."""
@@ -22,7 +22,7 @@ _LEAST_ADVANCE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class _WindowDraft:
     tokens: tuple[int, ...] = ()
     language: str | None = None
 
@@ -34,12 +34,12 @@ class WindowedWriter:
         """Load and compile. RuntimeError: OpenVINO's, or the folder holds another kind of Whisper."""
         import openvino_genai as genai
 
-        self._words = Vocabulary(folder, genai.Tokenizer(str(folder)))
+        self._words = SpeechVocabulary(folder, genai.Tokenizer(str(folder)))
         options = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": slots, **properties}
         self._networks = Networks(folder, options, self._words, generation.get("alignment_heads") or ())
         self._runners = [Runner(self._networks) for _ in range(slots)]
         self._lock = threading.Lock()
-        self._drafts: OrderedDict[str, _Draft] = OrderedDict()
+        self._drafts: OrderedDict[str, _WindowDraft] = OrderedDict()
         self.slots = slots
 
     def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard:
@@ -77,7 +77,7 @@ class WindowedWriter:
     def _first(self, request: SpeechRequest) -> Sound:
         """Return the first window's settings; a partial takes its language from the pass before."""
         with self._lock:
-            draft = self._drafts.get(request.stream_id or "", _Draft())
+            draft = self._drafts.get(request.stream_id or "", _WindowDraft())
         language = _base(request.language) or (draft.language if request.partial else None)
         task = "translate" if request.translate else "transcribe"
         before = tuple(self._words.prompt(request.prompt)) if request.prompt else ()
@@ -90,7 +90,7 @@ class WindowedWriter:
         with self._lock:
             self._drafts.pop(request.stream_id, None)
             if request.partial and said.ended:
-                self._drafts[request.stream_id] = _Draft(said.tokens[:-_UNSETTLED], said.language)
+                self._drafts[request.stream_id] = _WindowDraft(said.tokens[:-_UNSETTLED], said.language)
             while len(self._drafts) > _REMEMBERED:
                 self._drafts.popitem(last=False)
 
