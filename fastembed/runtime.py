@@ -149,7 +149,7 @@ class RunningPipelines:
             guarantee=str(guarantee(plan)),
             models=models_of(plan, self._resources),
             definition=plan.definition,
-            state="running" if running else "starting",
+            state="starting" if running is None else "broken" if running.broken else "running",
             admitted=running.stats.admitted if running else 0,
             in_flight=running.stats.in_flight if running else 0,
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},

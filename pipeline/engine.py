@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineStats
 from fastembed.pipeline.plan import Configuration, PipelinePlan
 from fastembed.pipeline.runner import Pipeline
@@ -121,7 +123,8 @@ class Engine:
 
     def _launch(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None = None) -> None:
         self.pipelines[name] = pipeline
-        self._supervisors[name] = supervisor = Supervisor(pipeline, self._replace, after=after)
+        report = partial(Health.of(self._resources).report, f"pipeline {name}")
+        self._supervisors[name] = supervisor = Supervisor(pipeline, self._replace, report, after=after)
         self._runs[name] = self._tasks.start(self._run(supervisor), name=f"pipeline:{name}")
 
     def _replace(self, pipeline: Pipeline) -> None:

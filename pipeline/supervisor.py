@@ -25,20 +25,29 @@ LONGEST_PAUSE_S: Final = 30.0
 class Supervisor:
     """Runs a pipeline until it ends, breaks for good, or `halt` is called.
 
-    after: what has to end first. replaced(pipeline) learns of each successor.
+    after: what has to end first. replaced(pipeline) learns of each successor, report(problem) of what is wrong, "" when
+    it is over.
     """
 
     def __init__(
-        self, pipeline: Pipeline, replaced: Callable[[Pipeline], None], *, after: asyncio.Task[None] | None = None
+        self,
+        pipeline: Pipeline,
+        replaced: Callable[[Pipeline], None],
+        report: Callable[[str], None] = lambda _: None,
+        *,
+        after: asyncio.Task[None] | None = None,
     ) -> None:
         self.pipeline = pipeline
         self._replaced = replaced
+        self._report = report
+        self._reported = False
         self._after = after
         self._halted = asyncio.Event()
 
     def halt(self) -> None:
         """Stop the pipeline: it admits no more and ends what it has; nothing is built or run after it. Idempotent."""
         self._halted.set()
+        self._tell("")
         self.pipeline.stop()
 
     async def run(self) -> None:
@@ -63,13 +72,15 @@ class Supervisor:
         pipeline = self.pipeline
         try:
             await pipeline.run()
-        except Exception:  # the supervisor: one pipeline's defect ends neither the others nor the process
+        except Exception as error:  # the supervisor: one pipeline's defect ends neither the others nor the process
             if self._halted.is_set():
                 log.exception("%s: the pipeline broke while it was stopped", pipeline.name)
             elif reason := pipeline.final:
                 log.exception("%s: the pipeline broke for good: %s", pipeline.name, reason)
+                self._tell(f"broke for good ({type(error).__name__}: {error}): {reason}")
             else:
                 log.exception("%s: the pipeline broke; it is built anew in %g s", pipeline.name, pause_s)
+                self._tell(f"broke ({type(error).__name__}: {error}); it is built anew")
                 return False
         return True
 
@@ -77,17 +88,25 @@ class Supervisor:
         """Return an opened pipeline of the same plan after a pause, None: halted. One that does not open is retried."""
         while not await self._halted_within(asyncio.sleep(pause_s)):
             fresh = self.pipeline.anew()
+            self._tell("")  # before it opens: what its source then has to tell stays
             try:
                 halted = await self._halted_within(fresh.open())
-            except Exception:  # the supervisor, as above: a component that does not open is tried again
+            except Exception as error:  # the supervisor, as above: a component that does not open is tried again
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 log.exception("%s: the pipeline cannot be built anew; next try in %g s", fresh.name, pause_s)
+                self._tell(f"cannot be built anew ({type(error).__name__}: {error}); it is tried again")
                 continue
             if not halted:
                 return fresh
             if fresh.opened:
                 await fresh.close()
         return None
+
+    def _tell(self, problem: str) -> None:
+        """Report a problem, or that the one that was reported is over."""
+        if problem or self._reported:
+            self._report(problem)
+        self._reported = bool(problem)
 
     async def _halted_within(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work, or leave off as soon as the supervisor is halted; True: it is."""

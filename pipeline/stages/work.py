@@ -51,7 +51,8 @@ def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) 
 async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
     """One in, one out: a coroutine function, or a plain function, in a thread if it blocks."""
     argument = item if step.wants_item else item.value
-    result = await step.attempt(lambda: _call(step, argument))
+    directly = step.is_async and not step.in_thread
+    result = await step.attempt(lambda: step.call(argument) if directly else _call(step, argument))
     if result is None:
         step.filtered(item)
         return
@@ -60,10 +61,8 @@ async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
 
 
 async def _call(step: Step, argument: Any) -> Any:
-    if step.in_thread:
-        return await asyncio.to_thread(step.call, argument)
-    result = step.call(argument)
-    return await result if step.is_async else result
+    """Call a plain function."""
+    return await asyncio.to_thread(step.call, argument) if step.in_thread else step.call(argument)
 
 
 async def _expand_in_thread(step: Step, item: Item[Any], emit: Emit) -> None:

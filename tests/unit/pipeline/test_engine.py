@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from fastembed.pipeline.component import operator
+from fastembed.pipeline.component import Resources, operator
 from fastembed.pipeline.engine import Changes, Engine
 from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.plan import Configuration, PipelinePlan
 from fastembed.pipeline.runner import Pipeline
@@ -321,3 +322,21 @@ def test_a_reload_that_opens_while_the_engine_stops_runs_nothing():
 
     run_virtual(main())
     assert closed == [True]
+
+
+def test_what_broke_is_reported_until_it_is_over():
+    async def main() -> list[str]:
+        health = Health()
+        engine = Engine(Resources(health))
+        good, bad = plan_of(Pushed, {}, name="good"), plan_of(BrokenForGood, {"values": ()}, name="bad")
+        await engine.start(configuration(good, bad, plan_of(Broken, {"values": ()}, name="again")))
+        await asyncio.sleep(0.1)
+        lines = health.lines()
+        await engine.reload(configuration(good))
+        assert health.lines() == []
+        await engine.stop()
+        return lines
+
+    again, bad = run_virtual(main())
+    assert again == "pipeline again: broke (OSError: found a loose cable); it is built anew"
+    assert bad.startswith("pipeline bad: broke for good (OSError: found a loose cable): source would give again")
