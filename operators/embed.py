@@ -16,6 +16,7 @@ import numpy as np
 
 from fastembed.inference.engines.embedding.model import EmbeddingModel
 from fastembed.inference.engines.embedding.shape import cut, normalized
+from fastembed.inference.engines.embedding.tokens import Analyzed
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
@@ -87,7 +88,7 @@ class Embed:
         )
 
     async def _embed_text(self, chunk: Chunk, model: EmbeddingModel, item: Item[Embeddable]) -> Chunk:
-        tokens = await model.tokenize([chunk.embedding_text], truncate=True)
+        tokens = await model.tokenize([model.prompts.before(chunk.embedding_text, "document")], truncate=True)
         if tokens[0].dropped:
             self.truncated += 1
             log.warning(
@@ -106,8 +107,12 @@ class Embed:
 async def _embed_request(request: EmbeddingRequest, model: EmbeddingModel, item: Item[Embeddable]) -> Embeddings:
     if request.dimensions is not None:
         cut(np.empty((0, model.dimensions), np.float32), request.dimensions, model.name)  # refuse before computing
+    inputs = request.inputs
+    if (purpose := request.purpose) is not None:
+        plain = inputs.source if isinstance(inputs, Analyzed) else inputs
+        inputs = [model.prompts.before(text, purpose) if isinstance(text, str) else text for text in plain]
     vectors, counts = await model.embed(
-        request.inputs, priority=item.priority, deadline=item.deadline, batch_size=request.batch_size
+        inputs, priority=item.priority, deadline=item.deadline, batch_size=request.batch_size
     )
     vectors = cut(vectors, request.dimensions, model.name)
     return Embeddings(normalized(vectors) if request.normalize else vectors, counts, model.name)

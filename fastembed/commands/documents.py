@@ -23,6 +23,7 @@ from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
 from fastembed.pipeline.plan import Configuration
 from fastembed.server.endpoints.documents import search as search_lakes
+from fastembed.server.endpoints.documents import waiting_chunks
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.opening import LakeLocked
@@ -143,6 +144,8 @@ def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table
         resources = make_resources(configuration)
         models = resources.get(Models)
         try:
+            if waiting := await waiting_chunks(lakes, table):
+                typer.echo(f"{waiting} chunks of another embedding model are found by their words only", err=True)
             return [asdict(hit) for hit in await search_lakes(lakes, models, words, limit=limit, table=table)]
         finally:
             await close_resources(resources)

@@ -262,4 +262,5 @@ def _spec_of(name: str) -> ModelSpec:
     known = find_known(name)
     if known is None:
         raise ModelNotFound(f"found no model {name!r:.80}, expected a declared or a known one", param="model")
-    return ModelSpec.model_validate({"task": known.task, "from": known.origin, "aliases": known.other_names})
+    declared = {"task": known.task, "from": known.origin, "aliases": known.other_names, "prompts": known.prompts}
+    return ModelSpec.model_validate(declared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -47,6 +47,9 @@ class ModelSpec(BaseModel):
     )
     good_at: Annotated[tuple[Ability, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, description="What it can do beyond its task; by default what its files and its name say."
+    )
+    prompts: dict[Literal["query", "document"], str] | None = Field(
+        default=None, description="What an embedding model wants before a question and a text; by default by its files."
     )
     window: int | None = Field(default=None, ge=1, description="Tokens of its context, where its files do not say.")
     size: float | None = Field(default=None, gt=0, description="Billions of parameters; by default told by its files.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ class EmbeddingRequest:
 
     model: a catalog name, or "auto". dimensions: keep the first n values and renormalise (Matryoshka cut), None: all.
     normalize: L2 length 1. batch_size: upper bound of inputs a model call for this request, None: the scheduler's.
+    purpose: the model's own prompt for it goes before each text; None: texts stay as they are.
     """
 
     inputs: Sequence[EmbeddingInput]
@@ -24,10 +26,11 @@ class EmbeddingRequest:
     dimensions: int | None = None
     normalize: bool = True
     batch_size: int | None = None
+    purpose: Literal["query", "document"] | None = None
 
     def carrying(self, inputs: Sequence[EmbeddingInput]) -> EmbeddingRequest:
         """Return the same request for the same inputs in another form (`dataclasses.replace` costs 5 us more)."""
-        return EmbeddingRequest(inputs, self.model, self.dimensions, self.normalize, self.batch_size)
+        return EmbeddingRequest(inputs, self.model, self.dimensions, self.normalize, self.batch_size, self.purpose)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -89,7 +89,8 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         lakes = opened(site.resources, request.query_params.get("database"))
         table = request.query_params.get("table")
         hits = await search(lakes, site.resources.get(Models), query, limit=limit, table=table)
-        return listing(hits, query=query)
+        waiting = await waiting_chunks(lakes, table)
+        return listing(hits, query=query, **({"waiting_for_reembed": waiting} if waiting else {}))
 
     async def documents(request: Request) -> Response:
         pipeline = _asked(site, request.query_params.get("pipeline"))
@@ -167,14 +168,22 @@ async def search(
         model = embedded_with[0][0] if embedded_with else ""
         if model and model not in vectors:
             vectors[model] = await _embedded(models, model, query)
-        hits = await lake.search(query, vectors.get(model), limit, table=name)
+        hits = await lake.search(query, vectors.get(model), limit, table=name, model=model or None)
         found.append((model, [replace(hit, table=name, database=str(lake.path)) for hit in hits]))
     return merged(found, limit)
 
 
+async def waiting_chunks(lakes: Sequence[Lake], table: str | None = None) -> int:
+    """Return how many chunks were embedded with another model than the rest of their table.
+
+    Vectors of two models cannot be compared: those are found by their words only, until they are embedded anew.
+    """
+    return sum([await lake.waiting(name) for lake, name in await tables_of(lakes, table)])
+
+
 async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32]:
     async with models.lend(name, "embedding", priority=1) as model:
-        tokens = await model.tokenize([query], truncate=True)
+        tokens = await model.tokenize([model.prompts.before(query, "query")], truncate=True)
         vectors, _ = await model.embed(tokens, priority=1)
     vector: NDArray[np.float32] = vectors[0]
     return vector

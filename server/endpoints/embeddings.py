@@ -3,7 +3,8 @@
 Checked by hand rather than with pydantic, whose models cost more than the whole request (measured: 2048 strings take
 30 us here), and because every message names the field and what was found in it.
 
-Extensions: `batch_size`, `normalize` and `precision`. Returned values are float32; with `float16` they are rounded to
+Extensions: `batch_size`, `normalize`, `precision`, and `input_type` (`query`, `document` or `passage`), which puts
+before each text what the model was trained with. Returned values are float32; with `float16` they are rounded to
 half precision; with `int8` each vector is scaled so that its largest value is 127 in size, and its entry carries
 `scale`: value = int * scale. `encoding_format` "base64" is little-endian float32 whatever the precision, because
 that is what every OpenAI client decodes; "packed" is base64 of the precision's own type, the smallest answer.
@@ -37,6 +38,11 @@ MAX_DIMENSIONS: Final = 65_536
 _EXPECTED: Final = "a string, a list of strings or token ids"
 _LARGEST_HALF: Final = 65_504.0
 _ENCODINGS: Final = ("float", "base64", "packed")
+_PURPOSES: Final[dict[str, Literal["query", "document"]]] = {
+    "query": "query",
+    "document": "document",
+    "passage": "document",
+}
 _PRECISIONS: Final = ("float32", "float16", "int8")
 
 OPERATION: Final = Operation(
@@ -57,6 +63,7 @@ OPERATION: Final = Operation(
             "precision": choice(*_PRECISIONS),
             "normalize": flag("to length 1", default=True),
             "batch_size": whole(1, MAX_INPUTS, "at most so many inputs in one model call"),
+            "input_type": choice(*_PURPOSES),
             "user": string("checked, without effect"),
         },
         required=("input", "model"),
@@ -90,6 +97,7 @@ def decode(fields: Fields) -> tuple[EmbeddingRequest, VectorFormat]:
         dimensions=fields.whole("dimensions", 1, MAX_DIMENSIONS),
         normalize=fields.flag("normalize", default=True),
         batch_size=fields.whole("batch_size", 1, MAX_INPUTS),
+        purpose=_PURPOSES[said] if (said := fields.choice("input_type", tuple(_PURPOSES))) else None,
     )
     fields.text("user")
     form = VectorFormat(

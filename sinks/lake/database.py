@@ -122,13 +122,18 @@ class Lake:
         limit: int = 10,
         *,
         table: str = "chunks",
+        model: str | None = None,
     ) -> list[Hit]:
         """Find the best chunks for these words and this embedding of them; see `fastembed.sinks.lake.search.search`."""
-        return await self.read(search, words, vector, limit=limit, table=table)
+        return await self.read(search, words, vector, limit=limit, table=table, model=model)
 
     async def models(self, table: str = "chunks") -> list[tuple[str, int]]:
         """Return (model, vector length) of what embedded the chunks of `table`, the most used first."""
         return await self.read(_models, table)
+
+    async def waiting(self, table: str = "chunks") -> int:
+        """Return how many chunks of `table` were embedded with another model than most are."""
+        return await self.read(_waiting, table)
 
     async def tables(self) -> list[str]:
         """Return the names of the chunk tables."""
@@ -288,6 +293,16 @@ class Lakes:
     def opened(self) -> list[Lake]:
         """Return the lakes that are open, in the order of their opening."""
         return [lake for lake, _ in self._open.values()]
+
+
+def _waiting(con: Connection, table: str) -> int:
+    if not table_exists(con, table) or dimensions(con, table) is None:
+        return 0
+    counts = con.execute(
+        f"""SELECT count(*) FROM "{table}" WHERE model IS NOT NULL AND embedding IS NOT NULL
+            GROUP BY model ORDER BY count(*) DESC, model"""  # noqa: S608 - only names of existing tables come here
+    ).fetchall()
+    return sum(count for (count,) in counts[1:])
 
 
 def _models(con: Connection, table: str) -> list[tuple[str, int]]:

@@ -61,8 +61,11 @@ def search(
     *,
     limit: int = 10,
     table: str = "chunks",
+    model: str | None = None,
 ) -> list[Hit]:
     """Return the best chunks for a query's words and its embedding; either may be empty. Best first.
+
+    model: what embedded the query; vectors of other models are not compared with it. None: compare with all.
 
     Raises InvalidInput if the vector's length is not that of the table's vectors.
     """
@@ -73,7 +76,7 @@ def search(
     if not table_exists(con, table):
         return []
     depth = max(MIN_DEPTH, 3 * limit)
-    near = dict(_nearest(con, table, vector, depth))
+    near = dict(_nearest(con, table, vector, depth, model))
     worded = dict(_matching(con, table, query, depth))
     fused: dict[int, float] = {}
     for ranking in (near, worded):
@@ -100,7 +103,7 @@ def _ranks(scores: dict[int, float]) -> dict[int, int]:
 
 
 def _nearest(
-    con: Connection, table: str, vector: NDArray[np.float32] | Sequence[float] | None, depth: int
+    con: Connection, table: str, vector: NDArray[np.float32] | Sequence[float] | None, depth: int, model: str | None
 ) -> list[tuple[int, float]]:
     """Rank by cosine. Measured at 100 000 x 384: 85 ms on two cores; no index to keep, nothing held in memory."""
     if vector is None:
@@ -122,8 +125,8 @@ def _nearest(
         return []
     found: list[tuple[int, float]] = con.execute(
         f"""SELECT id, array_cosine_similarity(embedding, ?::FLOAT[{expected:d}]) AS similarity FROM "{table}"
-            WHERE embedding IS NOT NULL ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
-        [query.tolist(), depth],
+            WHERE embedding IS NOT NULL AND coalesce(model = ?, true) ORDER BY similarity DESC, id LIMIT ?""",  # noqa: S608 - a checked name
+        [query.tolist(), model, depth],
     ).fetchall()
     return found
 

@@ -27,11 +27,17 @@ async def lake(tmp_path: Path) -> AsyncIterator[Lake]:
 
 
 async def put(
-    lake: Lake, name: str, texts: Sequence[str], vectors: Sequence[np.ndarray] | None = None, table: str = "chunks"
+    lake: Lake,
+    name: str,
+    texts: Sequence[str],
+    vectors: Sequence[np.ndarray] | None = None,
+    *,
+    table: str = "chunks",
+    model: str = "mini",
 ) -> None:
     document = Document(File(Path("/in") / name, name, name, 1, 1), f"About {name}", "", "{}", (), 9, "pdf")
     chunks = [
-        Chunk(document, i, len(texts), text, ("Top", f"Part {i}"), (i + 1, i + 1), 1, vectors and vectors[i], "mini")
+        Chunk(document, i, len(texts), text, ("Top", f"Part {i}"), (i + 1, i + 1), 1, vectors and vectors[i], model)
         for i, text in enumerate(texts)
     ]
     await lake.commit(Staged(document, chunks), pipeline="papers", definition="d", table=table)
@@ -190,3 +196,13 @@ async def test_the_listing_has_every_file_and_what_became_of_it(lake: Lake) -> N
     assert await lake.documents("other") == []
     assert [(row.name, row.reason) for row in await lake.failures("papers")] == [("c.pdf", "found nothing")]
     assert orjson.dumps([asdict(row) for row in rows])
+
+
+async def test_vectors_of_another_model_of_the_same_length_are_not_compared(lake: Lake) -> None:
+    await put(lake, "a.pdf", ["red apple", "green pear"], [AXES[0], AXES[1]])
+    await put(lake, "b.pdf", ["blue plum"], [AXES[2]], model="other")
+    assert [hit.document for hit in await lake.search("", AXES[2], 5, model="other")] == ["b.pdf"]
+    mine = await lake.search("plum", AXES[2], 5, model="mini")
+    assert [(hit.document, hit.similarity is None) for hit in mine if hit.document == "b.pdf"] == [("b.pdf", True)]
+    assert await lake.waiting() == 1
+    assert await lake.waiting("nothing") == 0

