@@ -38,11 +38,16 @@ MAX_DIMENSIONS: Final = 65_536
 _EXPECTED: Final = "a string, a list of strings or token ids"
 _LARGEST_HALF: Final = 65_504.0
 _ENCODINGS: Final = ("float", "base64", "packed")
-_PURPOSES: Final[dict[str, Literal["query", "document"]]] = {
+_PURPOSES: Final[dict[str, Literal["query", "document"] | None]] = {
     "query": "query",
+    "search_query": "query",
     "document": "document",
     "passage": "document",
+    "search_document": "document",
+    "classification": None,
+    "clustering": None,
 }
+"""What clients of several services call it; the last two want texts as they are."""
 _PRECISIONS: Final = ("float32", "float16", "int8")
 
 OPERATION: Final = Operation(

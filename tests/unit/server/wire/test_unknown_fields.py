@@ -162,9 +162,9 @@ async def test_the_server_has_one_rule_for_all_its_endpoints(path, rule, status)
     lifecycle.serve()
     app = create_app(ServerSettings(unknown_fields=rule), routes=routes, lifecycle=lifecycle, stats=HttpMetrics())
     async with serving(routes, f"POST {path}", work):
-        reply = await call(app, "POST", path, body={**body, "input_type": "query"})
+        reply = await call(app, "POST", path, body={**body, "prompt_name": "query"})
     assert reply.status == status
     if rule == "ignore":
-        assert reply.headers["x-fastembed-warning"] == "ignored unknown fields: input_type"
+        assert reply.headers["x-fastembed-warning"] == "ignored unknown fields: prompt_name"
     else:
-        assert (reply.error["param"], reply.error["code"]) == ("input_type", "unknown_parameter")
+        assert (reply.error["param"], reply.error["code"]) == ("prompt_name", "unknown_parameter")
