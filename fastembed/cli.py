@@ -301,6 +301,18 @@ def models(*, config: Config = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def doctor(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Ask every model that is here, not one a task.")] = False,
+    config: Config = None,
+) -> None:
+    """Say what is here, which device runs each model, and how well: one known answer a task. For bug reports."""
+    from fastembed.commands.doctor import doctor as run
+
+    raise typer.Exit(run(config, everything=everything))
+
+
+@app.command()
 def pull(
     name: Annotated[
         str, typer.Argument(help="A name that `fastembed models` lists, or a hub id: organisation/name[@revision].")

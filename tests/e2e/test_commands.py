@@ -54,6 +54,7 @@ def test_help_lists_every_command_without_loading_the_engines(tmp_path: Path) ->
         "reprocess",
         "transcribe",
         "models",
+        "doctor",
         "demo",
     ]
     assert all(command in ended.stdout for command in commands)

@@ -1,0 +1,82 @@
+"""One question a task whose right answer is known, and how well a model answers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from fastembed.inference.engines.media.wav import plain_wav
+from fastembed.inference.engines.speech.engine import SpeechRequest
+from fastembed.inference.serving.models import Models
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, Message, Sampling, TextPart
+from fastembed.pipeline.payload.rerank import RerankRequest
+
+Probe = Callable[[Models, str, str], Awaitable[tuple[bool, str]]]
+"""Asks a model on a device; returns whether the answer is right, and how fast it came."""
+
+_CALL: Final = Path(__file__).parents[1] / "demo_assets" / "morning-call.wav"
+_CALL_WORDS: Final = ("weather", "station", "rain", "river", "road", "village", "tomorrow", "cold")
+_RATE_HZ: Final = 16_000
+_MOST_TOKENS: Final = 32
+
+
+async def _chat(models: Models, name: str, device: str) -> tuple[bool, str]:
+    question = Message("user", (TextPart("What is the capital of France? Answer in one sentence."),))
+    request = ChatRequest((question,), sampling=Sampling(temperature=0, max_tokens=_MOST_TOKENS))
+    async with models.lend(name, "chat", device=device) as model:
+        began, first, text, tokens = time.perf_counter(), 0.0, "", 0
+        async for event in model.generate(request):
+            if isinstance(event, ChatDelta):
+                first = first or time.perf_counter()
+                text += event.text + event.reasoning
+            elif isinstance(event, ChatFinished):
+                tokens = event.completion_tokens
+        ended = time.perf_counter()
+    pace = f"first token {1e3 * ((first or ended) - began):.0f} ms"
+    if tokens > 1 and ended > first:
+        pace += f", {(tokens - 1) / (ended - first):.1f} tokens/s"
+    return "paris" in text.lower(), f"{pace}; {text.strip()[:60]!r}"
+
+
+async def _embedding(models: Models, name: str, device: str) -> tuple[bool, str]:
+    texts = ["The storm tore the roof off the hut.", "A gale destroyed the top of the cabin.", "The invoice is due."]
+    async with models.lend(name, "embedding", device=device) as model:
+        began = time.perf_counter()
+        vectors, _ = await model.embed([model.prompts.before(text, "document") for text in texts])
+        took_s = time.perf_counter() - began
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    near, far = float(unit[0] @ unit[1]), float(unit[0] @ unit[2])
+    return near > far, f"{len(texts) / took_s:.0f} texts/s; like {near:.2f}, unlike {far:.2f}"
+
+
+async def _rerank(models: Models, name: str, device: str) -> tuple[bool, str]:
+    documents = ("The invoice is due on Friday.", "The storm tore the roof off the hut.")
+    async with models.lend(name, "rerank", device=device) as model:
+        began = time.perf_counter()
+        ranking = await model.rank(RerankRequest("what did the storm do to the hut", documents))
+        took_s = time.perf_counter() - began
+    return ranking.results[0].index == 1, f"{len(documents) / took_s:.0f} pairs/s"
+
+
+async def _transcription(models: Models, name: str, device: str) -> tuple[bool, str]:
+    samples = np.concatenate(list(plain_wav(_CALL.read_bytes(), _RATE_HZ) or ()))
+    async with models.lend(name, "transcription", device=device) as engine:
+        began = time.perf_counter()
+        heard = await engine.transcribe(SpeechRequest(samples, language="en", recorded=True))
+        took_s = time.perf_counter() - began
+    text = heard.text.lower() if heard else ""
+    found = sum(word in text for word in _CALL_WORDS)
+    pace = len(samples) / _RATE_HZ / took_s
+    return found >= len(_CALL_WORDS) - 1, f"{pace:.1f} times as fast as speech; {found} of {len(_CALL_WORDS)} words"
+
+
+PROBES: Final[Mapping[str, Probe]] = {
+    "chat": _chat,
+    "embedding": _embedding,
+    "rerank": _rerank,
+    "transcription": _transcription,
+}
