@@ -9,7 +9,8 @@ engines ask its traits. Nothing else in the product asks what a device is called
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastembed.inference.library.device_memory import Memory, MemorySource, machine_memory, memory_from
@@ -33,9 +34,10 @@ class DeviceTraits:
     family: its key in `devices:` and `on:`, OpenVINO's name in lower case and without a number. noun: with its article,
     for messages. fixed_shapes: models are compiled for fixed lengths; chats then run one at a time, without draft
     models or adapters. logprobs: its chat engine tells them. hears: it runs chat models that take sound. gguf: it runs
-    the graphs that GenAI makes of GGUF files. host: the machine's own cores, whose threads and streams can be set and
-    whose load the system knows. npu_priority: requests move it to the front or to the end with that field. memory:
-    where its memory is read.
+    the graphs that GenAI makes of GGUF files. driver: what OpenVINO needs to find it. refused: values of OpenVINO's
+    properties with which it answers wrongly, in lower case. host: the machine's own cores, whose threads and streams
+    can be set and whose load the system knows. npu_priority: requests move it to the front or to the end with that
+    field. memory: where its memory is read.
     """
 
     family: str
@@ -44,6 +46,8 @@ class DeviceTraits:
     logprobs: bool = True
     hears: bool = True
     gguf: bool = True
+    driver: str = ""
+    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
     host: bool = False
     npu_priority: bool = False
     memory: MemorySource = _unknown_memory
@@ -61,10 +65,17 @@ NPU: Final = DeviceTraits(
     logprobs=False,
     hears=False,
     gguf=False,  # 2026.4.1 stops at their broadcasts, or at two outputs of one name
+    driver="Intel's NPU driver (on Linux the intel-level-zero-npu and intel-driver-compiler-npu packages)",
+    refused={"KV_CACHE_PRECISION": frozenset({"u8", "i8"})},  # 2026.4.1: as if the prompt were not there
     npu_priority=True,
     memory=memory_from("NPU_DEVICE_TOTAL_MEM_SIZE", "NPU_DEVICE_ALLOC_MEM_SIZE"),
 )
-GPU: Final = DeviceTraits(family="gpu", noun="a GPU", memory=memory_from("GPU_DEVICE_TOTAL_MEM_SIZE"))
+GPU: Final = DeviceTraits(
+    family="gpu",
+    noun="a GPU",
+    driver="Intel's graphics driver (on Linux the intel-opencl-icd package)",
+    memory=memory_from("GPU_DEVICE_TOTAL_MEM_SIZE"),
+)
 CPU: Final = DeviceTraits(family="cpu", noun="a CPU", host=True, memory=_main_memory)
 
 

@@ -73,7 +73,9 @@ class Devices:
         chosen = [device for name in wanted for device in self.available if family(device) == name]
         if not chosen:
             found = ", ".join(self.available) or "none"
-            raise Unavailable(f"found the devices {found}, expected one of {', '.join(wanted)} (the model's `on:`)")
+            raise Unavailable(
+                f"found the devices {found}, expected one of {', '.join(wanted)} (the model's `on:`){_drivers(wanted)}"
+            )
         return chosen
 
     def properties(self, device: str, *parts: Path) -> dict[str, Any]:
@@ -108,3 +110,9 @@ class Devices:
     def streams(self, device: str) -> int:
         """Return how many calls run at once on the device."""
         return self.limits(device).inflight or 2
+
+
+def _drivers(wanted: Sequence[DeviceName]) -> str:
+    """Return which drivers devices that are not found would need."""
+    needs = [f"{traits.noun} needs {traits.driver}" for traits in map(traits_of, wanted) if traits.driver]
+    return f"; {' and '.join(needs)}; fastembed doctor says what is here" if needs else ""

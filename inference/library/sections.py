@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from fastembed.inference.library.device_traits import DEVICE_KINDS, traits_of
 from fastembed.inference.library.devices import DevicesSection
 from fastembed.inference.library.hub.known import KNOWN
 from fastembed.inference.library.policies import BreakerPolicy, WarmupPolicy
@@ -52,7 +53,7 @@ def section_problems(sections: Mapping[str, Any]) -> list[Problem]:
 
 
 def wrong_names(sections: Mapping[str, Any]) -> list[Problem]:
-    """Return the fallbacks and aliases that name nothing, and the aliases that would hide a model."""
+    """Return fallbacks and aliases that name nothing, aliases that would hide a model, properties that do harm."""
     declared, aliases = sections.get("models") or {}, sections.get("aliases") or {}
     if not isinstance(declared, Mapping) or not isinstance(aliases, Mapping):
         return []
@@ -67,6 +68,21 @@ def wrong_names(sections: Mapping[str, Any]) -> list[Problem]:
             problems.append((("aliases", alias), f"found the alias {alias!r}, which is a model, expected another name"))
         elif isinstance(target, str) and target not in {*names, AUTO}:
             problems.append((("aliases", alias), _found(target, {*names, AUTO})))
+    return problems + _refused(sections.get("devices") or {})
+
+
+def _refused(devices: Any) -> list[Problem]:
+    """Return the properties with which a device would answer wrongly."""
+    problems: list[Problem] = []
+    for name, limits in devices.items() if isinstance(devices, Mapping) else ():
+        given = limits.get("properties") if isinstance(limits, dict) else getattr(limits, "properties", None)
+        refused = traits_of(name).refused if isinstance(given, Mapping) and DEVICE_KINDS.has(str(name)) else {}
+        for key, values in refused.items():
+            if given is not None and str(given.get(key, "")).lower() in values:
+                text = (
+                    f"found {given[key]!r}, with which {traits_of(name).noun} answers wrongly, expected another value"
+                )
+                problems.append((("devices", name, "properties", key), text))
     return problems
 
 

@@ -4,11 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
+import openvino_genai as genai
 import pytest
 
 from fastembed.inference.engines.chat.generation import Generation, Mailbox
 from fastembed.inference.engines.chat.model import ChatModel
-from fastembed.inference.engines.chat.stateful import StatefulEngine
+from fastembed.inference.engines.chat.stateful import StatefulEngine, ended_by
 from fastembed.pipeline.errors import InvalidInput, Overloaded, Unavailable
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatStarted, Sampling, Tool
 from tests.conversation import answer, asked, text_of
@@ -107,3 +108,9 @@ async def test_an_answer_that_fails_fails_alone_and_twice_loads_the_model_again(
     assert 'Unsupported type "nope"' in str(ends[1])
     assert ends[2] == "length"
     await engine.close()
+
+
+def test_an_answer_without_a_reason_for_its_end_was_not_done():
+    """GenAI ends an answer that ran out of the compiled length with NONE, which is no "stop"."""
+    reasons = genai.GenerationFinishReason
+    assert [ended_by(one.name) for one in (reasons.NONE, reasons.LENGTH, reasons.STOP)] == ["length", "length", "stop"]

@@ -153,8 +153,7 @@ class StatefulEngine:
 
     def _end(self, generation: Generation, result: Any) -> None:
         if not generation.cancelled:
-            ended: Ended = "length" if result.finish_reasons[0].name == "LENGTH" else "stop"
-            deliver(self.decoder.pieces([(generation, [], ended)]))
+            deliver(self.decoder.pieces([(generation, [], ended_by(result.finish_reasons[0].name))]))
 
     def _generate(self, generation: Generation, carrier: Any) -> Any:
         if generation.seen is None:
@@ -179,6 +178,11 @@ class StatefulEngine:
                 properties = {self.device: self._properties}
                 return genai.VLMPipeline(str(self._folder), self.device, DEVICE_PROPERTIES=properties)
             return genai.LLMPipeline(model_path(self._folder), self.device, **self._properties)
+
+
+def ended_by(reason: str) -> Ended:
+    """Return how an answer ended, by genai's reason: NONE says that it ran out of the compiled length, undone."""
+    return "stop" if reason == "STOP" else "length"
 
 
 def _streamer(generation: Generation, decoder: Decoder) -> Any:

@@ -4,9 +4,10 @@ import pytest
 
 from fastembed.assembly import read_configuration
 from fastembed.inference.library.catalog import Catalog
-from fastembed.inference.library.sections import read_sections
+from fastembed.inference.library.devices import Devices
+from fastembed.inference.library.sections import read_sections, section_problems
 from fastembed.inference.serving.models import Models
-from fastembed.pipeline.errors import ConfigError, ModelNotFound
+from fastembed.pipeline.errors import ConfigError, ModelNotFound, Unavailable
 
 PIPELINE = "pipelines: {p: {source: {http: POST /x}, operators: [], sink: reply}}\n"
 
@@ -75,3 +76,25 @@ def test_all_problems_of_raw_sections_are_told_at_once():
     with pytest.raises(ConfigError) as refused:
         read_sections({"models": {"a": {"from": "x", "fallback": "b"}}, "aliases": {"c": "d"}})
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["models.a.fallback", "aliases.c"]
+
+
+@pytest.mark.parametrize("value", ["u8", "I8"])
+def test_a_cache_precision_with_which_an_npu_answers_wrongly_is_refused(value):
+    """OpenVINO 2026.4.1 takes it and answers as if the prompt were not there."""
+    sections = {"devices": {"npu": {"properties": {"KV_CACHE_PRECISION": value}}}}
+    [(keys, text)] = section_problems(sections)
+    assert keys == ("devices", "npu", "properties", "KV_CACHE_PRECISION")
+    assert text == f"found {value!r}, with which an NPU answers wrongly, expected another value"
+
+
+@pytest.mark.parametrize("device", ["npu", "cpu"])
+def test_other_cache_precisions_are_taken(device):
+    value = "f16" if device == "npu" else "u8"
+    assert section_problems({"devices": {device: {"properties": {"KV_CACHE_PRECISION": value}}}}) == []
+
+
+def test_a_device_that_is_not_there_is_told_with_its_driver():
+    with pytest.raises(Unavailable) as told:
+        Devices().choices(["npu"])
+    assert "an NPU needs Intel's NPU driver" in told.value.message
+    assert told.value.message.endswith("fastembed doctor says what is here")
