@@ -158,7 +158,7 @@ REFUSED = [
     (http("POST /v1/chat/completions", "[parse]"), "expected File | DocumentRequest"),
     (http("POST /v1/chat/completions", "[]"), "which gives ChatRequest"),
     (http("POST /v1/embeddings", "[analyze]"), "found analyze before reply, which gives EmbeddingRequest"),
-    (http("POST /v1/rerank", "[embed]"), "expected EmbeddingRequest"),
+    (http("POST /v1/rerank", "[embed]"), "expected Ranking"),
     (http("POST /v1/chat/completions", "[{if: value.pages > 3, read: }, generate]"), "found 'pages' in"),
     # websockets
     (websocket("/chat", "[echo]"), "7:11: found echo before reply, which gives dict"),
