@@ -100,7 +100,7 @@ class Converter:
                 seen = self._look(path, name, format_, remarks, model)
                 document = seen.document if seen else self._read(path, name, format_, remarks)
         except FileNotFoundError as error:
-            raise NotFound(f"{name}: found no file at its path any more, expected one", code="missing_file") from error
+            raise NotFound(f"{name}: the file is no longer at its path", code="missing_file") from error
         except OSError as error:
             raise Unprocessable(
                 f"{name}: found a file that cannot be opened ({error.strerror or error}), expected a readable one",

@@ -21,9 +21,9 @@ _WORDLESS: Final = frozenset({"picture", "chart"})
 def problem(written: Written) -> str:
     """Say why a page's DocTags cannot be believed, "" if they can."""
     if written.ending == "loop":
-        return f"it repeated itself, until it was stopped after {written.token_count} tokens"
+        return f"its output repeated itself and was stopped after {written.token_count} tokens"
     if written.ending == "length":
-        return f"it had not come to an end after {written.token_count} tokens"
+        return f"its output had no end after {written.token_count} tokens"
     if written.ending == "garbled":
         return "its numbers were not finite"
     blocks = {match[1] for match in _BLOCK.finditer(written.text)}

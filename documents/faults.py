@@ -79,7 +79,7 @@ class Tries:
         self._crashes += fresh
         if self._crashes >= _CRASHES_THAT_TELL:
             raise Unprocessable(
-                f"found a document that its parser process did not survive ({fault.ended}), twice, expected one that "
+                f"the parser process crashed twice over this document ({fault.ended}), expected one that "
                 f"can be parsed within the memory limit of {self._memory_bytes >> 20:,} MiB",
                 code="parser_died",
             ) from fault
@@ -90,7 +90,7 @@ def _given_up(fault: ParserLost | EngineFailed) -> ItemError:
     """Return what is raised when the machine spoilt every try."""
     what = fault.message if isinstance(fault, EngineFailed) else str(fault)
     return Unavailable(
-        f"{what}, {len(PAUSES_S) + 1} times; expected it to live: this is no fault of the document, try again",
+        f"{what}, {len(PAUSES_S) + 1} times; this is not the document's fault: try again",
         code="parser_unavailable",
         retry_after_s=RETRY_AFTER_S,
     )

@@ -99,7 +99,7 @@ class WorkerPool:
             healthy = True
         except TimeoutError as error:
             raise Expired(
-                f"found no result after {limit_s:g} s, expected one within that time; its parser process was killed",
+                f"found no result after {limit_s:g} s, the time limit for one document; its parser process was killed",
                 code="parse_timeout",
             ) from error
         except ItemError as error:
@@ -171,7 +171,7 @@ class WorkerPool:
 
 
 def _closed() -> Unavailable:
-    return Unavailable("found a closed parser, expected an open one", code="closed", retry_after_s=1.0)
+    return Unavailable("the parser is closed and takes no documents", code="closed", retry_after_s=1.0)
 
 
 def _worn(worker: Worker) -> bool:

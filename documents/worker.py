@@ -102,7 +102,7 @@ class Worker:
         except (OSError, EOFError, BadFrame) as error:
             ended, _ = await self._last_words()
             raise ParserLost(
-                f"{ended}; expected it to load {self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB",
+                f"{ended}; it has to load {self.settings.target} within {self.settings.memory_bytes >> 20:,} MiB",
                 started=False,
             ) from error
         self.start_s = time.monotonic() - self._started_at

@@ -50,9 +50,9 @@ async def _take_over(reload: Callable[[], Awaitable[Any]]) -> None:
         await reload()
     except ConfigError as error:
         for problem in error.problems:
-            _log.error("not taken over, nothing has changed: %s", problem)
+            _log.error("the change was refused, the running configuration stays: %s", problem)
     except FastEmbedError as error:
-        _log.error("not taken over, a pipeline cannot start: %s", error)
+        _log.error("the change was refused, a pipeline cannot start: %s", error)
 
 
 def _folders(files: Iterable[Path]) -> set[Path]:

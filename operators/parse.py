@@ -146,7 +146,7 @@ class Parse:
     def _named(self, name: str) -> str:
         """Return the name of the model that a name or an alias stands for. ModelNotFound says what gets its files."""
         if self._models is None:
-            raise ModelNotFound(f"found the model {name!r:.80} and no models in this process, expected none")
+            raise ModelNotFound(f"found the model {name!r:.80}, but this process has no models: leave the option out")
         return self._models.catalog.place(name, "document").name
 
     async def _show(self, message: dict[str, Any]) -> list[list[Any]]:

@@ -215,16 +215,14 @@ class Channel(Generic[T]):
 
     def _refuse_if_closed(self, item: Item[T]) -> None:
         if self._closed:
-            error = Unavailable(
-                "found a pipeline that is stopping, expected a running one; try again", retry_after_s=1.0
-            )
+            error = Unavailable("the pipeline is stopping and takes no new items; try again", retry_after_s=1.0)
             item.settle(Outcome.REJECTED, error)
             raise error
 
     def _overloaded(self) -> Overloaded:
         eta_s = max(0.1, self.eta_s())
         return Overloaded(
-            f"found {self._waiting} items waiting, expected room in the queue; try again in {eta_s:.1f} s",
+            f"the queue is full: {self._waiting} items are waiting; try again in {eta_s:.1f} s",
             code="rate_limit_exceeded",
             retry_after_s=eta_s,
         )

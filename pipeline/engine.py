@@ -119,7 +119,7 @@ class Engine:
 
     def _refuse_if_stopping(self) -> None:
         if self._stopping:
-            raise Unavailable("the pipelines are being stopped: nothing is opened any more")
+            raise Unavailable("the pipelines are stopping: no pipeline can be opened")
 
     def _launch(self, name: str, pipeline: Pipeline, after: asyncio.Task[None] | None = None) -> None:
         self.pipelines[name] = pipeline
@@ -144,4 +144,6 @@ class Engine:
             self._draining.discard(supervisor)
 
     def _crashed(self, error: BaseException) -> None:
-        log.critical("the engine lost a pipeline: %s", error, exc_info=error)
+        log.critical(
+            "a pipeline's task ended with an error that its supervisor did not catch: %s", error, exc_info=error
+        )

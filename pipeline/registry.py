@@ -265,7 +265,7 @@ def _described(target: Callable[..., Any], name: str, origin: str) -> Spec:
     try:
         return describe(target, name)
     except (TypeError, NameError) as error:  # NameError: an annotation that does not resolve
-        raise ConfigError([f"found a component in {origin}{_line_of(target)} that cannot be one: {error}"]) from error
+        raise ConfigError([f"found a component in {origin}{_line_of(target)} that cannot be used: {error}"]) from error
 
 
 def _line_of(target: Callable[..., Any]) -> str:

@@ -95,9 +95,9 @@ class Pipeline:
         """Say why it must not be built anew when it has broken, or nothing: its source may give items a second time."""
         declared = self._graph.source.capabilities
         if self._once:
-            return "it was to run once"
+            return "it runs once only"
         if self._pulled and not declared.replayable and not declared.resumes:
-            return f"{self.plan.source.id} would give again what it has given; it is neither replayable nor resumes"
+            return f"{self.plan.source.id} would repeat items that were processed: it is neither replayable nor resumes"
         return ""
 
     def anew(self) -> Pipeline:
@@ -346,7 +346,7 @@ class Pipeline:
 
         What a graph that crashed had taken in has failed, and goes to `on_error`. What still waited is its source's.
         """
-        stopped = Unavailable("found a pipeline that was stopped before the item ended; try again", retry_after_s=1.0)
+        stopped = Unavailable("the pipeline was stopped before the item ended; try again", retry_after_s=1.0)
         self.stats.abandoned += sum(not ack.done for ack in self._live)
         for ack in list(self._live):
             if self._crash is not None and ack.origin.seq <= self._entered:

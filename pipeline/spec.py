@@ -140,7 +140,7 @@ def _unusable(target: Callable[..., Any], call: Callable[..., Any], role: Role) 
     parameters = list(inspect.signature(call).parameters.values())[inspect.isclass(target) :]
     flowing = [p for p in parameters[:1] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if role != "source" and not flowing:
-        return "found no first positional parameter, expected one: what flows in"
+        return "found no first positional parameter, expected one for the input"
     further = parameters if role == "source" else parameters[1:]
     needed = [p.name for p in further if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if needed and inspect.isclass(target):
@@ -234,15 +234,15 @@ def _misfit(call: Callable[..., Any], flow: _Flow, *, in_thread: bool) -> list[s
                 f"found {_sort_of(call)} that takes a stream, expected an async generator function (async def, yield)"
             )
         case OperatorKind.MAP | OperatorKind.ASYNC_MAP if _is_item(_without_none(returned)):
-            problems.append("found Item as what it returns, expected the value: the engine keeps the item around it")
+            problems.append(
+                "found Item as the return type, expected the type of its value: the engine wraps it in an item"
+            )
         case OperatorKind.BATCH if returned is not Any and (get_origin(returned) or returned) not in _SEQUENCES:
             problems.append(
                 f"found {inspect.formatannotation(returned)} for a batch, expected a list: one result an input"
             )
         case OperatorKind.BATCH if _is_item(_element(returned)):
-            problems.append(
-                "found a list of items for a batch, expected their values: the engine keeps the items around"
-            )
+            problems.append("found a list of items for a batch, expected their values: the engine wraps them in items")
     if flow.kind and get_origin(flow.in_type) in _SYNC_ITERATORS and _is_item(_element(flow.in_type)):
         problems.append("found a plain iterator of items for a stream, expected AsyncIterator[Item[...]]")
     return problems

@@ -77,9 +77,9 @@ class Step:
         self.config_hash = config_hash
         self.tracing = tracing
         times = plan.timeouts if self.kind is OperatorKind.EXPAND else _of_one_output(plan.timeouts)
-        self.first = _timeout(times.first_s, f"{plan.id}: found nothing for {{}} s, expected a first output")
-        self.idle = _timeout(times.idle_s, f"{plan.id}: found nothing for {{}} s, expected another output")
-        self._total = _timeout(times.total_s, f"{plan.id}: found no result after {{}} s, expected one")
+        self.first = _timeout(times.first_s, f"{plan.id}: no first output after {{}} s")
+        self.idle = _timeout(times.idle_s, f"{plan.id}: no further output for {{}} s")
+        self._total = _timeout(times.total_s, f"{plan.id}: no result after {{}} s")
         self._random = rng or random.Random()  # noqa: S311 - jitter, no secret
 
     def applies(self, item: Item[Any]) -> bool:
@@ -92,7 +92,7 @@ class Step:
             self._end(item, Outcome.CANCELLED, None)
         elif item.deadline is not None and now > item.deadline:
             late_s = now - item.deadline
-            self._end(item, Outcome.EXPIRED, Expired(f"{self.id}: found an item {late_s:.2f} s past its deadline"))
+            self._end(item, Outcome.EXPIRED, Expired(f"{self.id}: the item is {late_s:.2f} s past its deadline"))
         else:
             return False
         return True
@@ -170,4 +170,4 @@ def _of_one_output(times: Timeouts) -> Timeouts:
 
 
 def _timeout(limit_s: float | None, what: str) -> SharedTimeout | None:
-    return None if limit_s is None else SharedTimeout(limit_s, f"{what.format(f'{limit_s:g}')} within its timeout")
+    return None if limit_s is None else SharedTimeout(limit_s, f"{what.format(f'{limit_s:g}')}, its timeout")

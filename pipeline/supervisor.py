@@ -79,8 +79,8 @@ class Supervisor:
                 log.exception("%s: the pipeline broke for good: %s", pipeline.name, reason)
                 self._tell(f"broke for good ({type(error).__name__}: {error}): {reason}")
             else:
-                log.exception("%s: the pipeline broke; it is built anew in %g s", pipeline.name, pause_s)
-                self._tell(f"broke ({type(error).__name__}: {error}); it is built anew")
+                log.exception("%s: the pipeline broke; it is rebuilt in %g s", pipeline.name, pause_s)
+                self._tell(f"broke ({type(error).__name__}: {error}); it is rebuilt")
                 return False
         return True
 
@@ -93,8 +93,8 @@ class Supervisor:
                 halted = await self._halted_within(fresh.open())
             except Exception as error:  # the supervisor, as above: a component that does not open is tried again
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                log.exception("%s: the pipeline cannot be built anew; next try in %g s", fresh.name, pause_s)
-                self._tell(f"cannot be built anew ({type(error).__name__}: {error}); it is tried again")
+                log.exception("%s: the pipeline cannot be rebuilt; next try in %g s", fresh.name, pause_s)
+                self._tell(f"cannot be rebuilt ({type(error).__name__}: {error}); it is tried again")
                 continue
             if not halted:
                 return fresh

@@ -115,7 +115,7 @@ class Folder:
             suffix, content = store(failure.value, attach)
         except CannotStore as error:
             suffix, content, problem = TEXT, repr(failure.value)[:REPR_CHARS].encode("utf-8", "replace"), str(error)
-            _log.warning("%s: an item that failed cannot be kept, only what it looks like: %s", self._pipeline, error)
+            _log.warning("%s: a failed item cannot be stored, only its description: %s", self._pipeline, error)
         file = self._root / f"{name}{suffix}"
         origin = failure.origin
         kept = KeptItem(

@@ -34,6 +34,6 @@ class Reply:
 def _caller(item: Item[Any]) -> Caller[Any]:
     if item.reply is None:
         raise Unprocessable(
-            "found an item that nobody waits for, expected one of a source with callers (http, websocket)"
+            "found an item without a caller to reply to, expected one of a source with callers (http, websocket)"
         )
     return item.reply

@@ -111,7 +111,7 @@ class Results(Generic[T]):
         """Wait until the item has ended; return its first result. Unprocessable: its pipeline dropped the request."""
         found = await self.all()
         if not found:
-            raise Unprocessable("found no result, expected one: a step of this pipeline leaves such requests out")
+            raise Unprocessable("the pipeline gave no result: one of its steps filtered the request out")
         return found[0]
 
     def __aiter__(self) -> Results[T]:
@@ -166,7 +166,7 @@ class HttpRoutes:
     """Which source answers a path, now: method by method. A resource of the process (`Resources`).
 
     A reload opens the successor before it stops the running source: it stands by, and takes over in the moment that
-    the other stops. A source whose pipeline broke keeps its route, and answers 503, until it is built anew.
+    the other stops. A source whose pipeline broke keeps its route, and answers 503, until it is rebuilt.
     """
 
     def __init__(self) -> None:

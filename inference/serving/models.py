@@ -201,7 +201,7 @@ class Models:
     async def borrow(self, task: Task, name: str, device: str | None, *, priority: int = 0) -> Resident:
         """Return a model, loaded, with one more user. Raises what entering a loan raises."""
         if self._closed:
-            raise Unavailable("the models are being closed: found a new request, expected none")
+            raise Unavailable("the models are closing and take no new requests")
         if TASKS.of(task).load is None:
             known = ", ".join(kind.name for kind in TASKS.all if kind.load is not None)
             raise ModelNotFound(f"found the task {task}, expected one of {known}: its engine loads its models itself")

@@ -48,7 +48,7 @@ def check_flow(
 def _through(steps: tuple[Step, ...], flow: Flow, problems: Problems) -> Flow:
     for step in steps:
         if flow.type is None:
-            problems.warn(step.place, f"found {step.id} where no item gets: every branch before it ends in a sink")
+            problems.warn(step.place, f"no item reaches {step.id}: every branch before it ends in a sink")
             return flow
         match step:
             case StepPlan():

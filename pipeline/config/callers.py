@@ -14,7 +14,7 @@ def check_callers(plan: PipelinePlan, problems: Problems) -> None:
         if sink.component.capabilities.needs_callers and not has_callers:
             problems.add(
                 sink.place,
-                f"found {sink.component.name} behind {plan.source.component.name}, whose items nobody waits for, "
+                f"found {sink.component.name} behind {plan.source.component.name}, which has no callers to reply to, "
                 "expected a source with callers (http, websocket), or a sink that keeps results (duckdb)",
             )
     failures = plan.on_error
@@ -22,5 +22,5 @@ def check_callers(plan: PipelinePlan, problems: Problems) -> None:
         problems.add(
             failures.place,
             f"found {failures.component.name} as on_error, expected a sink that keeps what failed (folder): "
-            "callers are told of failures without it",
+            "callers receive their errors without it",
         )

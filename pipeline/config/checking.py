@@ -154,7 +154,7 @@ def _report(errors: list[ErrorDetails], root: Node, problems: Problems, adapter:
             text = f"found the unknown key {key!r}, expected {one_of(names)}{did_you_mean(key, names)}"
             problems.add(key_place or node.place, text)
         elif error["type"] == "missing" and rest:
-            problems.add(node.place, f"found no {rest[-1]!r}, expected it")
+            problems.add(node.place, f"{rest[-1]!r} is missing: it has no default")
         elif _says_it_all(text := _cause(error)):
             problems.add(node.place, text if not _secrets(node) else f"found {shown(node)}, {text.split(', ', 1)[-1]}")
         else:

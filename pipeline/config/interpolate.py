@@ -94,7 +94,7 @@ class Interpolator:
                 raise InterpolationError(msg)
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
-            msg = f"found bytes that are no UTF-8 in {name}, expected a secret as text"
+            msg = f"found bytes that are not UTF-8 in {name}, expected a secret as text"
             raise InterpolationError(msg) from None  # the cause would print the bytes
         except OSError as error:
             reason = error.strerror or type(error).__name__

@@ -87,7 +87,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{Place(str(path), 1, 1)}: found bytes that are no UTF-8 ({error.reason})"]) from error
+        raise ConfigError([f"{Place(str(path), 1, 1)}: found bytes that are not UTF-8 ({error.reason})"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: found no readable file ({error.strerror}), expected a pipelines.yaml"]) from error
 
@@ -146,7 +146,7 @@ def _top(scope: Scope, root: Node | None, file: str, sections: Sections) -> MapN
         scope.problems.add(top.place, "found no pipelines, expected pipelines: {name: {source, operators, sink}}")
     version = top.get("version")
     if version is None:
-        scope.problems.warn(top.place, f"found no version, taken for version: {VERSION}")
+        scope.problems.warn(top.place, f"found no version, read as version: {VERSION}")
     elif not isinstance(version, ScalarNode) or version.value != VERSION or isinstance(version.value, bool):
         scope.problems.add(version.place, f"found version {shown(version)}, expected {VERSION}")
     return top

@@ -219,7 +219,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str) -> tuple[
     """Say in our words what PyYAML stumbled over."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        return Place(file, 1, 1), f"found no valid YAML: {error.problem}"
+        return Place(file, 1, 1), f"not valid YAML: {error.problem}"
     place = Place(file, mark.line + 1, mark.column + 1)
     rows = text.split("\n")
     row = rows[mark.line] if mark.line < len(rows) else ""
@@ -229,6 +229,6 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str) -> tuple[
     if here == "{" and before.endswith("$"):
         return place, 'found ${...} without quotes between braces or brackets, expected it quoted: "${...}"'
     if "single document" in (error.context or ""):
-        return place, "found a second document after ---, expected one"
+        return place, "found a second document after ---, expected one document"
     context = f" {error.context}" if error.context else ""
-    return place, f"found no valid YAML{context}: {error.problem}"
+    return place, f"not valid YAML{context}: {error.problem}"

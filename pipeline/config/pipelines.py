@@ -56,7 +56,7 @@ def _pipeline(scope: Scope, name: str, entry: MapEntry) -> PipelinePlan | None:
         return None
     missing = [key for key in ("source", "sink") if key not in node.entries]
     for key in missing:
-        scope.problems.add(entry.key_place, f"found no {key} in the pipeline {name}, expected one")
+        scope.problems.add(entry.key_place, f"the pipeline {name} has no {key}: add one")
     source = source_plan(scope, node.entries["source"]) if "source" in node.entries else None
     steps = read_steps(scope, node.get("operators"))
     sink = sink_plan(scope, node.entries["sink"]) if "sink" in node.entries else None
@@ -100,7 +100,7 @@ def _test(
 ) -> PipelineTest | None:
     missing = [key for key in ("pipeline", "give", "expect") if key not in node.entries]
     for key in missing:
-        scope.problems.add(node.place, f"found no {key} in a test, expected it")
+        scope.problems.add(node.place, f"the test has no {key}: add it")
     if missing:
         return None
     name = scope.validate(_TEXT, node.entries["pipeline"].node)

@@ -55,7 +55,9 @@ def store(value: object, attach: Attach | None = None) -> tuple[str, bytes]:
     try:
         return JSON, orjson.dumps(_pack(value, attach), option=orjson.OPT_INDENT_2)
     except RecursionError as error:
-        raise CannotStore("found a value that holds itself, or is nested too deeply, expected one that ends") from error
+        raise CannotStore(
+            "found a value that contains itself or is nested too deeply, expected a finite one"
+        ) from error
 
 
 def load(suffix: str, content: bytes, folder: Path = Path()) -> Any:
@@ -67,9 +69,7 @@ def load(suffix: str, content: bytes, folder: Path = Path()) -> Any:
     try:
         return _unpack(orjson.loads(content), folder)
     except (KeyError, TypeError, AttributeError, ImportError, IndexError) as error:
-        raise ValueError(
-            f"found a payload that cannot be made again ({error}), expected what its type takes"
-        ) from error
+        raise ValueError(f"found a stored payload that its type refuses ({error})") from error
 
 
 def can_store(annotation: Any) -> bool:
@@ -257,5 +257,7 @@ def _class(name: str, holds: Callable[[type], bool]) -> Any:
     for part in path.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and holds(found)):
-        raise ValueError(f"found a payload of the type {name}, expected one that is there: its plug-in, as it was")
+        raise ValueError(
+            f"found a payload of the type {name}, which is not loaded: restore the plug-in that defines it"
+        )
     return found

@@ -127,7 +127,7 @@ class _Route(_Arms):
             index = next(i for i, arm in enumerate(self._arms) if arm.condition is None or arm.condition.evaluate(item))
         except Exception as error:  # the runner: a condition that raises ends its item only
             log.warning("%s: the condition of an arm failed", self._stats.name, exc_info=error)
-            refusal = InvalidInput(f"{self._stats.name}: found {error}, expected a condition that this item can answer")
+            refusal = InvalidInput(f"{self._stats.name}: its condition cannot be evaluated for this item: {error}")
             self._stats.ended(Outcome.REJECTED)
             item.settle(Outcome.REJECTED, refusal, self._stats.name)
         else:

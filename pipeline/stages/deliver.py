@@ -172,9 +172,7 @@ class _Callers:
             task.result()
 
     def _cut_off(self, item: Item[Any]) -> None:
-        error = Overloaded(
-            f"found {_CALLER_WINDOW} results waiting for this caller, expected it to read them as they come"
-        )
+        error = Overloaded(f"found {_CALLER_WINDOW} results waiting for this caller, which reads them too slowly")
         self._writer.step.stats.ended(outcome_of(error))
         item.settle(outcome_of(error), error, self._writer.step.id)
         item.ack.cancel()

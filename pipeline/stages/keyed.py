@@ -120,7 +120,7 @@ class _Keyed:
         failed = inputs.take_current() or await inputs.take()
         inputs.take_current()
         if failed is None:
-            log.error("%s: what it gave at the end is lost: %s", self._step.id, error, exc_info=error)
+            log.error("%s: its output at the end of the stream is lost: %s", self._step.id, error, exc_info=error)
         elif self._step.fail(failed, error):
             await self.outlet.put(0, failed)
 
@@ -179,7 +179,9 @@ class _Inputs:
                 self._current = None
             return output
         if current is None:
-            raise TypeError(f"found {output!r:.80} where no input is open, expected item.derive(value) of one that is")
+            raise TypeError(
+                f"found {output!r:.80} that belongs to no open input, expected item.derive(value) of an open one"
+            )
         return current.derive(output.value if isinstance(output, Item) else output)
 
     def take_current(self) -> Item[Any] | None:

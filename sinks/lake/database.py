@@ -143,7 +143,7 @@ class Lake:
         """Replace a document's rows and write its ledger row, in one transaction."""
         document = staged.document or next((chunk.document for chunk in staged.chunks), None)
         if document is None:
-            raise InvalidInput("found neither a document nor a chunk, expected what came of a file")
+            raise InvalidInput("found neither a document nor a chunk, expected the result of a file")
         await self.write(
             writing.replace_document,
             document,

@@ -130,13 +130,13 @@ def replay(file: Path) -> Replayed:
     letter = read(letter_of(file))
     if letter is None:
         return Replayed(
-            file.name, str(file), f"found no {letter_of(file).name} beside it, expected one: it says where to"
+            file.name, str(file), f"{letter_of(file).name} is not beside it, which names the folder to move it back to"
         )
     back = Path(letter.path)
     if not file.exists():
-        return Replayed(letter.name, letter.path, f"found nothing at {file}, expected the failed file")
+        return Replayed(letter.name, letter.path, f"the failed file is no longer at {file}")
     if back.exists():
-        return Replayed(letter.name, letter.path, "found another file of its name there, expected none: remove one")
+        return Replayed(letter.name, letter.path, "another file of its name is there: remove one")
     move(file, back)
     letter_of(file).unlink()
     return Replayed(letter.name, letter.path)

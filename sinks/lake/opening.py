@@ -43,7 +43,7 @@ class LakeFull(Unavailable):
 
     def __init__(self, path: Path, cause: BaseException) -> None:
         """Name the file."""
-        super().__init__(f"{path}: found no room to write, expected some: make room on its disk ({cause})")
+        super().__init__(f"{path}: disk or quota full, nothing was written: free space on its disk ({cause})")
 
 
 def connect(path: Path) -> Connection:
@@ -105,4 +105,4 @@ def _unusable(path: Path, error: Exception) -> Unavailable:
         return LakeFull(path, error)
     if "lock" in text:
         return LakeLocked(path, text)
-    return Unavailable(f"{path}: found something that DuckDB cannot open, expected its database file or none: {error}")
+    return Unavailable(f"{path}: DuckDB cannot open this file, expected a DuckDB database or no file: {error}")

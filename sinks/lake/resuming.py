@@ -72,11 +72,11 @@ def _resumption(plan: PipelinePlan, file: Path, letter: DeadLetter) -> Resumptio
     """Return an item as it is put back, or why it cannot be."""
     item = letter.item
     if item is None:
-        return "found a letter of an older version, which kept no items: send it again"
+        return "found a letter of an older version, which stored no items: send the item again"
     if item.problem:
-        return f"its value was not kept: {item.problem}"
+        return f"its value was not stored: {item.problem}"
     if not can_resume(plan, item.resume_at):
-        return f"found no step {item.resume_at} in {plan.name} any more, expected the one that it failed at"
+        return f"{plan.name} no longer has the step {item.resume_at} that it failed at"
     try:
         value, meta = value_of(file), meta_of(item)
     except (ValueError, OSError) as error:

@@ -92,7 +92,7 @@ class Hints:
                         _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
                         return
                     if not told:  # a name that is no UTF-8 is enough, and more of them may come
-                        _log.warning("the watch of %s broke and is made again: %s", self._root, error)
+                        _log.warning("the watch of %s broke and is set up again: %s", self._root, error)
                     told = self._lost = True
                     self._stop.wait(AGAIN_SECONDS)
                 else:

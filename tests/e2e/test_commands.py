@@ -131,7 +131,7 @@ def test_searching_before_anything_was_processed_is_said_plainly(folder: Path) -
 def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
     (tmp_path / "shout.py").write_text(
         "from fastembed.pipeline.component import operator\n\n\n"
-        '@operator\ndef shout(value: str) -> str:\n    """Say it louder."""\n    return value.upper()\n'
+        '@operator\ndef shout(value: str) -> str:\n    """Return the text in upper case."""\n    return value.upper()\n'
     )
     text = (
         "version: 1\nplugins: [shout.py]\n"

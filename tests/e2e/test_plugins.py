@@ -81,7 +81,7 @@ def test_what_check_refuses_with_its_line_run_refuses_too(tmp_path: Path, plugin
     line = (tmp_path / "plug.py").read_text().splitlines().index(mark) + 1
     assert checked.returncode == 2
     assert "pipelines.yaml:2:11: found a component in " in checked.stderr
-    assert f"plug.py:{line} that cannot be one: " in checked.stderr
+    assert f"plug.py:{line} that cannot be used: " in checked.stderr
     assert reason in checked.stderr
     assert checked.stderr.endswith("\n1 problem\n")  # its consequences are not told beside it
     ran = fastembed(tmp_path, "run", "--once")
@@ -114,7 +114,7 @@ def test_a_stop_between_two_runs_of_a_broken_source_is_final_and_counts_both(tmp
         arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr is not None
-        breaks = (line for line in running.stderr if "built anew in" in line)
+        breaks = (line for line in running.stderr if "rebuilt in" in line)
         assert "in 0.5 s" in next(breaks)
         assert "in 1 s" in next(breaks)
         running.send_signal(signal.SIGINT)

@@ -38,7 +38,7 @@ from fastembed.pipeline.component import operator
 
 @operator
 def shout(value: dict) -> dict:
-    """Say it louder."""
+    """Return the text in upper case."""
     return {"said": value["text"].upper()}
 
 @operator

@@ -352,5 +352,5 @@ async def test_a_closed_model_fails_what_runs_and_refuses_more(model):
     with pytest.raises(Unavailable, match="closed"):
         async for _ in leaving:
             pass
-    with pytest.raises(Unavailable, match="being closed"):
+    with pytest.raises(Unavailable, match="is closing"):
         await answer(model, asked("hello"))

@@ -131,7 +131,7 @@ async def test_a_page_that_the_model_fails_on_is_read_without_it_and_the_documen
     document = await parse(DocumentRequest(file, model="cramped"))
     assert document.markdown == "## small garden\n"  # the second page is a picture, and OCR is off
     assert (document.parser, document.model, document.unread) == ("pdf+cramped", "cramped", (2,))
-    assert document.warnings == ("page 2: read without cramped: it had not come to an end after 16 tokens",)
+    assert document.warnings == ("page 2: read without cramped: its output had no end after 16 tokens",)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -121,7 +121,7 @@ async def test_closing_ends_the_process_and_what_it_reads():
         await reading
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    with pytest.raises(Unavailable, match="being closed"):
+    with pytest.raises(Unavailable, match="is closing"):
         await model.read([picture(NOTE)])
 
 

@@ -151,7 +151,7 @@ async def test_replay_moves_files_back(desk: Desk) -> None:
 async def test_replay_never_replaces_a_file(desk: Desk) -> None:
     await desk.fail("a.pdf", "x", Unprocessable("bad"))
     (desk.inbox / "a.pdf").write_text("new")
-    assert "found another file of its name" in replay_folder(desk.inbox / "failed")[0].problem
+    assert "another file of its name is there" in replay_folder(desk.inbox / "failed")[0].problem
     assert (desk.inbox / "a.pdf").read_text() == "new"
 
 
@@ -191,7 +191,7 @@ async def test_what_cannot_be_kept_is_shown_and_says_so(desk: Desk, caplog: pyte
     assert letter.item is not None
     assert letter.item.problem.startswith("found a object, expected text")
     assert file.read_text().startswith("<object object at")
-    assert "cannot be kept" in caplog.text
+    assert "cannot be stored" in caplog.text
 
 
 async def test_nobody_else_can_read_what_failed(desk: Desk) -> None:

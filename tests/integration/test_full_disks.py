@@ -49,7 +49,7 @@ async def test_a_database_that_cannot_grow_says_so_until_it_can(
     with no_file_may_grow(), pytest.raises(LakeFull):
         await lake.ledger("papers").record(entry)
     await look(health, lakes, free=lambda _: None)
-    assert "found no room to write" in health.lines()[0]
+    assert "disk or quota full" in health.lines()[0]
     await lake.ledger("papers").record(entry)
     await look(health, lakes, free=lambda _: None)
     assert health.lines() == []

@@ -245,7 +245,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_what_came_is_kept(hub, home)
     partial.mkdir(parents=True)
     part = partial / f"openvino_model.bin.{hashlib.sha256(WEIGHTS).hexdigest()[:12]}.part"
     part.symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match=r"found no room left for openvino_model\.bin \(2\.1 MB\) .* what came is kept"):
+    with pytest.raises(DiskFull, match=r"disk full: no space for openvino_model\.bin \(2\.1 MB\) .* is kept"):
         get(hub)
     assert (partial / "openvino_model.xml").read_bytes() == FILES["openvino_model.xml"]
     part.unlink()

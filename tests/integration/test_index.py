@@ -215,7 +215,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_what_came_is_kept(index, fol
     part = partial_of(folder) / ".wheels" / f"{NAME}.{WHEEL.sha256[:12]}.part"
     part.parent.mkdir(parents=True)
     part.symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match=f"found no room left for {NAME}"):
+    with pytest.raises(DiskFull, match=f"disk full: no space for {NAME}"):
         get(folder, index.url)
     part.unlink()
     assert get(folder, index.url).fresh

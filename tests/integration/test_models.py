@@ -51,6 +51,6 @@ async def test_a_task_that_no_loader_knows_is_refused_with_those_that_are(models
 
 async def test_nothing_is_lent_after_the_close(models):
     await models.close()
-    with pytest.raises(Unavailable, match="the models are being closed"):
+    with pytest.raises(Unavailable, match="the models are closing"):
         async with models.lend("auto", "embedding"):
             pass

@@ -136,7 +136,7 @@ async def test_a_letter_whose_step_or_value_is_gone_says_so_and_stays(shop: Call
     path.write_text(json.dumps(letter))
     second.unlink()
     problems = {row.name: row.problem for row in await here.replay()}
-    assert problems[first.name] == "found no step wrap in shop any more, expected the one that it failed at"
+    assert problems[first.name] == "shop no longer has the step wrap that it failed at"
     assert "No such file" in problems[second.name]
     assert (len(here.sold), len(here.letters())) == (1, 2)
 

@@ -102,7 +102,7 @@ class BatchedEngine:
     def submit(self, generations: Sequence[Generation]) -> None:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
         if self._closing:
-            raise Unavailable("the chat model is being closed: found a new request, expected none")
+            raise Unavailable("the chat model is closing and takes no new requests")
         if self.busy + len(generations) > self._most:
             raise Overloaded(
                 f"found {self.busy} answers under way, expected at most {self._most} with these {len(generations)}",
@@ -172,7 +172,7 @@ class BatchedEngine:
             return
         self._read()
         if self._live and self._clock() - self._beat_s > self._stall_s:
-            found = f"found no token for {self._stall_s:g} s, expected one"
+            found = f"no token for {self._stall_s:g} s"
             log.error("the chat engine hangs: %s; it is loaded again", found)
             self._fail(list(self._live.values()), RuntimeError(found))
             self._reload()
@@ -306,5 +306,5 @@ def _ending(status: str, ended: Ended) -> Ended | Exception:
     if status == "FINISHED":
         return ended
     if status == "IGNORED":
-        return Unavailable("found no room left in the model's cache, expected some: try again, or ask for fewer tokens")
+        return Unavailable("the model's cache is full: try again, or ask for fewer tokens")
     return Unavailable(f"the chat engine ended this answer with status {status}, expected FINISHED")

@@ -88,7 +88,7 @@ class LocalModel:
         context_length_exceeded), Unprocessable (the template refuses), Overloaded, Unavailable.
         """
         if self._closed:
-            raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
+            raise Unavailable(f"{self.name} is closing and takes no new requests")
         check_sampling(request.sampling, request.count, tells_logprobs=self._engine.tells_logprobs)
         form = await form_of(request, self._style, self._guard)
         text, prompt, seen = self._prompt(request)

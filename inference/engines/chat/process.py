@@ -52,7 +52,7 @@ class ChatChild(ChildProcess):
             answer: ChatLoaded | Exception = ask(self.pipe, self.loading)
         except (EOFError, OSError) as error:
             raise Unavailable(
-                f"the chat process {self.end()} while it loaded {self.loading.name}, expected it to live",
+                f"the chat process {self.end()} while it loaded {self.loading.name}",
                 retry_after_s=1.0,
             ) from error
         if isinstance(answer, Exception):
@@ -153,7 +153,7 @@ class ChatProcess:
         Unavailable when its process dies too often.
         """
         if self._closed:
-            raise Unavailable(f"{self._loading.name} is being closed: found a new request, expected none")
+            raise Unavailable(f"{self._loading.name} is closing and takes no new requests")
         loop = asyncio.get_running_loop()
         if self._following is None:
             self._following = loop.create_task(self._follow_all(), name="chat process")

@@ -89,7 +89,7 @@ class StatefulEngine:
         """Begin. Raises Overloaded when too many run and wait, Unavailable after `close`."""
         with self._wake:
             if self._closing:
-                raise Unavailable("the chat model is being closed: found a new request, expected none")
+                raise Unavailable("the chat model is closing and takes no new requests")
             if self.busy + len(generations) > self._most:
                 raise Overloaded(
                     f"found {self.busy} answers under way, expected at most {self._most} with these {len(generations)}",

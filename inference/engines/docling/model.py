@@ -43,7 +43,7 @@ class _DoclingChild(ChildProcess):
         try:
             answer = self.ask(loading)
         except (EOFError, OSError) as error:
-            raise RuntimeError(f"the document process {self.end()} while it loaded, expected it to live") from error
+            raise RuntimeError(f"the document process {self.end()} while it loaded its model") from error
         if isinstance(answer, Exception):
             self.end()
             raise answer
@@ -100,7 +100,7 @@ class DoclingModel:
         process died, three times), Unavailable (it is being closed).
         """
         if self._closed:
-            raise Unavailable(f"{self.name} is being closed: found a new request, expected none")
+            raise Unavailable(f"{self.name} is closing and takes no new requests")
         left = threading.Event()
         asked: Future[list[Written]] = self._thread.submit(self._read, ReadPages(tuple(pictures)), left)
         try:

@@ -124,8 +124,7 @@ def lost(status: int, what: str) -> ItemError:
     if killed_from_outside(status):
         ended = signal.Signals(-status).name
         return Unavailable(
-            f"the decoder was ended by {ended} over {what}, expected it to live: this is no fault of the media, "
-            "try again",
+            f"the decoder was ended by {ended} over {what}; this is not the media's fault: try again",
             retry_after_s=_RETRY_S,
         )
     return Unprocessable(f"found {what} that broke its decoder (exit status {status})")

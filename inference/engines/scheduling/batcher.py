@@ -226,7 +226,7 @@ class Batcher(Generic[P]):
 
     def _admit(self, items: int, cost: int) -> None:
         if self._closed:
-            raise Unavailable("the model is being closed: found a new input, expected none")
+            raise Unavailable("the model is closing and takes no new inputs")
         limits = self.limits
         if self.waiting_items and (
             self.waiting_items + items > limits.queue_items or self.waiting_cost + cost > limits.queue_cost

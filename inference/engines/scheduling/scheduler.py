@@ -124,7 +124,7 @@ class Scheduler(Generic[P, R]):
         def done(results: Sequence[R] | None, error: Exception | None) -> None:
             loop.call_soon_threadsafe(self._ended, batch, results, error)
 
-        hung = Unavailable(f"found no answer of the device for {self._stall_s:g} s, expected one", retry_after_s=1.0)
+        hung = Unavailable(f"the device has not answered for {self._stall_s:g} s", retry_after_s=1.0)
         self._running[id(batch)] = loop.call_later(self._stall_s, self._ended, batch, None, hung)
 
         try:

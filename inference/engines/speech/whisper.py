@@ -241,7 +241,7 @@ def _kind(request: SpeechRequest) -> Kind:
 
 
 def _closed() -> Unavailable:
-    return Unavailable("the speech engine is closed: found a new request, expected none")
+    return Unavailable("the speech engine is closed and takes no new requests")
 
 
 def _cores() -> int:

@@ -92,8 +92,8 @@ def gather(transfer: Transfer, watcher: Watcher, target: Path, file: RemoteFile)
         if error.errno != errno.ENOSPC:
             raise
         raise DiskFull(
-            f"found no room left for {file.path} ({amount(file.size)}) in {target.parent}, expected enough: something "
-            "else filled the disk; what came is kept, free some and run the same command again"
+            f"disk full: no space for {file.path} ({amount(file.size)}) in {target.parent}; what was downloaded "
+            "is kept: free some space and run the same command again"
         ) from error
     except WrongChecksum as error:
         part.unlink()

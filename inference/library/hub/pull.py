@@ -58,7 +58,7 @@ def pull(
 def plan(hub: Hub, reference: Reference, include: Sequence[str] = ()) -> tuple[Listing, tuple[RemoteFile, ...]]:
     """Return what `pull` would download. HubRefused, HubUnreachable, UnusableRepository."""
     if hub.offline:
-        raise HubRefused(f"found HF_HUB_OFFLINE set, expected it unset to ask for {reference}")
+        raise HubRefused(f"HF_HUB_OFFLINE is set: unset it to download {reference}")
     with hub.connect() as client:
         listing = hub.list(client, reference)
     return listing, needed(listing, include)

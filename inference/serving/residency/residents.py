@@ -114,7 +114,7 @@ class Residents:
         while entry.state is ResidencyState.LEAVING or entry.closing:
             await self._change()
         if self._closed:
-            raise Unavailable("the models are being closed: found a new request, expected none")
+            raise Unavailable("the models are closing and take no new requests")
         entry.users += 1
         try:
             if not resident.ready:

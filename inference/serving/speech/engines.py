@@ -61,7 +61,7 @@ class SpeechEngines:
         ModelNotFound says what there is.
         """
         if self._closed:
-            raise Unavailable("the speech engines are closed: found a new request, expected none")
+            raise Unavailable("the speech engines are closed and take no new requests")
         name = self._models.catalog.aliases.get(name, name)
         placed = self._models.catalog.placed("transcription")
         if name in {alias for model in placed for alias in (model.name, *model.spec.aliases)}:

@@ -19,8 +19,8 @@ PAGE = (
         ("I cannot read this.", "end", "it wrote no DocTags"),
         ("<doctag></doctag>", "end", "it wrote no DocTags"),
         ("<doctag><text><loc_1><loc_2><loc_3><loc_4></text></doctag>", "end", "it wrote no words"),
-        (PAGE, "loop", "it repeated itself, until it was stopped after 99 tokens"),
-        (PAGE, "length", "it had not come to an end after 99 tokens"),
+        (PAGE, "loop", "its output repeated itself and was stopped after 99 tokens"),
+        (PAGE, "length", "its output had no end after 99 tokens"),
         (PAGE, "garbled", "its numbers were not finite"),
     ],
 )

@@ -101,6 +101,6 @@ async def test_every_mistake_of_a_bad_file_is_a_line_of_the_log(
         await saved(file, "b", reloaded)
         await asyncio.sleep(0)
     assert [record.getMessage() for record in caplog.records] == [
-        "not taken over, nothing has changed: p.yaml:1:1: found a",
-        "not taken over, nothing has changed: p.yaml:2:1: found b",
+        "the change was refused, the running configuration stays: p.yaml:1:1: found a",
+        "the change was refused, the running configuration stays: p.yaml:2:1: found b",
     ]

@@ -200,7 +200,7 @@ def test_a_source_that_would_repeat_what_it_gave_is_not_started_again(caplog: py
     pipeline = run_virtual(main())
     assert Broken.runs == [0]
     assert pipeline.broken
-    assert "broke for good: source would give again what it has given" in caplog.text
+    assert "broke for good: source would repeat items that were processed" in caplog.text
 
 
 def test_a_source_that_others_push_to_is_started_again_and_repeats_nothing():
@@ -316,7 +316,7 @@ def test_a_reload_that_opens_while_the_engine_stops_runs_nothing():
         late = asyncio.create_task(engine.reload(configuration(pushed("a", "1"), plan_of(SlowToOpen, {}, name="b"))))
         await asyncio.sleep(1)
         await engine.stop()
-        with pytest.raises(Unavailable, match="nothing is opened any more"):
+        with pytest.raises(Unavailable, match="no pipeline can be opened"):
             await late
         assert engine.pipelines == {}
 
@@ -338,5 +338,5 @@ def test_what_broke_is_reported_until_it_is_over():
         return lines
 
     again, bad = run_virtual(main())
-    assert again == "pipeline again: broke (OSError: found a loose cable); it is built anew"
-    assert bad.startswith("pipeline bad: broke for good (OSError: found a loose cable): source would give again")
+    assert again == "pipeline again: broke (OSError: found a loose cable); it is rebuilt"
+    assert bad.startswith("pipeline bad: broke for good (OSError: found a loose cable): source would repeat items")

@@ -158,18 +158,18 @@ def test_a_plugin_of_another_text_is_another_revision_even_within_a_second(regis
         ),
         (
             "from fastembed.pipeline.component import operator\n@operator\ndef f(*, a):\n    pass\n",
-            "that cannot be one: operator f: found no first positional parameter, expected one: what flows in",
+            "that cannot be used: operator f: found no first positional parameter, expected one for the input",
         ),
         (
             "from fastembed.pipeline.component import operator\n@operator\ndef f(x, **more):\n    pass\n",
-            "that cannot be one: operator f: found **more, expected named options only: they are its YAML keys",
+            "that cannot be used: operator f: found **more, expected named options only: they are its YAML keys",
         ),
         (
             (
                 "from __future__ import annotations\nfrom fastembed.pipeline.component import operator\n"
                 "@operator\ndef f(x: Nothing):\n    pass\n"
             ),
-            "that cannot be one: name 'Nothing' is not defined",
+            "that cannot be used: name 'Nothing' is not defined",
         ),
     ],
 )

@@ -132,7 +132,7 @@ class CallOfTwo:
         (threaded_stream, "marked threaded_operator, expected a plain function, or @operator"),
         (returning_stream, "that takes a stream, expected an async generator function"),
         (plain_stream, "found a plain iterator of items for a stream, expected AsyncIterator[Item[...]]"),
-        (returns_item, "found Item as what it returns, expected the value"),
+        (returns_item, "found Item as the return type, expected the type of its value"),
         (batch_to_one, "found int for a batch, expected a list: one result an input"),
         (batch_to_items, "found a list of items for a batch, expected their values"),
         (positional_option, "found factor, a positional-only parameter, expected named options only"),

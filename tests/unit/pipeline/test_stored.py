@@ -142,7 +142,7 @@ def _endless() -> list[Any]:
         ([threading.Lock()], "found a lock"),
         ((number for number in range(3)), "found a generator"),
         (np.array([object()]), "an array of objects"),
-        (_endless(), "holds itself"),
+        (_endless(), "contains itself"),
     ],
 )
 def test_what_no_file_can_hold_is_named(value, found):

@@ -16,7 +16,7 @@ async def test_the_one_result_is_the_first() -> None:
 async def test_a_request_that_a_step_left_out_is_said_to_be() -> None:
     results: Results[int] = Results()
     results.close(Outcome.FILTERED, None)
-    with pytest.raises(Unprocessable, match="found no result, expected one"):
+    with pytest.raises(Unprocessable, match="the pipeline gave no result"):
         await results.one()
 
 

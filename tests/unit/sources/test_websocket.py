@@ -127,7 +127,7 @@ async def test_a_control_message_that_the_queue_drops_is_put_in_again() -> None:
 async def test_one_session_too_many_is_refused_and_gets_in_when_another_has_left() -> None:
     async with opened(sessions=1) as (source, _):
         session = source.connect("s1", Ended())
-        with pytest.raises(Overloaded, match="found 1 sessions, expected fewer than 1") as refused:
+        with pytest.raises(Overloaded, match="1 sessions are open, the limit is 1") as refused:
             source.connect("s2", Ended())
         assert refused.value.code == "session_limit_exceeded"
         assert refused.value.retry_after_s
@@ -147,7 +147,7 @@ async def test_a_source_that_stops_takes_nobody_new_and_ends_with_its_last_sessi
         end(await anext(items))
         with pytest.raises(StopAsyncIteration):
             await anext(items)
-        with pytest.raises(Unavailable, match="found a session that ends"):
+        with pytest.raises(Unavailable, match="the session is ending"):
             await session.send(Commit())
 
 

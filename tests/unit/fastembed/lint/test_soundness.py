@@ -173,8 +173,8 @@ REFUSED = [
     (websocket("/listen", "[decode, vad]").replace("reply", "keep"), "found keep at the end of websocket /listen"),
     (http("POST /x").replace("POST /x", "POST /x, max_body: 0"), "found max_body 0, expected at least one byte"),
     # nobody waits
-    (folders("in", sinks=("reply", "")), "7:11: found reply behind folder, whose items nobody waits for"),
-    ("a:\n  source: ticks\n  sink: reply", "found reply behind ticks, whose items nobody waits for"),
+    (folders("in", sinks=("reply", "")), "7:11: found reply behind folder, which has no callers to reply to"),
+    ("a:\n  source: ticks\n  sink: reply", "found reply behind ticks, which has no callers to reply to"),
     (papers("[route: [{if: value.pages, sink: reply}, {else: [chunk]}]]"), "found reply behind folder"),
     (http("POST /x") + "\n  on_error: reply", "8:15: found reply as on_error"),
     # the server's own paths, and paths that no request has

@@ -33,7 +33,9 @@ pipelines:
     on_error: {folder: failed}
 tests: [{pipeline: p, give: 1, expect: [2], fake: {embed: 1}}]
 """
-PLACED = re.compile(r"p\.yaml:\d+:\d+: found ")
+PLACED = re.compile(
+    r"p\.yaml:\d+:\d+: (?:found |not valid YAML|the pipeline |the test |'\w+' is missing|no item reaches )"
+)
 PIECES = re.split(r"(\W)", TEXT)
 JUNK = st.sampled_from(
     [

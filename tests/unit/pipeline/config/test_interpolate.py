@@ -44,7 +44,7 @@ def test_references_are_replaced(interpolate: Interpolator, text: str, expected:
         ("a ${HOST", "found '${HOST' without its closing brace, expected ${VAR}; write $${ for a literal ${"),
         ("${1X}", "found '${1X}', expected ${VAR}, ${VAR:-default} or ${file:path}; write $${ for a literal ${"),
         ("${file:no}", "found no readable file no (No such file or directory), expected a file that holds the secret"),
-        ("${file:image}", "found bytes that are no UTF-8 in image, expected a secret as text"),
+        ("${file:image}", "found bytes that are not UTF-8 in image, expected a secret as text"),
         ("${file:long}", "found more than 65536 bytes in long, expected a secret"),
     ],
 )

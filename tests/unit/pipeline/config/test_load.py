@@ -213,10 +213,10 @@ MINIMAL = "pipelines: {p: {source: {http: x}, sink: reply}}\n"
             ("p.yaml:2:17: found the unknown key 'memroy', expected one of inflight, memory; did you mean 'memory'?"),
         ),
         (f"{MINIMAL}devices: {{npu: {{inflight: '1'}}}}", "p.yaml:2:27: found '1', expected an integer"),
-        (f"{MINIMAL}models: {{a: {{task: x, from: y}}}}", "p.yaml:2:13: found no 'on', expected it"),
+        (f"{MINIMAL}models: {{a: {{task: x, from: y}}}}", "p.yaml:2:13: 'on' is missing: it has no default"),
         (f"{MINIMAL}models: {{a: {{task: x, from: y, on: [1]}}}}", "p.yaml:2:37: found 1, expected text"),
         (f"{MINIMAL}models: {{a: {{task: x, form: y, on: []}}}}", None),
-        ("pipelines: {p: {sink: reply}}", "p.yaml:1:13: found no source in the pipeline p, expected one"),
+        ("pipelines: {p: {sink: reply}}", "p.yaml:1:13: the pipeline p has no source: add one"),
         (
             "pipelines: {p: {source: {http: x}, sink: reply, snik: reply}}",
             (
@@ -241,7 +241,7 @@ MINIMAL = "pipelines: {p: {source: {http: x}, sink: reply}}\n"
             "pipelines: {p: {source: {http: nowhere}, sink: reply}}",
             "p.yaml:1:26: found options that http refuses: found route 'nowhere', expected METHOD /path",
         ),
-        ("pipelines: {p: {source: http, sink: reply}}", "p.yaml:1:25: found no 'route', expected it"),
+        ("pipelines: {p: {source: http, sink: reply}}", "p.yaml:1:25: 'route' is missing: it has no default"),
         (
             "pipelines: {p: {source: {folder: in, setle: 2s}, sink: reply}}",
             (
@@ -270,7 +270,7 @@ MINIMAL = "pipelines: {p: {source: {http: x}, sink: reply}}\n"
             ("p.yaml:1:56: found 3, expected a duration such as 4ms, 2s or 10m"),
         ),
         (f"{MINIMAL}tests: [{{pipeline: q, give: 1, expect: 2}}]", "p.yaml:2:20: found the pipeline 'q', expected p"),
-        (f"{MINIMAL}tests: [{{pipeline: p, expect: 2}}]", "p.yaml:2:9: found no give in a test, expected it"),
+        (f"{MINIMAL}tests: [{{pipeline: p, expect: 2}}]", "p.yaml:2:9: the test has no give: add it"),
         (
             f"{MINIMAL}tests: [{{pipeline: p, give: 1, expect: 2, fake: {{x: 1}}}}]",
             ("p.yaml:2:50: found the unknown key 'x', expected no key at all"),
@@ -288,7 +288,7 @@ def test_a_file_that_is_no_file_is_a_problem(registry: Registry, tmp_path: Path)
     ):
         load(tmp_path / "no.yaml", registry=registry)
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
-    with pytest.raises(ConfigError, match=r"latin.yaml:1:1: found bytes that are no UTF-8"):
+    with pytest.raises(ConfigError, match=r"latin.yaml:1:1: found bytes that are not UTF-8"):
         load(tmp_path / "latin.yaml", registry=registry)
 
 
@@ -312,8 +312,8 @@ def test_lint_returns_problems_and_warnings(registry: Registry, tmp_path: Path):
     assert found.errors == ()
     assert found.configuration is not None
     assert [warning.removeprefix(f"{path}:") for warning in found.warnings] == [
-        "1:1: found no version, taken for version: 1",
-        "6:10: found analyze where no item gets: every branch before it ends in a sink",
+        "1:1: found no version, read as version: 1",
+        "6:10: no item reaches analyze: every branch before it ends in a sink",
         "6:21: found batch for analyze, which does not take batches",
         "7:25: found `1 > 2`, which no item meets, expected one that depends on the item",
     ]
