@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastembed.pipeline.health import Health
-from fastembed.pipeline.ledger import Entry
+from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.server.observability.full_disks import LEAST_BYTES, free_bytes, look
 from fastembed.sinks.lake.database import Lakes
 from fastembed.sinks.lake.opening import LakeFull
@@ -45,7 +45,7 @@ async def test_a_database_that_cannot_grow_says_so_until_it_can(
     health, lakes = Health(), Lakes()
     lake = await lakes.acquire(tmp_path / "lake.duckdb")
     monkeypatch.setattr(lake, "room_s", 0.0)
-    entry = Entry("a" * 8192, "", "d", "failed", 1, 1, "", "")
+    entry = LedgerEntry("a" * 8192, "", "d", "failed", 1, 1, "", "")
     with no_file_may_grow(), pytest.raises(LakeFull):
         await lake.ledger("papers").record(entry)
     await look(health, lakes, free=lambda _: None)
