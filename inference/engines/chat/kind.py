@@ -50,8 +50,8 @@ def _load(request: LoadRequest) -> ChatModel:
 def _has_near_ties(folder: Path) -> bool:
     """Whether bfloat16, the default of newer processors, would change what a model says.
 
-    Measured with SmolLM2-135M, greedy, 24 tokens: 4 of 8 answers differ from float32's, one from "Paris" to nonsense, and
-    float32 takes no longer. Larger models are surer of their words; those that ship were trained for either.
+    Measured with SmolLM2-135M, greedy, 24 tokens: 4 of 8 answers differ from float32's, one from "Paris" to nonsense,
+    and float32 takes no longer. Larger models are surer of their words; those that ship were trained for either.
     """
     return not is_pocket(folder) and read_traits(folder).size < _SMALL_BYTES
 
