@@ -5,7 +5,8 @@ For each PDF of the folder (subfolders included), in a process of its own:
 * pages a CPU-second and the process's peak memory;
 * headings against the file's outline, once with the outline used and once with it hidden from the reader: a heading
   counts as found if its text equals the entry's, case, punctuation and leading number aside, at most a page away;
-* word recall: which share of poppler's words (with repeats) the document has;
+* word recall: which share of poppler's words (with repeats) the Markdown has, so that what is taken for a running head
+  or left out with a figure counts as lost;
 * reading order: of the three-word sequences that occur once in both texts, the share on the longest increasing chain.
 
 Files without an outline get no heading figures; without `pdftotext` (poppler-utils) there are no text figures.
@@ -173,16 +174,9 @@ def _poppler(file: Path) -> list[str]:
 
 
 def _text(document: Any) -> str:
-    from docling_core.types.doc import ContentLayer, TableItem
+    from fastembed.documents.blocks import markdown, pieces_of
 
-    parts: list[str] = []
-    items = document.iterate_items(included_content_layers=set(ContentLayer), traverse_pictures=True)
-    for item, _ in items:
-        if isinstance(item, TableItem):
-            parts += [cell.text for cell in item.data.table_cells]
-        else:
-            parts.append(getattr(item, "orig", "") or getattr(item, "text", ""))
-    return "\n".join(parts)
+    return markdown(pieces_of(document))
 
 
 def _words(text: str) -> list[str]:

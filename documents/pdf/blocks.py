@@ -40,6 +40,8 @@ class BlockKind(StrEnum):
     FIGURE = "figure"
     HEAD = "head"
     FOOT = "foot"
+    RUNNING = "running"
+    """What a running head or foot says, at the first page that shows it."""
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ from fastembed.documents.pdf.lists import is_bullet
 from fastembed.documents.pdf.ocr import PageOcr, needs_ocr, ocr_scale, recognised_page
 from fastembed.documents.pdf.page import Page, PdfFile
 from fastembed.documents.pdf.rows import page_rows
+from fastembed.documents.pdf.running import kept_once
 from fastembed.documents.pdf.tables import Grid
 from fastembed.documents.pdf.text import body_size
 
@@ -40,6 +41,8 @@ _LABELS = {
     BlockKind.HEAD: DocItemLabel.PAGE_HEADER,
     BlockKind.FOOT: DocItemLabel.PAGE_FOOTER,
 }
+_WITHIN_LISTS = {BlockKind.ITEM, BlockKind.CONTENTS, BlockKind.HEAD, BlockKind.FOOT, BlockKind.RUNNING}
+"""What does not end a list: its items, and what the edges of pages say between them."""
 
 
 def read_pdf(
@@ -47,7 +50,8 @@ def read_pdf(
 ) -> DoclingDocument:
     """Return a PDF as a document: title, headings with levels, paragraphs, lists, listings, tables, figures, notes.
 
-    Running heads, running feet and page numbers are in the furniture layer; text inside a figure is its child.
+    The first of each running head and foot is content, so that it is found; the others and page numbers are in the
+    furniture layer. Text inside a figure is its child.
 
     Args:
         path: the file.
@@ -75,7 +79,7 @@ def read_pdf(
         for page in rows
         for block in page_blocks(page, headings=headings, contents=contents, vocabulary=vocabulary, body=body)
     ]
-    return _Assembly(path.stem, pages).document(with_captions(flowing(blocks, vocabulary)))
+    return _Assembly(path.stem, pages).document(with_captions(flowing(kept_once(blocks), vocabulary)))
 
 
 def _page(file: PdfFile, number: int, ocr: PageOcr | None) -> Page:
@@ -99,7 +103,7 @@ class _Assembly:
 
     def document(self, blocks: Sequence[PdfBlock]) -> DoclingDocument:
         for block in blocks:
-            if block.kind not in {BlockKind.ITEM, BlockKind.CONTENTS, BlockKind.HEAD, BlockKind.FOOT}:
+            if block.kind not in _WITHIN_LISTS:
                 self._list = None
             self._add(block)
         return self._document

@@ -7,7 +7,7 @@ from fastembed.documents.pdf.blocks import BlockKind, PdfBlock
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.hyphens import Vocabulary
 
-_FURNITURE = {BlockKind.HEAD, BlockKind.FOOT}
+_FURNITURE = {BlockKind.HEAD, BlockKind.FOOT, BlockKind.RUNNING}
 _FLOATING = {BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION, BlockKind.NOTE, *_FURNITURE}
 _TERMINAL = (".", "!", "?", ":", ";", "”", "…", ".)", '."')
 _CAPTION_REACH = 60.0

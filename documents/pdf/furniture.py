@@ -11,14 +11,15 @@ from fastembed.documents.pdf.text import Line
 
 _EDGE = 0.16
 _ROUNDS = 3
-_END_NUMBER = re.compile(r"^(?:\d{1,4}|[ivxlc]{1,7})(?=\s)|(?<=\s)(?:\d{1,4}|[ivxlc]{1,7})$")
 _MAX_WORDS = 22
 _LARGER = 1.15
+_LARGE_REPEATED = 0.5
+"""Which share of the pages must say the same in large type for a running head; fewer are titles of slides in a row."""
 _SAME = 4
 _MIN_APART = 6
 _NUMBER = re.compile(r"\d+")
 _ANY_NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b")
-_PAGE_NUMBER = re.compile(
+PAGE_NUMBER = re.compile(
     r"^\W*(?:page|seite|página|p\.)?\s*(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]{1,2}[-.]\d{1,3}|\d{1,2}[-–]\d{1,3})"
     r"(?:\s*(?:/|of|von|de)\s*\d{1,4})?\W*$",
     re.IGNORECASE,
@@ -30,7 +31,8 @@ def furniture(pages: Sequence[Page], body: float) -> list[tuple[set[int], set[in
 
     A row at the edge is furniture if rows at the same height on other pages repeat its words or count the pages, and
     if white space separates it from the text; a bare page number is furniture wherever it stands alone at the edge.
-    What is set larger than the text and says something else on every page is a heading.
+    What is set larger than the text and says something else on every page is a heading, though it differs only by a
+    number (`Week 1`, `Week 2`): a page number of large type stands apart from the words.
 
     Args:
         pages: the document's pages.
@@ -115,7 +117,8 @@ def _repeating(
     if len(where) < 2:
         return []
     texts = [_text(pages[p], rows[p][depth]) for p in where]
-    exact = Counter(_without_page(t) for t in texts)
+    names = [_without_page(pages[p], rows[p][depth]) for p in where]
+    exact = Counter(names)
     shapes = Counter(_ANY_NUMBER.sub("#", t).strip() for t in texts)
     offsets: Counter[int] = Counter()
     for p, text in zip(where, texts, strict=True):
@@ -123,28 +126,31 @@ def _repeating(
         offsets.update({int(n) - p for n in {*numbers[:1], *numbers[-1:]} if len(n) < 5})
     offset, votes = offsets.most_common(1)[0] if offsets else (0, 0)
     often = 2 if len(where) < 6 else 3
+    many = max(often, _LARGE_REPEATED * len(where))
     good, kept, same, small = 0, [], [], []
-    for p, text in zip(where, texts, strict=True):
+    for p, text, name in zip(where, texts, names, strict=True):
         counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
         count = shapes[_ANY_NUMBER.sub("#", text).strip()]
-        good += counted or count >= often or bool(_PAGE_NUMBER.match(text))
+        good += counted or count >= often or bool(PAGE_NUMBER.match(text))
         large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
-        if not large or exact[_without_page(text)] >= often or _PAGE_NUMBER.match(text):
+        if not large or exact[name] >= many or PAGE_NUMBER.match(text):
             kept.append(p)
         if not large:  # several slides in a row may have one title
             small.append(p)
             if count >= _SAME:
                 same.append(p)
     if pages[where[0]].width > pages[where[0]].height:  # slides: what many have at one height may be their titles
-        return where if good >= 0.6 * len(where) else []
+        return kept if good >= 0.6 * len(where) else []
     if good >= 0.6 * len(where):
         return kept
     return small if _stand_apart(pages, rows, where, depth, top=top) else same
 
 
-def _without_page(text: str) -> str:
-    """Return a running head without the page number at one of its ends."""
-    return _END_NUMBER.sub("", text).strip()
+def _without_page(page: Page, row: _Row) -> str:
+    """Return a running head without the page number that stands apart at one of its ends."""
+    parts = [page.lines[i].text for i in sorted(row, key=lambda i: page.lines[i].box.l)]
+    kept = [part for part in parts if not PAGE_NUMBER.match(part)]
+    return " ".join(kept or parts)
 
 
 def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, *, top: bool) -> bool:
@@ -163,7 +169,7 @@ def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int]
 def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
     """Take back the innermost rows that follow the text as closely as its own lines do."""
     for row in reversed(rows):
-        if not found.issuperset(row) or len(row) > 1 or _PAGE_NUMBER.match(_text(page, row)):
+        if not found.issuperset(row) or len(row) > 1 or PAGE_NUMBER.match(_text(page, row)):
             continue
         line = page.lines[row[0]]
         near = [ln.box for i, ln in enumerate(page.lines) if i not in found and not ln.turned]
@@ -175,7 +181,7 @@ def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> N
 
 def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
     row = rows[0]
-    if not _PAGE_NUMBER.match(_text(page, row)):
+    if not PAGE_NUMBER.match(_text(page, row)):
         return False
     return 0.8 * page.lines[row[0]].size < _gap(page, row, top=top) < page.height
 
