@@ -114,6 +114,7 @@ class _TreeWalk:
             yield from self._table(item)
         elif isinstance(item, PictureItem):
             yield self._picture(item)
+            yield from self._chart(item)
         elif isinstance(item, ListItem):
             yield from self._list_item(item)
         elif isinstance(item, TextItem):
@@ -246,6 +247,13 @@ class _TreeWalk:
         inside = [piece.block.text for piece in self.children(item)]
         text = "\n".join(words for words in (caption, *inside) if words.strip())
         return StyledBlock(Block("figure", text, _page(item)), text)
+
+    def _chart(self, item: PictureItem) -> Iterator[StyledBlock]:
+        """Yield what a chart of an Office file plots: categories, series and values, as a table."""
+        chart = item.meta.tabular_chart if item.meta is not None else None
+        if chart is not None:
+            text = markdown_of(*grid_of(chart.chart_data, self._cell))
+            yield StyledBlock(Block("table", text, _page(item)), text)
 
 
 def _piece(kind: BlockKind, plain: str, rich: str, item: Any) -> StyledBlock:

@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from docling_core.types.doc.document import DoclingDocument
+from PIL import Image
 
 from fastembed.documents import limits as checks
 from fastembed.documents.blocks import StyledBlock, markdown, pieces_of, title_of
 from fastembed.documents.cleaning import clean_document
 from fastembed.documents.formats import IMAGES, OFFICE, Format, detect
-from fastembed.documents.images import opened, page_of
+from fastembed.documents.images import opened, page_of, page_with
 from fastembed.documents.limits import DocumentLimits
 from fastembed.documents.ocr import PageReader
 from fastembed.documents.office import read_office
 from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
+from fastembed.documents.pictures import MOST, pictures_of, read_pictures
 from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
 from fastembed.documents.sight import Seen, Show, look
+from fastembed.documents.upright import UprightReader
 from fastembed.documents.wire import to_path
 from fastembed.pipeline.errors import NotFound, Unprocessable
 
@@ -69,7 +72,7 @@ class Converter:
     def __init__(self, settings: ConversionSettings) -> None:
         """Load nothing yet."""
         self._settings = settings
-        self._reader = PageReader(settings.threads)
+        self._reader = UprightReader(PageReader(settings.threads))
         self._show: Show | None = None
 
     def connect(self, show: Show) -> None:
@@ -169,7 +172,24 @@ class Converter:
         check = _CHECKS.get(format_)
         if check is not None:
             check(path, name, limits)
-        return read_office(path, name, format_)
+        document = read_office(path, name, format_)
+        self._read_pictures(document, name, remarks)
+        return document
+
+    def _read_pictures(self, document: DoclingDocument, name: str, remarks: list[str]) -> None:
+        """Read the words of the pictures that an Office file holds, or say that they were not read."""
+        if self._settings.ocr == "never":
+            if count := sum(1 for _ in pictures_of(document)):
+                remarks.append(f"found {count} pictures and OCR is off (`ocr: never`): their words were not read")
+            return
+
+        def read(image: Image.Image) -> DoclingDocument:
+            with _page_file() as page:
+                page.write_bytes(page_with(image, name, self._settings.limits))
+                return self._pdf(page, name, ocr=self._reader)
+
+        if unread := read_pictures(document, read):
+            remarks.append(f"found {MOST + unread} different pictures, and read the words of the first {MOST}")
 
     def _read_pdf(self, path: Path, name: str, remarks: list[str]) -> DoclingDocument:
         max_pages = self._settings.max_pages
@@ -177,9 +197,10 @@ class Converter:
             with _page_file() as page:
                 self._pdf(path, name, ocr=None, max_pages=1)  # says what is wrong with the file, if anything
                 page.write_bytes(pixels_only(path, max_pages))
-                document = self._pdf(page, name, ocr=self._reader)
+                document = self._pdf(page, name, ocr=self._reader, remarks=remarks)
         else:
-            document = self._pdf(path, name, ocr=None if self._settings.ocr == "never" else self._reader)
+            ocr = None if self._settings.ocr == "never" else self._reader
+            document = self._pdf(path, name, ocr=ocr, remarks=remarks)
         self._note_rest(path, remarks)
         return document
 
@@ -194,11 +215,24 @@ class Converter:
             remarks.append("found an image and OCR is off (`ocr: never`): its words were not read")
         with _page_file() as page:
             page.write_bytes(page_of(path, name, self._settings.limits))
-            return self._pdf(page, name, ocr=None if self._settings.ocr == "never" else self._reader)
+            ocr = None if self._settings.ocr == "never" else self._reader
+            return self._pdf(page, name, ocr=ocr, remarks=remarks)
 
-    def _pdf(self, path: Path, name: str, *, ocr: PageReader | None, max_pages: int | None = None) -> DoclingDocument:
+    def _pdf(
+        self,
+        path: Path,
+        name: str,
+        *,
+        ocr: UprightReader | None,
+        max_pages: int | None = None,
+        remarks: list[str] | None = None,
+    ) -> DoclingDocument:
+        def remark(text: str) -> None:
+            if remarks is not None and len(remarks) < _MOST_REMARKS:
+                remarks.append(text)
+
         try:
-            return read_pdf(path, ocr=ocr, max_pages=max_pages or self._settings.max_pages)
+            return read_pdf(path, ocr=ocr, max_pages=max_pages or self._settings.max_pages, remark=remark)
         except UnreadablePdf as error:
             code = "encrypted" if isinstance(error, EncryptedPdf) else "corrupt"
             raise Unprocessable(f"{name}: {str(error).removeprefix(f'{path.name}: ')}", code=code) from error

@@ -25,10 +25,13 @@ def page_of(path: Path, name: str, limits: DocumentLimits) -> bytes:
 
     Raises: TooLarge by its pixels; Unprocessable if it is damaged.
     """
-    image, dpi = opened(path, name, limits)
-    out = io.BytesIO()
-    image.save(out, "PDF", resolution=dpi, quality=_QUALITY)
-    return out.getvalue()
+    return _page(*opened(path, name, limits))
+
+
+def page_with(image: Image.Image, name: str, limits: DocumentLimits) -> bytes:
+    """Return a picture that a document holds as a PDF of one page. TooLarge by its pixels."""
+    check_pixels(*image.size, name, limits)
+    return _page(_on_white(image), _resolution(image))
 
 
 def opened(path: Path, name: str, limits: DocumentLimits) -> tuple[Image.Image, float]:
@@ -46,6 +49,12 @@ def opened(path: Path, name: str, limits: DocumentLimits) -> tuple[Image.Image, 
         raise Unprocessable(
             f"{name}: found a damaged image ({error}), expected a complete one", code="corrupt"
         ) from error
+
+
+def _page(image: Image.Image, dpi: float) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PDF", resolution=dpi, quality=_QUALITY)
+    return out.getvalue()
 
 
 def _resolution(image: Image.Image) -> float:

@@ -25,11 +25,10 @@ _STRIP: Final = 100
 
 
 class PageReader:
-    """Reads the lines of page images; counts the pages that it read. The models load with the first page (1 s)."""
+    """Reads the lines of page images. The models load with the first page (1 s)."""
 
     def __init__(self, threads: int = 2) -> None:
         """`threads`: that OpenVINO may use."""
-        self.pages = 0
         self._threads = threads
         self._engine: Any = None  # rapidocr has no types
 
@@ -55,7 +54,6 @@ class PageReader:
         if self._engine is None:
             with _engine_faults("load"), OPENING:
                 self._engine = _engine(self._threads)
-        self.pages += 1
         with _engine_faults("read a page"):
             found = self._engine(np.ascontiguousarray(image[:, :, ::-1]))  # it expects BGR, as OpenCV has it
         if found.boxes is None or found.txts is None:

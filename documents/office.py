@@ -22,6 +22,7 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
 from fastembed.documents.formats import Format
+from fastembed.documents.word.simplify import mark_notes, simplified
 from fastembed.documents.workbook import without_lost_drawings
 from fastembed.pipeline.errors import Unprocessable
 
@@ -37,10 +38,14 @@ _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
 
 def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
     """Return the document at `path`. Unprocessable says what its reader could not make of it."""
-    if format_ is not Format.XLSX:
-        return _read(path, name, format_)
     with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
-        return _read(without_lost_drawings(path, Path(folder)), name, format_)
+        if format_ is Format.DOCX:
+            document = _read(simplified(path, Path(folder)), name, format_)
+            mark_notes(document)
+            return document
+        if format_ is Format.XLSX:
+            return _read(without_lost_drawings(path, Path(folder)), name, format_)
+        return _read(path, name, format_)
 
 
 def _read(path: Path, name: str, format_: Format) -> DoclingDocument:

@@ -1,6 +1,6 @@
 """PDF files as docling documents, without any model: geometry, type and the file's own structure decide."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from docling_core.types.doc import (
@@ -26,12 +26,13 @@ from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.headings import find_headings
 from fastembed.documents.pdf.hyphens import Vocabulary
 from fastembed.documents.pdf.lists import is_bullet
-from fastembed.documents.pdf.ocr import PageOcr, needs_ocr, ocr_scale, recognised_page
+from fastembed.documents.pdf.ocr import DOUBTFUL, PageOcr, needs_ocr, ocr_scale, recognised_page
 from fastembed.documents.pdf.page import Page, PdfFile
 from fastembed.documents.pdf.rows import page_rows
 from fastembed.documents.pdf.running import kept_once
 from fastembed.documents.pdf.tables import Grid
 from fastembed.documents.pdf.text import body_size
+from fastembed.documents.upright import PageReading
 
 _LABELS = {
     BlockKind.TEXT: DocItemLabel.TEXT,
@@ -46,7 +47,12 @@ _WITHIN_LISTS = {BlockKind.ITEM, BlockKind.CONTENTS, BlockKind.HEAD, BlockKind.F
 
 
 def read_pdf(
-    path: Path, *, ocr: PageOcr | None = None, max_pages: int | None = None, use_outline: bool = True
+    path: Path,
+    *,
+    ocr: PageOcr | None = None,
+    max_pages: int | None = None,
+    use_outline: bool = True,
+    remark: Callable[[str], None] | None = None,
 ) -> DoclingDocument:
     """Return a PDF as a document: title, headings with levels, paragraphs, lists, listings, tables, figures, notes.
 
@@ -58,6 +64,7 @@ def read_pdf(
         ocr: recognises pages that have no text; without it they stay empty.
         max_pages: read at most so many pages.
         use_outline: let the file's outline say what is a heading; otherwise only what is printed counts.
+        remark: called with what a reader should know: pages that were turned, or read with little confidence.
 
     Raises:
         UnreadablePdf: not a PDF, or damaged beyond reading.
@@ -66,7 +73,7 @@ def read_pdf(
     """
     with PdfFile(path) as file:
         count = len(file) if max_pages is None else min(len(file), max_pages)
-        pages = without_backdrops([_page(file, number, ocr) for number in range(1, count + 1)])
+        pages = without_backdrops([_page(file, number, ocr, remark) for number in range(1, count + 1)])
         bookmarks = list(file.outline()) if use_outline else []
     body = body_size(line for page in pages for line in page.lines)
     edges = furniture(pages, body)
@@ -82,12 +89,25 @@ def read_pdf(
     return _Assembly(path.stem, pages).document(with_captions(flowing(kept_once(blocks), vocabulary)))
 
 
-def _page(file: PdfFile, number: int, ocr: PageOcr | None) -> Page:
+def _page(file: PdfFile, number: int, ocr: PageOcr | None, remark: Callable[[str], None] | None) -> Page:
     page = file.page(number)
     if ocr is None or not needs_ocr(page):
         return page
     scale = ocr_scale(page)
-    return recognised_page(page, file.pixels(number, scale), ocr, scale)
+    image = file.pixels(number, scale)
+    reading = ocr(image)
+    if remark is not None:
+        for text in _doubts(number, reading):
+            remark(text)
+    return recognised_page(page, image, reading, scale)
+
+
+def _doubts(number: int, reading: PageReading) -> Iterator[str]:
+    """Yield what is unusual about how a page was read."""
+    if reading.lines and reading.turn:
+        yield f"page {number}: turned by {reading.turn * 90 % 360} degrees to the left, as its text runs"
+    if reading.lines and reading.confidence < DOUBTFUL:
+        yield f"page {number}: read by OCR with a confidence of {reading.confidence:.2f}: words may be wrong"
 
 
 class _Assembly:

@@ -12,10 +12,13 @@ from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.page import Page
 from fastembed.documents.pdf.style import Style
 from fastembed.documents.pdf.text import Line, PdfWord
+from fastembed.documents.upright import PageReading
 
 OCR_SCALE = 200 / 72
 """Pixels a point in which a page is given to be recognised: 200 dpi."""
 
+DOUBTFUL = 0.85
+"""A page's mean confidence below which the document says so: clean print reaches 0.97 and more."""
 _MAX_PIXELS = 40_000_000
 _MAX_CHARACTERS = 25
 _CAP_HEIGHT_EM = 0.78
@@ -26,11 +29,8 @@ _BOLD_STROKE = 1.22
 class PageOcr(Protocol):
     """Recognises the text of a page image."""
 
-    def __call__(self, image: npt.NDArray[np.uint8], /) -> list[tuple[str, tuple[float, float, float, float], float]]:
-        """Return the lines of an RGB image (height x width x 3, uint8).
-
-        Each is its text, its box (left, top, right, bottom in pixels) and the confidence from 0 to 1.
-        """
+    def __call__(self, image: npt.NDArray[np.uint8], /) -> PageReading:
+        """Return the lines of an RGB image (height x width x 3, uint8), and how it has to be turned for them."""
         ...
 
 
@@ -48,12 +48,31 @@ def ocr_scale(page: Page) -> float:
     return float(min(OCR_SCALE, (_MAX_PIXELS / max(1.0, page.width * page.height)) ** 0.5))
 
 
-def recognised_page(page: Page, image: npt.NDArray[np.uint8], ocr: PageOcr, scale: float) -> Page:
-    """Return the page with the lines that `ocr` reads in its image and the rules that its pixels draw."""
-    lines = [_line(text, box, sure, scale) for text, box, sure in ocr(image) if text.strip() and sure >= _MIN_SURE]
-    drawing = Drawing(rules=pixel_rules(image, scale), images=[b for b in page.drawing.images if not _is_scan(b, page)])
-    lines = _weighted(_in_line(lines), image, scale)
-    return Page(page.number, page.width, page.height, tuple(lines), drawing, recognised=True)
+def recognised_page(page: Page, image: npt.NDArray[np.uint8], reading: PageReading, scale: float) -> Page:
+    """Return the page, turned upright, with the lines that were read in its image and the rules that its pixels draw.
+
+    Args:
+        page: as it lies.
+        image: of the page as it lies, RGB.
+        reading: of that image.
+        scale: pixels a point.
+    """
+    upright = np.ascontiguousarray(np.rot90(image, reading.turn))
+    width, height = (page.height, page.width) if reading.turn % 2 else (page.width, page.height)
+    images = [_turned(box, page, reading.turn) for box in page.drawing.images if not _is_scan(box, page)]
+    drawing = Drawing(rules=pixel_rules(upright, scale), images=images)
+    known = [_line(text, box, sure, scale) for text, box, sure in reading.lines if text.strip() and sure >= _MIN_SURE]
+    lines = _weighted(_in_line(known), upright, scale)
+    return Page(page.number, width, height, tuple(lines), drawing, recognised=True)
+
+
+def _turned(box: Box, page: Page, turn: int) -> Box:
+    """Return a box of a page after quarter turns to the left."""
+    width, height = page.width, page.height
+    for _ in range(turn):
+        box = Box(box.t, width - box.r, box.b, width - box.l)
+        width, height = height, width
+    return box
 
 
 def _is_scan(box: Box, page: Page) -> bool:

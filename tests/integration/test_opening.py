@@ -46,7 +46,7 @@ OPENERS = {
 def waits_at(thread):
     """Whether a thread stands where it takes the lock."""
     frame = sys._current_frames().get(thread.ident)
-    return frame is not None and "with OPENING" in linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
+    return frame is not None and "OPENING:" in linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
 
 
 @pytest.mark.parametrize("what", OPENERS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 import pytest_asyncio
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from fastembed.operators.chunk import chunk
 from fastembed.operators.parse import Parse
@@ -311,3 +311,25 @@ async def test_a_name_that_is_not_utf_8_is_no_obstacle(parse, tmp_path):
     assert document.title == "Hello"
     with pytest.raises(NotFound, match="nowhere"):
         await parse(as_file(tmp_path / os.fsdecode(b"nowhere\xff.md")))
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+async def test_scans_that_lie_on_their_side_are_turned_and_read(parse, tmp_path, turn):
+    upright = documents.make_scan(tmp_path / "upright.png")
+    with Image.open(upright) as page:
+        page.rotate(turn, expand=True).save(tmp_path / "turned.png", dpi=(150, 150))
+    document = await parse(as_file(tmp_path / "turned.png"))
+    assert document.title == "Annual Report"
+    assert TEXT in document.markdown.replace("\n", " ")
+    assert document.warnings == (f"page 1: turned by {360 - turn} degrees to the left, as its text runs",)
+    assert document.ocr_pages == 1
+
+
+async def test_little_confidence_is_a_warning(parse, tmp_path):
+    page = Image.new("L", (1000, 500), 255)
+    for number in range(4):
+        place = (60, 60 + number * 100)
+        ImageDraw.Draw(page).text(place, "The report is due in May", font=ImageFont.load_default(40), fill=0)
+    ImageOps.mirror(page).save(tmp_path / "mirrored.png")  # letters that nobody writes
+    document = await parse(as_file(tmp_path / "mirrored.png"))
+    assert any("read by OCR with a confidence of 0." in warning for warning in document.warnings)

@@ -5,6 +5,7 @@ from docling_core.types.doc import ContentLayer, DocItemLabel
 
 from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, PdfFile, UnreadablePdf
+from fastembed.documents.upright import PageReading
 
 
 def texts(document, *labels):
@@ -289,7 +290,7 @@ class KnownWords:
     def __call__(self, image, /):
         self.shapes.append((image.shape, image.dtype))
         scale = image.shape[1] / 595
-        return [(text, tuple(v * scale for v in box), 0.98) for text, box in self.lines]
+        return PageReading([(text, tuple(v * scale for v in box), 0.98) for text, box in self.lines], 0, 0.98)
 
 
 def scanned(sheets, source, tmp_path):
