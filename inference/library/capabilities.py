@@ -14,6 +14,7 @@ from fastembed.inference.library.folders import BUILT_IN
 from fastembed.inference.library.hub.hardware import HARDWARE
 from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.library.model_config import hears, picture_tokens, text_config
+from fastembed.inference.library.parameters import count_parameters
 from fastembed.inference.library.tasks import ABILITIES, TASKS, Ability, Task
 
 BILLION: Final = 1e9
@@ -29,7 +30,7 @@ _OTHERS: Final = {f"{BUILT_IN}whisper-base": "MIT"}
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """What a model can do and needs. size: billions of parameters, from the files' bytes where nobody says; 0: unknown.
+    """What a model can do and needs. size: billions of parameters, counted in the files where nobody says; 0: unknown.
 
     least, optimal: bytes of memory that it is known to need, or at least the bytes of its weights. window: tokens, as
     the files or the publisher say. picture_tokens: what a picture takes of it. npu: whether an NPU takes it.
@@ -67,7 +68,7 @@ def capabilities_of(
     a_parameter = next((size for said, size in _BYTES if said.search(origin.casefold())), 1.0)
     return ModelCapabilities(
         good_at=frozenset(good_at),
-        size=hardware.parameters if hardware else round(traits.weights / a_parameter / BILLION, 4),
+        size=hardware.parameters if hardware else _billions(traits.parameters or traits.weights / a_parameter),
         window=traits.window or (known.window if known else None),
         picture_tokens=traits.picture_tokens,
         least=hardware.least if hardware else traits.weights or None,
@@ -83,9 +84,14 @@ class _Traits:
     weights: int
     window: int | None
     picture_tokens: int | None = None
+    parameters: int = 0
 
 
 _NOTHING: Final = _Traits(frozenset(), 0, None)
+
+
+def _billions(count: float) -> float:
+    return round(count / BILLION, 6)
 
 
 def _changed(folder: Path) -> int:
@@ -111,7 +117,7 @@ def _traits(folder: Path, _changed_ns: int) -> _Traits:
     said = [text.get("max_position_embeddings"), text.get("n_positions")] if isinstance(text, dict) else []
     said.append(_json(files.get("sentence_bert_config.json")).get("max_seq_length"))
     windows = [window for window in said if isinstance(window, int) and window > 0]
-    return _Traits(frozenset(good_at), weights, min(windows, default=None), pictures)
+    return _Traits(frozenset(good_at), weights, min(windows, default=None), pictures, count_parameters(folder))
 
 
 def _template(jinja: Path | None, tokenizer: Path | None) -> str:

@@ -21,13 +21,14 @@ _FILE_TYPE: Final = "general.file_type"
 
 @dataclass(frozen=True, slots=True)
 class GgufTraits:
-    """Of the file's header: tokens of the context, layers, heads of queries, of keys and values, numbers a head."""
+    """Of a file's header: the context in tokens, layers, heads (queries; keys and values), numbers a head, parameters."""
 
     window: int
     layers: int
     heads: int
     kv_heads: int
     head_size: int
+    parameters: int
 
 
 def find_gguf(folder: Path) -> Path | None:
@@ -82,6 +83,7 @@ def read_gguf(file: Path) -> GgufTraits:
         layers=int(_value(reader, f"{kind}.block_count")),
         heads=heads,
         kv_heads=kv_heads,
+        parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
         head_size=int(_value(reader, f"{kind}.attention.key_length", wide // heads)),
     )
 
