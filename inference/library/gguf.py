@@ -21,7 +21,7 @@ _FILE_TYPE: Final = "general.file_type"
 
 @dataclass(frozen=True, slots=True)
 class GgufTraits:
-    """Of a file's header: the context in tokens, layers, heads (queries; keys and values), numbers a head, parameters."""
+    """Of a file's header: context in tokens, layers, heads (queries; keys and values), numbers a head, parameters."""
 
     window: int
     layers: int
