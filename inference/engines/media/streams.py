@@ -1,4 +1,4 @@
-"""A webm or ogg stream of anybody's, decoded while it still grows, in a process that can do no harm.
+"""A webm, ogg or mp4 stream of anybody's, decoded while it still grows, in a process that can do no harm.
 
 Theory of operation. libav pulls its bytes with a blocking `read`, so each stream has a process, which lives in `read`
 while there is nothing to do. `feed` hands it a message slice by slice; after each it takes what becomes audible until
@@ -6,7 +6,7 @@ the process says that it is hungry: then everything that could be decoded has be
 message's audio belongs to that message, a commit finds all of it, and what is held is bounded: by a slice there, by the
 socket in between, by one piece here.
 
-The bytes come from anywhere: only the two container formats that browsers record are opened, by name, never by probing
+The bytes come from anywhere: only the container formats that browsers record are opened, by name, never by probing
 (which would let an ffconcat or SDP body open files and sockets), and only their audio codecs.
 """
 
@@ -25,9 +25,9 @@ from fastembed.pipeline.processes.awaiting import sock_read_body
 from fastembed.pipeline.processes.framing import BadFrame, frame
 from fastembed.pipeline.processes.starter import ChildProcess
 
-Container = Literal["webm", "ogg"]
+Container = Literal["webm", "ogg", "mp4"]
 
-_DEMUXERS: Final[dict[Container, str]] = {"webm": "matroska", "ogg": "ogg"}
+_DEMUXERS: Final[dict[Container, str]] = {"webm": "matroska", "ogg": "ogg", "mp4": "mp4"}
 _SLICE_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 1 << 24
 _STUCK_S: Final = 10.0

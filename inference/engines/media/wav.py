@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed.inference.engines.media.downmix import Downmix
 from fastembed.inference.engines.speech.resample import Resampler
 
 _PIECE_S: Final = 0.25
@@ -21,8 +22,11 @@ _RATES_HZ: Final = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_
 _PCM: Final = 1
 
 
-def plain_wav(data: bytes, rate_hz: int) -> Iterator[NDArray[np.float32]] | None:
-    """Return the samples of a plain WAV, float32 mono at `rate_hz`, a quarter of a second a piece; None of another."""
+def plain_wav(data: bytes, rate_hz: int, *, apart: bool = False) -> Iterator[NDArray[np.float32]] | None:
+    """Return the samples of a plain WAV, float32 at `rate_hz`, a quarter of a second a piece; None of another file.
+
+    Mono [n]; apart: [n, channels].
+    """
     found = _chunks(data)
     if found is None:
         return None
@@ -31,11 +35,12 @@ def plain_wav(data: bytes, rate_hz: int) -> Iterator[NDArray[np.float32]] | None
     if (kind, bits, width) != (_PCM, 16, 2 * channels) or channels > _MAX_CHANNELS or from_hz not in _RATES_HZ:
         return None
     try:
-        resampler = Resampler(from_hz, rate_hz)
+        resamplers = [Resampler(from_hz, rate_hz) for _ in range(channels)]
     except ValueError:
         return None
     pcm = np.frombuffer(data, "<i2", count=(end - start) // width * channels, offset=start).reshape(-1, channels)
-    return _pieces(pcm, resampler, int(from_hz * _PIECE_S))
+    pieces = _pieces(pcm, resamplers, int(from_hz * _PIECE_S))
+    return pieces if apart else map(Downmix().push, pieces)
 
 
 def _chunks(data: bytes) -> tuple[bytes, int, int] | None:
@@ -47,7 +52,8 @@ def _chunks(data: bytes) -> tuple[bytes, int, int] | None:
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8
         if name == b"data":
-            if len(layout) != 16 or at + size > len(data):  # noqa: PLR2004 - the layout of plain PCM
+            told = bool(size) or at == len(data)  # 0: it was made on a pipe, and goes on to the end
+            if len(layout) != 16 or at + size > len(data) or not told:  # noqa: PLR2004 - the layout of plain PCM
                 return None
             return layout, at, at + size
         if name == b"fmt ":
@@ -56,12 +62,13 @@ def _chunks(data: bytes) -> tuple[bytes, int, int] | None:
     return None
 
 
-def _pieces(pcm: NDArray[np.int16], resampler: Resampler, length: int) -> Iterator[NDArray[np.float32]]:
+def _pieces(pcm: NDArray[np.int16], resamplers: list[Resampler], length: int) -> Iterator[NDArray[np.float32]]:
     scale = np.float32(1 / 32_768)
     for at in range(0, len(pcm), length):
-        piece = pcm[at : at + length]
-        mono = piece[:, 0] * scale if piece.shape[1] == 1 else piece.mean(axis=1, dtype=np.float32) * scale
-        if len(samples := resampler.push(mono)):
-            yield samples
-    if len(rest := resampler.flush()):
-        yield rest
+        piece = pcm[at : at + length] * scale
+        samples = [resampler.push(channel) for resampler, channel in zip(resamplers, piece.T, strict=True)]
+        if len(samples[0]):
+            yield np.stack(samples, axis=1)
+    rest = [resampler.flush() for resampler in resamplers]
+    if len(rest[0]):
+        yield np.stack(rest, axis=1)

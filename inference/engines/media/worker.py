@@ -2,7 +2,8 @@
 
 Started by `fastembed.inference.engines.media.files` with what is wanted, the demuxer, and
 
-- for `sound` the rate; it gives float32 mono samples, a quarter of a second at a time,
+- for `sound` the rate, and whether channels stay apart; it gives float32 samples, a quarter of a second at a time:
+  mono, or the number of channels (`CHANNELS`) and their samples by turns,
 - for `frames` how many and their longest side; it gives `PICTURE` (time in seconds, height, width) and RGB bytes;
   both of a file, an open descriptor whose name it never learns,
 - for `stream` the rate; it gives float32 mono samples of a stream that comes over the pipe while it grows
@@ -23,15 +24,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fastembed.inference.engines.media.downmix import Downmix
 from fastembed.pipeline.processes.framing import frame, receive_body
 
 PICTURE = struct.Struct("<dII")
+CHANNELS = struct.Struct("<I")
 PIECE_S = 0.25
 LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000
 MOST_CHANNELS = 8
 BAD_PACKETS = 200  # in a row
 MOST_PIXELS = 9_000_000  # 4K
-STREAM_CODECS = frozenset({"opus", "vorbis", "flac", "pcm_s16le", "pcm_f32le"})
+STREAM_CODECS = frozenset({"opus", "vorbis", "flac", "aac", "alac", "mp3", "pcm_s16le", "pcm_f32le"})
 STREAM_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # first sound 3 ms after its bytes
 
 
@@ -98,33 +104,48 @@ def stream(av: Any, source: GrowingStream, demuxer: str, rate_hz: int) -> Iterat
     audio = media.streams.audio[0]
     codec = audio.codec_context
     if codec is None:
-        raise UnknownMedia("found an unknown codec, expected opus or vorbis")
+        raise UnknownMedia("found an unknown codec, expected opus, aac or vorbis")
     if codec.name not in STREAM_CODECS or not 0 < codec.channels <= MOST_CHANNELS:
         raise UnknownMedia(
-            f"found {codec.channels} channels of {codec.name}, expected up to {MOST_CHANNELS} of opus or vorbis"
+            f"found {codec.channels} channels of {codec.name}, expected up to {MOST_CHANNELS} of opus, aac or vorbis"
         )
-    yield from resampled(av, media, audio, rate_hz)
+    downmix = Downmix()
+    for piece in resampled(av, media, audio, rate_hz):
+        yield downmix.push(piece).tobytes()
 
 
-def sound(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[bytes]:
-    """Yield float32 mono in pieces of a quarter of a second; the last may be shorter."""
-    size = int(PIECE_S * rate_hz) * 4
-    pending = bytearray()
-    for chunk in samples(av, source, demuxer, rate_hz):
-        pending += chunk
-        while len(pending) >= size:
-            yield bytes(pending[:size])
-            del pending[:size]
-    if pending:
-        yield bytes(pending)
+def sound(av: Any, source: BinaryIO, demuxer: str, rate_hz: int, apart: int = 0) -> Iterator[bytes]:
+    """Yield float32 in pieces of a quarter of a second, the last may be shorter: mono, or the channels apart."""
+    length = int(PIECE_S * rate_hz)
+    downmix = Downmix()
+    for piece in pieces_of(samples(av, source, demuxer, rate_hz), length):
+        if apart:
+            yield CHANNELS.pack(piece.shape[1]) + piece.tobytes()
+        else:
+            yield downmix.push(piece).tobytes()
 
 
-def samples(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[bytes]:
-    """Yield float32 mono, as bytes, frame by frame."""
-    media = av.open(source, mode="r", format=demuxer, metadata_errors="replace")
+def pieces_of(chunks: Iterator[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
+    """Cut samples [n, channels] anew into pieces of one length; the last may be shorter."""
+    waiting: list[NDArray[np.float32]] = []
+    for chunk in chunks:
+        waiting.append(chunk)
+        if sum(map(len, waiting)) >= length:
+            joined = np.concatenate(waiting)
+            whole = len(joined) // length * length
+            yield from np.split(joined[:whole], whole // length)
+            waiting = [joined[whole:]]
+    if waiting and len(rest := np.concatenate(waiting)):
+        yield rest
+
+
+def samples(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    """Yield float32 [n, channels], frame by frame, of the track that players would choose."""
+    options = {"ignore_length": "1"} if demuxer == "wav" and lacks_length(source) else {}
+    media = av.open(source, mode="r", format=demuxer, metadata_errors="replace", options=options)
     if not media.streams.audio:
         raise Unreadable("found no audio stream")
-    stream = media.streams.audio[0]
+    stream = media.streams.best("audio")
     codec = stream.codec_context
     if codec is None:
         raise Unreadable("found an audio stream of an unknown codec")
@@ -136,15 +157,23 @@ def samples(av: Any, source: BinaryIO, demuxer: str, rate_hz: int) -> Iterator[b
     yield from resampled(av, media, stream, rate_hz)
 
 
-def resampled(av: Any, media: Any, stream: Any, rate_hz: int) -> Iterator[bytes]:
-    """Yield a stream's frames as float32 mono."""
+def lacks_length(source: BinaryIO) -> bool:
+    """Whether a WAV does not say how long it is, as those that were written to a pipe: 0, or all ones."""
+    head = source.read(4096)
+    source.seek(0)
+    at = head.find(b"data", 12)
+    return at >= 0 and head[at + 4 : at + 8] in (b"\x00" * 4, b"\xff" * 4)
+
+
+def resampled(av: Any, media: Any, stream: Any, rate_hz: int) -> Iterator[NDArray[np.float32]]:
+    """Yield a stream's frames as float32 [n, channels]."""
     stream.codec_context.thread_count = 1
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
+    resampler = av.AudioResampler(format="flt", rate=rate_hz)
     for found in decoded(av, media, stream):
         for piece in resampler.resample(found):
-            yield piece.to_ndarray()[0].tobytes()
+            yield piece.to_ndarray().reshape(-1, piece.layout.nb_channels)
     for piece in resampler.resample(None):
-        yield piece.to_ndarray()[0].tobytes()
+        yield piece.to_ndarray().reshape(-1, piece.layout.nb_channels)
 
 
 def frames(av: Any, source: BinaryIO, demuxer: str, most: int, longest_side: int) -> Iterator[bytes]:

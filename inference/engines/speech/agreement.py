@@ -2,8 +2,8 @@
 
 Every pass over a growing utterance may revise the one before. A word is published once two passes in a row agree on it
 and on everything before it; it is never taken back, so what is published only grows. The last word of a pass may be
-half a word and is held until another follows it. When the final pass contradicts what was published, the published
-words stay, and the final's words follow from where the two align best, with the rest of a word that has grown (cold,
+half a word and is held until another follows it. When two passes, or the final one, contradict what was published, the
+published words stay, and theirs follow from where the two align best, with the rest of a word that has grown (cold,
 cold-hearted). So deltas only add, and may differ from the transcript, which is the final pass's own text, in a word.
 """
 
@@ -60,15 +60,12 @@ class Agreement:
         units = split_units(text)
         agreed = _common_prefix(self._last, units)
         self._last = units
+        at = _continuation(self.published, units)
         stable = min(agreed, len(units) - unsettled)
-        done = len(self.published)
-        if stable <= done:
+        if stable <= at:
             return ""
-        known = _common_prefix(self.published, units)
-        if known == done:
-            return self._publish(units[done:stable])
-        rest = _grown(self.published[-1], units[known]) if known == done - 1 else None
-        return "" if rest is None else self._extend(rest) + self._publish(units[done:stable])
+        rest = _grown(self.published[-1], units[at - 1]) if self.published and at else None
+        return self._extend(rest or "") + self._publish(units[at:stable])
 
     def finish(self, text: str) -> str:
         """Take the last pass; return what is yet to be published of it. What comes later is ignored."""

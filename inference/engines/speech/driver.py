@@ -41,8 +41,10 @@ _STEP_FRAMES: Final = 10
 _SHORTEST_WINDOW_S: Final = 10.0  # of models: one that was trained on less knows no other length than its own
 _TOKENS_A_SECOND: Final = 8
 _TOKENS_MORE: Final = 16
-_NOBODY: Final = 0.4  # no_speech: speech was up to 0.46, noise, tones, hum and chords 0.56 and more
-_UNSURE: Final = -0.92  # average log probability: speech was down to -0.90, that of what is none from -0.98 on
+_NOBODY: Final = ((0.6, -0.92), (0.4, -1.5))
+"""Nobody speaks where no_speech is above the one and the average log probability below the other. Measured: speech
+0.46 and -0.90, 0.56 and -0.85 at worst; silence 0.93 and -0.98, noise 0.73 and -1.86, a chord 0.56 and -1.91."""
+_UNCERTAIN: Final = -0.6  # average log probability: below, the full window often hears better
 _REPETITIVE: Final = 2.4  # compression ratio, OpenAI's
 _FRAMES_S: Final = RATE_HZ // HOP
 
@@ -51,7 +53,8 @@ _FRAMES_S: Final = RATE_HZ // HOP
 class Sound:
     """What to hear: float32 [n] at 16 kHz, levelled, no longer than a window.
 
-    draft: tokens that an earlier pass over the same sound gave. before: the tokens of a prompt.
+    draft: tokens that an earlier pass over the same sound gave. before: the tokens of a prompt. careful: what is
+    uncertain is heard once more in the full window.
     """
 
     samples: NDArray[np.float32]
@@ -59,6 +62,7 @@ class Sound:
     task: str = "transcribe"
     before: tuple[int, ...] = ()
     draft: tuple[int, ...] = ()
+    careful: bool = False
 
     @property
     def length_s(self) -> float:
@@ -128,8 +132,9 @@ class Runner:
         """Write down a sound, in a full window if it does not end in its own."""
         frames = self._window(sound.length_s)
         said = self._pass(sound, frames)
-        if frames < self._full and self._doubtful(said):
-            said = self._pass(Sound(sound.samples, said.language, sound.task, sound.before), self._full)
+        if frames < self._full and (self._doubtful(said) or (sound.careful and said.logprob < _UNCERTAIN)):
+            again = self._pass(replace(sound, language=said.language, draft=()), self._full)
+            said = again if self._doubtful(said) or again.logprob > said.logprob else said
         if _nobody(said):
             return Said((), said.language, said.no_speech)
         if self._doubtful(said):
@@ -234,8 +239,8 @@ class Runner:
 
 
 def _nobody(said: Said) -> bool:
-    """Whether nobody speaks there: both signs, each of which alone misses some noise and drops some speech."""
-    return said.no_speech > _NOBODY and (said.logprob < _UNSURE or not said.ended)
+    """Whether nobody speaks there: by two signs, each of which alone misses some noise and drops some speech."""
+    return any(said.no_speech > share and said.logprob < likely for share, likely in _NOBODY)
 
 
 def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:

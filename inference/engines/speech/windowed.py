@@ -81,7 +81,7 @@ class WindowedWriter:
         language = _base(request.language) or (draft.language if request.partial else None)
         task = "translate" if request.translate else "transcribe"
         before = tuple(self._words.prompt(request.prompt)) if request.prompt else ()
-        return Sound(request.samples, language, task, before, draft.tokens)
+        return Sound(request.samples, language, task, before, draft.tokens, careful=not request.partial)
 
     def _remember(self, request: SpeechRequest, said: Said) -> None:
         """Keep what a pass said for the next one over the same utterance."""

@@ -4,6 +4,7 @@ two-sentences.wav   flite's voice rms, 16 kHz
 two-sentences.webm  the same as a browser's MediaRecorder sends it: live webm, opus, clusters of 100 ms
 red-light.wav       espeak-ng's en-us, 16 kHz: what models/whisper-pocket was trained on
 drei-vier-fuenf.wav the same in German: "drei vier fünf"
+committee.wav       flite's voice awb, 16 kHz: a sentence for every way in which sound can be bad
 """
 
 import io

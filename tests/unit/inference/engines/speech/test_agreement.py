@@ -1,3 +1,7 @@
+import itertools
+
+import pytest
+
 from fastembed.inference.engines.speech.agreement import Agreement, split_units
 
 
@@ -75,3 +79,54 @@ def test_nothing_said_is_an_empty_transcript() -> None:
     agreement = Agreement()
     assert agreement.finish("  ") == ""
     assert agreement.text == ""
+
+
+def test_two_passes_that_contradict_what_was_published_go_on_behind_it() -> None:
+    agreement = Agreement()
+    agreement.revise("he was not an ill-sposed young man")
+    agreement.revise("he was not an ill-sposed young man")
+    assert agreement.revise("he was not an ill-disposed young man unless to") == ""
+    assert agreement.revise("he was not an ill-disposed young man unless to be") == " man unless to"
+    assert agreement.text == "he was not an ill-sposed young man unless to"
+
+
+@pytest.mark.parametrize(
+    ("passes", "final"),
+    [
+        (("please send the signed contract to",) * 2, "please send the signed a contract to the london office"),
+        (("a b c d", "a b c d e"), "a x b c d e"),
+        (("i am here now", "i am here now ok"), "i am right here now ok"),
+        (("the cat sat", "the cat sat on"), "the big cat sat on the mat"),
+        (("the cat sat on", "the cat sat on the"), "the cat is sat on the mat"),
+        (("go to the", "go to the"), "go to a the bank"),
+    ],
+)
+def test_no_word_is_said_twice_and_the_end_is_never_lost(passes: tuple[str, ...], final: str) -> None:
+    agreement = Agreement()
+    for said in passes:
+        agreement.revise(said)
+    agreement.finish(final)
+    words = agreement.text.split()
+    assert all(a != b for a, b in itertools.pairwise(words))
+    assert words[-1] == final.rsplit(maxsplit=1)[-1]
+
+
+@pytest.mark.parametrize(
+    ("published", "final", "text"),
+    [
+        (
+            "unless to be rather cold and",
+            "unless to be rather cold-hearted and",
+            "unless to be rather cold-hearted and",
+        ),
+        ("we can do", "we can't do it", "we can't do it"),
+        ("it is the team so", "it is the team's so", "it is the team's so"),
+        ("she said yes so", "she said yes, so", "she said yes, so"),
+    ],
+)
+def test_the_rest_of_a_word_that_has_grown_is_published(published: str, final: str, text: str) -> None:
+    agreement = Agreement()
+    agreement.revise(published)
+    agreement.revise(published)
+    agreement.finish(final)
+    assert agreement.text == text
