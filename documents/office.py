@@ -22,6 +22,7 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
 from fastembed.documents.formats import Format
+from fastembed.documents.slides import complete, plain_deck
 from fastembed.documents.word.simplify import mark_notes, simplified
 from fastembed.documents.workbook import without_lost_drawings
 from fastembed.pipeline.errors import Unprocessable
@@ -42,6 +43,11 @@ def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
         if format_ is Format.DOCX:
             document = _read(simplified(path, Path(folder)), name, format_)
             mark_notes(document)
+            return document
+        if format_ is Format.PPTX:
+            deck = plain_deck(path, Path(folder))
+            document = _read(deck, name, format_)
+            complete(document, deck)
             return document
         if format_ is Format.XLSX:
             return _read(without_lost_drawings(path, Path(folder)), name, format_)

@@ -1,4 +1,4 @@
-"""A table as Markdown: pipes, the first row (or the marked header rows) as header, merged cells repeated."""
+"""A table as Markdown: pipes, the first row (or the marked header rows) as header, merged cells once a row."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ Grid = list[list[str]]
 def grid_of(data: Any, text_of: Callable[[Any], str]) -> tuple[Grid, int]:
     """Return a docling `TableData` as rows of texts, and how many of its first rows are its header.
 
-    A merged cell's text stands in each place that it covers, so that every row can be read alone.
+    A merged cell's text stands in each row that it covers, so that every row can be read alone, in its first column; in
+    all of its columns only where it is part of a header of several rows, which `markdown_of` joins.
     """
     rows: Grid = [[""] * data.num_cols for _ in range(data.num_rows)]
-    header = 0
+    header = max((cell.end_row_offset_idx for cell in data.table_cells if cell.column_header), default=0)
     for cell in data.table_cells:
         text = text_of(cell)
+        titles = cell.column_header and header > 1
+        first, end = cell.start_col_offset_idx, cell.end_col_offset_idx if titles else cell.start_col_offset_idx + 1
         for row in range(cell.start_row_offset_idx, min(cell.end_row_offset_idx, data.num_rows)):
-            for column in range(cell.start_col_offset_idx, min(cell.end_col_offset_idx, data.num_cols)):
+            for column in range(first, min(end, data.num_cols)):
                 rows[row][column] = text
-        if cell.column_header:
-            header = max(header, cell.end_row_offset_idx)
     return rows, header
 
 
