@@ -98,7 +98,12 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen. temperature 0: always the likeliest. stop: texts that end the answer and are not shown."""
+    """How tokens are chosen. temperature 0: always the likeliest. stop: texts that end the answer and are not shown.
+
+    top_k: only so many of the likeliest, None: as the model's files say, 0: all. min_p: only those at least so probable
+    beside the likeliest. repetition_penalty: above 1, what is there already becomes less likely; None: the model's own.
+    ignore_eos: go on to max_tokens, whatever the model wants.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -110,6 +115,10 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: bool = False
     top_logprobs: int = 0
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ class ChatRequest:
     model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
     answer.
     whole: nobody sees the answer before it is complete.
+    template: what else the model's chat template may look at (`enable_thinking`, ...).
     transcriber: the speech model that writes down its sound for a model that does not hear; "": nobody does.
     notes: what was done to it on its way; they come first in the answer's `ChatStarted.route`.
     """
@@ -138,6 +148,7 @@ class ChatRequest:
     echo: bool = False
     whole: bool = False
     reasoning_effort: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
     model_fallback: bool | None = None
     modality_routing: Literal["auto", "force_multimodal", "force_text"] = "auto"
     npu_priority: Literal["high", "normal", "low"] = "normal"

@@ -42,7 +42,14 @@ from fastembed.server.wire.chat.answer import check_finished, new_id, no_event, 
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, part_of
 from fastembed.server.wire.chat.media import DATA_URL, MAX_MEDIA, audio_part, image_part, video_part
 from fastembed.server.wire.chat.reply import reply
-from fastembed.server.wire.chat.sampling import EXTENSIONS, MAX_TOKENS, read_preferences
+from fastembed.server.wire.chat.sampling import (
+    EXTENSIONS,
+    MAX_TOKENS,
+    NO_LIMIT,
+    UNLIMITED,
+    read_limit,
+    read_preferences,
+)
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
@@ -80,7 +87,7 @@ OPERATION: Final = Operation(
             "analysis_type": choice(*_ASKED),
             "focus_areas": listed(string(most=MAX_AREA), "each is a text of its own in the answer", most=MAX_AREAS),
             "model": string("a name from /v1/models; auto if it is left out", most=256),
-            "max_tokens": whole(1, MAX_TOKENS),
+            "max_tokens": whole(UNLIMITED, MAX_TOKENS, NO_LIMIT),
             **EXTENSIONS,
         },
         required=("inputs",),
@@ -112,7 +119,7 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
     areas = _areas(fields)
     if kind == "focused" and not areas:
         fields.refuse("focus_areas", 'a list such as ["objects", "text"] for analysis_type focused')
-    sampling = Sampling(temperature=0.0, max_tokens=fields.whole("max_tokens", 1, MAX_TOKENS))
+    sampling = Sampling(temperature=0.0, max_tokens=read_limit(fields, "max_tokens")[1])
     preferences = read_preferences(fields)
     model = fields.text("model", most=256) or "auto"
     entries = fields.each("inputs", "a list of inputs", lambda entry: entry, most=MAX_MEDIA)

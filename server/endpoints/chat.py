@@ -23,14 +23,18 @@ from fastembed.server.wire.chat.sampling import (
     MAX_CHOICES,
     MAX_TOKENS,
     MODEL,
+    NO_LIMIT,
     SAMPLING,
+    UNLIMITED,
     Delivery,
     read_delivery,
+    read_limit,
     read_model,
     read_preferences,
     read_sampling,
 )
-from fastembed.server.wire.chat.tools import MAX_TOOLS, read_format, read_tools
+from fastembed.server.wire.chat.template import read_template
+from fastembed.server.wire.chat.tools import GUIDES, MAX_TOOLS, read_format, read_tools
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
@@ -62,7 +66,9 @@ OPERATION: Final = Operation(
             "tool_choice": one_of(string(), an_object(), about="none, auto, required, or the tool to call"),
             "parallel_tool_calls": flag(default=True),
             "response_format": an_object(about="text, json_object or json_schema"),
-            "max_completion_tokens": whole(1, MAX_TOKENS),
+            **{name: one_of(an_object(), string(), about="a JSON Schema of the answer") for name in GUIDES},
+            "chat_template_kwargs": an_object(about="what the model's chat template may look at: enable_thinking, ..."),
+            "max_completion_tokens": whole(UNLIMITED, MAX_TOKENS, NO_LIMIT),
             "logprobs": flag(),
             "top_logprobs": whole(0, MAX_TOP_LOGPROBS, "needs logprobs"),
             "reasoning_effort": choice(*_EFFORTS),
@@ -118,6 +124,7 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
         named_tool=named,
         parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
         json=read_format(fields),
+        template=read_template(fields),
         whole=not delivery.stream,
         reasoning_effort=fields.choice("reasoning_effort", _EFFORTS),
         messages=await read_messages(fields, references),
@@ -147,11 +154,11 @@ def _file_of(part: Part) -> str:
 
 def _max_tokens(fields: Fields) -> int | None:
     """Return the limit of the answer, of which there are two spellings."""
-    new = fields.whole("max_completion_tokens", 1, MAX_TOKENS)
-    old = fields.whole("max_tokens", 1, MAX_TOKENS)
-    if new is not None and old is not None:
+    has_new, new = read_limit(fields, "max_completion_tokens")
+    has_old, old = read_limit(fields, "max_tokens")
+    if has_new and has_old:
         refuse("found max_tokens and max_completion_tokens, expected one of them", "max_tokens")
-    return old if new is None else new
+    return new if has_new else old
 
 
 def _check_the_rest(fields: Fields) -> None:

@@ -16,11 +16,11 @@ from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
     MAX_CHOICES,
-    MAX_TOKENS,
     MODEL,
     SAMPLING,
     Delivery,
     read_delivery,
+    read_limit,
     read_model,
     read_preferences,
     read_sampling,
@@ -77,7 +77,7 @@ def decode(fields: Fields) -> tuple[list[ChatRequest], Delivery]:
     logprobs = fields.whole("logprobs", 0, MAX_LOGPROBS)
     sampling = read_sampling(
         fields,
-        max_tokens=fields.whole("max_tokens", 1, MAX_TOKENS) or DEFAULT_TOKENS,
+        max_tokens=_max_tokens(fields),
         logprobs=logprobs is not None,
         top_logprobs=logprobs or 0,
     )
@@ -96,6 +96,12 @@ def decode(fields: Fields) -> tuple[list[ChatRequest], Delivery]:
         **read_preferences(fields),
     }
     return [ChatRequest(prompt=prompt, **shared) for prompt in prompts], delivery
+
+
+def _max_tokens(fields: Fields) -> int | None:
+    """Return the limit of the answer; None: the model's context is."""
+    limited, most = read_limit(fields, "max_tokens")
+    return most if limited else DEFAULT_TOKENS
 
 
 def _check_the_rest(fields: Fields, count: int) -> None:

@@ -113,6 +113,8 @@ class Fields:
         found = self._found.get(name)
         if found is None:
             return None
+        if type(found) is float and found.is_integer():  # 4.0: JSON knows one kind of number
+            found = int(found)
         if type(found) is not int:
             self.refuse(name, f"a whole number from {least} to {most}", "invalid_type")
         _within(found, least, most, self.at(name), "integer")

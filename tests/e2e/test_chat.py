@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -260,6 +261,31 @@ def test_a_bad_request_gets_the_error_object(client: openai.OpenAI, options: dic
         with pytest.raises(openai.BadRequestError, match=message) as caught:
             say(client, "hello", stream=stream, **options)
         assert (caught.value.param, caught.value.type) == (param, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 5e-324}, {"temperature": 1e-40}, {"top_p": 1e-300}, {"extra_body": {"min_p": 1}}]
+)
+def test_numbers_that_vanish_in_float32_choose_as_zero_does_and_open_no_breaker(
+    server: Serving, client: openai.OpenAI, options: dict
+) -> None:
+    assert said(client, "what is 3 + 4?", **options) == "3 + 4 = 7"
+    metrics = httpx2.get(f"{server.url}/metrics").text
+    assert not re.search(r'outcome="failed"\} [1-9]', metrics)
+
+
+def test_the_client_has_the_answer_begin_as_it_wants(client: openai.OpenAI) -> None:
+    assert said(client, "what is 3 + 4?", turn("3 + ", role="assistant")) == "4 = 7"
+
+
+def test_fields_of_local_servers_work_through_the_official_client(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    body = {"guided_json": schema, "max_tokens": -1, "chat_template_kwargs": {"enable_thinking": False}}
+    assert set(json.loads(said(client, "hello", extra_body=body))) == {"n"}
+    raw = client.chat.completions.with_raw_response.create(
+        model="auto", messages=[turn("hello")], max_tokens=4, extra_body={"top_k": 5, "keep_alive": "5m"}
+    )
+    assert raw.headers["x-fastembed-warning"] == "ignored unknown fields: keep_alive"
 
 
 def test_an_unknown_model_is_404(client: openai.OpenAI) -> None:

@@ -54,6 +54,37 @@ async def local():
     await loaded.close()
 
 
+async def test_an_answer_goes_on_with_the_assistants_last_message(model):
+    begun = turn("3 + ", role="assistant")
+    assert text_of(await answer(model, asked("what is 3 + 4?", begun))) == "4 = 7"
+    marked = turn("<|im_end|>", role="assistant")  # a control token in it ends nothing
+    assert text_of(await answer(model, asked("what is 3 + 4?", marked)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"json": PERSON}, "a form for the answer, which holds from its beginning"),
+        ({"tools": (WEATHER,), "tool_choice": "required"}, "a form for the answer"),
+    ],
+)
+async def test_a_form_cannot_begin_in_the_middle_of_an_answer(local, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        await answer(local, asked("hello", turn("{", role="assistant"), **options))
+
+
+async def test_a_beginning_needs_a_question(local):
+    with pytest.raises(InvalidInput, match="found only a message of the assistant"):
+        await answer(local, asked(turn("3 + ", role="assistant")))
+
+
+async def test_local_servers_options_change_the_answer(model):
+    endless = Sampling(temperature=0, max_tokens=30, ignore_eos=True)
+    assert (await answer(model, asked("hello", sampling=endless)))[-1].completion_tokens == 30
+    narrow = Sampling(temperature=2, top_k=1, max_tokens=30)
+    assert text_of(await answer(model, asked("what is 3 + 4?", sampling=narrow))) == "3 + 4 = 7"
+
+
 def calls_of(events):
     calls = {}
     for event in events:

@@ -6,15 +6,23 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+from fastembed.inference.engines.chat.native import reason
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Sampling
 
 _MOST_CHOICES: Final = 128
+_LEAST: Final = 1e-5
+"""A temperature, or a top_p, below it chooses as 0 does. Engines compute in float32, where 5e-324 is 0, which they
+refuse, and where logits divided by a denormal number are infinite."""
+_MOST_TOP_K: Final = 2**31 - 1
 _RANGES: Final = (
     ("temperature", 0.0, 2.0),
     ("top_p", 0.0, 1.0),
     ("frequency_penalty", -2.0, 2.0),
     ("presence_penalty", -2.0, 2.0),
+    ("min_p", 0.0, 1.0),
+    ("repetition_penalty", 0.01, 100.0),
+    ("top_k", 0, _MOST_TOP_K),
 )
 
 
@@ -28,7 +36,7 @@ def check_sampling(sampling: Sampling, count: int, *, tells_logprobs: bool = Tru
         )
     for name, least, most in _RANGES:
         value = getattr(sampling, name)
-        if not least <= value <= most:  # also catches NaN
+        if value is not None and not least <= value <= most:  # also catches NaN
             raise InvalidInput(f"found {name} {value:g}, expected {least:g} to {most:g}", param=name)
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         raise InvalidInput(f"found max_tokens {sampling.max_tokens}, expected at least 1", param="max_tokens")
@@ -67,20 +75,45 @@ def configure(config: Any, sampling: Sampling, max_tokens: int, choice: int, str
     """Fill in a fresh GenerationConfig; temperature 0 (or top_p 0) is greedy; each choice has a seed of its own.
 
     Stop strings are not passed on: the engine's text is cut where they are seen, so that nothing of them ever shows.
+    InvalidInput where genai refuses the options: raised by the engine itself, that would count as its failure.
     """
+    try:
+        _fill(config, sampling, max_tokens, choice)
+        config.validate()
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:  # what genai and its binding raise
+        raise InvalidInput(f"the engine refuses these options of sampling: {reason(error)}") from error
+    if structure is not None:
+        config.structured_output_config = structure
+    return config
+
+
+def _fill(config: Any, sampling: Sampling, max_tokens: int, choice: int) -> None:
+    """Set the options on a GenerationConfig."""
     config.max_new_tokens = max_tokens
-    config.do_sample = sampling.temperature > 0 and sampling.top_p > 0
+    config.do_sample = _samples(sampling)
     if config.do_sample:
         config.temperature = sampling.temperature
         config.top_p = sampling.top_p
         seed = random.getrandbits(32) if sampling.seed is None else sampling.seed
         config.rng_seed = (seed + choice) % 2**32
+        if sampling.top_k is not None:
+            config.top_k = sampling.top_k or _MOST_TOP_K
+        if sampling.min_p is not None:
+            config.min_p = sampling.min_p
     config.presence_penalty = sampling.presence_penalty
     config.frequency_penalty = sampling.frequency_penalty
+    if sampling.repetition_penalty is not None:
+        config.repetition_penalty = sampling.repetition_penalty
+    if sampling.ignore_eos:
+        config.ignore_eos = True
+        config.eos_token_id, config.stop_token_ids = -1, set()
     config.logprobs = int(sampling.logprobs)
-    if structure is not None:
-        config.structured_output_config = structure
-    return config
+
+
+def _samples(sampling: Sampling) -> bool:
+    """Whether there is more than one token to choose from."""
+    wide = sampling.min_p is None or sampling.min_p < 1 - _LEAST
+    return sampling.temperature >= _LEAST and sampling.top_p >= _LEAST and wide and sampling.top_k != 1
 
 
 class SamplingDefaults:

@@ -11,6 +11,7 @@ import orjson
 from fastembed.inference.engines.chat.decoding import MARKED, texts_of
 from fastembed.inference.engines.chat.native import reason
 from fastembed.inference.engines.chat.pictures import with_places, with_tags, without_tags
+from fastembed.inference.engines.chat.reasoning import CLOSE, OPEN
 from fastembed.inference.engines.chat.schema import deeper
 from fastembed.pipeline.errors import InvalidInput, Unprocessable
 from fastembed.pipeline.payload.chat import (
@@ -65,7 +66,11 @@ class ChatTemplate:
             )
         if not request.messages:
             raise InvalidInput("found no messages, expected at least one", param="messages")
-        messages = [self._message(message, place) for place, message in enumerate(request.messages)]
+        *turns, last = request.messages
+        prefill = self._prefill(request) if last.role == "assistant" and last.text else ""
+        if not prefill:
+            turns.append(last)
+        messages = [self._message(message, place) for place, message in enumerate(turns)]
         if not self._late_system:
             messages = _system_first(messages)
         tools = [_tool(tool) for tool in request.tools] if request.tool_choice != "none" else []
@@ -73,14 +78,35 @@ class ChatTemplate:
         try:
             text = str(
                 self._tokenizer.apply_chat_template(
-                    self._plain(messages), True, tools=self._plain(tools) or None, extra_context=context or None
+                    self._plain(messages),
+                    True,
+                    tools=self._plain(tools) or None,
+                    extra_context=self._plain(context) or None,
                 )
             )
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError) as error:  # the template's complaint, or its binding's
             raise Unprocessable(
                 f"found messages that the chat template of {self._model} refuses: {_complaint(error)}", param="messages"
             ) from error
+        if prefill:
+            text = _answering(text) + prefill
         return with_tags(text) if self._sees else text
+
+    def _prefill(self, request: ChatRequest) -> str:
+        """Return the beginning of the answer, the last message's, to go on with. InvalidInput where none can be."""
+        last = len(request.messages) - 1
+        if not last:
+            raise InvalidInput(
+                "found only a message of the assistant, expected one of the user before it", param="messages"
+            )
+        if request.json is not None or request.named_tool or request.tool_choice == "required":
+            raise InvalidInput(
+                "found a last message of the assistant, whose text the answer goes on with, and a form for the answer, "
+                "which holds from its beginning: expected one of them",
+                param=f"messages[{last}]",
+                code="unsupported_value",
+            )
+        return self.neutral(request.messages[last].text)
 
     def encode(self, text: str, *, whole: bool = False) -> list[int]:
         """Return token ids. whole: plain text, to which the tokenizer adds what texts start with."""
@@ -182,13 +208,18 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _context(request: ChatRequest) -> dict[str, Any]:
-    """Return what templates of models that think look for: whether to, and how much."""
+    """Return what templates look for: whether to think, how much, and what the request itself gives them."""
     if request.json is not None:
-        return {"enable_thinking": False}  # a grammar leaves no place for it
+        return {**request.template, "enable_thinking": False}  # a grammar leaves no place for it
     effort = request.reasoning_effort
     if effort is None:
-        return {}
-    return {"enable_thinking": effort not in ("none", "minimal"), "reasoning_effort": effort}
+        return dict(request.template)
+    return {"enable_thinking": effort not in ("none", "minimal"), "reasoning_effort": effort, **request.template}
+
+
+def _answering(prompt: str) -> str:
+    """Return a prompt behind which an answer goes on, not the reasoning that some templates begin."""
+    return f"{prompt.rstrip()}\n\n{CLOSE}\n\n" if prompt.rstrip().endswith(OPEN) else prompt
 
 
 def _object(arguments: str) -> Any:

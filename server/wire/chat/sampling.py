@@ -14,6 +14,12 @@ from fastembed.server.wire.schema import Schema, an_object, choice, flag, listed
 MAX_STOPS: Final = 4
 MAX_CHOICES: Final = 128
 MAX_TOKENS: Final = 2**31 - 1
+UNLIMITED: Final = -1
+"""What clients of local servers send as `max_tokens` for no limit."""
+NO_LIMIT: Final = f"{UNLIMITED} is no limit but the model's context"
+_RANDOM: Final = -1
+"""The seed that other local servers take for none."""
+_PENALTIES: Final = (0.01, 100)
 _MODALITIES: Final = ("auto", "force_multimodal", "force_text")
 _PRIORITIES: Final = ("high", "normal", "low")
 _DELIVERY: Final = frozenset(("include_usage", "include_obfuscation"))
@@ -29,17 +35,23 @@ SAMPLING: Final[Mapping[str, Schema]] = {
     "top_p": number(0, 1),
     "n": whole(1, MAX_CHOICES, "how many answers"),
     "stop": one_of(string(), listed(string(), most=MAX_STOPS), about="text that ends the answer"),
-    "seed": whole(-(2**63), 2**63 - 1),
-    "max_tokens": whole(1, MAX_TOKENS),
+    "seed": whole(-(2**63), 2**63 - 1, "-1 is a random one"),
+    "max_tokens": whole(UNLIMITED, MAX_TOKENS, NO_LIMIT),
     "frequency_penalty": number(-2, 2),
     "presence_penalty": number(-2, 2),
     "logit_bias": an_object(about="from token ids to -100 to 100"),
+    "top_k": whole(-1, MAX_TOKENS, "choose among so many tokens; 0 or -1: among all"),
+    "min_p": number(0, 1, "choose among tokens at least so probable beside the likeliest"),
+    "repetition_penalty": number(*_PENALTIES, "above 1, what is there already becomes less likely"),
+    "repeat_penalty": number(*_PENALTIES, "another name of repetition_penalty"),
+    "ignore_eos": flag("go on to max_tokens"),
 }
 DELIVERY: Final[Mapping[str, Schema]] = {
     "stream": flag("answer as Server-Sent Events"),
     "stream_options": an_object({name: flag() for name in sorted(_DELIVERY)}),
 }
 
+_PENALTY_NAMES: Final = ("repetition_penalty", "repeat_penalty")
 _TOKEN_ID: Final = re.compile(r"\d{1,9}")
 
 
@@ -60,13 +72,26 @@ def read_sampling(body: Fields, *, max_tokens: int | None, logprobs: bool, top_l
         top_p=body.number("top_p", 0, 1, default=1.0),
         max_tokens=max_tokens,
         stop=_stop(body),
-        seed=body.whole("seed", -(2**63), 2**63 - 1),
+        seed=None if (seed := body.whole("seed", -(2**63), 2**63 - 1)) == _RANDOM else seed,
         frequency_penalty=body.number("frequency_penalty", -2, 2, default=0.0),
         presence_penalty=body.number("presence_penalty", -2, 2, default=0.0),
         logit_bias=_bias(body),
         logprobs=logprobs,
         top_logprobs=top_logprobs,
+        top_k=None if (top_k := body.whole("top_k", -1, MAX_TOKENS)) is None else max(0, top_k),
+        min_p=body.number("min_p", 0, 1, default=0.0) if body.has("min_p") else None,
+        repetition_penalty=_penalty(body),
+        ignore_eos=body.flag("ignore_eos"),
     )
+
+
+def read_limit(body: Fields, name: str) -> tuple[bool, int | None]:
+    """Return whether the field limits the answer, or says that nothing does (-1), and to how many tokens."""
+    if not body.has(name):
+        return False, None
+    if body.raw(name) == UNLIMITED:
+        return True, None
+    return True, body.whole(name, 1, MAX_TOKENS)
 
 
 def read_delivery(body: Fields, *, logprobs: bool) -> Delivery:
@@ -93,6 +118,14 @@ def read_preferences(body: Fields) -> dict[str, Any]:
 def read_model(body: Fields) -> str:
     """Return the name of the model."""
     return body.needed("model", "a model's name; `auto` lets the server choose")
+
+
+def _penalty(body: Fields) -> float | None:
+    """Return the penalty of repetitions, which has two names."""
+    found = [body.number(name, *_PENALTIES, default=1.0) for name in _PENALTY_NAMES if body.has(name)]
+    if len(found) > 1:
+        refuse("found repetition_penalty and repeat_penalty, expected one of them", "repeat_penalty")
+    return found[0] if found else None
 
 
 def _stop(body: Fields) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+import orjson
+
 from fastembed.inference.engines.chat.schema import MAX_DEPTH, deeper, loose
 from fastembed.pipeline.payload.chat import Tool
 from fastembed.server.wire.fields import Fields, refuse
@@ -13,6 +15,8 @@ from fastembed.server.wire.fields import Fields, refuse
 MAX_TOOLS: Final = 128
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME_WORDS: Final = "1 to 64 of a-z, A-Z, 0-9, underscore and dash"
+GUIDES: Final = ("guided_json", "json_schema")
+"""A JSON Schema's fields in vLLM and in llama.cpp."""
 _CHOICES: Final = ("none", "auto", "required")
 _CHOICE_WORDS: Final = 'none, auto, required or {"type": "function", "function": {"name"}}'
 
@@ -46,6 +50,29 @@ def read_tools(body: Fields) -> Choice:
 
 def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
     """Return the value of `ChatRequest.json`: a schema, "object", or None for text."""
+    found = _response_format(body)
+    for name in GUIDES:
+        if body.has(name):
+            if found is not None:
+                refuse(f"found {name} beside another form of the answer, expected one of them", name)
+            found = _guide(body, name)
+    return found
+
+
+def _guide(body: Fields, name: str) -> Literal["object"] | Mapping[str, Any]:
+    """Return the schema of a field of other local servers; some clients send it as text."""
+    found = body.raw(name)
+    if isinstance(found, str):
+        try:
+            found = orjson.loads(found)
+        except orjson.JSONDecodeError:
+            body.refuse(name, "a JSON Schema")
+    if not isinstance(found, dict):
+        body.refuse(name, "a JSON Schema", "invalid_type")
+    return _schema(body.inner({name: found}, ""), name, strict=False) or "object"
+
+
+def _response_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
     form = body.object("response_format")
     if form is None:
         return None
@@ -55,7 +82,7 @@ def read_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
     if name == "text":
         return None
     if name == "json_object":
-        return "object"
+        return _schema(form, "schema", strict=False) or "object"  # the schema: llama.cpp's, together.ai's, ...
     if form.has("schema") and not form.has("json_schema"):  # our short form
         return _schema(form, "schema", strict=False) or "object"
     wrapper = form.required("json_schema", "an object with name and schema")

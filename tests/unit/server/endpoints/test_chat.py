@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,21 @@ async def test_every_sampling_field_is_read():
         logprobs=True,
         top_logprobs=20,
     )
+
+
+async def test_fields_of_local_servers_reach_the_engine():
+    found = await request(top_k=40, min_p=0.05, repetition_penalty=1.1, ignore_eos=True, seed=-1)
+    assert found.sampling == Sampling(top_k=40, min_p=0.05, repetition_penalty=1.1, ignore_eos=True)
+    assert (await request(top_k=-1, repeat_penalty=1.2)).sampling == Sampling(top_k=0, repetition_penalty=1.2)
+    thinking = {"enable_thinking": False, "budget": [1, None]}
+    assert (await request(chat_template_kwargs=thinking)).template == thinking
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+async def test_a_limit_of_minus_one_is_none_and_whole_numbers_may_have_a_point(name):
+    assert (await request(**{name: -1})).sampling.max_tokens is None
+    found = (await request(**{name: 4.0, "top_k": 3.0, "n": 2.0})).sampling.max_tokens
+    assert (found, type(found)) == (4, int)
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
@@ -171,15 +187,47 @@ async def test_a_choice_of_allowed_tools_leaves_only_those():
         ({"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}}, SCHEMA),
         ({"type": "json_schema", "json_schema": {"name": "n"}}, "object"),
         ({"type": "json_schema", "schema": SCHEMA}, SCHEMA),
+        ({"type": "json_object", "schema": SCHEMA}, SCHEMA),
     ],
 )
 async def test_every_form_of_an_answer_is_read(form, read):
     assert (await request(response_format=form)).json == read
 
 
+@pytest.mark.parametrize("name", ["guided_json", "json_schema"])
+async def test_a_schema_in_the_field_of_another_local_server_binds(name):
+    assert (await request(**{name: SCHEMA})).json == SCHEMA
+    assert (await request(**{name: json.dumps(SCHEMA)})).json == SCHEMA
+    assert (await request(**{name: {}, "response_format": {"type": "text"}})).json == "object"
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "code", "message"),
     [
+        ({"max_tokens": -2}, "max_tokens", "integer_below_min_value", "found -2, expected at least 1"),
+        ({"max_tokens": 4.5}, "max_tokens", "invalid_type", r"found 4\.5, expected a whole number"),
+        ({"max_tokens": 1e300}, "max_tokens", "integer_above_max_value", "expected at most 2147483647"),
+        ({"max_tokens": -1, "max_completion_tokens": -1}, "max_tokens", None, "expected one of them"),
+        ({"top_k": -2}, "top_k", "integer_below_min_value", "found -2"),
+        ({"min_p": 1.1}, "min_p", "decimal_above_max_value", r"found 1\.1"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "decimal_below_min_value", r"expected at least 0\.01"),
+        ({"repetition_penalty": 1, "repeat_penalty": 1}, "repeat_penalty", None, "expected one of them"),
+        ({"guided_json": "{"}, "guided_json", "invalid_value", "found '{', expected a JSON Schema"),
+        ({"guided_json": 5}, "guided_json", "invalid_type", "found 5, expected a JSON Schema"),
+        (
+            {"guided_json": SCHEMA, "response_format": {"type": "json_object"}},
+            "guided_json",
+            None,
+            "expected one of them",
+        ),
+        (
+            {"chat_template_kwargs": {"messages": []}},
+            "chat_template_kwargs.messages",
+            None,
+            "found messages, which the server sets",
+        ),
+        ({"chat_template_kwargs": DEEP}, "chat_template_kwargs", None, "nested deeper than 64"),
+        ({"chat_template_kwargs": {"a": "x" * 70_000}}, "chat_template_kwargs", None, "expected at most 65536"),
         ({"model": None}, "model", "missing_required_parameter", "found no model"),
         ({"model": ""}, "model", "invalid_value", "found an empty string"),
         ({"messages": None}, "messages", "missing_required_parameter", "found no messages"),
