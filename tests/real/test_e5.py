@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from queue import Queue
 
 import numpy as np
 import pytest
 
-from fastembed.inference.library.devices import Devices
+from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+from fastembed.inference.engines.encoder.tokenize import load_tokenizer
+from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving.models import Models
 from tests.real.models import folder
@@ -82,3 +85,24 @@ async def test_too_long_a_text_is_told_with_its_length(models):
     async with models.lend("e5", "embedding") as model:
         [tokens] = await model.tokenize(["Brot " * 2000], truncate=True)
     assert (len(tokens), tokens.dropped > 1000) == (512, True)
+
+
+def test_the_npus_way_gives_the_same_vectors():
+    """The NPU's own code path (NPUW), which here computes on the CPU, with fixed lengths and padding."""
+    way = {"NPU_USE_NPUW": "YES", "NPUW_DEVICES": "CPU", "NPUW_ONLINE_PIPELINE": "NONE"}
+    where = folder("multilingual-e5-small")
+    tokenizer = load_tokenizer(where)
+    rows = tokenizer.encode([f"passage: {text}" for text in PASSAGES[:3]])
+    npu = EmbeddingEngine(where, Devices({"npu": DeviceLimits(properties=way)}), "NPU", lengths=(64,))
+    cpu = EmbeddingEngine(where, Devices(), "CPU")
+    for row in rows:
+        found, expected = computed(npu, row), computed(cpu, row)
+        assert np.vecdot(found, expected) > 0.999
+
+
+def computed(engine, row):
+    done: Queue = Queue()
+    engine.start([row], lambda vectors, error: done.put(error or np.array(vectors[0])))
+    vector = done.get(timeout=60)
+    assert not isinstance(vector, Exception), vector
+    return vector
