@@ -116,6 +116,7 @@ class _Assembly:
     def __init__(self, name: str, pages: Sequence[Page]) -> None:
         self._document = DoclingDocument(name=name)
         self._heights = {page.number: page.height for page in pages}
+        self._mirrored = {page.number: page.width for page in pages if page.mirrored}
         for page in pages:
             self._document.add_page(page_no=page.number, size=Size(width=page.width, height=page.height))
         self._list: GroupItem | None = None
@@ -140,7 +141,9 @@ class _Assembly:
             self._add_item(block, provenance)
         elif block.kind == BlockKind.TABLE and block.grid is not None:
             caption = self._caption(block)
-            document.add_table(data=_table(block.grid), caption=caption, prov=provenance)
+            document.add_table(
+                data=_table(block.grid, self._mirrored.get(block.places[0][0])), caption=caption, prov=provenance
+            )
         elif block.kind == BlockKind.FIGURE:
             picture = document.add_picture(caption=self._caption(block), prov=provenance)
             for line in block.inner:
@@ -187,14 +190,17 @@ class _Assembly:
 
     def _at(self, page: int, box: Box, characters: int) -> ProvenanceItem:
         height = self._heights[page]
+        if page in self._mirrored:
+            box = box.mirrored(self._mirrored[page])
         bbox = BoundingBox(l=box.l, t=height - box.t, r=box.r, b=height - box.b, coord_origin=CoordOrigin.BOTTOMLEFT)
         return ProvenanceItem(page_no=page, bbox=bbox, charspan=(0, characters))
 
 
-def _table(grid: Grid) -> TableData:
+def _table(grid: Grid, mirrored: float | None) -> TableData:
+    """Return a grid as docling's; `mirrored` is the width of a page that reads from right to left."""
     cells = [
         TableCell(
-            bbox=BoundingBox(l=c.box.l, t=c.box.t, r=c.box.r, b=c.box.b, coord_origin=CoordOrigin.TOPLEFT),
+            bbox=_bounds(c.box if mirrored is None else c.box.mirrored(mirrored)),
             row_span=c.row_end - c.row,
             col_span=c.column_end - c.column,
             start_row_offset_idx=c.row,
@@ -207,6 +213,10 @@ def _table(grid: Grid) -> TableData:
         for c in grid.cells
     ]
     return TableData(num_rows=grid.rows, num_cols=grid.columns, table_cells=cells)
+
+
+def _bounds(box: Box) -> BoundingBox:
+    return BoundingBox(l=box.l, t=box.t, r=box.r, b=box.b, coord_origin=CoordOrigin.TOPLEFT)
 
 
 __all__ = ["PageOcr", "read_pdf"]

@@ -46,6 +46,12 @@ class Drawing:
     forms: list[Box] = field(default_factory=list)
     """Embedded drawings (form XObjects): most pictures that TeX includes."""
 
+    def mirrored(self, width: float) -> "Drawing":
+        """Return the same as in a mirror `width` points wide."""
+        kinds = (self.shades, self.strokes, self.images, self.forms)
+        rules = [RuledLine(rule.box.mirrored(width), rule.horizontal) for rule in self.rules]
+        return Drawing(rules, *([box.mirrored(width) for box in boxes] for boxes in kinds))
+
 
 def page_drawing(page: Any, view: View) -> Drawing:
     """Return what is drawn on a PDFium page (`FPDF_PAGE`), in points as shown; at most 20 000 objects are looked at."""

@@ -32,6 +32,10 @@ class Box(NamedTuple):
         dy = dx if dy is None else dy
         return Box(self.l - dx, self.t - dy, self.r + dx, self.b + dy)
 
+    def mirrored(self, width: float) -> "Box":
+        """Return the box as in a mirror `width` wide: as far from the left as it was from the right."""
+        return Box(width - self.r, self.t, width - self.l, self.b)
+
     def share_inside(self, other: "Box") -> float:
         """Return which share of this box (0 to 1) lies inside `other`; a flat box counts by its extent."""
         w = min(self.r, other.r) - max(self.l, other.l)

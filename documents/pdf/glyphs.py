@@ -11,9 +11,11 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
+from fastembed.documents.pdf.bidi import is_right_to_left
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.style import Style, is_mono_name, style_of
 from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord, lines_of
+from fastembed.documents.pdf.visual import Glyph, in_visual_order, reading_lines
 
 # What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
 _BARE_CODES = {
@@ -96,8 +98,10 @@ class _Run:
     """Which font, as PDFium knows it."""
 
 
-def page_lines(text_page: Any, view: View) -> tuple[list[Line], View]:
-    """Return a page's lines and the view that shows most of them upright.
+def page_lines(text_page: Any, view: View) -> tuple[list[Line], View, bool]:
+    """Return a page's lines, the view that shows most of them upright, and whether they read from right to left.
+
+    The boxes of a page that reads from right to left are mirrored.
 
     Args:
         text_page: PDFium's `FPDF_TEXTPAGE`.
@@ -111,15 +115,27 @@ def page_lines(text_page: Any, view: View) -> tuple[list[Line], View]:
     main = count.most_common(1)[0][0] if count else 0
     if main > 0:
         view = View(view.crop, (view.turn - main) % 4)
+    backwards = any(is_right_to_left(glyph[0]) for glyph in glyphs)
+    if backwards:
+        glyphs = in_visual_order(glyphs, lambda glyph: _place(glyph, runs, view))
     upright, turned = _words(glyphs, runs, view)
-    return lines_of(upright) + [Line((w,), turned=True) for w in turned], view
+    lines = lines_of(upright) + [Line((w,), turned=True) for w in turned]
+    if not backwards:
+        return lines, view, False
+    lines, mirrored = reading_lines(lines, view.size[0])
+    return lines, view, mirrored
 
 
-# A glyph: code point, loose box (left, bottom, right, top), origin, whether a space precedes it, its run's index.
-_Glyph = tuple[int, float, float, float, float, float, float, bool, int]
+def _place(glyph: Glyph, runs: list[_Run], view: View) -> tuple[float, float, float] | None:
+    """Return an upright glyph's baseline, left and right as shown."""
+    _, left, bottom, right, top, x, y, _, run = glyph
+    if view.direction(runs[run].dx, runs[run].dy) != 0:
+        return None
+    box = view.box(left, bottom, right, top)
+    return view.point(x, y)[1], box.l, box.r
 
 
-def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
+def _glyphs(text_page: Any) -> tuple[list[Glyph], list[_Run]]:
     get_unicode, is_generated = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_IsGenerated
     get_box, get_origin, get_object = (
         pdfium.FPDFText_GetLooseCharBox,
@@ -127,7 +143,7 @@ def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
         pdfium.FPDFText_GetTextObject,
     )
     rect, x, y = pdfium.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
-    glyphs: list[_Glyph] = []
+    glyphs: list[Glyph] = []
     runs: list[_Run] = []
     run_of: dict[int, int] = {}
     fonts: dict[int, tuple[str, int, int]] = {}
@@ -159,7 +175,7 @@ def _glyphs(text_page: Any) -> tuple[list[_Glyph], list[_Run]]:
     return _accented(glyphs), _with_pitch(glyphs, runs)
 
 
-def _accented(glyphs: list[_Glyph]) -> list[_Glyph]:
+def _accented(glyphs: list[Glyph]) -> list[Glyph]:
     """Put the accents that a file draws as glyphs of their own, somewhere near, onto the letters below them."""
     marks = [i for i, glyph in enumerate(glyphs) if chr(glyph[0]) in _ACCENTS]
     if not marks:
@@ -175,7 +191,7 @@ def _accented(glyphs: list[_Glyph]) -> list[_Glyph]:
     return [glyph for i, glyph in enumerate(glyphs) if i not in gone]
 
 
-def _stands_over(mark: _Glyph, letter: _Glyph) -> bool:
+def _stands_over(mark: Glyph, letter: Glyph) -> bool:
     middle = (mark[1] + mark[3]) / 2
     if not letter[1] < middle < letter[3] or abs(letter[6] - mark[6]) > 0.4 * (letter[4] - letter[2]):
         return False
@@ -206,7 +222,7 @@ def _is_fixed(widths: dict[int, float]) -> bool | None:
     return max(letters.values()) - min(letters.values()) < _PITCH_SPREAD * max(letters.values())
 
 
-def _with_pitch(glyphs: list[_Glyph], runs: list[_Run]) -> list[_Run]:
+def _with_pitch(glyphs: list[Glyph], runs: list[_Run]) -> list[_Run]:
     """Measure the pitch of the fonts without a name (bitmap fonts) and of those that only their flags call fixed."""
     unsure = {run.font for run in runs if run.font and _is_unsure(run.style)}
     if not unsure:
@@ -252,7 +268,7 @@ class _Draft:
         self.baseline, self.run, self.spaced = baseline, run, spaced
 
 
-def _words(glyphs: list[_Glyph], runs: list[_Run], view: View) -> tuple[list[PdfWord], list[PdfWord]]:
+def _words(glyphs: list[Glyph], runs: list[_Run], view: View) -> tuple[list[PdfWord], list[PdfWord]]:
     """Return the upright words and the turned ones."""
     width, height = view.size
     drafts: list[tuple[_Draft, bool]] = []

@@ -42,6 +42,8 @@ class Page:
     drawing: Drawing
     recognised: bool = False
     """Whether the text was read from pixels."""
+    mirrored: bool = False
+    """Whether the text reads from right to left: then all x count from the right edge."""
 
     @property
     def characters(self) -> int:
@@ -104,9 +106,17 @@ class PdfFile:
         try:
             view = _view(page)
             text_page = raw.FPDFText_LoadPage(page)
-            lines, view = page_lines(text_page, view) if text_page else ([], view)
+            lines, view, mirrored = page_lines(text_page, view) if text_page else ([], view, False)
             width, height = view.size
-            return Page(number, width, height, tuple(lines), page_drawing(page, view))
+            drawing = page_drawing(page, view)
+            return Page(
+                number,
+                width,
+                height,
+                tuple(lines),
+                drawing.mirrored(width) if mirrored else drawing,
+                mirrored=mirrored,
+            )
         finally:
             if text_page:
                 raw.FPDFText_ClosePage(text_page)

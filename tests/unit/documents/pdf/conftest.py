@@ -25,6 +25,7 @@ class Sheets:
         self.images = []
         self.outline = []
         self.rotate = 0
+        self.signs = []
         self.page()
 
     def page(self):
@@ -40,6 +41,13 @@ class Sheets:
 
     def upwards(self, x, y, words, *, size=10):
         self.pages[-1].append(f"BT /F0 {size} Tf 0 1 -1 0 {x} {842 - y} Tm ({words}) Tj ET")
+        return self
+
+    def seen(self, x, y, signs, *, size=10):
+        """Draw characters of any script (or strings that one glyph stands for) from left to right as they are seen."""
+        self.signs += [sign for sign in dict.fromkeys(signs) if sign not in self.signs]
+        code = "".join(f"{self.signs.index(sign) + 33:02x}" for sign in signs)
+        self.pages[-1].append(f"BT /FS {size} Tf {x} {842 - y} Td <{code}> Tj ET")
         return self
 
     def lines(self, x, y, lines, *, size=10, font="plain", leading=None):
@@ -74,7 +82,8 @@ class Sheets:
         outlines = f"/Outlines {marks} 0 R" if self.outline else ""
         objects[1] = f"<< /Type /Catalog /Pages 2 0 R {outlines} >>".encode()
         objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {len(self.pages)} >>".encode()
-        font_names = " ".join(f"/F{k} {fonts + k} 0 R" for k in range(len(FONTS)))
+        signs = marks + (len(self.outline) + 1 if self.outline else 0)
+        font_names = " ".join(f"/F{k} {fonts + k} 0 R" for k in range(len(FONTS))) + f" /FS {signs} 0 R"
         image_names = " ".join(f"/I{k} {images + k} 0 R" for k in range(len(self.images)))
         for k, content in enumerate(self.pages):
             objects[3 + 2 * k] = (
@@ -94,7 +103,29 @@ class Sheets:
             )
             objects[images + k] = _stream(space, np.ascontiguousarray(pixels).tobytes())
         self._add_outline(objects, marks)
+        self._add_signs(objects, signs)
         return _file(objects, trailer)
+
+    def _add_signs(self, objects, number):
+        """Add a font whose characters are named by a ToUnicode map only; each is half an em wide.
+
+        One more, not used, is wider: a font whose characters are all of one width would be one of fixed pitch.
+        """
+        count = max(1, len(self.signs))
+        objects[number] = (
+            f"<< /Type /Font /Subtype /TrueType /BaseFont /Arial /FirstChar 33 /LastChar {33 + count} "
+            f"/Widths [{'500 ' * count}900] /ToUnicode {number + 1} 0 R "
+            "/FontDescriptor << /Type /FontDescriptor /FontName /Arial /Flags 32 /ItalicAngle 0 >> >>"
+        ).encode()
+        names = "\n".join(f"<{k + 33:02x}> <{sign.encode('utf-16-be').hex()}>" for k, sign in enumerate(self.signs))
+        objects[number + 1] = _stream(
+            "",
+            (
+                "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def\n"
+                "1 begincodespacerange <00> <ff> endcodespacerange\n"
+                f"{len(self.signs)} beginbfchar\n{names}\nendbfchar\nendcmap end end"
+            ).encode(),
+        )
 
     def _add_outline(self, objects, first):
         count = len(self.outline)
