@@ -88,7 +88,7 @@ def _quoted(text: str) -> str:
 
 
 class _TreeWalk:
-    """Depth first through the tree; knows which items are told elsewhere (captions, cells)."""
+    """Walks the tree depth first; leaves out items that are part of others (captions, cells)."""
 
     def __init__(self, document: DoclingDocument) -> None:
         self._document = document

@@ -22,7 +22,7 @@ from fastembed.pipeline.errors import ItemError, Unprocessable
 from fastembed.pipeline.processes.framing import receive_body
 
 Target = Callable[[dict[str, Any]], dict[str, Any]]
-Show = Callable[[dict[str, Any]], list[list[Any]]]
+RunModel = Callable[[dict[str, Any]], list[list[Any]]]
 
 _REST_AFTER_S: Final = 60.0
 _TRACE_CHARS: Final = 8000
@@ -31,8 +31,8 @@ _TRACE_CHARS: Final = 8000
 def main(pipe: socket.socket, settings: dict[str, Any]) -> None:
     """Serve until the pipe closes. `settings`: target and options."""
     target = load(settings["target"])(settings["options"])
-    connect: Callable[[Show], None] = getattr(target, "connect", _nothing)
-    connect(lambda message: show(pipe, message))
+    connect: Callable[[RunModel], None] = getattr(target, "connect", _nothing)
+    connect(lambda message: run_model(pipe, message))
     pipe.sendall(encode({"ready": True, "memory": memory_bytes()}))
     serve(pipe, target)
 
@@ -56,8 +56,8 @@ def serve(pipe: socket.socket, target: Target) -> None:
         pipe.sendall(answer(target, decode(request)))
 
 
-def show(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
-    """Have the server show pictures to a model, in the middle of a request; return what that writes.
+def run_model(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
+    """Ask the server, in the middle of a request, to run a document model on page images; return its output.
 
     RuntimeError: the model failed. Unprocessable: the server gives the request up, and knows why.
     """

@@ -1,4 +1,4 @@
-"""Characters that are no text: halves of UTF-16 pairs, which some files yield apart, and control characters.
+"""Removes characters that are not text: lone halves of UTF-16 surrogate pairs, and control characters.
 
 They cannot be written as UTF-8 or JSON (halves), end strings early in C code (NUL), or hide words from a search.
 """

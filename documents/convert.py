@@ -28,8 +28,8 @@ from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
 from fastembed.documents.pictures import MOST, pictures_of, read_pictures
 from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
-from fastembed.documents.sight import Seen, Show, look
 from fastembed.documents.upright import UprightReader
+from fastembed.documents.vision_reader import RunModel, VisionReading, read_pages
 from fastembed.documents.wire import to_path
 from fastembed.pipeline.errors import NotFound, Unprocessable
 
@@ -73,11 +73,11 @@ class Converter:
         """Load nothing yet."""
         self._settings = settings
         self._reader = UprightReader(PageReader(settings.threads))
-        self._show: Show | None = None
+        self._run_model: RunModel | None = None
 
-    def connect(self, show: Show) -> None:
-        """Take the way to the document models, which the server has."""
-        self._show = show
+    def connect(self, run_model: RunModel) -> None:
+        """Set the function that asks the server to run a document model."""
+        self._run_model = run_model
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a request of the server."""
@@ -85,11 +85,11 @@ class Converter:
         return self.convert(path, request["name"], model=request.get("model"), html=html)
 
     def rest(self) -> None:
-        """Free what the next page can load again in a second or two."""
+        """Free memory that the next page can load again in a second or two."""
         self._reader.rest()
 
     def convert(self, path: Path, name: str, *, model: str | None = None, html: bool = False) -> dict[str, Any]:
-        """Return the document as the wire has it: `Document`'s fields, blocks as [kind, text, page, level].
+        """Return the document in its wire form: `Document`'s fields, blocks as [kind, text, page, level].
 
         Raises an ItemError for every reason in the table of `fastembed.operators.parse`.
         """
@@ -100,8 +100,8 @@ class Converter:
             checks.check_file(path, name, self._settings.limits)
             format_ = detect(path, name)
             with _remarks(remarks):
-                seen = self._look(path, name, format_, remarks, model)
-                document = seen.document if seen else self._read(path, name, format_, remarks)
+                reading = self._read_by_model(path, name, format_, remarks, model)
+                document = reading.document if reading else self._read(path, name, format_, remarks)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: the file is no longer at its path", code="missing_file") from error
         except OSError as error:
@@ -118,22 +118,24 @@ class Converter:
         if not pieces:
             remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
-        used = model if seen and len(seen.unread) < seen.page_count else None
+        used = model if reading and len(reading.unread) < reading.page_count else None
         return {
             **_content(document, pieces),
             "html": document.export_to_html() if html else "",
             "title": title,
             "parser": "+".join(filter(None, (format_, used, "ocr" if ocr_pages else None))),
             "model": used,
-            "unread": list(seen.unread) if seen else [],
+            "unread": list(reading.unread) if reading else [],
             "ocr_pages": ocr_pages,
             "parse_seconds": time.perf_counter() - began,
             "warnings": remarks,
         }
 
-    def _look(self, path: Path, name: str, format_: Format, remarks: list[str], model: str | None) -> Seen | None:
-        """Return a PDF or an image as the model sees it; None without a model, or for a format that has no pages."""
-        if model is None or self._show is None or not (format_ is Format.PDF or format_ in IMAGES):
+    def _read_by_model(
+        self, path: Path, name: str, format_: Format, remarks: list[str], model: str | None
+    ) -> VisionReading | None:
+        """Read a PDF or an image with the document model; None without a model, or for a format that has no pages."""
+        if model is None or self._run_model is None or not (format_ is Format.PDF or format_ in IMAGES):
             return None
 
         def otherwise(number: int) -> DoclingDocument:
@@ -145,12 +147,12 @@ class Converter:
 
         try:
             with contextlib.closing(self._sheets(path, name, format_, remarks)) as pages:
-                seen = look(pages, model, name, show=self._show, otherwise=otherwise)
+                reading = read_pages(pages, model, name, run_model=self._run_model, otherwise=otherwise)
         except RuntimeError as error:  # OpenVINO's: the model does not load or run
             remarks.append(f"read without {model}, which failed: {str(error)[:_LONGEST_REMARK]}")
             return None
-        remarks += [f"page {number}: read without {model}: {why}" for number, why in seen.unread.items()]
-        return seen
+        remarks += [f"page {number}: read without {model}: {why}" for number, why in reading.unread.items()]
+        return reading
 
     def _sheets(self, path: Path, name: str, format_: Format, remarks: list[str]) -> Generator[Sheet]:
         if format_ is Format.PDF:
@@ -205,7 +207,7 @@ class Converter:
         return document
 
     def _note_rest(self, path: Path, remarks: list[str]) -> None:
-        """Say so if pages are left out."""
+        """Add a remark if pages are left out."""
         max_pages = self._settings.max_pages
         if max_pages is not None and (pages := page_count(path)) > max_pages:
             remarks.append(f"read the first {max_pages} of {pages} pages (`max_pages`)")
@@ -247,7 +249,7 @@ _CHECKS: Final = {
 
 
 class _Remarks(logging.Handler):
-    """Keeps what docling's readers warn of (an encoding that they guessed, a sheet that they cut)."""
+    """Collects the warnings of docling's readers (a guessed encoding, a truncated sheet)."""
 
     def __init__(self, remarks: list[str]) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a document model wrote for a page: whether it can be believed, and the docling document that it says."""
+"""Checks the DocTags that a document model wrote for a page, and converts them to a docling document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDLESS: Final = frozenset({"picture", "chart"})
 
 
 def problem(written: Written) -> str:
-    """Say why a page's DocTags cannot be believed, "" if they can."""
+    """Return why a page's DocTags cannot be used, "" if they can."""
     if written.ending == "loop":
         return f"its output repeated itself and was stopped after {written.token_count} tokens"
     if written.ending == "length":

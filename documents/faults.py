@@ -28,7 +28,7 @@ _CRASHES_THAT_TELL: Final = 2
 
 
 class EngineFailed(Unavailable):
-    """An engine inside the parser process could not do its work: no fault of the document's."""
+    """An engine inside the parser process failed; this is not the document's fault."""
 
     code = "engine_failed"
 
@@ -54,10 +54,10 @@ Fault = ParserLost | EngineFailed | OutOfMemory
 
 
 class Tries:
-    """The tries of one request. pauses_s: before each further try of what is the machine's fault."""
+    """The retries of one request. pauses_s: before each retry after a fault of the machine."""
 
     def __init__(self, memory_bytes: int, pauses_s: Sequence[float] = PAUSES_S) -> None:
-        """Begin with none. memory_bytes: what a process may have, for the message."""
+        """Start with no try made. memory_bytes: the memory limit of a process, for the message."""
         self._memory_bytes = memory_bytes
         self._pauses_s = list(pauses_s)
         self._crashes = 0
@@ -87,7 +87,7 @@ class Tries:
 
 
 def _given_up(fault: ParserLost | EngineFailed) -> ItemError:
-    """Return what is raised when the machine spoilt every try."""
+    """Return the error to raise when every try failed through the machine."""
     what = fault.message if isinstance(fault, EngineFailed) else str(fault)
     return Unavailable(
         f"{what}, {len(PAUSES_S) + 1} times; this is not the document's fault: try again",

@@ -1,4 +1,4 @@
-"""Sizes checked before a parser sees the file: what a small file can unfold to.
+"""Size limits checked before a parser reads the file: what a small file can unfold to.
 
 A 5 KB workbook with one cell at XFD1048576 keeps a parser busy for minutes, a 600 KB DOCX can hold 600 MB, a 400 KB PNG
 400 million pixels, a page of `<div>` a stack overflow. Each check reads only what it must (the archive's directory, the

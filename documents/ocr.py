@@ -33,7 +33,7 @@ class PageReader:
         self._engine: Any = None  # rapidocr has no types
 
     def rest(self) -> None:
-        """Give up the models and their work space (measured: 740 of 930 MB) until the next page."""
+        """Release the models and their work space (measured: 740 of 930 MB) until the next page."""
         if self._engine is not None:
             self._engine = None
             gc.collect()

@@ -1,4 +1,4 @@
-"""Parser processes kept warm, replaced when they die, hang, grow or have served enough.
+"""A pool of warm parser processes, which are replaced when they die, hang, grow or have served enough.
 
 There is one process for each request in flight (the pipeline bounds them by its step's `workers`), and in advance one
 more when one is about to be retired, so that a fresh process has imported its parsers by the time it is needed.
@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from fastembed.documents.faults import PAUSES_S, EngineFailed, OutOfMemory, ParserLost, Tries
-from fastembed.documents.worker import Show, Worker, WorkerSettings
+from fastembed.documents.worker import RunModel, Worker, WorkerSettings
 from fastembed.pipeline.errors import Expired, ItemError, Unavailable
 
 _log: Final = logging.getLogger("fastembed.parse")
@@ -60,9 +60,9 @@ class WorkerPool:
             await self._idle[0].ready()
 
     async def run(
-        self, request: dict[str, Any], *, limit_s: float | None = None, show: Show | None = None
+        self, request: dict[str, Any], *, limit_s: float | None = None, run_model: RunModel | None = None
     ) -> dict[str, Any]:
-        """Return a process's answer to `request`. show: shows pictures to a model, where the process asks for it.
+        """Return a process's answer to `request`. run_model: runs a document model, where the process asks for it.
 
         Cancelling kills the process. Raises: the ItemError that it answers with; Unprocessable if it crashes over the
         request again and again; Expired after `limit_s` seconds (from when the process is ready); Unavailable if it
@@ -75,7 +75,7 @@ class WorkerPool:
             try:
                 worker = self._take(fresh=again)
                 fresh = not worker.served
-                return await self._run(worker, request, limit_s, show)
+                return await self._run(worker, request, limit_s, run_model)
             except (ParserLost, EngineFailed, OutOfMemory) as fault:
                 if self._closed:  # which is what ended it
                     raise _closed() from fault
@@ -85,7 +85,7 @@ class WorkerPool:
             again = True
 
     async def _run(
-        self, worker: Worker, request: dict[str, Any], limit_s: float | None, show: Show | None
+        self, worker: Worker, request: dict[str, Any], limit_s: float | None, run_model: RunModel | None
     ) -> dict[str, Any]:
         """Try a request once."""
         self._busy.add(worker)
@@ -95,7 +95,7 @@ class WorkerPool:
             self._prepare_successor(worker)
             healthy = False
             async with asyncio.timeout(limit_s):
-                answer = await worker.ask(request, show)
+                answer = await worker.ask(request, run_model)
             healthy = True
         except TimeoutError as error:
             raise Expired(
@@ -141,7 +141,7 @@ class WorkerPool:
         return self._idle.pop(0) if self._idle else self._new()
 
     def _put_back(self, worker: Worker, *, healthy: bool) -> None:
-        """Keep the process for the next request, or replace it."""
+        """Return the process to the pool, or replace it."""
         if self._closed:
             return  # `close` has ended it
         if healthy and not _worn(worker):
@@ -175,7 +175,7 @@ def _closed() -> Unavailable:
 
 
 def _worn(worker: Worker) -> bool:
-    """Whether a process has served its time, or grown too much."""
+    """Whether a process has served enough requests, or grown too large."""
     limit = worker.settings.memory_bytes
     grown = bool(limit) and worker.memory_bytes > max(limit * _GROWN_SHARE, worker.baseline_bytes * 1.1)
     return worker.served >= worker.settings.recycle or grown

@@ -20,7 +20,7 @@ _QUALITY: Final = 90
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """A page as a picture (RGB), and its width and height in points."""
+    """A page as an image (RGB), and its width and height in points."""
 
     image: Image.Image
     width: float

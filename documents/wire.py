@@ -1,4 +1,4 @@
-"""What goes over the pipe between the server and a parser process: JSON, nothing executable.
+"""Messages between the server and a parser process: JSON, nothing executable.
 
 A parser reads files that strangers wrote, so its answers are treated as such: JSON (never pickle), bounded in size.
 A message's body (`fastembed.pipeline.processes.framing`) is the length of a JSON object, the object, and the long

@@ -1,4 +1,4 @@
-"""One parser process as the server sees it: started, asked, and killed without ever blocking the event loop."""
+"""Server side of one parser process: starts it, sends requests and kills it without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LARGE_BYTES: Final = 1 << 20
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "2"}
 
 
-Show = Callable[[dict[str, Any]], Awaitable[list[list[Any]]]]
-"""Shows pictures to a model (`fastembed.documents.sight`): a message of the process in, the answer out."""
+RunModel = Callable[[dict[str, Any]], Awaitable[list[list[Any]]]]
+"""Runs a document model (`fastembed.documents.vision_reader`): a message of the process in, the answer out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ class Worker:
         self.start_s = time.monotonic() - self._started_at
         self.memory_bytes = self.baseline_bytes = int(hello["memory"])
 
-    async def ask(self, request: dict[str, Any], show: Show | None = None) -> dict[str, Any]:
-        """Return the answer to one request. show: what the process may have done for it in the meantime.
+    async def ask(self, request: dict[str, Any], run_model: RunModel | None = None) -> dict[str, Any]:
+        """Return the answer to one request. run_model: what the process may have done for it in the meantime.
 
-        Raises what `show` raises, but RuntimeErrors, which the process is told of;
+        Raises what `run_model` raises, but RuntimeErrors, which the process is item_error of;
         raises the ItemError that the process answers with; ParserLost if the process ends before. After any
         exception but such an answer, cancellation included, only `kill` may follow: `alive` may still be true.
         """
@@ -120,9 +120,9 @@ class Worker:
         try:
             await self._send(request)
             answer = await self._receive()
-            while show is not None and "memory" not in answer:
-                said, refused = await _shown(show, answer)
-                await self._send(said)
+            while run_model is not None and "memory" not in answer:
+                answer_back, refused = await _answer_to(run_model, answer)
+                await self._send(answer_back)
                 answer = await self._receive()
         except (OSError, EOFError, BadFrame) as error:
             ended, killed = await self._last_words()
@@ -133,11 +133,11 @@ class Worker:
         if refused is not None:
             raise refused
         if "error" in answer:
-            told = to_error(answer["error"])
+            item_error = to_error(answer["error"])
             if trace := answer["error"].get("trace"):
-                told.add_note(f"In the parser process:\n{trace}")
-                _log.info("a parser broke over a document", exc_info=told)
-            raise told
+                item_error.add_note(f"In the parser process:\n{trace}")
+                _log.info("a parser broke over a document", exc_info=item_error)
+            raise item_error
         value: dict[str, Any] = answer["value"]
         return value
 
@@ -151,7 +151,7 @@ class Worker:
         if self._hello is not None:
             await asyncio.wait([self._hello])  # the pipe's end ends it
             if not self._hello.cancelled():
-                self._hello.exception()  # whoever waited for it has been told
+                self._hello.exception()  # whoever waited for it has been item_error
         self._process.pipe.close()
         self._stderr.close()
 
@@ -176,10 +176,10 @@ class Worker:
         return (f"{ended}: {telling[:300]}" if telling else ended), killed
 
 
-async def _shown(show: Show, message: dict[str, Any]) -> tuple[dict[str, Any], ItemError | None]:
-    """Return what to tell the process, and the error that ends the request when that has been told."""
+async def _answer_to(run_model: RunModel, message: dict[str, Any]) -> tuple[dict[str, Any], ItemError | None]:
+    """Return the answer for the process, and the error that ends the request after that answer was sent."""
     try:
-        return {"written": await show(message)}, None
+        return {"written": await run_model(message)}, None
     except RuntimeError as error:  # OpenVINO's: the process reads on without the model
         return {"failed": str(error)}, None
     except ItemError as error:

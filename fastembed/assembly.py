@@ -1,4 +1,4 @@
-"""Putting the floors together: which components there are, which configuration runs, what its pipelines share."""
+"""Assembles the floors: the known components, the configuration to run, the resources its pipelines share."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def make_resources(configuration: Configuration, devices: Devices | None = None)
 
 
 async def close_resources(resources: Resources) -> None:
-    """End the engines; what was admitted is served first."""
+    """Close the engines after they have served what was admitted."""
     await resources.get(Warmup).close()
     await resources.get(SpeechEngines).close()
     await resources.get(Models).close()

@@ -1,4 +1,4 @@
-"""The items of every source in the `on_error` folders of a configuration: listed, and put back at their step."""
+"""Lists the items in the `on_error` folders of a configuration, and resumes them at the step where they failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def any_items(configuration: Configuration, pipeline: str | None, names: Sequenc
 async def replay_items(
     configuration: Configuration, resources: Resources, pipeline: str | None, names: Sequence[str] | None
 ) -> list[Replayed]:
-    """Put items back at the step that they failed at, wait until they have ended; say what became of each."""
+    """Resume items at the step where they failed, wait until they have ended, and return the result of each."""
     rows: list[Replayed] = []
     for plan, folder in _kept(configuration, pipeline):
         if await asyncio.to_thread(has_items, folder, plan.name, names):

@@ -113,7 +113,7 @@ class FastEmbedServer:
         self.stop()
 
     def stop(self) -> None:
-        """Let what runs end, then stop; returns when it has."""
+        """Drain and stop the server; return when it has stopped."""
         if self._loop is not None and self._process is not None:
             self._loop.call_soon_threadsafe(self._process.stop)
         if self._thread is not None:

@@ -106,7 +106,7 @@ class RunningPipelines:
         return failure_folders(self._configuration, pipeline)
 
     def forget_missing(self, pipeline: str) -> int:
-        """Let go of the files of a folder pipeline that are not there and whose rows are kept; return how many."""
+        """Forget the missing files of a folder pipeline whose rows were retained; return how many."""
         running = self._engine.pipelines.get(pipeline)
         if running is None or not isinstance(running.source, Folder):
             raise InvalidInput(
@@ -119,7 +119,7 @@ class RunningPipelines:
         return failed_items(self._configuration, pipeline)
 
     async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
-        """Put such items back at the step that they failed at; wait until they have ended."""
+        """Resume such items at the step where they failed; wait until they have ended."""
         return await replay_items(self._configuration, self._resources, pipeline, names)
 
     async def reload(self) -> Mapping[str, Any]:

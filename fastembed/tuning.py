@@ -1,4 +1,4 @@
-"""What `FastEmbedServer(models=..., hardware=...)` says, laid over a configuration as if its file said so.
+"""Applies `FastEmbedServer(models=..., hardware=...)` to a configuration as if its file had these settings.
 
     models={"text": "gemma-3n-4b", "documents": "granite-docling-258m", "embeddings": "bge-small-en-v1.5"}
     hardware={"npu_memory_limit": "12GB", "fallback_to_cpu": True, "max_concurrent_requests": 10}

@@ -1,4 +1,4 @@
-"""Taking over changes of pipelines.yaml and its plug-ins as they are saved."""
+"""Reloads the configuration when pipelines.yaml or a plug-in is saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request needs, found out before anything is spent on it."""
+"""Validates and measures a request before a model works on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastembed.pipeline.payload.embedding import EmbeddingRequest
 
 @operator
 class Analyze:
-    """Check a request and measure it: bad ones are refused here, before they take a place in a model's queue.
+    """Check a request and count its tokens, so that bad requests are refused before they enter a model's queue.
 
     In: `EmbeddingRequest`. Out: the same with `inputs` as `Analyzed`: short texts as the model's own token ids, so that
     nobody tokenises them again, and `inputs.estimated_tokens` for expressions and limits (exact when

@@ -1,4 +1,4 @@
-"""Turn a session's bytes into audio."""
+"""Decode a session's audio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PIECE_S = 0.25  # longer messages are decoded in pieces, so that nobody's messa
 
 @operator
 class Decode:
-    """Turn a session's bytes into audio: PCM of any common rate, G.711, or a growing webm or ogg stream.
+    """Decode a session's audio: PCM of any common rate, G.711, or a growing webm or ogg stream.
 
     In: bytes in the format of the session's settings, cut anywhere, or audio of any rate; one session a stream.
     Out: float32 mono at `rate`, bit for bit the same however PCM and G.711 were cut; everything else passes.
@@ -45,7 +45,7 @@ class Decode:
         self.rate_hz = rate
 
     async def __call__(self, stream: AsyncIterator[Item[SpeechInput]]) -> AsyncIterator[Item[SpeechSignal]]:
-        """Follow one session."""
+        """Decode the messages of one session."""
         decoder = SessionDecoder(self.rate_hz)
         try:
             async for item in stream:
@@ -78,7 +78,7 @@ class SessionDecoder:
         self._deaf = False  # a container broke: its later messages mean nothing
 
     async def take(self, value: Any) -> AsyncIterator[Any]:
-        """Yield what `value` becomes. `InvalidInput` where its bytes are not what the settings say."""
+        """Yield the decoded events of `value`. InvalidInput: its bytes do not match the session's format."""
         match value:
             case AudioBytes():
                 async for samples in self._decode(value):

@@ -1,4 +1,4 @@
-"""Texts become vectors.
+"""Embed texts.
 
 Why this is not a `Batch` operator: inputs are batched where the model is, over all pipelines and requests, by length
 and urgency (`fastembed.inference.engines.scheduling`). Handing the operator batches would make every item of a batch

@@ -1,4 +1,4 @@
-"""Conversations go on: a chat model answers."""
+"""Answer a conversation with a chat model."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ class Generate:
         request = self._limited(item.value)
         decision = self._router.decide(request, default=self._model)
         if request.transcriber and not decision.candidates[0].hears:
-            request = await self._heard(request, decision, decision.candidates[0])
+            request = await self._with_audio(request, decision, decision.candidates[0])
             decision = self._router.decide(request, default=self._model)
         request = shown(request, decision)
 
         async def ask(
             candidate: Candidate, request: ChatRequest, tried: str, progress: AnswerProgress
         ) -> AsyncGenerator[ChatEvent]:
-            request = await self._heard(request, decision, candidate)
+            request = await self._with_audio(request, decision, candidate)
             route = f"{tried}; so {candidate.model} on {candidate.device}" if tried else decision.summary
             async with (
                 Lent(self._models, candidate, "chat", priority=item.priority) as model,
@@ -97,8 +97,8 @@ class Generate:
             async for event in events:
                 yield event
 
-    async def _heard(self, request: ChatRequest, decision: Decision, candidate: Candidate) -> ChatRequest:
-        """Return the request as this model takes its sound."""
+    async def _with_audio(self, request: ChatRequest, decision: Decision, candidate: Candidate) -> ChatRequest:
+        """Return the request with its audio in the form that this model takes: samples or a transcript."""
         if not any(map(has_sound, request.messages)):
             return request
         if any(found.hears for found in decision.candidates if found.model == candidate.model):
@@ -108,14 +108,14 @@ class Generate:
         return await self._transcripts.instead(request, request.transcriber)
 
     def _limited(self, request: ChatRequest) -> ChatRequest:
-        wanted, most = request.sampling.max_tokens, self._max_tokens
-        if most is None or (wanted is not None and wanted <= most):
+        requested, limit = request.sampling.max_tokens, self._max_tokens
+        if limit is None or (requested is not None and requested <= limit):
             return request
-        return replace(request, sampling=replace(request.sampling, max_tokens=most))
+        return replace(request, sampling=replace(request.sampling, max_tokens=limit))
 
-    def _alternatives(self, request: ChatRequest, asked: Decision) -> Sequence[str]:
-        """Say what else would answer: a model that the request does not allow, or the command that gets one."""
-        names = {candidate.model for candidate in asked.candidates}
+    def _alternatives(self, request: ChatRequest, decision: Decision) -> Sequence[str]:
+        """Return hints for the error: another model that could answer, or the command that gets one."""
+        names = {candidate.model for candidate in decision.candidates}
         any_model = replace(request, model_fallback=True)
         others = self._router.explain(any_model, default=self._model).decision.candidates
         if other := next((other for other in others if other.model not in names), None):

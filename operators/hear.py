@@ -1,4 +1,4 @@
-"""Sound in conversations becomes text."""
+"""Transcribe the audio in conversations for models that take only text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastembed.pipeline.payload.chat import ChatRequest
 
 @operator
 class Hear:
-    """Put a transcript in the place of the sound in a conversation, for chat models that only read.
+    """Replace the audio in a conversation with its transcript, for chat models without audio input.
 
     In: `ChatRequest`. Out: the same; each `AudioPart` has become a `TextPart` with its words, and `notes`, which the
     answer's route shows, say who heard them. What has no sound passes untouched. Where there is a chat model that
@@ -46,7 +46,7 @@ class Hear:
         self._transcripts = Transcripts(engines)
 
     async def __call__(self, request: ChatRequest) -> ChatRequest:
-        """Listen to one request's sounds, one after the other."""
+        """Transcribe one request's audio parts, one after the other."""
         if request.modality_routing == "force_multimodal" or not any(map(has_sound, request.messages)):
             return request
         if request.modality_routing == "auto" and self._router is not None and self._router.hears():

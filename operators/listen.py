@@ -36,7 +36,7 @@ _DEFAULTS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_d
 
 @operator
 class Listen:
-    """Turn a recording into utterances, decoded in a process of its own and no faster than they are written down.
+    """Decode a recording in a child process and cut it into utterances, no faster than they are transcribed.
 
     In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
@@ -71,7 +71,7 @@ class Listen:
         self._model = await asyncio.to_thread(VoiceModel)
 
     async def __call__(self, item: Item[SpeechFile]) -> AsyncIterator[SpeechEvent]:
-        """Listen to one recording."""
+        """Yield the utterances of one recording."""
         yield item.value.settings
         heard = 0
         cut = self._cut(item.value.settings)
@@ -89,14 +89,14 @@ class Listen:
         yield SpeechEnded(heard * 1000 // RATE_HZ)
 
     def _cut(self, settings: SpeechSettings) -> Callable[[NDArray[np.float32] | None], list[Utterance]]:
-        """Return what takes the next samples, None at the end, and gives the utterances that they complete."""
+        """Return a function from the next samples (None at the end) to the utterances that they complete."""
         model = self._model or VoiceModel()
         packing = Packing(model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s)
         return lambda samples: list(packing.finish() if samples is None else packing.push(samples))
 
 
 async def _room(item: Item[SpeechFile]) -> None:
-    """Wait until most of what came of the recording has been written down: one recording does not crowd out others."""
+    """Wait until most utterances of the recording are transcribed, so that one recording does not crowd out others."""
     room = asyncio.Event()
     item.ack.when_pending_below(_AHEAD, room.set)
     await room.wait()

@@ -115,7 +115,7 @@ class Parse:
         """
         self._models = _models(context)
         if self._model != AUTO:
-            self._named(self._model)
+            self._model_name(self._model)
         if not self._ahead:
             return
         if context.once:
@@ -123,18 +123,18 @@ class Parse:
         else:
             self._starting = asyncio.get_running_loop().call_later(_START_AFTER_S, self._pool.start)
 
-    async def __call__(self, asked: File | DocumentRequest) -> Document:
+    async def __call__(self, value: File | DocumentRequest) -> Document:
         """Return the document that a file holds."""
-        wanted = asked if isinstance(asked, DocumentRequest) else DocumentRequest(asked)
-        file = wanted.file
-        model = self._model if wanted.model == AUTO else wanted.model
-        request = {
+        request = value if isinstance(value, DocumentRequest) else DocumentRequest(value)
+        file = request.file
+        model = self._model if request.model == AUTO else request.model
+        message = {
             "path": from_path(file.path),
             "name": printable(file.name),
-            "model": self._named(model) if model != AUTO else None,
-            "html": wanted.html,
+            "model": self._model_name(model) if model != AUTO else None,
+            "html": request.html,
         }
-        answer = await self._pool.run(request, limit_s=self._limit_s, show=self._show)
+        answer = await self._pool.run(message, limit_s=self._limit_s, run_model=self._run_model)
         return to_document(file, answer)
 
     async def close(self) -> None:
@@ -143,14 +143,14 @@ class Parse:
             self._starting.cancel()
         await self._pool.close()
 
-    def _named(self, name: str) -> str:
+    def _model_name(self, name: str) -> str:
         """Return the name of the model that a name or an alias stands for. ModelNotFound says what gets its files."""
         if self._models is None:
             raise ModelNotFound(f"found the model {name!r:.80}, but this process has no models: leave the option out")
         return self._models.catalog.place(name, "document").name
 
-    async def _show(self, message: dict[str, Any]) -> list[list[Any]]:
-        """Show some pages of a document to its model, which is lent for these only: others wait for its room, too."""
+    async def _run_model(self, message: dict[str, Any]) -> list[list[Any]]:
+        """Run a document's model on some pages; between two calls its memory is free for other models."""
         if self._models is None:  # pragma: no cover - no model is named then
             raise AssertionError
         pictures = await asyncio.to_thread(pictures_of, message)
@@ -160,7 +160,7 @@ class Parse:
 
 
 def _models(context: Context) -> Models | None:
-    """Return the process's models; without any, documents are read by rules."""
+    """Return the process's models; None: documents are read by rules."""
     from fastembed.inference.serving.models import Models
 
     try:

@@ -1,4 +1,4 @@
-"""Files in conversations become text."""
+"""Replace the attached files in conversations with their text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHARS_A_TOKEN: Final = 4
 
 @operator
 class Read:
-    """Put the text of attached files in their place in a conversation, as Markdown, with the files' names.
+    """Replace the files attached to a conversation with their text, as Markdown, with the files' names.
 
     In: `ChatRequest`. Out: the same; each `DocumentPart` has become a `TextPart`, and `notes`, which the answer's route
     shows, say what was read. What has no files passes untouched. Documents are read as the operator `parse` reads
@@ -118,14 +118,14 @@ def _attached(part: Part) -> bool:
 
 
 def _stored(part: DocumentPart, folder: Path) -> File:
-    """Write the file where the parser process finds it: under a name of ours, with the suffix of its own."""
+    """Write the file where the parser process reads it: under a generated name with the original suffix."""
     path = folder / f"file{Path(part.name).suffix[:16]}"
     path.write_bytes(part.data)
     return File(path, part.name, hashlib.sha256(part.data).hexdigest(), len(part.data), 0)
 
 
 def _told(document: Document) -> str:
-    """Return what the model reads: the text, and what of it is missing."""
+    """Return the text that the model gets, with a note of what was cut."""
     return "\n".join([document.markdown, *(f"[{warning}]" for warning in document.warnings)])
 
 

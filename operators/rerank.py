@@ -1,4 +1,4 @@
-"""Documents are put in order.
+"""Rank documents by how well they answer a query.
 
 Why this is not a `Batch` operator: pairs are batched where the model is, over all requests, as `embed`'s texts are.
 """
@@ -19,7 +19,7 @@ from fastembed.pipeline.payload.rerank import Ranking, RerankRequest
 
 @operator
 class Rerank:
-    """Put documents in order by how well they answer a query, with a cross-encoder that reads both together.
+    """Rank documents by how well they answer a query, with a cross-encoder that reads both together.
 
     In: `RerankRequest` (up to 1000 documents; what is longer than the model's window is read up to there).
     Out: `Ranking`: places and scores of 0 to 1, the best first.
@@ -47,7 +47,7 @@ class Rerank:
         await models.warm(self._model, "rerank")
 
     async def __call__(self, item: Item[RerankRequest]) -> Ranking:
-        """Put one request's documents in order."""
+        """Rank the documents of one request."""
         request = item.value
         name = self._model if request.model == AUTO else request.model
 

@@ -1,4 +1,4 @@
-"""Write down what was said."""
+"""Transcribe speech."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _UNFINISHED: Final = 1_024
 
 @operator
 class Transcribe:
-    """Write down what was said, as it is said.
+    """Transcribe a session's utterances while they are spoken.
 
     In: utterances (float32 mono, 16 kHz), growing partials before the final one; everything else passes.
     Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and a transcript a final utterance, which
-    is heard once more as a whole: the best text, with its words, from which the deltas may differ. Settings pass on
+    is result once more as a whole: the best text, with its words, from which the deltas may differ. Settings pass on
     with the model's name in place of "auto".
     Args: model: for sessions that ask for "auto": a name of `models:`, or "auto": the first transcription model that is
     there, else whisper-base, which ships.
@@ -52,33 +52,33 @@ class Transcribe:
         """Take the model of sessions that do not choose one."""
         self._model = model
         self._agreements: OrderedDict[str, Agreement] = OrderedDict()
-        self._said: dict[str | None, asyncio.Event] = {}
+        self._last_turns: dict[str | None, asyncio.Event] = {}
         self._engines: SpeechEngines | None = None
-        self._owned: SpeechEngines | None = None
+        self._own_engines: SpeechEngines | None = None
 
     async def open(self, context: Context) -> None:
         """Load the model, so that the first words do not wait for it."""
         try:
             self._engines = context.resources.get(SpeechEngines)
         except LookupError:
-            self._engines = self._owned = SpeechEngines(_models(context))
+            self._engines = self._own_engines = SpeechEngines(_models(context))
         await self._engines.resolve(self._model).warm()
 
     async def close(self) -> None:
-        """End the engines that were opened for this pipeline alone."""
-        if self._owned is not None:
-            await self._owned.close()
+        """Close the engines that were opened for this pipeline alone."""
+        if self._own_engines is not None:
+            await self._own_engines.close()
 
     async def __call__(self, item: Item[SpeechEvent]) -> AsyncIterator[SpeechEvent]:
         """Answer one event of the session that is the item's key."""
         event = item.value
         match event:
             case Utterance(final=True):
-                async for said in self._in_turn(event, item.key):
-                    yield said
+                async for speech_event in self._in_turn(event, item.key):
+                    yield speech_event
             case Utterance():
-                async for said in self._grow(event, item.key):
-                    yield said
+                async for speech_event in self._grow(event, item.key):
+                    yield speech_event
             case SpeechSettings():
                 yield self._configured(event)
             case Cleared():
@@ -89,11 +89,11 @@ class Transcribe:
 
     def _engine(self, name: str | None) -> SpeechEngine:
         if self._engines is None:
-            self._engines = self._owned = SpeechEngines()
+            self._engines = self._own_engines = SpeechEngines()
         return self._engines.resolve(name or "auto", self._model)
 
     def _configured(self, settings: SpeechSettings) -> SpeechEvent:
-        """Say which model will be used, or why none can."""
+        """Report which model a session will use, or why none can."""
         if settings.model is None:
             return settings
         try:
@@ -106,45 +106,45 @@ class Transcribe:
         return replace(settings, model=engine.label)
 
     async def _in_turn(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
-        """Write down a finished utterance beside others of its session; what it says comes behind what they said."""
-        before, mine = self._said.get(session), asyncio.Event()
-        self._said[session] = mine
+        """Transcribe a finished utterance beside others of its session; publish in the order of the utterances."""
+        before, mine = self._last_turns.get(session), asyncio.Event()
+        self._last_turns[session] = mine
         try:
-            heard = await self._heard(utterance, session)
+            result = await self._transcribe(utterance, session)
             if before is not None:
                 await before.wait()
-            for said in self._finished(utterance, heard):
-                yield said
+            for speech_event in self._finished(utterance, result):
+                yield speech_event
         finally:
             mine.set()
-            if self._said.get(session) is mine:
-                del self._said[session]
+            if self._last_turns.get(session) is mine:
+                del self._last_turns[session]
 
-    def _finished(self, utterance: Utterance, heard: Heard | ItemError | None) -> Iterator[SpeechEvent]:
+    def _finished(self, utterance: Utterance, result: Heard | ItemError | None) -> Iterator[SpeechEvent]:
         agreement = self._agreement(utterance.utterance_id)
-        if isinstance(heard, ItemError):
+        if isinstance(result, ItemError):
             self._agreements.pop(utterance.utterance_id, None)
-            yield TranscriptFailed(utterance.utterance_id, heard.message, heard.code, heard.status)
-        elif heard is not None and not agreement.finished:
+            yield TranscriptFailed(utterance.utterance_id, result.message, result.code, result.status)
+        elif result is not None and not agreement.finished:
             model = self._engine(utterance.settings.model).label
-            if delta := agreement.finish(heard.text):
+            if delta := agreement.finish(result.text):
                 yield TranscriptDelta(utterance.utterance_id, delta, model)
             self._agreements.pop(utterance.utterance_id, None)
-            yield _transcript(utterance, heard, model)
+            yield _transcript(utterance, result, model)
 
     async def _grow(self, utterance: Utterance, session: str | None) -> AsyncIterator[SpeechEvent]:
-        """Publish what is certain of an utterance that grows."""
+        """Publish the words of a growing utterance that will not change."""
         agreement = self._agreement(utterance.utterance_id)
-        heard = await self._heard(utterance, session, shown=bool(agreement.published))
-        if isinstance(heard, Heard) and not agreement.finished:
-            delta = agreement.revise(heard.text, heard.unsettled)
+        result = await self._transcribe(utterance, session, shown=bool(agreement.published))
+        if isinstance(result, Heard) and not agreement.finished:
+            delta = agreement.revise(result.text, result.unsettled)
             if delta:
                 yield TranscriptDelta(utterance.utterance_id, delta, self._engine(utterance.settings.model).label)
 
-    async def _heard(
+    async def _transcribe(
         self, utterance: Utterance, session: str | None, *, shown: bool = False
     ) -> Heard | ItemError | None:
-        """Return what was said, or why it cannot be told; None: a newer partial took this one's place."""
+        """Return the transcript or the error; None: a newer partial replaced this one."""
         settings = utterance.settings
         try:
             return await self._engine(settings.model).transcribe(
@@ -165,7 +165,7 @@ class Transcribe:
             return error
 
     def _clear(self, event: Cleared) -> None:
-        """Forget an utterance that will never be finished, wherever its partials are."""
+        """Discard an utterance that will never be finished, and its waiting partials."""
         if (agreement := self._agreements.pop(event.utterance_id or "", None)) is not None:
             agreement.finished = True
 
@@ -177,21 +177,21 @@ class Transcribe:
         return agreement
 
 
-def _transcript(utterance: Utterance, heard: Heard, model: str) -> Transcript:
+def _transcript(utterance: Utterance, result: Heard, model: str) -> Transcript:
     start_ms = utterance.start_ms
     return Transcript(
         utterance.utterance_id,
-        heard.text,
+        result.text,
         model,
-        language=heard.language,
+        language=result.language,
         start_ms=start_ms,
         end_ms=utterance.end_ms,
-        words=_placed(heard.words, start_ms),
-        segments=_placed(heard.segments, start_ms),
+        words=_in_session_time(result.words, start_ms),
+        segments=_in_session_time(result.segments, start_ms),
     )
 
 
-def _placed(spoken: tuple[SpokenWord, ...], start_ms: int) -> tuple[Word, ...]:
+def _in_session_time(spoken: tuple[SpokenWord, ...], start_ms: int) -> tuple[Word, ...]:
     return tuple(
         Word(part.text, start_ms + round(part.start_s * 1000), start_ms + round(part.end_s * 1000)) for part in spoken
     )

@@ -76,7 +76,7 @@ class Vad:
         self._model = await asyncio.to_thread(VoiceModel)
 
     async def __call__(self, stream: AsyncIterator[Item[SpeechSignal]]) -> AsyncIterator[Item[SpeechEvent]]:
-        """Follow one session; what is being said at its end is an utterance too."""
+        """Yield the utterances of one session; speech in progress at its end is an utterance too."""
         model = self._model or VoiceModel()
         settings = effective(SpeechSettings(turn_detection=TurnDetection()), self.defaults)
         segmenter = Segmenter(model.stream(), settings, self.new_id, self.limits)

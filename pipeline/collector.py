@@ -1,4 +1,4 @@
-"""Python's garbage collector, in a process that has loaded what it will keep."""
+"""Garbage collection in a process whose loaded modules and models stay until its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _USUAL: Final = gc.get_threshold()
 
 
 def freeze_gc() -> None:
-    """Keep the garbage collector from walking through all that was loaded, again and again, for as long as this runs.
+    """Move all objects loaded so far out of the reach of the garbage collector, which would scan them at each full run.
 
     Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
     (`gc.freeze`), and a round begins when 20 000 objects are new, not 700: a round looks at the young ones alone.
@@ -21,7 +21,7 @@ def freeze_gc() -> None:
 
 
 def unfreeze_gc() -> None:
-    """Take back what `freeze_gc` did, before the process ends.
+    """Undo `freeze_gc` before the process ends.
 
     What is left out of the rounds is not freed at the end either, and libraries (nanobind's) report it as leaked.
     """

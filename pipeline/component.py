@@ -55,7 +55,7 @@ class Resources:
     """What the process shares with its components, found by type: the models, the database, the HTTP routes."""
 
     def __init__(self, *instances: object) -> None:
-        """Hold these."""
+        """Hold the given instances."""
         self._by_type: dict[type, object] = {}
         for instance in instances:
             self.add(instance)
@@ -121,7 +121,7 @@ class Source(Protocol[T]):
 
 
 class Progress(Protocol):
-    """How far a source is that knows it; `progress()` returns one. waiting: items to come. duplicates: left out."""
+    """The progress of a source, as its `progress()` returns it. waiting: items to come. duplicates: left out."""
 
     @property
     def waiting(self) -> int:
@@ -150,10 +150,10 @@ class Transactional(Protocol):
         """Stage one item."""
 
     async def commit(self, origin: Item[Any]) -> None:
-        """Make the staged items of `origin` durable, all or nothing."""
+        """Make the staged items of `origin` durable: all of them or none."""
 
     async def abort(self, origin: Item[Any]) -> None:
-        """Forget the staged items of `origin`."""
+        """Discard the staged items of `origin`."""
 
 
 @dataclass(frozen=True, slots=True)

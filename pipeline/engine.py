@@ -64,7 +64,7 @@ class Engine:
             self._launch(name, pipeline)
 
     async def reload(self, configuration: Configuration) -> Changes:
-        """Swap the pipelines that differ by definition; raises, having changed nothing, if one of them cannot open."""
+        """Replace the pipelines whose definition changed. If one cannot open, raise its error, nothing changed."""
         async with self._reloading:
             old, new = self.pipelines, configuration.pipelines
             added = [name for name in new if name not in old]
@@ -83,7 +83,7 @@ class Engine:
         await self._tasks.join()
 
     async def stop(self) -> None:
-        """Admit no more, let each pipeline end what it has within its `drain` time, then cancel the rest.
+        """Stop admitting items, drain each pipeline within its `drain` time, then cancel the rest.
 
         From now on nothing is opened or run again.
         """
@@ -131,7 +131,7 @@ class Engine:
         self.pipelines[pipeline.name] = pipeline
 
     def _retire(self, name: str) -> None:
-        """Let a pipeline end what it has, however long that takes, beside its successor."""
+        """Drain a replaced pipeline, without a time limit, while its successor runs."""
         del self.pipelines[name]
         supervisor = self._supervisors.pop(name)
         self._draining.add(supervisor)

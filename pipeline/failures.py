@@ -1,4 +1,4 @@
-"""What a pipeline's `on_error` sink is told of an item that did not end well."""
+"""The `Failure` records that a pipeline's `on_error` sink receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger("fastembed.pipeline")
 
 
 def is_bad(outcome: Outcome | None) -> bool:
-    """Whether an item that ended so is a failure to tell of."""
+    """Whether an outcome goes to the `on_error` sink."""
     return outcome in (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED)
 
 
@@ -33,13 +33,13 @@ class Failures:
         self._replayable = replayable
 
     async def send(self, ack: Ack, sink: Part) -> None:
-        """Write every failure of an item; a sink that fails at it is logged, with what it was given."""
+        """Write every failure of an item to the `on_error` sink; log a failure that the sink cannot write."""
         for failure in self._failures(ack):
             await self._write(failure, ack.origin, sink)
         ack.failures = None
 
     def _failures(self, ack: Ack) -> Iterator[Failure]:
-        """Yield what `on_error` is told of an item: the whole of it, or each part that failed.
+        """Yield the failures of an item: one for the whole item, or one for each part that failed.
 
         The whole: where its source brings it again, and where what became of its other parts was not written either.
         """

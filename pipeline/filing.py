@@ -1,4 +1,4 @@
-"""Moving a file that a pipeline is done with: to a folder beside, for good, without ever replacing other bytes."""
+"""Moves a processed file to another folder: durably, and never over a file with other content."""
 
 from __future__ import annotations
 

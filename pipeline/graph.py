@@ -1,4 +1,4 @@
-"""From plan to stream: makes the components, and one aiostream stage for each operator or run of fused operators."""
+"""Builds a pipeline from its plan: components, and one aiostream stage for each operator or run of fused ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MIN_WINDOW = 64  # items that a parallel stage may hold, unless its `queue` say
 
 
 class Graph:
-    """A pipeline's components, and the way items take through them.
+    """A pipeline's components and the stages that connect them.
 
     parts are in the order in which they are opened: sinks first (a source may ask the sink what it has already), the
     source last.
@@ -73,7 +73,7 @@ class Graph:
         return part
 
     def _prepare(self, steps: Sequence[PlannedStep]) -> None:
-        """Make the components of all steps, those inside of branches too."""
+        """Make the components of all steps, including those in branches."""
         for plan in steps:
             if isinstance(plan, StepPlan):
                 for _, refusal in refusals(plan):
@@ -96,7 +96,7 @@ class Graph:
         return step
 
     def _through(self, items: AsyncIterable[Item[Any]], steps: Sequence[PlannedStep]) -> AsyncIterable[Item[Any]]:
-        """Lay the steps' stages behind each other."""
+        """Chain the stages of the steps."""
         run: list[Step] = []
         for plan in steps:
             if isinstance(plan, StepPlan) and self._runs_inline(plan, OperatorKind.MAP):

@@ -1,4 +1,4 @@
-"""What is wrong around the pipelines and may pass: a file system that is not mounted, a disk that is full."""
+"""Problems of the environment that may pass: a file system that is not mounted, a full disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Health:
         return health
 
     def report(self, subject: str, problem: str) -> None:
-        """Say what is wrong with `subject` now (`pipeline papers`); "": nothing any more."""
+        """Set the problem of `subject` (`pipeline papers`); "" clears it."""
         if problem:
             self._problems[subject] = problem
         else:

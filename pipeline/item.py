@@ -1,4 +1,4 @@
-"""The item that flows, and the acknowledgement that follows it to its end.
+"""The item, and the acknowledgement that tracks it and everything derived from it to the end.
 
 A source yields `Item`s. Each admitted item gets one `Ack`, a counter of the items derived from it: a split adds to
 the counter, a fork shares it, and every derived item takes one off when it is settled. At zero the ack completes, once,
@@ -76,7 +76,7 @@ class ItemFailure(NamedTuple):
 
 
 class Ack:
-    """The fate of one admitted item: counts what was derived from it, completes once, can be cancelled.
+    """The acknowledgement of one admitted item: counts the items derived from it, completes once, can be cancelled.
 
     `on_complete(ack)` is called when nothing derived from the item is left in the pipeline. `participants`: the
     transactional sinks that hold its writes and commit or abort them together
@@ -143,7 +143,7 @@ class Ack:
         self._pending += count
 
     def settle(self, outcome: Outcome, error: BaseException | None = None, step: str | None = None) -> None:
-        """Take one item off; the gravest outcome and the first error of that gravity are kept."""
+        """Count one item's end; keep the worst outcome and the first error with it."""
         if self._pending <= 0:
             return  # abandoned: what is still on its way counts no more
         if self.outcome is None or _GRAVITY[outcome] > _GRAVITY[self.outcome]:
@@ -163,7 +163,7 @@ class Ack:
             self.settle(outcome, error, step)
 
     def cancel(self) -> None:
-        """Stop whatever is derived from the origin where it is: the caller left. Idempotent."""
+        """Cancel everything derived from the origin, wherever it is: the caller left. Idempotent."""
         if self.cancelled or self._pending == 0:
             return
         self.cancelled = True
@@ -260,7 +260,7 @@ class Item(Generic[T]):
         return self._copy(value)
 
     def branch(self, on_complete: Callable[[Ack], None]) -> Item[T]:
-        """Make a copy with an ack of its own, a child of this item's: it is told when all that comes of it has ended.
+        """Make a copy with its own ack, a child of this item's, which completes when everything derived from it has.
 
         This item stays alive meanwhile: whoever branches settles it afterwards. Cancelling it cancels the branch, and
         transactional sinks inside the branch commit with the origin.

@@ -1,4 +1,4 @@
-"""A step's `cache`: the results of the latest distinct values, so that the same input is not worked on twice."""
+"""A step's `cache`: an LRU cache of results, so that equal inputs are computed once."""
 
 from __future__ import annotations
 

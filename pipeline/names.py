@@ -1,4 +1,4 @@
-"""Names in messages: those that were expected, and the one that was probably meant."""
+"""Lists of names in messages: the expected ones, and the nearest to a mistyped one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pipeline says about itself: plain counters on the hot path, turned into Prometheus samples when scraped."""
+"""A pipeline's metrics: plain counters on the hot path, turned into Prometheus samples when scraped."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class PipelineStats:
         return stage
 
     def restarted(self) -> PipelineStats:
-        """Return the counters for a pipeline built anew: they go on where these are."""
+        """Return the counters for a rebuilt pipeline, which continue from these."""
         before = {stage.name: replace(stage, waiting=_nothing, oldest_s=_nothing) for stage in self.stages}
         return replace(self, stages=[], restarts=self.restarts + 1, _before=before)
 

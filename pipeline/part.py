@@ -1,4 +1,4 @@
-"""One component of a running pipeline: the instance, and what the engine calls of it."""
+"""One component of a running pipeline: the instance and the entry points that the engine calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastembed.pipeline.spec import Spec
 
 @dataclass(slots=True)
 class Part:
-    """What was planned, and the instance that does it. capabilities: as the instance declares them."""
+    """A planned component and its instance. capabilities: as the instance declares them."""
 
     id: str
     spec: Spec
@@ -25,32 +25,32 @@ class Part:
 
     @property
     def owner(self) -> Any:
-        """Return what has the declared methods: the instance, or the function itself without its options."""
+        """Return the object with the declared methods: the instance, or the function without its bound options."""
         return self.instance if inspect.isclass(self.spec.factory) else self.spec.factory
 
     @property
     def call(self) -> Callable[..., Any]:
-        """Return what items go through: a source's `items`, an operator, a sink's `write`."""
+        """Return the entry point for items: a source's `items`, an operator, a sink's `write`."""
         if not inspect.isclass(self.spec.factory) or self.spec.role == "operator":
             return cast("Callable[..., Any]", self.instance)
         return cast("Callable[..., Any]", self.instance.items if self.spec.role == "source" else self.instance.write)
 
     async def open(self, context: Context) -> None:
-        """Let the component get what it needs."""
+        """Call the component's `open`, if it has one."""
         if self.capabilities.open:
             await self.owner.open(replace(context, step=self.id))
 
     async def close(self) -> None:
-        """Let the component give back what it holds."""
+        """Call the component's `close`, if it has one."""
         if self.capabilities.close:
             await self.owner.close()
 
     def progress(self) -> Progress | None:
-        """Return how far a source is that tells it."""
+        """Return the source's progress; None if it reports none."""
         return self.owner.progress() if self.capabilities.progress else None
 
     def stop(self) -> None:
-        """Let a source that knows how admit no more."""
+        """Call the source's `stop`, if it has one: it admits no more items."""
         if self.capabilities.stop:
             self.owner.stop()
 

@@ -1,4 +1,4 @@
-"""Items that failed, put back at the step that they failed at: in a pipeline of what comes from there on.
+"""Resumes failed items at the step where they failed, in a pipeline of that step and those after it.
 
 The running pipeline is left alone: a second one is made of its remaining steps and sink, which shares the process's
 resources (models, databases) with it, and ends with its items. What fails again goes to `on_error` again.
@@ -20,7 +20,7 @@ from fastembed.pipeline.spec import describe
 
 @dataclass(slots=True)
 class Resumption:
-    """An item to put back. step: where. outcome, error: how it ended this time."""
+    """A failed item to resume. step: where. outcome, error: how it ended this time."""
 
     value: Any
     step: str
@@ -34,7 +34,7 @@ class Resumption:
 
 @source
 class Resumed:
-    """Yields items that are put back."""
+    """A source of the items to resume."""
 
     def __init__(self, resumptions: Sequence[Resumption]) -> None:
         """Take them."""
@@ -110,17 +110,17 @@ def _rest(
 
 
 class _Nobody:
-    """The caller of an item that is put back: it has left long ago."""
+    """The reply of a resumed item, whose caller has left: discards results."""
 
     def send_nowait(self, value: object) -> bool:  # noqa: ARG002 - nobody reads it
-        """Let it go."""
+        """Discard the result."""
         return True
 
     async def send(self, value: object) -> None:
-        """Let it go."""
+        """Discard the result."""
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """Nothing is told to nobody."""
+        """Do nothing: there is no caller to notify."""
 
 
 def _note(resumption: Resumption) -> Any:

@@ -19,4 +19,4 @@ class Reply(Protocol[T_contra]):
         """Give the caller one result; waits while the caller is slow (backpressure)."""
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """No more results. `error` is set when the outcome is rejected, failed or expired."""
+        """End the results. `error` is set when the outcome is rejected, failed or expired."""

@@ -1,4 +1,4 @@
-"""What a step's keys can ask of an operator, by its kind: one answer for `check`, and for the graph that runs it.
+"""Which keys of a step apply to which kind of operator: shared by `check` and by the graph that runs the step.
 
 A key that the engine cannot honour is refused; one that changes nothing is a warning, and the items go through.
 """

@@ -1,4 +1,4 @@
-"""One running pipeline: admits items, drives them through the graph, sees every one of them to its end."""
+"""One running pipeline: admits items, drives them through the graph, settles every one."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Pipeline:
 
     @property
     def final(self) -> str:
-        """Say why it must not be built anew when it has broken, or nothing: its source may give items a second time."""
+        """Return why a broken pipeline must not be rebuilt (its source would repeat items); "" if it may be."""
         declared = self._graph.source.capabilities
         if self._once:
             return "it runs once only"
@@ -101,7 +101,7 @@ class Pipeline:
         return ""
 
     def anew(self) -> Pipeline:
-        """Return a pipeline of the same plan that goes on with the counters of this one, which broke."""
+        """Return a new pipeline of the same plan, which continues the counters of this broken one."""
         return Pipeline(self.plan, self._resources, once=self._once, stats=self.stats.restarted())
 
     @property
@@ -195,7 +195,7 @@ class Pipeline:
             await asyncio.wait([self._run])
 
     def admit(self, item: Item[Any]) -> None:
-        """Count an item in; from now on it ends in exactly one outcome. Admitting twice is admitting once."""
+        """Admit an item: from now on it ends in exactly one outcome. Idempotent."""
         if item.admitted:
             return
         self._seq += 1
@@ -239,7 +239,7 @@ class Pipeline:
         return True
 
     async def _until_stopped(self) -> AsyncGenerator[Any, None]:
-        """Yield what the source gives until it ends, or raises, which breaks the pipeline once all that has ended.
+        """Yield the source's items until it ends or raises; its error breaks the pipeline after these items have ended.
 
         A source with no `stop` of its own is interrupted where it waits.
         """
@@ -265,7 +265,7 @@ class Pipeline:
                 yield item
 
     def _complete(self, ack: Ack) -> None:
-        """Take the end of an item; what needs no waiting is done at once."""
+        """Handle the end of an item: at once where nothing must be awaited, else in a task."""
         self._defer(ack)
         if ack.participants or (self._graph.on_error is not None and is_bad(ack.outcome)):
             self._finishing.start(self._finish(ack), name=f"{self.name}:finish")
@@ -273,7 +273,7 @@ class Pipeline:
             self._report(ack)
 
     async def _finish(self, ack: Ack) -> None:
-        """Commit or abort what sinks hold for an item, tell `on_error`, then the source."""
+        """Commit or abort what sinks staged of an item, write failures to `on_error`, then notify the source."""
         if ack.outcome in (Outcome.DELIVERED, Outcome.FILTERED):
             await self._commit(ack)
             self._defer(ack)
@@ -294,7 +294,7 @@ class Pipeline:
                 return
 
     async def _abort(self, ack: Ack, sinks: Iterable[Any]) -> None:
-        """Let sinks forget what they staged for an item."""
+        """Call `abort` of the sinks that staged an item."""
         for sink in sinks:
             try:
                 await sink.abort(ack.origin)
@@ -302,13 +302,13 @@ class Pipeline:
                 log.exception("%s: a sink could not abort what came of item %d", self.name, ack.origin.id)
 
     def _defer(self, ack: Ack) -> None:
-        """Leave an item to its source, if that can bring it again, when it is the machine that could not do it now."""
+        """Defer an item whose failure is the machine's fault, if its source can bring it again."""
         if self._replayable and ack.outcome is Outcome.REJECTED and isinstance(ack.error, Unavailable | Overloaded):
             ack.outcome = Outcome.DEFERRED
             log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, ack.error)
 
     def _report(self, ack: Ack) -> None:
-        """Tell the source and the caller how the item ended."""
+        """Notify the source and the caller of the item's outcome."""
         outcome = ack.outcome or Outcome.CANCELLED
         started = self._live.pop(ack, None)
         self.stats.ended(outcome, perf_counter() - started if started is not None else 0.0)
@@ -342,7 +342,7 @@ class Pipeline:
         )
 
     async def _abandon(self) -> None:
-        """End what is still on its way when the pipeline ends before it does.
+        """Settle the items that are still in the graph when the pipeline ends before them.
 
         What a graph that crashed had taken in has failed, and goes to `on_error`. What still waited is its source's.
         """

@@ -1,4 +1,4 @@
-"""A component as its signature and its declarations describe it, read once when the file is loaded.
+"""A component's description, derived from its signature and declarations once, when the file is loaded.
 
 `describe` is the only reader: what it accepts the engine can drive; no pipeline is made of what it refuses. What a
 signature says is written in `fastembed.pipeline.component`, what is declared beside it in `capabilities`.
@@ -64,7 +64,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """What goes in and comes out of a component's entry."""
+    """The input and output types of a component's entry point."""
 
     in_type: Any
     out_type: Any
@@ -75,7 +75,7 @@ class _Flow:
 
 
 def describe(target: Callable[..., Any], name: str) -> Spec:
-    """Read a marked component. TypeError says everything that a component of its role must not be."""
+    """Return the description of a marked component. TypeError lists everything wrong with it."""
     role: Role = getattr(target, MARK)
     call = _entry(target, role, name)
     in_thread = getattr(target, THREAD_MARK, False)

@@ -1,4 +1,4 @@
-"""One operator at work: how it is called, tried again, given up, and counted."""
+"""One running step: calls its operator with retries and timeouts, applies `on_error`, counts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("fastembed.pipeline")
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """Say how an item that ended with this error ended."""
+    """Return the outcome that stands for an error."""
     if isinstance(error, Expired):
         return Outcome.EXPIRED
     if isinstance(error, ItemError) and not isinstance(error, StepFailed):
@@ -31,7 +31,7 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 class Step:
-    """A planned operator with its callable, its numbers and the rules for when it fails.
+    """A planned operator with its callable, its statistics and its error policy.
 
     call: the operator itself, taking what its kind takes. plain: whether it is called with the bare value and
     unconditionally (the fast case of a fused run). first, idle: how long its outputs may let wait, None: for ever.
@@ -87,7 +87,7 @@ class Step:
         return self.plan.condition is None or bool(self.plan.condition.evaluate(item))
 
     def skips(self, item: Item[Any], now: float) -> bool:
-        """End an item that nobody waits for any more: cancelled, or past its deadline."""
+        """Settle an item that is cancelled or past its deadline; True if it was."""
         if item.ack.cancelled:
             self._end(item, Outcome.CANCELLED, None)
         elif item.deadline is not None and now > item.deadline:
@@ -98,11 +98,11 @@ class Step:
         return True
 
     def filtered(self, item: Item[Any]) -> None:
-        """End an item that the operator let drop."""
+        """Settle an item that the operator filtered out."""
         self._end(item, Outcome.FILTERED, None)
 
     def cancelled(self, item: Item[Any]) -> None:
-        """End an item whose caller left."""
+        """Settle an item whose caller left."""
         self._end(item, Outcome.CANCELLED, None)
 
     def fail(self, item: Item[Any], cause: BaseException, attempts: int = 1) -> bool:
@@ -164,7 +164,7 @@ class Step:
 
 
 def _of_one_output(times: Timeouts) -> Timeouts:
-    """Return the limit for what gives one output: its first is all of it."""
+    """Return the timeouts of an operator with one output: its first output is its only one."""
     limits = [limit for limit in (times.first_s, times.total_s) if limit is not None]
     return Timeouts(total_s=min(limits, default=None))
 

@@ -1,4 +1,4 @@
-"""One pipeline under supervision: run, built anew when it breaks, halted for good.
+"""Supervises one pipeline: runs it, rebuilds it when it breaks, halts it.
 
 Theory of operation. A pipeline that breaks is not reusable: its supervisor makes another of the same plan after a pause
 that doubles. Three things end that for good: a halt (a stop of the process, a reload that retires the pipeline), after
@@ -51,7 +51,7 @@ class Supervisor:
         self.pipeline.stop()
 
     async def run(self) -> None:
-        """Run it, and its successors."""
+        """Run the pipeline, and each rebuilt one after it."""
         try:
             if self._after is not None and await self._halted_within(_end_of(self._after)):
                 return
@@ -68,7 +68,7 @@ class Supervisor:
                 await self.pipeline.close()
 
     async def _ends_well(self, pause_s: float) -> bool:
-        """Run the pipeline; False: it broke, and is to be built anew."""
+        """Run the pipeline; False: it broke and has to be rebuilt."""
         pipeline = self.pipeline
         try:
             await pipeline.run()
@@ -109,7 +109,7 @@ class Supervisor:
         self._reported = bool(problem)
 
     async def _halted_within(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do the work, or leave off as soon as the supervisor is halted; True: it is."""
+        """Run `work` until it ends or the supervisor is halted; True: halted."""
         working, halted = asyncio.ensure_future(work), asyncio.ensure_future(self._halted.wait())
         try:
             await asyncio.wait((working, halted), return_when=asyncio.FIRST_COMPLETED)

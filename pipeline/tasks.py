@@ -1,4 +1,4 @@
-"""The tasks of one owner: started here, ended here, none left behind."""
+"""A task group that lives as long as its owner: starts tasks, and awaits or cancels all of them at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many waits that may take equally long, on one timer.
+"""Timeouts of one length for many concurrent waits, on one timer.
 
 `asyncio.timeout` makes a timer for each wait, most of which are cancelled soon after: 8 us, against 2 here. Since all
 take the same time, the first to begin is the first that is due; a dict keeps them in that order.

@@ -56,9 +56,11 @@ async def run_trial(plan: PipelinePlan, test: PipelineTest, resources: Resources
     results = _Results()
     trial = dataclasses.replace(
         plan,
-        source=SourcePlan("given", describe(_Given, "given"), {"values": _payloads(test, first), "results": results}),
+        source=SourcePlan(
+            "given", describe(_TestSource, "given"), {"values": _payloads(test, first), "results": results}
+        ),
         steps=steps,
-        sink=SinkPlan("kept", describe(_Kept, "kept"), {"results": results}),
+        sink=SinkPlan("kept", describe(_Collector, "kept"), {"results": results}),
         on_error=None,
     )
     pipeline = Pipeline(trial, resources, once=True)
@@ -69,7 +71,7 @@ async def run_trial(plan: PipelinePlan, test: PipelineTest, resources: Resources
 
 
 class _Results:
-    """What came of each given value, in the order in which they were given."""
+    """The results of each input value, in the order of the inputs."""
 
     def __init__(self) -> None:
         self._by_seq: dict[int, list[Any]] = {}
@@ -82,7 +84,7 @@ class _Results:
 
 
 @source
-class _Given:
+class _TestSource:
     def __init__(self, values: Sequence[Any], *, results: _Results) -> None:
         self._values = values
         self._results = results
@@ -102,7 +104,7 @@ class _Given:
 
 
 @sink
-class _Kept:
+class _Collector:
     def __init__(self, *, results: _Results) -> None:
         self._results = results
 
@@ -179,7 +181,7 @@ def plain(value: Any) -> Any:
 
 
 def _difference(found: Any, expected: Any, where: str = "result") -> str:
-    """Say the first place in which they differ, or nothing."""
+    """Return the first difference, "" if there is none."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         for key, value in expected.items():
             if key not in found:

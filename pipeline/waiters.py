@@ -1,4 +1,4 @@
-"""Whoever waits for the next change and is woken by it to look again: a condition without a lock, for one loop."""
+"""A condition without a lock, for one event loop: waiters are woken by each change and check again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Waiters:
         await future
 
     def wake(self) -> None:
-        """Let everybody look again."""
+        """Wake every waiter."""
         while self._futures:
             future = self._futures.popleft()
             if not future.done():

@@ -37,7 +37,7 @@ class Duckdb:
     transactional: Final = True
 
     def __init__(self, path: Path, *, table: str = "chunks") -> None:
-        """Remember where; `open` opens."""
+        """Store the options; `open` opens the database."""
         self._path = path
         self._table = check_table_name(table)
         self._staged: dict[Ack, Staged] = {}
@@ -54,7 +54,7 @@ class Duckdb:
         self._ledger = self._lake.ledger(context.pipeline)
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Release the database."""
         lakes, lake, self._lake, self._ledger = self._lakes, self._lake, None, None
         self._staged.clear()
         if lakes is not None and lake is not None:
@@ -92,7 +92,7 @@ class Duckdb:
             await self.lake.commit(staged, pipeline=self._pipeline, definition=self._definition, table=self._table)
 
     async def abort(self, origin: Item[Any]) -> None:
-        """Forget what came of one file."""
+        """Discard the staged rows of one file."""
         self._staged.pop(origin.ack, None)
 
     async def entries(self, state: EntryState | None = None) -> Iterable[LedgerEntry]:

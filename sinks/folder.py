@@ -1,4 +1,4 @@
-"""A folder for what failed: the file or the item itself, and a letter that says why."""
+"""Stores failed items in a folder: the file or the value itself, and a JSON letter with the reason."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Remember where; `open` makes the folder."""
+        """Store the options; `open` makes the folder."""
         self._path = path
         self._clock: Callable[[], str] = utc_now
         self._pipeline = ""
@@ -72,7 +72,7 @@ class Folder:
             _log.info("%s: %d files that failed under an older definition are tried again", self._pipeline, count)
 
     async def write(self, item: Item[Failure]) -> None:
-        """File one failure."""
+        """Store one failure."""
         failure = item.value
         file = failure.origin_value
         if isinstance(file, File) and not failure.resume_at:

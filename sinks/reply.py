@@ -1,4 +1,4 @@
-"""Sends results to whoever waits for them: an HTTP response, a websocket session.
+"""Sends results to callers: an HTTP response, a websocket session.
 
 Delivery: at most once; the caller sees an error or the end of its connection when something is lost. Overload: callers
 are served side by side, and one that does not read what comes is cut off. Restart: nothing is remembered.

@@ -153,27 +153,27 @@ class Folder:
             await asyncio.wait([work])
 
     def stop(self) -> None:
-        """Emit no more; what is in flight ends as it ends."""
+        """Emit no more files; those in flight are finished."""
         self._stopping = True
         if self._opened:
             self._changed.set()
 
     async def close(self) -> None:
-        """Write down how the last items ended; nothing if it could not be opened."""
+        """Record the outcomes of the last items; does nothing if the source was not opened."""
         if self._opened:
             await self._act()
             if not self._once:
                 self._health.report(f"pipeline {self._pipeline}", "")
 
     def forget_missing(self) -> int:
-        """Let go of the files that are not there and are kept: they were deleted on purpose. Return how many."""
+        """Forget the files that are missing but retained: they were deleted on purpose. Return how many."""
         missing = [name for name, tracked in self._tracker.files.items() if tracked.state is State.MISSING]
         self._tracker.told_deleted(missing)
         self._observer.wake()
         return len(missing)
 
     def progress(self) -> FolderProgress:
-        """Return how many files are where, for progress bars and metrics."""
+        """Return the number of files in each state, for progress bars and metrics."""
         counts = self._tracker.counts
         return FolderProgress(
             waiting=sum(counts[s] for s in (State.CANDIDATE, State.HASHING, State.WAITING, State.READY)),
@@ -231,7 +231,7 @@ class Folder:
     # Work beside the items
 
     async def _work(self) -> None:
-        """Look, hash and act until cancelled; an error of the ledger ends it and, with it, `items`."""
+        """Run observer, hasher and actions until cancelled; an error of the ledger ends them and `items`."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._observer.run())
@@ -243,7 +243,7 @@ class Folder:
             self._changed.set()
 
     async def _keep_acting(self) -> None:
-        """Take actions also while the pipeline asks for no file."""
+        """Carry out actions while the pipeline asks for no file."""
         while True:
             await self._stirred.wait()
             self._stirred.clear()
@@ -251,7 +251,7 @@ class Folder:
             self._changed.set()
 
     async def _act(self) -> None:
-        """Take all actions; what the ledger refuses is looked at again."""
+        """Carry out all actions; names for which the ledger refuses one are corrected and decided again."""
         async with self._acting:
             while self._tracker.actions or self._doubtful:
                 while self._tracker.actions:
@@ -261,7 +261,7 @@ class Folder:
                     await self._reconcile()
 
     async def _reconcile(self) -> None:
-        """Tell the tracker what the ledger really holds of the names about which it was wrong."""
+        """Correct the tracker's view of names for which the ledger holds something else."""
         entries = await self._ledger_actions.reread()
         if self._tracker.actions:
             return  # they may change it: they come first
@@ -275,7 +275,7 @@ class Folder:
         self._hasher.wake()
 
     def _stir(self) -> None:
-        """Wake whoever may have something to do since the tracker changed."""
+        """Wake the tasks that may have work since the tracker changed."""
         self._looked()
         self._observer.wake()
 

@@ -84,7 +84,7 @@ class Results(Generic[T]):
             self._wake()
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """No more results."""
+        """End the results."""
         self._closed = True
         self.outcome = outcome
         self.error = error
@@ -92,7 +92,7 @@ class Results(Generic[T]):
         self._release()
 
     def cancel(self) -> None:
-        """Take note that the caller left: stop the item wherever it is."""
+        """Cancel the item: its caller left."""
         if self.item is not None:
             self.item.ack.cancel()
         self._collecting = True  # nobody reads any more: a sink that waits for room must not wait for ever
@@ -153,7 +153,7 @@ class Results(Generic[T]):
 
 
 def checked_path(path: str) -> str:
-    """Return a path that requests can come to. ValueError: none ever would."""
+    """Return a valid path of a route. ValueError: no request could match it."""
     if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
         raise ValueError(
             f"found path {path!r}, expected one such as /v1/embeddings: it is compared as it is, decoded and "
@@ -218,7 +218,7 @@ class Http:
     order: Literal["none"] = "none"
     """Requests do not wait for each other."""
     callers: Final = True
-    """Its items have somebody who waits for their results."""
+    """Each item has a caller that waits for its results."""
 
     def __init__(self, route: str, *, max_body: Size = MAX_BODY_BYTES) -> None:
         match = _ROUTE.fullmatch(route if " " in route else f"POST {route}")
@@ -251,14 +251,14 @@ class Http:
             yield item
 
     def stop(self) -> None:
-        """Take no more requests."""
+        """Refuse new requests from now on."""
         self._stopped = True
         self._routes.withdraw(self)
         if self._channel is not None:
             self._channel.close()
 
     async def close(self) -> None:
-        """Refuse what still comes. A source that nobody stopped broke: it keeps its route until its successor opens."""
+        """Refuse further requests. A source that broke keeps its route until its successor opens."""
         if self._channel is not None:
             self._channel.close()
         if self._stopped or not self._runs:

@@ -61,7 +61,7 @@ class WebsocketRoutes:
 
 
 class Session:
-    """One client's way into the pipeline."""
+    """One client's session: puts its messages into the pipeline."""
 
     def __init__(
         self, key: str, reply: Reply[Any], websocket: Websocket, channel: Channel[Any], trace: str | None
@@ -107,7 +107,7 @@ class Session:
             raise
 
     def end(self) -> None:
-        """Let everything sent be processed to its end, then set `ended`. Idempotent."""
+        """End the session: once everything sent has been processed, set `ended`. Idempotent."""
         if self._ending:
             return
         self._ending = True
@@ -120,7 +120,7 @@ class Session:
             self._over()  # the pipeline is over: its operators flush by themselves
 
     def leave(self) -> None:
-        """Stop everything that this session caused, wherever it is: the client is gone. Idempotent."""
+        """Cancel every item of this session: the client is gone. Idempotent."""
         self.end()
         for item in list(self._live):
             if item.admitted:
@@ -128,7 +128,7 @@ class Session:
         self._over()
 
     def _flushed(self, outcome: Outcome, error: BaseException | None) -> None:
-        """Take the end of the end: steps that keep no order may still be at work on what came before it."""
+        """Handle the settled end item: steps without order may still work on earlier items, so wait for them."""
         del outcome, error
         self._end_passed = True
         if not self._live:

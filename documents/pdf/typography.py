@@ -103,7 +103,7 @@ def _run(page: PageRows, group: list[int]) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The look of running text and how often each look stands alone or in paragraphs."""
+    """The style of running text, and how often each style stands alone or in paragraphs."""
 
     look: Look
     alone: Counter[Look]

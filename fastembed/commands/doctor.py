@@ -34,7 +34,7 @@ class Finding:
     task: str
     device: str
     right: bool | None
-    told: str
+    detail: str
 
 
 def doctor(config: Path | None, *, everything: bool) -> int:
@@ -51,7 +51,7 @@ def doctor(config: Path | None, *, everything: bool) -> int:
     typer.echo("")
     for found in findings:
         state = {True: "right", False: "WRONG", None: "not asked"}[found.right]
-        typer.echo(f"{found.task:<14} {found.name:<24} {found.device:<6} {state:<9} {found.told}")
+        typer.echo(f"{found.task:<14} {found.name:<24} {found.device:<6} {state:<9} {found.detail}")
     wrong = sum(found.right is False for found in findings)
     typer.echo(f"\n{wrong} of {len(findings)} are wrong" if wrong else "\nall answers are right")
     return int(wrong > 0)
@@ -118,11 +118,11 @@ async def _ask(models: Models, model: LocatedModel) -> Finding:
         device = models.choices(model)[0]
         async with models.lend(model.name, task, device=device):
             loaded_s = time.perf_counter() - began
-            right, told = await probe(models, model.name, device)
+            right, detail = await probe(models, model.name, device)
             resident = models.residents.known.get((model.name, device))
             size = f", {resident.measured / 1e6:.0f} MB" if resident and resident.measured else ""
     except Exception as error:  # noqa: BLE001 - a model's boundary: the others are asked all the same
-        return Finding(model.name, task, device, right=False, told=f"{type(error).__name__}: {error}"[:300])
+        return Finding(model.name, task, device, right=False, detail=f"{type(error).__name__}: {error}"[:300])
     if is_pocket(model.spec) and task == "chat":
-        return Finding(model.name, task, device, None, f"{told}; a tiny model, loaded in {loaded_s:.1f} s{size}")
-    return Finding(model.name, task, device, right, f"{told}; loaded in {loaded_s:.1f} s{size}")
+        return Finding(model.name, task, device, None, f"{detail}; a tiny model, loaded in {loaded_s:.1f} s{size}")
+    return Finding(model.name, task, device, right, f"{detail}; loaded in {loaded_s:.1f} s{size}")

@@ -27,7 +27,7 @@ from fastembed.server.endpoints.documents import waiting_chunks
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.opening import LakeLocked
-from fastembed.sinks.lake.several import chosen
+from fastembed.sinks.lake.several import select_databases
 
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
@@ -87,13 +87,13 @@ class AnswerSource:
     def _existing(self, configuration: Configuration) -> list[Path]:
         """Return the databases that are there, of those that are meant."""
         try:
-            asked = chosen(databases_of(configuration), self.database)
+            selected = select_databases(databases_of(configuration), self.database)
         except InvalidInput as error:
             raise ConfigError([f"--database: {error.message}"]) from None
-        if there := [path for path in asked if path.is_file()]:
+        if there := [path for path in selected if path.is_file()]:
             return there
-        shown = f"database {asked[0]}" if len(asked) == 1 else f"databases {', '.join(map(str, asked))}"
-        raise FastEmbedError(f"found no {shown}: nothing was processed yet")
+        databases = f"database {selected[0]}" if len(selected) == 1 else f"databases {', '.join(map(str, selected))}"
+        raise FastEmbedError(f"found no {databases}: nothing was processed yet")
 
     async def _of_server(
         self,
@@ -209,8 +209,8 @@ async def rows_of(
     path: str, pipeline: str | None, client: FastEmbedClient, database: str | None, problems: list[str] | None = None
 ) -> Rows:
     """Return what a server lists at a path. problems: gets what it says of the folders."""
-    asked = {"pipeline": pipeline, "database": database}
-    found = await client.request("GET", path, params={key: value for key, value in asked.items() if value})
+    query = {"pipeline": pipeline, "database": database}
+    found = await client.request("GET", path, params={key: value for key, value in query.items() if value})
     if problems is not None:
         problems += found.get("problems", [])
     return list(found["data"])

@@ -49,7 +49,7 @@ def list_failed(source: AnswerSource, pipeline: str | None, *, as_json: bool) ->
 
 
 def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) -> int:
-    """Have what failed tried again; 1 if there was nothing, or something could not be put back or failed again."""
+    """Try again what failed; 1 if there was nothing, or something could not be put back or failed again."""
     configuration = _configuration(source, pipeline)
     by_server = False
 

@@ -1,4 +1,4 @@
-"""`fastembed forget`: lets go of files that are gone and whose rows were kept."""
+"""`fastembed forget`: removes the rows of files that are gone."""
 
 from __future__ import annotations
 

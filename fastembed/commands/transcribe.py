@@ -78,7 +78,7 @@ async def _speak(session: Session, file: Path, *, follow: bool) -> None:
 
 
 class _Paper:
-    """Where the words go: the session's `fastembed.pipeline.reply.Reply`."""
+    """The session's `fastembed.pipeline.reply.Reply`: prints the transcript."""
 
     def __init__(self, *, follow: bool) -> None:
         self._follow = follow
@@ -103,7 +103,7 @@ class _Paper:
         return True
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """Tell what was refused; other ends of a message say nothing."""
+        """Print why a message was refused; other outcomes print nothing."""
         if error is not None and outcome is not Outcome.CANCELLED:
             self._failed += 1
             typer.echo(f"fastembed: {error}", err=True)

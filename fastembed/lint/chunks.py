@@ -1,4 +1,4 @@
-"""Documents that go to the database whole, and chunks that their model cannot read to the end."""
+"""Warns of documents that are stored without being chunked, and of chunks longer than their model's window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a sound configuration from starting here: models that are missing, places that cannot be used."""
+"""Reports why a valid configuration cannot start on this machine: missing models, unusable folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def obstacles(configuration: Configuration, resources: Resources) -> list[str]:
 
 
 def _unreadable(models: Models) -> Iterator[str]:
-    """Give what keeps declared GGUF models from being loaded, by their headers: reading one takes a second at most."""
+    """Yield what keeps declared GGUF models from being loaded, by their headers: reading one takes a second at most."""
     for model in models.catalog.placed():
         if model.folder is None or not models.catalog.declares(model.name):
             continue

@@ -1,4 +1,4 @@
-"""Folders and databases that two pipelines, or two parts of one, would use against each other."""
+"""Reports folders and databases that two pipelines, or two parts of one, cannot share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths that two want: two pipelines, or a pipeline and the server itself."""
+"""Reports routes that are declared twice: by two pipelines, or by a pipeline and the server itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paths of the server take and answer, beside what the steps behind them take and give.
+"""Checks the payload types of the server's routes against the types of the steps behind them.
 
 The kernel knows no wire: to it, requests are of any type. Here they are what `fastembed.server.endpoints` makes of
 them: on the paths of OpenAI's clients typed requests, on others JSON; and results must be what the path can answer
@@ -38,7 +38,7 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
         giver = route if served[0] == "websocket" else f"{plan.source.id} {route}"
         first = Flow(takes, giver, plan.source.place, narrowed=gives is Any, advice=advice)
         steps, sink = _replying(plan.steps, gives), _reply(plan.sink, gives)
-        check_flow(plan.source, steps, sink, problems, given=first)
+        check_flow(plan.source, steps, sink, problems, source_flow=first)
         if gives is Any:
             _check_results(plan, problems)
         elif not any(found.component.factory is Reply for found in sinks(plan)):

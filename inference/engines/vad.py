@@ -97,7 +97,7 @@ class VoiceStream:
         return probability
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the detector's state."""
         self._state[:] = 0
         self._context[:] = 0
         self._level = _FIRST_LEVEL

@@ -1,4 +1,4 @@
-"""Segments into chunks: as full as blocks allow, cut after sentences, rows or lines where a block does not fit."""
+"""Packs segments into chunks: whole blocks where they fit, else cut after sentences, rows or lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks under their headings: sections, and small neighbours united so that no chunk is a mere line.
+"""Groups blocks into sections by heading, and merges small neighbours so that no chunk is a single line.
 
 Sections under one top heading are united when one of the two is small and both fit into a chunk; sections under
 different top headings only when both are tiny (the slides of a deck, the entries of a glossary). A united section keeps

@@ -1,4 +1,4 @@
-"""Blocks as things that can be cut: parts in order, and what must stand around any run of them.
+"""Blocks that can be cut: their parts in order, and the text that must surround any run of parts.
 
 prose   parts: sentences (words where a sentence is too long)     around: nothing
 table   parts: rows                                               before: caption, header row and its rule

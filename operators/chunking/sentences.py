@@ -1,4 +1,4 @@
-"""Where a text may be cut: after sentences, else between words, inside a word only if it is no word at all."""
+"""Finds where a text may be cut: after sentences, else between words, inside a word only if it is very long."""
 
 from __future__ import annotations
 

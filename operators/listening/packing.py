@@ -1,4 +1,4 @@
-"""Where a recording is cut, as a pure state machine: samples in, utterances out.
+"""Cuts a recording into utterances, as a pure state machine: samples in, utterances out.
 
 Theory of operation. Whisper hears at most 30 s at a time, so a long recording is handed over in pieces that are nearly
 so long and begin and end in pauses: the stretches of speech that the `Segmenter` finds are joined while they fit into
@@ -61,7 +61,7 @@ class Packing:
         self._forget()
 
     def finish(self) -> Iterator[Utterance]:
-        """Take note that the recording is over."""
+        """End the recording."""
         yield from self._take(self._segmenter.flush())
         if self._piece is not None:
             start, end = self._piece
@@ -103,6 +103,6 @@ class Packing:
         return Utterance(self._new_id(), samples, start_ms, end_ms, final=True, settings=self._settings, recorded=True)
 
     def _forget(self) -> None:
-        """Keep the piece, and what the segmenter may yet find to be speech: its longest utterance, and its padding."""
+        """Drop audio that neither the piece nor the segmenter can still need: its longest utterance and its padding."""
         oldest = self._audio.end - self._longest - 2 * RATE_HZ
         self._audio.forget(oldest if self._piece is None else min(oldest, self._piece[0]))

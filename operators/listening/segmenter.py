@@ -1,4 +1,4 @@
-"""When an utterance begins and ends, as a pure state machine: probabilities of speech in, events out.
+"""Finds the start and end of utterances, as a pure state machine: probabilities of speech in, events out.
 
 Theory of operation. Audio arrives in pieces of any size and is kept in a `Recording`; the judge (Silero) is asked about
 every full 512 samples, at positions that depend on the session's length alone. All decisions are functions of those
@@ -56,7 +56,7 @@ class Judge(Protocol):
         """Return 0 to 1 for 512 samples."""
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the detector's state."""
 
 
 @dataclass(frozen=True, slots=True)

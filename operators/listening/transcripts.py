@@ -1,4 +1,4 @@
-"""Transcripts in the place of the sound in a conversation."""
+"""Replaces the audio in a conversation with transcripts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PAUSES: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_dur
 
 
 class Transcripts:
-    """Writes down what is said in conversations. For one event loop."""
+    """Transcribes the audio in conversations. For one event loop."""
 
     def __init__(self, engines: SpeechEngines) -> None:
         self._engines = engines
         self._voice: VoiceModel | None = None
 
     async def instead(self, request: ChatRequest, model: str) -> ChatRequest:
-        """Return the request with text for sound, and a note of who heard it; one sound after the other.
+        """Return the request with transcripts in place of audio, one part after the other, and a note of the engine.
 
         model: a name of `models:` or "auto". Raises ModelNotFound, Unavailable.
         """
@@ -81,5 +81,5 @@ class Transcripts:
 
 
 def has_sound(message: Message) -> bool:
-    """Whether there is sound in a message."""
+    """Whether a message has audio."""
     return any(isinstance(part, AudioPart) for part in message.parts)

@@ -1,4 +1,4 @@
-"""Typed adjacency: what a step gives must be what the next one takes.
+"""Type check of neighbouring steps: the output type of a step must fit the input type of the next one.
 
 Where nothing narrows the type, every kind of value that a step may give must be taken. Where something does, it is
 enough that one kind is: behind an `if` or in a branch, because the condition may sort the others out; behind a step
@@ -23,9 +23,10 @@ _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What flows between two steps, and what gives it. type: Any where it is unknown, None where nothing arrives.
+    """The type that flows between two steps, and the step that produces it (`giver`).
 
-    narrowed: it is enough that one kind is taken. advice: what a message adds where none is.
+    type: Any where it is unknown, None where nothing arrives. narrowed: it is enough that one alternative of the type
+    fits. advice: what a message adds where none does.
     """
 
     type: Any
@@ -36,10 +37,10 @@ class Flow:
 
 
 def check_flow(
-    source: SourcePlan, steps: tuple[Step, ...], sink: SinkPlan, problems: Problems, *, given: Flow | None = None
+    source: SourcePlan, steps: tuple[Step, ...], sink: SinkPlan, problems: Problems, *, source_flow: Flow | None = None
 ) -> None:
-    """Report every step that cannot take what comes. given: what the source gives, where more is known of it."""
-    flow = given or Flow(source.component.out_type, source.id, source.place)
+    """Report every step whose input type does not fit. source_flow: the source's output, if known better."""
+    flow = source_flow or Flow(source.component.out_type, source.id, source.place)
     _check_fields(source.key, flow, problems)
     flow = _through(steps, flow, problems)
     _take(flow, sink.component.in_type, sink.id, sink.place, problems)
@@ -69,26 +70,26 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
     _take(taken, step.component.in_type, step.id, step.place, problems)
     for expression in (step.condition, step.latest):
         _check_fields(expression, flow, problems)
-    given = _given(step.component, flow.type)
-    if isinstance(given, TypeVar) and given is step.component.in_type:  # gives what it takes
+    output = _output_type(step.component, flow.type)
+    if isinstance(output, TypeVar) and output is step.component.in_type:  # gives what it takes
         return replace(flow, giver=step.id, place=step.place, narrowed=flow.narrowed or step.condition is not None)
     if step.condition or step.on_error == "pass":  # else the item goes on as it came
-        return Flow(_union([given, flow.type]), step.id, step.place, narrowed=True)
+        return Flow(_union([output, flow.type]), step.id, step.place, narrowed=True)
     if step.component.cases:  # what comes of each kind that arrives is known
-        return Flow(given, step.id, step.place, narrowed=flow.narrowed)
+        return Flow(output, step.id, step.place, narrowed=flow.narrowed)
     partly_fed = any(not _arrives(member, flow.type) for member in members_of(step.component.in_type))
-    return Flow(given, step.id, step.place, narrowed=partly_fed)
+    return Flow(output, step.id, step.place, narrowed=partly_fed)
 
 
-def _given(component: Spec, arriving: Any) -> Any:
-    """Return what a step gives: of its overloads, where it has some, what comes of the kinds that may arrive."""
-    given = [out for taken, out in component.cases if _arrives(taken, arriving)]
-    return _union(given) if given else component.out_type
+def _output_type(component: Spec, arriving: Any) -> Any:
+    """Return a step's output type: of an overloaded step, the outputs of those overloads whose input may arrive."""
+    outputs = [out for taken, out in component.cases if _arrives(taken, arriving)]
+    return _union(outputs) if outputs else component.out_type
 
 
-def _arrives(member: Any, given: Any) -> bool:
-    """Whether a value of the type `given` may be a `member`."""
-    return any(fits(one, member) or fits(member, one) for one in members_of(given))
+def _arrives(member: Any, actual: Any) -> bool:
+    """Whether a value of the type `actual` may be a `member`."""
+    return any(fits(one, member) or fits(member, one) for one in members_of(actual))
 
 
 def _branch(branch: Branch, flow: Flow, problems: Problems) -> Flow:
@@ -113,27 +114,27 @@ def _merge(flows: list[Flow], step: RoutePlan | ForkPlan) -> Flow:
     return Flow(_union([flow.type for flow in arriving]), step.id, step.place, any(flow.narrowed for flow in arriving))
 
 
-def _take(flow: Flow, wanted: Any, taker: str, place: Place, problems: Problems) -> None:
+def _take(flow: Flow, expected: Any, taker: str, place: Place, problems: Problems) -> None:
     if flow.type is None:
         return
-    given = members_of(flow.type)
-    fitting = [fits(member, wanted) for member in given]
+    members = members_of(flow.type)
+    fitting = [fits(member, expected) for member in members]
     if all(fitting) or (flow.narrowed and any(fitting)):
         return
-    refused = " | ".join(type_name(m) for m, fit in zip(given, fitting, strict=True) if not fit)
-    text = f"found {flow.giver} before {taker}, which gives {refused} (at {flow.place}), expected {type_name(wanted)}"
+    refused = " | ".join(type_name(m) for m, fit in zip(members, fitting, strict=True) if not fit)
+    text = f"found {flow.giver} before {taker}, which gives {refused} (at {flow.place}), expected {type_name(expected)}"
     problems.add(place, f"{text}{flow.advice}")
 
 
-def fits(given: Any, wanted: Any) -> bool:
-    """Whether every value of the type `given` may be a `wanted`.
+def fits(actual: Any, expected: Any) -> bool:
+    """Whether every value of the type `actual` is accepted as `expected`.
 
     Unknown types (Any, object, a free type variable) fit; generics count by their origin.
     """
-    givens, wanteds = members_of(given), members_of(wanted)
-    if len(givens) > 1 or len(wanteds) > 1:
-        return all(any(fits(one, other) for other in wanteds) for one in givens)
-    one, other = _class(givens[0]), _class(wanteds[0])
+    actuals, expecteds = members_of(actual), members_of(expected)
+    if len(actuals) > 1 or len(expecteds) > 1:
+        return all(any(fits(one, other) for other in expecteds) for one in actuals)
+    one, other = _class(actuals[0]), _class(expecteds[0])
     if one is other or one is None or other is None or (one, other) in _NUMBERS:
         return True
     try:
@@ -159,7 +160,7 @@ def members_of(annotation: Any) -> list[Any]:
 
 
 def _class(annotation: Any) -> type | None:
-    """Return the class to compare by; None where there is none to know."""
+    """Return the class to compare by; None where it is unknown."""
     if annotation is Any or annotation is object:
         return None
     origin = get_origin(annotation) or annotation

@@ -1,4 +1,4 @@
-"""Sinks that answer need a source whose items somebody waits for."""
+"""A sink that replies to callers needs a source that has callers."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 from typing_extensions import TypedDict
 
 from fastembed.pipeline.config.interpolate import Secret
-from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, plain, shown
+from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, display, plain
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -64,7 +64,7 @@ def options_adapter(spec: Spec) -> TypeAdapter[dict[str, Any]]:
 
 
 def validate_options(spec: Spec, node: MapNode, problems: Problems, *, base: Path) -> tuple[dict[str, Any], Spec]:
-    """Return the component's options, defaults included, and its spec with these; what is wrong is reported.
+    """Return the component's options, defaults included, and its spec with these; report every problem.
 
     A class is constructed once, on trial: constructors check what types cannot say (`open` is where they act), and may
     declare what depends on the options.
@@ -121,7 +121,7 @@ def _secrets(node: Node) -> dict[str, Secret]:
 
 
 def _keep_secrets(value: Any, secrets: Mapping[str, Secret]) -> Any:
-    """Put `Secret`s back where validation made plain text of them."""
+    """Restore the `Secret`s that validation turned into plain text."""
     match value:
         case str():
             return secrets.get(value, value)
@@ -144,7 +144,7 @@ def _keep_secrets(value: Any, secrets: Mapping[str, Secret]) -> Any:
 
 
 def _report(errors: list[ErrorDetails], root: Node, problems: Problems, adapter: TypeAdapter[Any]) -> None:
-    """Say each error once at its place; the alternatives of a union become one `expected a or b`."""
+    """Report each error once at its place; the alternatives of a union become one `expected a or b`."""
     expected: dict[int, tuple[Node, list[str]]] = {}
     for error in errors:
         node, rest, key_place = _locate(root, error["loc"])
@@ -156,18 +156,20 @@ def _report(errors: list[ErrorDetails], root: Node, problems: Problems, adapter:
         elif error["type"] == "missing" and rest:
             problems.add(node.place, f"{rest[-1]!r} is missing: it has no default")
         elif _says_it_all(text := _cause(error)):
-            problems.add(node.place, text if not _secrets(node) else f"found {shown(node)}, {text.split(', ', 1)[-1]}")
+            problems.add(
+                node.place, text if not _secrets(node) else f"found {display(node)}, {text.split(', ', 1)[-1]}"
+            )
         else:
             _, alternatives = expected.setdefault(id(node), (node, []))
             if text not in alternatives:
                 alternatives.append(text)
     for node, alternatives in expected.values():
         hint = _near_literal(node, alternatives)
-        problems.add(node.place, f"found {shown(node)}, expected {' or '.join(alternatives)}{hint}")
+        problems.add(node.place, f"found {display(node)}, expected {' or '.join(alternatives)}{hint}")
 
 
 def _locate(node: Node, loc: Iterable[int | str]) -> tuple[Node, list[int | str], Place | None]:
-    """Follow `loc` as far as the tree has it; what pydantic adds (union branches) is passed over."""
+    """Return the node at `loc`, as far as the tree reaches; skip the union branches that pydantic adds to it."""
     key_place: Place | None = None
     rest: list[int | str] = []
     for step in loc:
@@ -210,7 +212,7 @@ class LenientSchema(GenerateJsonSchema):
     """JSON Schema in which a type that JSON does not have is anything."""
 
     def handle_invalid_for_json_schema(self, schema: CoreSchema, error_info: str) -> JsonSchemaValue:  # noqa: ARG002
-        """Allow anything: an option that only code can set."""
+        """Accept any value: an option that only code can set."""
         return {}
 
 

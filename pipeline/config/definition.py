@@ -1,4 +1,4 @@
-"""The definition hash: which pipeline made a result, whatever the file around it looks like.
+"""The definition hash: identifies the pipeline that made a result, independent of the file's layout.
 
 The hash covers what the pipeline does: components, options, expressions and bounds, with defaults and interpolated
 values in place, and the bytes of the plug-ins that it uses. It leaves out the pipeline's name, places, comments, the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastembed.pipeline.component import Role
-from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, display
 from fastembed.pipeline.config.policies import queue_policy
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -65,7 +65,7 @@ def _long_form(scope: Scope, role: Role, node: Node) -> MapNode | None:
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
         return MapNode(node.place, {node.value: MapEntry(node.place, ScalarNode(node.place, None))})
     scope.problems.add(
-        node.place, f"found {shown(node)}, expected a {role}: its name, or a mapping that has it as a key"
+        node.place, f"found {display(node)}, expected a {role}: its name, or a mapping that has it as a key"
     )
     return None
 
@@ -73,7 +73,7 @@ def _long_form(scope: Scope, role: Role, node: Node) -> MapNode | None:
 def _options(
     scope: Scope, spec: Spec, name: str, node: MapNode, reserved: tuple[str, ...]
 ) -> tuple[dict[str, Any], Spec]:
-    """Join what stands under the component's name and beside it."""
+    """Merge the options under the component's name with the keys beside it."""
     own = node.entries[name]
     beside = {key: entry for key, entry in node.entries.items() if key != name and key not in reserved}
     for key in [key for key in beside if key not in spec.options]:
@@ -85,7 +85,7 @@ def _options(
         given = dict(own.node.entries)
     elif not (isinstance(own.node, ScalarNode) and own.node.value is None):
         if spec.primary is None:
-            scope.problems.add(own.node.place, f"found {shown(own.node)} for {name}, which takes no value of its own")
+            scope.problems.add(own.node.place, f"found {display(own.node)} for {name}, which takes no value of its own")
         else:
             given = {spec.primary: MapEntry(own.node.place, own.node)}
     for key in beside.keys() & given.keys():

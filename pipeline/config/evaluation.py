@@ -54,7 +54,7 @@ _MISSING: Final = object()
 
 
 def safe(value: Any) -> Any:
-    """Let a value through unless code could be reached by it."""
+    """Return the value; raise if an expression could reach code through it."""
     if type(value) not in _PLAIN and (isinstance(value, _OPAQUE) or callable(value)):
         msg = f"found a {type(value).__name__}, expected a plain value"
         raise TypeError(msg)
@@ -101,7 +101,7 @@ def read_part(value: Any, index: Any) -> Any:
 
 
 def of_kind(value: Any, kind: type, method: str) -> Any:
-    """Let through what `.method()` is defined for."""
+    """Return the value if `.method()` is defined for its type; raise otherwise."""
     if isinstance(value, kind):
         return value
     msg = f"found {type(value).__name__} before .{method}(), expected {kind.__name__}"
@@ -112,7 +112,7 @@ def of_kind(value: Any, kind: type, method: str) -> Any:
 
 
 def number(value: Any) -> Any:
-    """Let through a real number."""
+    """Return the value if it is a real number; raise otherwise."""
     if isinstance(value, Number) and not isinstance(value, complex):
         return value
     msg = f"found {type(value).__name__}, expected a number"
@@ -152,7 +152,7 @@ def _on_numbers(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _walkable(value: Any) -> Any:
-    """Let through what ends: it has a length, and the length is bounded."""
+    """Return the value if it has a length within the limit; raise otherwise."""
     if not isinstance(value, Sized):
         msg = f"found {type(value).__name__}, expected something with a length"
         raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""What a pipeline promises of its items, derived from what its components say of themselves.
+"""A pipeline's delivery guarantee and order, derived from the declarations of its components.
 
 What counts is `replayable` and `order` of the source, `transactional` of the sinks (`fastembed.pipeline.capabilities`).
 
@@ -36,7 +36,7 @@ class Guarantee:
 
 
 def guarantee(plan: PipelinePlan) -> Guarantee:
-    """Derive what the pipeline promises."""
+    """Return the pipeline's delivery guarantee, its order and the reasons for them."""
     losses = tuple(_losses(plan))
     repeats = tuple(_repeats(plan))
     delivery: Delivery = "at most once" if losses else "at least once" if repeats else "exactly once"

@@ -1,4 +1,4 @@
-"""From a pipelines.yaml to a `fastembed.pipeline.plan.Configuration`: the way in."""
+"""Load a pipelines.yaml into a `fastembed.pipeline.plan.Configuration`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from fastembed.pipeline.config.interpolate import Interpolator
-from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, read, shown
+from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode, display, read
 from fastembed.pipeline.config.pipelines import read_defaults, read_pipelines, read_tests
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.config.scope import Scope
@@ -46,7 +46,7 @@ def load(
     environ: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Read a file. Its relative paths start from its folder. Raises ConfigError with every problem at once."""
-    return _checked(_text(path), path, path.parent, _Known(registry, sections or {}, check, environ or {}))
+    return _checked(_text(path), path, path.parent, _Vocabulary(registry, sections or {}, check, environ or {}))
 
 
 def parse(
@@ -60,7 +60,7 @@ def parse(
     base: Path | None = None,
 ) -> Configuration:
     """Read a text. file: its name in messages. base: where its paths start, or here. Raises ConfigError."""
-    found = _checked(text, Path(file), base or Path(), _Known(registry, sections or {}, check, environ or {}))
+    found = _checked(text, Path(file), base or Path(), _Vocabulary(registry, sections or {}, check, environ or {}))
     return replace(found, path=None)
 
 
@@ -75,7 +75,7 @@ def lint(
     """Read a file and return what is wrong and what is odd, instead of raising."""
     problems = Problems()
     try:
-        known = _Known(registry, sections or {}, check, environ or {})
+        known = _Vocabulary(registry, sections or {}, check, environ or {})
         found = _read(_text(path), path, path.parent, known, problems)
         problems.check()
     except ConfigError as error:
@@ -93,8 +93,8 @@ def _text(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What the program offers to a file."""
+class _Vocabulary:
+    """What a configuration file can refer to: components, sections and checks."""
 
     registry: Registry
     sections: Sections
@@ -102,15 +102,15 @@ class _Known:
     environ: Mapping[str, str]
 
 
-def _checked(text: str, path: Path, base: Path, known: _Known) -> Configuration:
+def _checked(text: str, path: Path, base: Path, known: _Vocabulary) -> Configuration:
     problems = Problems()
     found = _read(text, path, base, known, problems)
     problems.check()
     return found
 
 
-def _read(text: str, path: Path, base: Path, known: _Known, problems: Problems) -> Configuration:
-    """Read everything; the result is worth something only where `problems` is empty."""
+def _read(text: str, path: Path, base: Path, known: _Vocabulary, problems: Problems) -> Configuration:
+    """Read the whole file; the result is valid only where `problems` is empty."""
     base = base.absolute()
     root = read(text, str(path), Interpolator(known.environ, base), problems)
     scope = Scope(known.registry, problems, base)
@@ -148,7 +148,7 @@ def _top(scope: Scope, root: Node | None, file: str, sections: Sections) -> MapN
     if version is None:
         scope.problems.warn(top.place, f"found no version, read as version: {VERSION}")
     elif not isinstance(version, ScalarNode) or version.value != VERSION or isinstance(version.value, bool):
-        scope.problems.add(version.place, f"found version {shown(version)}, expected {VERSION}")
+        scope.problems.add(version.place, f"found version {display(version)}, expected {VERSION}")
     return top
 
 
@@ -171,7 +171,7 @@ def _with_plugins(scope: Scope, node: Node | None) -> tuple[Registry, tuple[Path
         return registry, ()
     for entry in node.items if isinstance(node, ListNode) else (node,):
         if not isinstance(entry, ScalarNode) or not isinstance(entry.value, str):
-            scope.problems.add(entry.place, f"found {shown(entry)}, expected the path of a Python file")
+            scope.problems.add(entry.place, f"found {display(entry)}, expected the path of a Python file")
             continue
         files.append(scope.base / Path(entry.value).expanduser())
         registry, problems = registry.with_plugin(files[-1])

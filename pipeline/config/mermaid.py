@@ -8,7 +8,7 @@ from fastembed.pipeline.config.guarantees import guarantee
 from fastembed.pipeline.plan import Branch, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 
 Ends = list[tuple[str, str]]
-"""What is still to be joined to the next node: node and the label of the edge."""
+"""Edges that end at the next node: their start and their label."""
 
 
 def mermaid(plan: PipelinePlan) -> str:

@@ -71,7 +71,7 @@ def plain(node: Node) -> Any:
             return node.value
 
 
-def shown(node: Node) -> str:
+def display(node: Node) -> str:
     """Return the node for the middle of `found ..., expected ...`, secrets hidden."""
     match node:
         case MapNode():
@@ -205,7 +205,7 @@ class _Tree:
             if isinstance(found, MapNode):
                 merged = {**found.entries, **merged}
             else:
-                self._problems.add(found.place, f"found {shown(found)} under <<, expected an alias of a mapping")
+                self._problems.add(found.place, f"found {display(found)} under <<, expected an alias of a mapping")
         return merged
 
     def _place(self, mark: yaml.Mark) -> Place:
@@ -216,7 +216,7 @@ _STR: Final = "tag:yaml.org,2002:str"
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str, text: str) -> tuple[Place, str]:
-    """Say in our words what PyYAML stumbled over."""
+    """Return the place of PyYAML's error and a message in this project's words."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return Place(file, 1, 1), f"not valid YAML: {error.problem}"

@@ -14,7 +14,7 @@ from fastembed.pipeline.config.callers import check_callers
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.config.ends import sink_plan, source_plan
 from fastembed.pipeline.config.guarantees import operators
-from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, plain, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, display, plain
 from fastembed.pipeline.config.policies import queue_policy, retry_policy, timeouts
 from fastembed.pipeline.config.scope import Defaults, Scope
 from fastembed.pipeline.config.steps import read_steps
@@ -127,7 +127,7 @@ def _fakes(scope: Scope, node: Node | None, plan: PipelinePlan | None) -> dict[s
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return {}
     if not isinstance(node, MapNode):
-        scope.problems.add(node.place, f"found {shown(node)}, expected a mapping of step ids to their results")
+        scope.problems.add(node.place, f"found {display(node)}, expected a mapping of step ids to their results")
         return {}
     if plan is not None:
         scope.reject_unknown(node, tuple(step.id for step in operators(plan.steps)))

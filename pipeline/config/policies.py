@@ -1,4 +1,4 @@
-"""The bounds and tries of a configuration: `queue`, `batch`, `timeout`, `retry`, in their short and long forms."""
+"""The limits of a step or source: `queue`, `batch`, `timeout`, `retry`, in their short and long forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import MapEntry, MapNode, Node, ScalarNode, display
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.policy import BatchPolicy, Overflow, QueuePolicy, RetryPolicy, Timeouts
 from fastembed.pipeline.units import Duration, Size, parse_duration, parse_size
@@ -86,7 +86,7 @@ def _queue_form(scope: Scope, node: ScalarNode) -> MapNode | None:
         except ValueError:
             continue
         return _short(node, key)
-    scope.problems.add(node.place, f"found {shown(node)}, expected items (64), seconds (5s) or bytes (64MiB)")
+    scope.problems.add(node.place, f"found {display(node)}, expected items (64), seconds (5s) or bytes (64MiB)")
     return None
 
 

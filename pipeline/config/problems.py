@@ -1,4 +1,4 @@
-"""Every problem of a configuration at once, in file order, without a secret in it."""
+"""Collects all problems of a configuration in file order, secrets hidden."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Problems:
             self._errors[place, text] = None
 
     def close(self, place: Place, text: str) -> None:
-        """Report an error that makes every later one at its place a mere consequence."""
+        """Report an error and suppress later ones at the same place, which would be its consequences."""
         self.add(place, text)
         self._closed.add(place)
 
     def warn(self, place: Place, text: str) -> None:
-        """Report something that works but is probably not meant."""
+        """Report a warning: the configuration works, but is probably a mistake."""
         self._warnings[place, text] = None
 
     def hide(self, secret: str) -> None:

@@ -13,7 +13,7 @@ from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.checking import validate, validate_options
 from fastembed.pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
 from fastembed.pipeline.config.interpolate import Secret
-from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, display
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -70,7 +70,7 @@ class Scope:
     def mapping(self, node: Node, what: str, known: Iterable[str] | None = None) -> MapNode | None:
         """Return the node as a mapping; report it where it is none, and its keys that are not `known`."""
         if not isinstance(node, MapNode):
-            self.problems.add(node.place, f"found {shown(node)}, expected {what}")
+            self.problems.add(node.place, f"found {display(node)}, expected {what}")
             return None
         if known is not None:
             self.reject_unknown(node, tuple(known))
@@ -79,7 +79,7 @@ class Scope:
     def sequence(self, node: Node, what: str) -> tuple[Node, ...]:
         """Return the entries of a list; report the node where it is none."""
         if not isinstance(node, ListNode):
-            self.problems.add(node.place, f"found {shown(node)}, expected {what}")
+            self.problems.add(node.place, f"found {display(node)}, expected {what}")
             return ()
         return node.items
 
@@ -97,10 +97,10 @@ class Scope:
         if node is None:
             return None
         if not isinstance(node, ScalarNode) or node.value is None:
-            self.problems.add(node.place, f"found {shown(node)}, expected an expression such as value.pages > 10")
+            self.problems.add(node.place, f"found {display(node)}, expected an expression such as value.pages > 10")
             return None
         if isinstance(node.value, Secret):
-            self.problems.add(node.place, f"found {shown(node)} in an expression, expected no secret there")
+            self.problems.add(node.place, f"found {display(node)} in an expression, expected no secret there")
             return None
         try:
             return compile_expression(str(node.value), result, node.place)
@@ -123,7 +123,7 @@ class Scope:
         if node is not None:
             name = str(node.value) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
             if not name or name in self.ids:
-                found = f"the id {name!r} again" if name else shown(node)
+                found = f"the id {name!r} again" if name else display(node)
                 self.problems.add(node.place, f"found {found}, expected a name that no other step of the pipeline has")
             wanted = name or wanted
         name, count = wanted, 1

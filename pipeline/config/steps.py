@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 
 from fastembed.pipeline.config.ends import sink_plan
-from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, shown
+from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, display
 from fastembed.pipeline.config.policies import Positive, batch_policy, queue_policy, retry_policy, timeouts
 from fastembed.pipeline.config.scope import Scope
 from fastembed.pipeline.names import did_you_mean, one_of
@@ -39,7 +39,7 @@ def _step(scope: Scope, node: Node) -> Step | None:
         node = MapNode(node.place, {node.value: MapEntry(node.place, ScalarNode(node.place, None))})
     if not isinstance(node, MapNode):
         expected = "an operator's name, or a mapping of its name to its options"
-        scope.problems.add(node.place, f"found {shown(node)}, expected {expected}")
+        scope.problems.add(node.place, f"found {display(node)}, expected {expected}")
         return None
     name = _operator_key(scope, node)
     if name == "route":
@@ -116,7 +116,7 @@ def option_mapping(scope: Scope, spec: Spec, entry: MapEntry) -> MapNode:
         return MapNode(entry.key_place)
     if spec.primary is None:
         expected = f"a mapping of its options: {one_of(spec.options)}" if spec.options else "no option"
-        scope.problems.add(node.place, f"found {shown(node)} for {spec.name}, expected {expected}")
+        scope.problems.add(node.place, f"found {display(node)} for {spec.name}, expected {expected}")
         return MapNode(entry.key_place)
     return MapNode(entry.key_place, {spec.primary: MapEntry(node.place, node)})
 

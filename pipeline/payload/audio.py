@@ -19,7 +19,7 @@ AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm", "ogg"]
 
 
 class Lasting:
-    """Something that no later item replaces, as a newer partial utterance does an older (`latest: not item.final`)."""
+    """An event that no later one replaces, as a newer partial utterance does an older (`latest: not item.final`)."""
 
     __slots__ = ()
     final: ClassVar[bool] = True
@@ -105,7 +105,7 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Cleared(Lasting):
-    """What was buffered is gone. utterance_id: the unfinished utterance that went with it, if there was one."""
+    """The input buffer was cleared. utterance_id: the unfinished utterance that went with it, if there was one."""
 
     utterance_id: str | None = None
 

@@ -123,7 +123,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A conversation to go on with.
+    """A conversation to continue.
 
     json: "object" for any JSON object, a JSON Schema for that shape, None for text. tool_choice: "auto", "none",
     "required", or the name of a tool. prompt: instead of messages, text to be completed as it is (/v1/completions).

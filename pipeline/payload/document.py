@@ -33,7 +33,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRequest:
-    """A file that somebody wants to be read now.
+    """A request to parse a file now.
 
     model: a document model of `models:`, or "auto": as the pipeline's `parse` says. html: the document as HTML, too.
     """
@@ -101,5 +101,5 @@ class Chunk:
 
     @property
     def embedding_text(self) -> str:
-        """What is embedded: the heading path, then the text, so that a chunk is found by its section's words too."""
+        """The text to embed: the heading path, then the text, so that a chunk is also found by its section's words."""
         return "\n".join((" > ".join(self.headings), self.text)) if self.headings else self.text

@@ -1,4 +1,4 @@
-"""Streams that part and meet again: route (the first arm whose condition holds) and fork (every arm).
+"""Branching: route (an item takes the first arm whose condition holds) and fork (it takes every arm).
 
 Each arm is a stream of its own behind a bounded queue, driven by its own task, so that a slow arm holds up the others
 only when its queue is full. Order is kept within an arm, not across arms; `fork` with `join: all` restores it.
@@ -64,7 +64,7 @@ class _Arms:
             await self.tasks.close()
 
     async def place(self, item: Item[Any]) -> None:
-        """Put an item where it belongs."""
+        """Put an item into the queue of its arm or arms."""
         raise NotImplementedError
 
     async def receive(self, arm: Arm, item: Item[Any]) -> None:  # noqa: ARG002 - a join asks which arm it was
@@ -102,7 +102,7 @@ class _Arms:
         end.settle(Outcome.FILTERED)
 
     async def _end_seen(self, end: Item[Any]) -> None:
-        """Let the last of a key's ends through."""
+        """Pass on a key's end once every arm has returned it."""
         seen = self._ends[end.key]
         seen.missing -= 1
         if seen.missing:

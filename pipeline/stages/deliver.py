@@ -140,7 +140,7 @@ class _Callers:
             raise self._error
 
     async def close(self) -> None:
-        """Stop where it is."""
+        """Cancel all writes."""
         await self._tasks.close()
 
     async def _serve(self, caller: Hashable) -> None:

@@ -1,4 +1,4 @@
-"""Where concurrent workers' outputs become one stream again.
+"""Merges the outputs of concurrent workers into one stream, in order where that is asked for.
 
 With order strict each unit of work holds a ticket; outputs leave in the order of the tickets: those of the first
 unfinished ticket at once, those of later ones when their turn comes. Otherwise outputs leave as they come. A worker

@@ -1,4 +1,4 @@
-"""What operators give back, in the forms in which they may: iterators of either kind, bare values or items."""
+"""Normalises what operators return: iterators of either kind, bare values or items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOTHING: Final = object()
 
 
 def derived(item: Item[Any], output: Any) -> Item[Any]:
-    """Return what an operator made of an item as an item: it may give a bare value, or one that it derived itself."""
+    """Return an operator's output as an item: a bare value is derived from the input, an item is taken as it is."""
     if not isinstance(output, Item):
         return item.derive(output)
     return output if output.admitted and output is not item else item.derive(output.value)

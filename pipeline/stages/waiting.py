@@ -1,4 +1,4 @@
-"""What waits before an operator that works on several items at once, and what it takes next. Pure: no await, no clock.
+"""Queues before concurrent operators: which items wait, and which are taken next. Pure: no await, no clock.
 
 `OneByOne` hands out single items: in order of arrival, or, by key, never two of a key at a time. A `latest` expression
 marks items of which only the newest is worth the work: a newer one takes the place of one that still waits.
@@ -31,7 +31,7 @@ class Waiting(Protocol):
         """Return what to work on next, while `running` units of work are under way; empty: nothing yet."""
 
     def finished(self, items: list[Item[Any]]) -> None:
-        """Learn that the work on these items, which `take` returned, has ended."""
+        """Note that the work on these items, which `take` returned, has ended."""
 
     def due(self) -> float | None:
         """Return when to `take` again although nothing arrives or finishes, or None."""

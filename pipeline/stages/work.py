@@ -1,4 +1,4 @@
-"""One unit of work of each kind of operator, for `dispatch`: call it, hand out what comes back, end what does not."""
+"""One unit of work for each kind of operator: call it, pass on its outputs, settle items that have none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def work_of(step: Step) -> Work:
 
 
 def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) -> Work:
-    """Wrap the work on one item: what passes by, what fails."""
+    """Wrap the work on one item: handle skipped, cancelled and failed items."""
 
     async def work(items: list[Item[Any]], emit: Emit) -> None:
         item = items[0]
@@ -108,14 +108,14 @@ def _outputs(step: Step, argument: Any) -> AsyncGenerator[Any, None]:
 
 
 async def _room(item: Item[Any]) -> None:
-    """Wait until half of what came of the item has arrived: whoever reads slowly slows down its own item only."""
+    """Wait until half of the item's outputs have been consumed, so that a slow reader delays only its own item."""
     room = asyncio.Event()
     item.ack.when_pending_below(_MAX_ON_THEIR_WAY // 2, room.set)
     await room.wait()
 
 
 class _BrokenOff(Expired):
-    """Outputs have gone on: trying again would repeat them. It is an `Expired`, which `attempt` never retries."""
+    """An item failed after its first outputs: a retry would repeat them. `attempt` never retries an `Expired`."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__("broken off")

@@ -122,7 +122,7 @@ class _RecordedResults(Results[Any]):
         return taken
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """No more results."""
+        """End the results."""
         super().close(outcome, error)
         self._ended(tuple(self._values) if outcome is Outcome.DELIVERED else None)
 

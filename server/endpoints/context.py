@@ -55,13 +55,13 @@ class PipelineRuntime(Protocol):
         """Return where the pipelines (or one of them) put failed files."""
 
     def forget_missing(self, pipeline: str) -> int:
-        """Let go of the files of a folder pipeline that are not there and whose rows are kept; return how many."""
+        """Forget the missing files of a folder pipeline whose rows were retained; return how many."""
 
     def failed_items(self, pipeline: str | None) -> Sequence[FailureRow]:
         """List the items, of whatever source, that failed and are no files of a folder; blocks."""
 
     async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
-        """Put such items back at the step that they failed at; wait until they have ended."""
+        """Resume such items at the step where they failed; wait until they have ended."""
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; say what changed. ConfigError: nothing did."""

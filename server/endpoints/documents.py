@@ -33,7 +33,7 @@ from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
 from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sinks.lake.search import Hit
-from fastembed.sinks.lake.several import chosen, merged, tables_of
+from fastembed.sinks.lake.several import merge_hits, select_databases, tables_of
 
 MAX_HITS = 100
 MAX_QUERY_CHARS = 4_000
@@ -151,7 +151,7 @@ def opened(resources: Resources, database: str | None = None, *, some: bool = Tr
         return []
     if not lakes:
         raise NotFound("found no open database, expected a pipeline with the sink duckdb")
-    return [lakes[path] for path in chosen(list(lakes), database)]
+    return [lakes[path] for path in select_databases(list(lakes), database)]
 
 
 async def search(
@@ -170,7 +170,7 @@ async def search(
             vectors[model] = await _embedded(models, model, query)
         hits = await lake.search(query, vectors.get(model), limit, table=name, model=model or None)
         found.append((model, [replace(hit, table=name, database=str(lake.path)) for hit in hits]))
-    return merged(found, limit)
+    return merge_hits(found, limit)
 
 
 async def waiting_chunks(lakes: Sequence[Lake], table: str | None = None) -> int:

@@ -21,7 +21,7 @@ SUFFIX: Final = ".error.json"
 
 @dataclass(frozen=True, slots=True)
 class KeptItem:
-    """What it takes to put an item back. resume_at: the step or sink that takes it. files: that its value refers to.
+    """What is needed to put an item back. resume_at: the step or sink that takes it. files: that its value refers to.
 
     meta: as a source gave it, in the form of `fastembed.pipeline.payload.stored`. problem: why its value could not be
     kept, "" if it was.

@@ -1,4 +1,4 @@
-"""What the commands ask of the database: what is there, what failed, what shall be done again."""
+"""Queries of the commands: list files, list failures, mark files to be processed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening the database file: made whole where there is none, told apart where it cannot be opened."""
+"""Opens the database file: creates it atomically, and tells why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _name(fresh: Path, path: Path) -> None:
 
 
 def _unusable(path: Path, error: Exception) -> Unavailable:
-    """Return what to say of a database that does not open."""
+    """Return the error to raise for a database that does not open."""
     text = str(error)
     if FULL.search(text) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return LakeFull(path, error)

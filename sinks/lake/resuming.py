@@ -1,4 +1,4 @@
-"""Items in an `on_error` folder, put back at the step that they failed at."""
+"""Resumes the items of an `on_error` folder at the step where they failed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def resume_items(
 
     What ends well leaves the folder; what fails again has a new letter in place of the old one.
     """
-    found = await asyncio.to_thread(_asked, folder, plan.name, names)
+    found = await asyncio.to_thread(_selected, folder, plan.name, names)
     replayed, on_their_way = [], []
     for file, letter in found:
         resumption = await asyncio.to_thread(_resumption, plan, file, letter)
@@ -49,16 +49,16 @@ def kept_items(folder: Path, pipeline: str) -> list[FailureRow]:
             letter.definition,
             letter.at,
         )
-        for file, letter in _asked(folder, pipeline, None)
+        for file, letter in _selected(folder, pipeline, None)
     ]
 
 
 def has_items(folder: Path, pipeline: str, names: Collection[str] | None = None) -> bool:
     """Whether there is anything to put back."""
-    return bool(_asked(folder, pipeline, names))
+    return bool(_selected(folder, pipeline, names))
 
 
-def _asked(folder: Path, pipeline: str, names: Collection[str] | None) -> list[tuple[Path, DeadLetter]]:
+def _selected(folder: Path, pipeline: str, names: Collection[str] | None) -> list[tuple[Path, DeadLetter]]:
     if not folder.is_dir():
         return []
     return [
@@ -86,7 +86,7 @@ def _resumption(plan: PipelinePlan, file: Path, letter: DeadLetter) -> Resumptio
 
 
 def _conclude(file: Path, letter: DeadLetter, resumption: Resumption) -> Replayed:
-    """Take the old letter away, unless it is all that is left of the item."""
+    """Delete the old letter, unless it is the only record of the item."""
     well = resumption.outcome in (Outcome.DELIVERED, Outcome.FILTERED)
     if well or any(
         other.item is not None and other.item.meta.get(REPLAY_OF) == letter.name

@@ -1,4 +1,4 @@
-"""Several databases and tables, asked as one: which of them are meant, and one ranking of what all of them found."""
+"""Search over several databases and tables: selects them by name and merges their hits into one ranking."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.search import RANK_CONSTANT, Hit
 
 
-def chosen(databases: Sequence[Path], asked: str | None) -> list[Path]:
+def select_databases(databases: Sequence[Path], name: str | None) -> list[Path]:
     """Return the databases that a name means, None: all. InvalidInput: none, or several.
 
-    asked: a path, its end, or its name with or without the suffix.
+    name: a path, its end, or its name with or without the suffix.
     """
-    if asked is None:
+    if name is None:
         return list(databases)
-    end = Path(asked).parts
-    found = [path for path in databases if path.parts[-len(end) :] == end or path.stem == asked] if end else []
-    exact = [path for path in found if path == Path(asked)]
+    end = Path(name).parts
+    found = [path for path in databases if path.parts[-len(end) :] == end or path.stem == name] if end else []
+    exact = [path for path in found if path == Path(name)]
     if len(exact or found) != 1:
         known = ", ".join(map(str, databases)) or "none"
-        several = "which several have" if found else "which is none"
-        near = "" if found else did_you_mean(asked, [path.name for path in databases])
+        several = "a name of several" if found else "which does not exist"
+        near = "" if found else did_you_mean(name, [path.name for path in databases])
         raise InvalidInput(
-            f"found the database {asked[:200]!r}, {several}, expected one of {known}{near}", param="database"
+            f"found the database {name[:200]!r}, {several}, expected one of {known}{near}", param="database"
         )
     return exact or found
 
 
-async def tables_of(lakes: Iterable[Lake], asked: str | None) -> list[tuple[Lake, str]]:
+async def tables_of(lakes: Iterable[Lake], name: str | None) -> list[tuple[Lake, str]]:
     """Return the chunk tables of the databases, or those of one name. InvalidInput: none of them has it."""
     everything = [(lake, table) for lake in lakes for table in await lake.tables()]
-    found = [(lake, table) for lake, table in everything if asked in (None, table)]
-    if asked is not None and not found:
+    found = [(lake, table) for lake, table in everything if name in (None, table)]
+    if name is not None and not found:
         known = ", ".join(dict.fromkeys(table for _, table in everything)) or "none yet"
-        raise InvalidInput(f"found the table {asked[:80]!r}, expected one of {known}", param="table")
+        raise InvalidInput(f"found the table {name[:80]!r}, expected one of {known}", param="table")
     return found
 
 
-def merged(found: Sequence[tuple[str, Sequence[Hit]]], limit: int) -> list[Hit]:
+def merge_hits(rankings: Sequence[tuple[str, Sequence[Hit]]], limit: int) -> list[Hit]:
     """Return the best of what several tables found, ranked anew over all of them. Each comes with its model's name.
 
     Cosines are compared within one model only; those of another rank apart. One table keeps its ranking.
     """
-    if len(found) == 1:
-        return list(found[0][1])[:limit]
-    hits = [hit for _, some in found for hit in some]
+    if len(rankings) == 1:
+        return list(rankings[0][1])[:limit]
+    hits = [hit for _, some in rankings for hit in some]
     scores = [0.0] * len(hits)
-    models = [model for model, some in found for _ in some]
+    models = [model for model, some in rankings for _ in some]
     for model in dict.fromkeys(models):
         mine = [place for place in range(len(hits)) if models[place] == model]
         _rank(scores, mine, [hits[place].similarity for place in mine])

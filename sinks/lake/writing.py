@@ -22,7 +22,7 @@ from fastembed.sinks.lake.terms import term_key, words
 
 @dataclass(slots=True)
 class Staged:
-    """What one file became, waiting for its commit."""
+    """The staged rows of one file, waiting for their commit."""
 
     document: Document | None = None
     chunks: list[Chunk] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the tracker asks its shell to do. Changes of the ledger carry what they believe the ledger holds.
+"""The actions that the tracker asks its shell to carry out. Changes of the ledger say what they expect it to hold.
 
 Between a decision and its execution lies time. Where the ledger holds something else by then, a change is refused, and
 the tracker is told what is there.

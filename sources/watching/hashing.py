@@ -19,14 +19,14 @@ class Hasher:
     """Hashes files of one folder, a batch at a time. After each batch it calls `learned`."""
 
     def __init__(self, root: Path, tracker: Tracker, *, learned: Callable[[], None]) -> None:
-        """Hash what `tracker` asks for. Call it in the event loop."""
+        """Hash the files that `tracker` asks for. Call it in the event loop."""
         self._root = root
         self._tracker = tracker
         self._learned = learned
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
-        """Have it ask the tracker whether there is something to hash."""
+        """Wake the hasher to ask the tracker for files."""
         self._awake.set()
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""The operating system's word that something changed in a folder: a hint where to look, never the truth.
+"""File system notifications of a folder: hints where to look, never trusted as the state of the folder.
 
 Watches miss things silently: a full queue, a folder that was moved in, a root that was removed and made again. So what
 comes from here only makes looking sooner; scans find the rest. One thing only the watch knows: whether a file that is

@@ -1,4 +1,4 @@
-"""Does what the tracker decided: corrects the ledger, moves finished files away, logs problems."""
+"""Carries out the tracker's decisions: corrects the ledger, moves finished files, logs problems."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class LedgerActions:
     """Takes actions for one folder. ledger: None if the pipeline remembers nothing. done: where files go, or None."""
 
     def __init__(self, root: Path, ledger: Ledger | None, done: Path | None, cancel: Callable[[str], None]) -> None:
-        """Act on `root`; `cancel(name)` stops the item in flight of that name."""
+        """Carry out actions for the folder `root`; `cancel(name)` cancels the item of that name in flight."""
         self._root = root
         self._ledger = ledger
         self._done = done
         self._cancel = cancel
 
     async def perform(self, action: Action) -> Sequence[str]:
-        """Do one action; return the names of which the ledger holds something else than the action believes.
+        """Carry out one action; return the names for which the ledger does not hold what the action expects.
 
         What the ledger raises is the pipeline's problem; files that cannot be moved are logged.
         """

@@ -1,4 +1,4 @@
-"""Tells the tracker what is on disk: follows the watch's hints, scans the whole folder now and then, lets time pass."""
+"""Feeds the tracker with what is on disk: follows notifications, scans the folder periodically, advances its clock."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Observer:
         looked: Callable[[], None],
         report: Callable[[str], None],
     ) -> None:
-        """Tell `tracker` of the files of `root`. Call it in the event loop."""
+        """Feed `tracker` with the files of `root`. Call it in the event loop."""
         self.scanned = False
         self._root = root
         self._tracker = tracker
@@ -83,7 +83,7 @@ class Observer:
         return "; ".join(f"{self._root / name}: {reason}" for name, reason in sorted(self._problems.items()))
 
     def wake(self) -> None:
-        """Have it reckon anew when the next file is due."""
+        """Recompute when the next file is due."""
         self._awake.set()
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class Observer:
                 await hints.close()
 
     def _take(self, hints: Hints | None) -> set[str]:
-        """Take what the watch has told; return the names to look at."""
+        """Collect the notifications; return the names to check."""
         if hints is None:
             return set()
         names, deleted, everything = hints.take()

@@ -1,4 +1,4 @@
-"""Which name stands for a content: one of a watched folder's names has the rows of each content, the others are copies.
+"""Decides which file name owns a content: one name has the rows of each content, the others are duplicates.
 
 Rows move between names by `Rename`, which is carried out later, while the commit of an item in flight writes rows at
 any time. So rows are never handed to or from a name in flight: what waits for such a name is placed when it has landed.
@@ -24,7 +24,7 @@ _ENDS: Final[dict[End, EntryState]] = {
 
 
 class Placement:
-    """Decides what becomes of each file whose content is known, and says it in `actions`.
+    """Decides what happens to each file whose content is known, and appends it to `actions`.
 
     definition: hash of the pipeline's definition. move_to_done: files that are done are moved away.
     """
@@ -88,7 +88,7 @@ class Placement:
             self.finish(tracked, SETTLED[state])
 
     def finish(self, tracked: Tracked, state: State) -> None:
-        """Have nothing more to do about this content of this file."""
+        """Mark a file's content as handled."""
         self._states.set_state(tracked, state)
         if self._move_to_done and tracked.entry and state in (State.DONE, State.DUPLICATE, State.SKIPPED):
             self._actions.append(MoveToDone(tracked.entry))
@@ -134,7 +134,7 @@ class Placement:
                     self.place(tracked)
 
     def _hold(self, tracked: Tracked, sha256: str) -> None:
-        """Be the name under which this content has its rows, or will have."""
+        """Make this name the owner of the content's rows."""
         self._states.owners[sha256] = tracked.name
         entry = tracked.entry
         if entry is not None and entry.sha256 == sha256 and entry.state in ("done", "skipped"):
@@ -152,7 +152,7 @@ class Placement:
         self.finish(tracked, State.DUPLICATE)
 
     def _correct(self, tracked: Tracked, entry: LedgerEntry) -> None:
-        """Have the ledger know the file's present time, so that a restart need not read it."""
+        """Record the file's new modification time in the ledger, so that a restart need not hash the file."""
         size_bytes, mtime_ns, *_ = tracked.stamp
         corrected = replace(entry, size_bytes=size_bytes, mtime_ns=mtime_ns, location="", recorded_at_ns=NEVER)
         if entry != corrected or (entry.recorded_at_ns != NEVER and not tracked.unchanged_since_recorded):

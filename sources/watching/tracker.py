@@ -1,4 +1,4 @@
-"""What a watched folder holds and what has to be done about it: a pure state machine, with no disk and no clock.
+"""Tracks the files of a watched folder and decides what to do about each: a pure state machine without disk or clock.
 
 Theory of operation. The shell (`fastembed.sources.folder`) tells what it observes: `seen` and `gone` (hints of the
 watch, or a whole scan between `begin_scan` and `end_scan`), `hashed`, `settled`; and asks what to do: which files to

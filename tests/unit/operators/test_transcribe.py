@@ -174,7 +174,7 @@ async def test_utterances_of_a_session_follow_each_other_and_other_events_wait_f
     first.set()
     await asyncio.gather(*pending)
     assert [event.text for event in told[3:] if isinstance(event, Transcript)] == ["u1", "u2"]
-    assert step._said == {}
+    assert step._last_turns == {}
 
 
 async def test_the_transcript_is_the_final_pass_whatever_was_published(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Documents read by a document model, page by page as pictures; a page that it fails on is read without it."""
+"""Reads documents with a document model, page by page as images; a page that the model fails on is read without it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BLANK: Final = 24
 """Levels of grey between a blank page's lightest and darkest pixel, at most."""
 
 
-Show = Callable[[dict[str, Any]], list[list[Any]]]
-"""Has the server show pictures to a model: `shown` in, [text, tokens, ending] of each out. RuntimeError: it failed."""
+RunModel = Callable[[dict[str, Any]], list[list[Any]]]
+"""Has the server run a document model: a `model_request` in, [text, tokens, ending] a page out, or RuntimeError."""
 
 
 @dataclass(slots=True)
-class Seen:
+class VisionReading:
     """A document read by a model. unread: the pages that were read without it, from 1, and why."""
 
     document: DoclingDocument
@@ -38,30 +38,30 @@ class Seen:
     unread: dict[int, str] = field(default_factory=dict)
 
 
-def look(
+def read_pages(
     sheets: Iterator[Sheet],
     model: str,
     name: str,
     *,
-    show: Show,
+    run_model: RunModel,
     otherwise: Callable[[int], DoclingDocument],
-) -> Seen:
+) -> VisionReading:
     """Return the document on these pages. otherwise: reads one page, by its number from 1, without the model."""
     pages: list[DoclingDocument] = []
     unread: dict[int, str] = {}
     while some := list(islice(sheets, PAGES_AT_ONCE)):
-        for sheet, written in zip(some, _written(some, model, show), strict=True):
+        for sheet, written in zip(some, _written(some, model, run_model), strict=True):
             number = len(pages) + 1
             page, reason = _page(sheet, written, name)
             if page is None:
                 unread[number] = reason
                 page = otherwise(number)
             pages.append(page)
-    return Seen(DoclingDocument.concatenate(pages), len(pages), unread)
+    return VisionReading(DoclingDocument.concatenate(pages), len(pages), unread)
 
 
-def shown(images: Sequence[Image.Image], model: str) -> dict[str, Any]:
-    """Return what asks the server to show pictures to a model."""
+def model_request(images: Sequence[Image.Image], model: str) -> dict[str, Any]:
+    """Return the message that asks the server to run a document model on page images."""
     return {"model": model, "value": {str(place): _packed(image) for place, image in enumerate(images)}}
 
 
@@ -71,16 +71,16 @@ def _packed(image: Image.Image) -> str:
     return base64.b64encode(packed.getvalue()).decode()
 
 
-def _written(sheets: list[Sheet], model: str, show: Show) -> list[Written | None]:
-    """Return what the model writes for each page; None for a blank one, of which models tell tales."""
+def _written(sheets: list[Sheet], model: str, run_model: RunModel) -> list[Written | None]:
+    """Return the model's output for each page; None for a blank page, for which models invent text."""
     blank = [_is_blank(sheet.image) for sheet in sheets]
     images = [sheet.image for sheet, nothing in zip(sheets, blank, strict=True) if not nothing]
-    found = iter(show(shown(images, model)) if images else ())
+    found = iter(run_model(model_request(images, model)) if images else ())
     return [None if nothing else Written(*next(found)) for nothing in blank]
 
 
 def _page(sheet: Sheet, written: Written | None, name: str) -> tuple[DoclingDocument | None, str]:
-    """Return the page, or why the model's words are not believed."""
+    """Return the page, or why the model's output for it is not used."""
     if written is None:
         page = DoclingDocument(name=name)
         page.add_page(page_no=1, size=Size(width=sheet.width, height=sheet.height))
