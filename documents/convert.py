@@ -174,7 +174,7 @@ class Converter:
         check = _CHECKS.get(format_)
         if check is not None:
             check(path, name, limits)
-        document = read_office(path, name, format_)
+        document = read_office(path, name, format_, limits, remarks)
         self._read_pictures(document, name, remarks)
         return document
 

@@ -1,8 +1,7 @@
 """Size limits checked before a parser reads the file: what a small file can unfold to.
 
-A 5 KB workbook with one cell at XFD1048576 keeps a parser busy for minutes, a 600 KB DOCX can hold 600 MB, a 400 KB PNG
-400 million pixels, a page of `<div>` a stack overflow. Each check reads only what it must (the archive's directory, the
-cells' addresses, the image's header) and takes milliseconds.
+A 600 KB DOCX can hold 600 MB, a 400 KB PNG 400 million pixels, a page of `<div>` a stack overflow. Each check reads
+only what it must (the archive's directory, the cells, the image's header) and takes milliseconds.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from fastembed.pipeline.errors import TooLarge, Unprocessable
 _BOMB_RATIO: Final = 200
 _BOMB_BYTES: Final = 32 << 20
 _WINDOW_BYTES: Final = 1 << 20
-_CELL: Final = re.compile(rb"<(?:[A-Za-z0-9]+:)?c(?=[\s>/])(?:[^>]*?\sr=\"([A-Z]{1,3})([0-9]{1,7})\")?")
+_CELL: Final = re.compile(rb"<(?:[A-Za-z0-9]+:)?c(?=[\s>/])")
 _TAG: Final = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]*)[^<>]*?(/?)>")
 # Elements that HTML closes by itself: they never nest by being left open.
 _VOID: Final = frozenset(
@@ -35,7 +34,8 @@ class DocumentLimits:
     """How large a file and its content may be.
 
     unpacked_bytes: of an Office archive's members together. cells: that hold something, in a workbook or a CSV file.
-    area: positions of a sheet's bounding rectangle. nesting: levels of HTML or Markdown. pixels: of an image.
+    area: places of a sheet's table, without its blank rows and columns. nesting: levels of HTML or Markdown. pixels: of
+    an image.
     """
 
     file_bytes: int = 200 << 20
@@ -76,26 +76,15 @@ def check_archive(path: Path, name: str, limits: DocumentLimits) -> None:
 
 
 def check_workbook(path: Path, name: str, limits: DocumentLimits) -> None:
-    """TooLarge if a sheet's cells are too many, or lie too far apart, to be laid out as a table.
-
-    Reads the cells' own addresses; the `dimension` that a sheet declares may be missing or wrong.
-    """
+    """TooLarge if a workbook's sheets have more cells than allowed."""
     with zipfile.ZipFile(path) as archive:
-        sheets = [m for m in archive.infolist() if m.filename.startswith("xl/worksheets/") and not m.is_dir()]
         cells = 0
-        for sheet in sheets:
-            rows = columns = 0
-            with archive.open(sheet) as stream:
-                for count, row, column in _addresses(stream):
-                    cells += count
-                    rows, columns = max(rows, row), max(columns, column)
-                    _check_cells(name, cells, limits)
-            if rows * columns > limits.area:
-                raise TooLarge(
-                    f"{name}: found cells spread over {rows:,} rows and {columns:,} columns in {sheet.filename}, "
-                    f"expected a rectangle of at most {limits.area:,} cells",
-                    code="too_large",
-                )
+        for sheet in archive.infolist():
+            if sheet.filename.startswith("xl/worksheets/") and not sheet.is_dir():
+                with archive.open(sheet) as stream:
+                    for count in _cell_counts(stream):
+                        cells += count
+                        _check_cells(name, cells, limits)
 
 
 def check_csv(path: Path, name: str, limits: DocumentLimits) -> None:
@@ -155,22 +144,12 @@ def _check_nesting(name: str, depth: int, limits: DocumentLimits) -> None:
         )
 
 
-def _addresses(stream: IO[bytes]) -> Iterator[tuple[int, int, int]]:
-    """Yield, a window of a sheet's XML at a time: how many cells it starts, its last row and its widest column."""
+def _cell_counts(stream: IO[bytes]) -> Iterator[int]:
+    """Yield, a window of a sheet's XML at a time, how many cells start in it."""
     rest = b""
     while block := stream.read(_WINDOW_BYTES):
         window = rest + block
         cut = window.rfind(b"<")  # a tag that the window cuts belongs to the next one
         rest, window = (window[cut:], window[:cut]) if cut >= 0 else (b"", window)
-        yield _extent(window)
-    yield _extent(rest)
-
-
-def _extent(window: bytes) -> tuple[int, int, int]:
-    found = _CELL.findall(window)
-    row = max((int(digits) for _, digits in found if digits), default=0)
-    letters = max((letters for letters, _ in found), key=lambda letters: (len(letters), letters), default=b"")
-    column = 0
-    for letter in letters:
-        column = column * 26 + letter - ord("A") + 1
-    return len(found), row, column
+        yield len(_CELL.findall(window))
+    yield len(_CELL.findall(rest))

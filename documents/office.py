@@ -13,7 +13,6 @@ from typing import Any, Final
 from docling.backend.csv_backend import CsvDocumentBackend
 from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
-from docling.backend.msexcel_backend import MsExcelDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.msword_backend import MsWordDocumentBackend
 from docling.datamodel.backend_options import HTMLBackendOptions
@@ -22,23 +21,30 @@ from docling.datamodel.document import InputDocument
 from docling_core.types.doc.document import DoclingDocument
 
 from fastembed.documents.formats import Format
+from fastembed.documents.limits import DocumentLimits
+from fastembed.documents.ooxml import Package
+from fastembed.documents.sheets.drawings import without_lost_drawings
+from fastembed.documents.sheets.reader import SheetBackend, bring_back, uncounted
+from fastembed.documents.sheets.reader import options as sheet_options
 from fastembed.documents.slides import complete, plain_deck
 from fastembed.documents.word.simplify import mark_notes, simplified
-from fastembed.documents.workbook import without_lost_drawings
 from fastembed.pipeline.errors import Unprocessable
 
 _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
     Format.DOCX: (InputFormat.DOCX, MsWordDocumentBackend),
     Format.PPTX: (InputFormat.PPTX, MsPowerpointDocumentBackend),
-    Format.XLSX: (InputFormat.XLSX, MsExcelDocumentBackend),
+    Format.XLSX: (InputFormat.XLSX, SheetBackend),
     Format.HTML: (InputFormat.HTML, HTMLDocumentBackend),
     Format.MD: (InputFormat.MD, MarkdownDocumentBackend),
     Format.CSV: (InputFormat.CSV, CsvDocumentBackend),
 }
 
 
-def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
-    """Return the document at `path`. Unprocessable says what its reader could not make of it."""
+def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, remarks: list[str]) -> DoclingDocument:
+    """Return the document at `path`; what a reader should know goes to `remarks`.
+
+    Unprocessable says what its reader could not make of it, TooLarge what there is too much of.
+    """
     with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
         if format_ is Format.DOCX:
             document = _read(simplified(path, Path(folder)), name, format_)
@@ -50,14 +56,34 @@ def read_office(path: Path, name: str, format_: Format) -> DoclingDocument:
             complete(document, deck)
             return document
         if format_ is Format.XLSX:
-            return _read(without_lost_drawings(path, Path(folder)), name, format_)
+            return _read_workbook(path, name, Path(folder), limits, remarks)
         return _read(path, name, format_)
+
+
+def _read_workbook(path: Path, name: str, folder: Path, limits: DocumentLimits, remarks: list[str]) -> DoclingDocument:
+    plain = folder / "plain.xlsx"
+    package = Package(path)
+    try:
+        package.drop_remarks()
+        path = plain if package.save(plain) else path
+    finally:
+        package.close()
+    SheetBackend.limits = limits
+    document = _read(without_lost_drawings(path, folder), name, Format.XLSX)
+    bring_back(document)
+    remarks += uncounted(path)
+    return document
+
+
+def _options(format_: Format) -> Any:
+    if format_ is Format.HTML:  # docling otherwise takes all that stands before the first heading for furniture
+        return HTMLBackendOptions.model_validate({"infer_furniture": False})
+    return sheet_options() if format_ is Format.XLSX else None
 
 
 def _read(path: Path, name: str, format_: Format) -> DoclingDocument:
     input_format, reader = _READERS[format_]
-    # docling otherwise takes all that stands before the first heading for furniture.
-    options = HTMLBackendOptions.model_validate({"infer_furniture": False}) if format_ is Format.HTML else None
+    options = _options(format_)
     source = InputDocument(path, format=input_format, backend=reader, backend_options=options)
     # What DocumentConverter itself does. An opened file may still be "invalid": a deck without slides is no error here.
     backend: Any = getattr(source, "_backend", None)

@@ -10,7 +10,7 @@ Why a file is refused (each error says what was found and what was expected; `co
     empty_file       Unprocessable     0 bytes
     missing_file     NotFound          nothing at the path any more
     unreadable       Unprocessable     no permission to read, a disk error
-    too_large        TooLarge          more bytes, cells or pixels than allowed; cells spread too far apart
+    too_large        TooLarge          more bytes, cells or pixels than allowed; cells scattered over too many places
     archive_bomb     TooLarge          an Office file that unfolds to too much
     unknown_format   UnsupportedMedia  a format that nothing here reads (old DOC, ODT, TIFF, a program, plain text ...)
     format_mismatch  UnsupportedMedia  content that contradicts the name (a PDF called .docx)

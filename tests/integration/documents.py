@@ -86,14 +86,6 @@ def make_xlsx_without_its_drawing(path: Path) -> Path:
     return path
 
 
-def make_sparse_xlsx(path: Path) -> Path:
-    made = openpyxl.Workbook()
-    made.active["A1"] = "x"
-    made.active["XFD1048576"] = "far"
-    made.save(path)
-    return path
-
-
 def make_bomb_docx(path: Path) -> Path:
     """60 MB of one letter in a document of 60 KB."""
     plain = make_docx(path.with_suffix(".plain"))

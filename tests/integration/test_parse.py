@@ -272,7 +272,6 @@ def _text(path):
 @pytest.mark.parametrize(
     ("name", "make", "error", "code"),
     [
-        ("far.xlsx", documents.make_sparse_xlsx, TooLarge, "too_large"),
         ("bomb.docx", documents.make_bomb_docx, TooLarge, "archive_bomb"),
         ("cut.pdf", _truncated_pdf, Unprocessable, "corrupt"),
         ("cut.docx", _truncated_docx, Unprocessable, "corrupt"),
