@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastembed.inference.engines.media.sound import decode_media
+from fastembed.inference.engines.media.sound import decode_channels, decode_media
 from fastembed.inference.engines.vad import VoiceModel
 from fastembed.operators.listening.packing import Packing
 from fastembed.operators.listening.segmenter import RATE_HZ
@@ -32,6 +33,7 @@ _AHEAD: Final = 3
 """Events of one file on their way: the next utterance is cut while the engine hears the one before."""
 _DEFAULTS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200)
 """The transcription API's."""
+_Cut = Callable[[NDArray[np.float32] | None], list[Utterance]]
 
 
 @operator
@@ -42,7 +44,7 @@ class Listen:
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
     of up to `longest` is one utterance, if somebody speaks in it and makes no long pause. A longer one is cut in pauses
     (Silero VAD), into pieces of up to `longest` that leave out what nobody spoke in; with turn detection in its
-    settings, every stretch of speech is a piece of its own.
+    settings, every stretch of speech is a piece of its own. With `channels: split` in them, so is every channel.
 
     Args:
         longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time,
@@ -74,25 +76,45 @@ class Listen:
         """Yield the utterances of one recording."""
         yield item.value.settings
         heard = 0
-        cut = self._cut(item.value.settings)
-        async with aclosing(decode_media(item.value.data, rate_hz=RATE_HZ, longest_s=self._limit_s)) as frames:
-            async for frame in frames:
-                heard += len(frame.samples)
-                for utterance in await asyncio.to_thread(cut, frame.samples):
-                    yield utterance
-                    await _room(item)
-        for utterance in await asyncio.to_thread(cut, None):
-            yield utterance
-            await _room(item)
+        cuts: list[_Cut] = []
+        async with aclosing(self._pieces(item.value)) as pieces:
+            async for channels in pieces:
+                heard += len(channels[0])
+                cuts = cuts or [self._cut(item.value.settings, place) for place in range(len(channels))]
+                for cut, samples in zip(cuts, channels, strict=True):
+                    for utterance in await asyncio.to_thread(cut, samples):
+                        yield utterance
+                        await _room(item)
+        for cut in cuts:
+            for utterance in await asyncio.to_thread(cut, None):
+                yield utterance
+                await _room(item)
         if not heard:
             raise Unprocessable("found a recording without a sample, expected at least one")
         yield SpeechEnded(heard * 1000 // RATE_HZ)
 
-    def _cut(self, settings: SpeechSettings) -> Callable[[NDArray[np.float32] | None], list[Utterance]]:
+    async def _pieces(self, file: SpeechFile) -> AsyncGenerator[list[NDArray[np.float32]], None]:
+        """Yield the recording piece by piece, each as its channels: one that has them all, or each by itself."""
+        if file.settings.channels == "split":
+            async with aclosing(decode_channels(file.data, rate_hz=RATE_HZ, longest_s=self._limit_s)) as apart:
+                async for samples in apart:
+                    yield list(np.ascontiguousarray(samples.T))
+            return
+        async with aclosing(decode_media(file.data, rate_hz=RATE_HZ, longest_s=self._limit_s)) as frames:
+            async for frame in frames:
+                yield [frame.samples]
+
+    def _cut(self, settings: SpeechSettings, channel: int) -> _Cut:
         """Return a function from the next samples (None at the end) to the utterances that they complete."""
         model = self._model or VoiceModel()
         packing = Packing(model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s)
-        return lambda samples: list(packing.finish() if samples is None else packing.push(samples))
+        number = channel if settings.channels == "split" else None
+
+        def cut(samples: NDArray[np.float32] | None) -> list[Utterance]:
+            found = packing.finish() if samples is None else packing.push(samples)
+            return [replace(utterance, channel=number) for utterance in found]
+
+        return cut
 
 
 async def _room(item: Item[SpeechFile]) -> None:

@@ -188,6 +188,7 @@ def _transcript(utterance: Utterance, result: Heard, model: str) -> Transcript:
         end_ms=utterance.end_ms,
         words=_in_session_time(result.words, start_ms),
         segments=_in_session_time(result.segments, start_ms),
+        channel=utterance.channel,
     )
 
 

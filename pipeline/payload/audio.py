@@ -45,6 +45,7 @@ class SpeechSettings(Lasting):
 
     rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
     commits by itself. translate: write down in English what was said in another language. words: with their times.
+    channels: of a recording: mix them, or split: write down each by itself, as of calls with a talker on each.
     """
 
     format: AudioFormat = "pcm16"
@@ -56,6 +57,7 @@ class SpeechSettings(Lasting):
     ref: str | None = None
     translate: bool = False
     words: bool = True
+    channels: Literal["mix", "split"] = "mix"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +150,7 @@ class IdleTimeout(Lasting):
 class Utterance:
     """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance.
 
-    recorded: a piece of a recording, for which nobody waits as for live speech.
+    recorded: a piece of a recording, for which nobody waits as for live speech. channel: of a recording that is split.
     """
 
     utterance_id: str
@@ -159,6 +161,7 @@ class Utterance:
     settings: SpeechSettings
     rate_hz: int = 16_000
     recorded: bool = False
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ class Transcript(Lasting):
     end_ms: int = 0
     words: tuple[Word, ...] = ()
     segments: tuple[Word, ...] = ()
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ _TRANSCRIBED: Final[Mapping[str, Schema]] = {
     "include": listed(string(), "only an empty one: the engines give no log probabilities"),
     "stream": flag("the transcript while it is written, as Server-Sent Events"),
     "chunking_strategy": one_of(choice("auto"), an_object(_TURNS)),
+    "channels": choice("mix", "split"),
 }
 _ANSWER: Final[Mapping[str, Schema]] = {
     JSON: an_object(about="the formats json and verbose_json"),
@@ -145,14 +146,17 @@ def decode(
         refuse(f"found {found}, expected one, in the field file", "file", "missing_required_parameter")
     if not upload.data:
         refuse("found an empty file, expected a recording", "file", "invalid_audio")
+    options = _read_options(fields)
     settings = SpeechSettings(
         model=read_model(fields),
         language=fields.text("language", most=16) or None,
         prompt=fields.text("prompt") or None,
         turn_detection=_turns(fields),
         translate=translate,
+        words=options.words,
+        channels="split" if fields.choice("channels", ("mix", "split")) == "split" else "mix",
     )
-    return SpeechFile(upload.data, settings), _read_options(fields)
+    return SpeechFile(upload.data, settings), options
 
 
 def _typed(found: Mapping[str, Any]) -> dict[str, Any]:

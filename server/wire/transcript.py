@@ -45,6 +45,7 @@ class Transcription:
         self._texts: list[str] = []
         self._words: list[Word] = []
         self._segments: list[Word] = []
+        self._channels: dict[int, list[str]] = {}
         self._language: str | None = None
         self._duration_ms: int | None = None
 
@@ -90,6 +91,8 @@ class Transcription:
     def _take(self, event: Transcript) -> list[dict[str, Any]]:
         before = len(self.text)
         self._texts.append(event.text)
+        if event.channel is not None:
+            self._channels.setdefault(event.channel, []).append(event.text)
         self._language = self._language or event.language
         if self._wants_words and not event.words:
             raise InvalidInput(
@@ -106,7 +109,14 @@ class Transcription:
         return events
 
     def _plain(self) -> dict[str, Any]:
-        return {"text": self.text, "usage": self._usage()}
+        return {"text": self.text, **self._by_channel(), "usage": self._usage()}
+
+    def _by_channel(self) -> dict[str, Any]:
+        """Return each channel's own transcript, where they were split."""
+        if self._settings.channels != "split":
+            return {}
+        texts = sorted(self._channels.items())
+        return {"channels": [{"channel": channel, "text": joined(said)} for channel, said in texts]}
 
     def _verbose(self) -> dict[str, Any]:
         translated = self._settings.translate
@@ -115,6 +125,7 @@ class Transcription:
             "language": "english" if translated else language_name(self._language or self._settings.language),
             "duration": self._seconds(),
             "text": self.text,
+            **self._by_channel(),
         }
         if self._wants_segments:
             found["segments"] = [_segment(index, part) for index, part in enumerate(self._segments)]

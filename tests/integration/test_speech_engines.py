@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastembed.inference.engines.speech.engine import SpeechEngine, SpeechRequest
+from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest
 from fastembed.inference.engines.speech.whisper import WhisperEngine
 from fastembed.inference.library.specs import ModelSpec
 from fastembed.inference.serving.models import Models
@@ -17,6 +17,7 @@ from fastembed.inference.serving.speech.engines import POCKET, SpeechEngines
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 from tests.integration.recordings import LIGHT, samples
 
+WHISPER_BASE = Path(__file__).parents[2] / "models" / "whisper-base"
 POCKET_FOLDER = Path(__file__).parents[2] / "models" / "whisper-pocket"
 
 
@@ -99,3 +100,22 @@ async def test_auto_means_the_declared_whisper_else_the_one_that_ships() -> None
     await bare.close()
     with pytest.raises(Unavailable):
         bare.resolve("auto")
+
+
+async def test_sessions_that_take_turns_never_hear_each_other() -> None:
+    """States of the decoder that were computed for one sound must never answer for another of the same length."""
+    first = samples("two-sentences.wav")[8_000:88_000]
+    second = samples("committee.wav")[:80_000]
+    async with opened(WhisperEngine(WHISPER_BASE)) as engine:
+
+        async def heard(sound: np.ndarray, stream: str, length: int) -> str:
+            partial = length < len(sound)
+            request = SpeechRequest(sound[:length], "en", partial=partial, stream_id=stream, words=False)
+            return (await engine.transcribe(request) or Heard()).text
+
+        alone = [await heard(sound, "", len(sound)) for sound in (first, second)]
+        assert "fox" in alone[0]
+        assert "committee" in alone[1]
+        for length in range(16_000, 80_001, 16_000):
+            texts = await asyncio.gather(heard(first, "a", length), heard(second, "b", length))
+        assert texts == alone

@@ -118,3 +118,14 @@ def test_a_browsers_mp4_is_heard_over_the_socket(server: FastEmbedServer, commit
         return ""
 
     assert errors(COMMITTEE, asyncio.run(call())) <= 1
+
+
+def test_two_talkers_on_two_channels_have_a_transcript_each(client: openai.OpenAI, committee: np.ndarray) -> None:
+    other = asyncio.run(sound(ASSETS / "librivox" / "0930.flac"))
+    length = max(len(committee), len(other))
+    both = np.stack([np.pad(committee, (0, length - len(committee))), np.pad(other, (0, length - len(other)))], axis=1)
+    found = client.audio.transcriptions.create(model="auto", file=("a", wav(both)), extra_body={"channels": "split"})
+    first, second = found.model_extra["channels"]
+    assert (first["channel"], second["channel"]) == (0, 1)
+    assert errors(COMMITTEE, first["text"]) <= 1
+    assert errors(LIBRIVOX["0930"], second["text"]) <= 1
