@@ -1,6 +1,7 @@
 """PDF files as docling documents, without any model: geometry, type and the file's own structure decide."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from docling_core.types.doc import (
@@ -17,10 +18,11 @@ from docling_core.types.doc import (
 from docling_core.types.doc.document import GroupItem, NodeItem, TextItem
 
 from fastembed.documents.pdf.aligned import with_aligned_tables
+from fastembed.documents.pdf.annotations import with_values
 from fastembed.documents.pdf.backdrops import without_backdrops
 from fastembed.documents.pdf.blocks import BlockKind, PdfBlock, page_blocks
 from fastembed.documents.pdf.contents import find_contents
-from fastembed.documents.pdf.flow import flowing, with_captions
+from fastembed.documents.pdf.flow import flowing, with_captions, with_notes
 from fastembed.documents.pdf.furniture import furniture
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.headings import find_headings
@@ -86,18 +88,23 @@ def read_pdf(
         for page in rows
         for block in page_blocks(page, headings=headings, contents=contents, vocabulary=vocabulary, body=body)
     ]
-    return _Assembly(path.stem, pages).document(with_captions(flowing(kept_once(blocks), vocabulary)))
+    blocks = with_notes(with_captions(flowing(kept_once(blocks), vocabulary)), pages)
+    return _Assembly(path.stem, pages).document(blocks)
 
 
 def _page(file: PdfFile, number: int, ocr: PageOcr | None, remark: Callable[[str], None] | None) -> Page:
     page = file.page(number)
-    if ocr is None or not needs_ocr(page):
-        return page
+    if ocr is not None and needs_ocr(page):
+        page = _recognised(file, page, ocr, remark)
+    return replace(page, lines=tuple(with_values(page.lines, page.annotations))) if page.annotations else page
+
+
+def _recognised(file: PdfFile, page: Page, ocr: PageOcr, remark: Callable[[str], None] | None) -> Page:
     scale = ocr_scale(page)
-    image = file.pixels(number, scale)
+    image = file.pixels(page.number, scale)
     reading = ocr(image)
     if remark is not None:
-        for text in _doubts(number, reading):
+        for text in _doubts(page.number, reading):
             remark(text)
     return recognised_page(page, image, reading, scale)
 

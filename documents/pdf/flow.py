@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fastembed.documents.pdf.blocks import BlockKind, PdfBlock
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.hyphens import Vocabulary
+from fastembed.documents.pdf.page import Page
 
 _FURNITURE = {BlockKind.HEAD, BlockKind.FOOT, BlockKind.RUNNING}
 _FLOATING = {BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION, BlockKind.NOTE, *_FURNITURE}
@@ -67,6 +68,30 @@ def with_captions(blocks: Sequence[PdfBlock]) -> list[PdfBlock]:
             blocks[min(near)[1]].caption = caption
             taken.add(i)
     return [b for i, b in enumerate(blocks) if i not in taken]
+
+
+def with_notes(blocks: Sequence[PdfBlock], pages: Sequence[Page]) -> list[PdfBlock]:
+    """Return the blocks with the notes that readers attached to a page, each behind what it stands nearest to."""
+    out = list(blocks)
+    for page in pages:
+        for note in page.annotations:
+            if note.note:
+                block = PdfBlock(BlockKind.NOTE, " ".join(note.text.split()), [(page.number, note.box)])
+                out.insert(_behind(out, page.number, note.box), block)
+    return out
+
+
+def _behind(blocks: Sequence[PdfBlock], page: int, box: Box) -> int:
+    """Return where a note goes: behind the nearest block of its page, or else behind the pages before."""
+    near = [
+        (_distance(box, own), i)
+        for i, b in enumerate(blocks)
+        for number, own in b.places
+        if number == page and b.kind not in _FURNITURE
+    ]
+    if near:
+        return min(near)[1] + 1
+    return sum(b.places[0][0] < page for b in blocks)
 
 
 def _distance(a: Box, b: Box) -> float:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -63,7 +64,8 @@ def recognised_page(page: Page, image: npt.NDArray[np.uint8], reading: PageReadi
     drawing = Drawing(rules=pixel_rules(upright, scale), images=images)
     known = [_line(text, box, sure, scale) for text, box, sure in reading.lines if text.strip() and sure >= _MIN_SURE]
     lines = _weighted(_in_line(known), upright, scale)
-    return Page(page.number, width, height, tuple(lines), drawing, recognised=True)
+    annotations = tuple(replace(a, box=_turned(a.box, page, reading.turn)) for a in page.annotations)
+    return Page(page.number, width, height, tuple(lines), drawing, recognised=True, annotations=annotations)
 
 
 def _turned(box: Box, page: Page, turn: int) -> Box:

@@ -1,7 +1,7 @@
 """A PDF file opened with PDFium: its pages as lines and drawings, its outline, its pages as pixels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 from pypdfium2 import raw
 
+from fastembed.documents.pdf.annotations import Annotation, page_annotations
 from fastembed.documents.pdf.drawing import Drawing, page_drawing
 from fastembed.documents.pdf.glyphs import View, page_lines
 from fastembed.documents.pdf.text import Line
@@ -44,6 +45,8 @@ class Page:
     """Whether the text was read from pixels."""
     mirrored: bool = False
     """Whether the text reads from right to left: then all x count from the right edge."""
+    annotations: tuple[Annotation, ...] = ()
+    """The values of its form's fields, and notes."""
 
     @property
     def characters(self) -> int:
@@ -77,6 +80,8 @@ class PdfFile:
             self._document = pdfium.PdfDocument(path)
         except pdfium.PdfiumError as error:
             raise _unreadable(path, error) from error
+        # PDFium knows what is ticked only if it opens the form before the pages.
+        self._document.init_forms()
         if len(self._document) == 0:
             self._document.close()
             raise UnreadablePdf(f"{path.name}: found a PDF without pages, expected at least one page")
@@ -116,17 +121,19 @@ class PdfFile:
                 tuple(lines),
                 drawing.mirrored(width) if mirrored else drawing,
                 mirrored=mirrored,
+                annotations=self._annotations(page, view, width if mirrored else None),
             )
         finally:
             if text_page:
                 raw.FPDFText_ClosePage(text_page)
-            raw.FPDF_ClosePage(page)
+            self._close(page)
 
     def pixels(self, number: int, scale: float) -> npt.NDArray[np.uint8]:
-        """Return page `number` as RGB pixels, height x width x 3, `scale` pixels a point."""
+        """Return page `number` as RGB pixels, height x width x 3, `scale` pixels a point, without the form's fields."""
         page = self._document[number - 1]
+        plain = self._document.formenv is None  # fields are annotations, and show passwords
         try:
-            bitmap = page.render(scale=scale, rev_byteorder=True)
+            bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=False, draw_annots=plain)
             image = np.array(bitmap.to_numpy()[:, :, :3], dtype=np.uint8)
             bitmap.close()
             return image
@@ -144,8 +151,23 @@ class PdfFile:
             if title:
                 yield Bookmark(title, item.level + 1, 0 if index is None else index + 1)
 
+    def _annotations(self, page: Any, view: View, mirrored: float | None) -> tuple[Annotation, ...]:
+        form = self._document.formenv
+        found = page_annotations(page, form.raw if form else None, view)
+        if mirrored is None:
+            return tuple(found)
+        return tuple(replace(annotation, box=annotation.box.mirrored(mirrored)) for annotation in found)
+
     def _load(self, number: int) -> Any:
-        return raw.FPDF_LoadPage(self._document.raw, number - 1) or None
+        page = raw.FPDF_LoadPage(self._document.raw, number - 1) or None
+        if page is not None and self._document.formenv:
+            raw.FORM_OnAfterLoadPage(page, self._document.formenv.raw)
+        return page
+
+    def _close(self, page: Any) -> None:
+        if self._document.formenv:
+            raw.FORM_OnBeforeClosePage(page, self._document.formenv.raw)
+        raw.FPDF_ClosePage(page)
 
 
 def _view(page: Any) -> View:

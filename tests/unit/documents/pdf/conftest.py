@@ -26,6 +26,7 @@ class Sheets:
         self.outline = []
         self.rotate = 0
         self.signs = []
+        self.annotations = []
         self.page()
 
     def page(self):
@@ -69,6 +70,12 @@ class Sheets:
         self.pages[-1].append(f"q {width} 0 0 {height} {x} {842 - y - height} cm /I{len(self.images) - 1} Do Q")
         return self
 
+    def annotate(self, x, y, width, height, entries):
+        """Add an annotation; `/Subtype /Widget` makes it a field of the document's form."""
+        rect = f"/Rect [{x} {842 - y - height} {x + width} {842 - y}]"
+        self.annotations.append((len(self.pages) - 1, f"<< /Type /Annot {rect} {entries} >>"))
+        return self
+
     def bookmark(self, title, page=1):
         self.outline.append((title, page))
         return self
@@ -79,15 +86,20 @@ class Sheets:
         images = fonts + len(FONTS)
         marks = images + len(self.images)
         kids = " ".join(f"{3 + 2 * k} 0 R" for k in range(len(self.pages)))
-        outlines = f"/Outlines {marks} 0 R" if self.outline else ""
-        objects[1] = f"<< /Type /Catalog /Pages 2 0 R {outlines} >>".encode()
-        objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {len(self.pages)} >>".encode()
         signs = marks + (len(self.outline) + 1 if self.outline else 0)
+        notes = range(signs + 2, signs + 2 + len(self.annotations))
+        fields = " ".join(f"{n} 0 R" for n, (_, note) in zip(notes, self.annotations, strict=True) if "/Widget" in note)
+        form = f"/AcroForm << /Fields [{fields}] >>" if fields else ""
+        outlines = f"/Outlines {marks} 0 R" if self.outline else ""
+        objects[1] = f"<< /Type /Catalog /Pages 2 0 R {outlines} {form} >>".encode()
+        objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {len(self.pages)} >>".encode()
         font_names = " ".join(f"/F{k} {fonts + k} 0 R" for k in range(len(FONTS))) + f" /FS {signs} 0 R"
         image_names = " ".join(f"/I{k} {images + k} 0 R" for k in range(len(self.images)))
         for k, content in enumerate(self.pages):
+            own = " ".join(f"{n} 0 R" for n, (page, _) in zip(notes, self.annotations, strict=True) if page == k)
             objects[3 + 2 * k] = (
                 f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Rotate {self.rotate} /Contents {4 + 2 * k} 0 R "
+                f"/Annots [{own}] "
                 f"/Resources << /Font << {font_names} >> /XObject << {image_names} >> >> >>"
             ).encode()
             objects[4 + 2 * k] = _stream("", "\n".join(content).encode("latin-1"))
@@ -104,6 +116,7 @@ class Sheets:
             objects[images + k] = _stream(space, np.ascontiguousarray(pixels).tobytes())
         self._add_outline(objects, marks)
         self._add_signs(objects, signs)
+        objects.update({n: note.encode("cp1252") for n, (_, note) in zip(notes, self.annotations, strict=True)})
         return _file(objects, trailer)
 
     def _add_signs(self, objects, number):
