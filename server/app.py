@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from fastembed.pipeline.errors import NotFound, Unavailable
@@ -21,6 +21,7 @@ from fastembed.server.files.store import FileStore
 from fastembed.server.gateway import Gateway
 from fastembed.server.http.errors import MethodNotAllowed
 from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.http.path_aliases import resolve
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.routing import PipelineRoute
 from fastembed.server.settings import ServerSettings
@@ -56,11 +57,13 @@ def create_app(
 
     cached_answers: the cache of answers. files: what requests may refer to. endpoints: what the server answers itself.
     """
-    refusal = _refusal(lifecycle, _served(routes, endpoints))
+    paths = _Paths(routes, endpoints)
+    refusal = _refusal(lifecycle, paths)
     app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: refusal})
     app.router.redirect_slashes = False
     gateway = Gateway(
         app,
+        resolve=paths.resolve,
         pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), cached_answers),
         keys=settings.keys,
         guard=settings.guard,
@@ -93,21 +96,35 @@ def _cors(app: ASGIApp, settings: ServerSettings) -> ASGIApp:
     )
 
 
-def _served(routes: HttpRoutes, endpoints: Sequence[BaseRoute]) -> Callable[[str], bool]:
-    """Return a function that says whether a path is served."""
-    own = {getattr(route, "path", "") for route in endpoints}
-    return lambda path: path in own or routes.methods(path) is not None
+class _Paths:
+    """The paths that are served now, by running pipelines and by the server itself."""
+
+    def __init__(self, routes: HttpRoutes, endpoints: Sequence[BaseRoute]) -> None:
+        self._pipelines = routes
+        self._own = [route for route in endpoints if isinstance(route, Route)]
+        self._fixed = {route.path for route in self._own}
+        self._patterns = [route.path_regex for route in self._own if "{" in route.path]
+
+    def resolve(self, path: str) -> str:
+        """Return the path that is meant; an entry is no name of a list: `/v1/models/` is `/v1/models`."""
+        bare = path.rstrip("/") or "/"
+        return bare if self._listed(bare) and not self._listed(path) else resolve(path, self._served)
+
+    def names(self) -> list[str]:
+        """Return every `METHOD /path`, those of pipelines first."""
+        own = [
+            f"{method} {route.path}" for route in self._own for method in sorted((route.methods or set()) - {"HEAD"})
+        ]
+        return [*self._pipelines.paths(), *own]
+
+    def _served(self, path: str) -> bool:
+        return self._listed(path) or any(pattern.match(path) for pattern in self._patterns)
+
+    def _listed(self, path: str) -> bool:
+        return path in self._fixed or self._pipelines.methods(path) is not None
 
 
-def _meant(path: str, served: Callable[[str], bool]) -> str:
-    """Return the path that was meant, by the slips that base URLs invite: no /v1, two of them, a slash at the end."""
-    bare = path.rstrip("/")
-    return next((near for near in (bare, f"/v1{bare}", bare.removeprefix("/v1")) if near != path and served(near)), "")
-
-
-def _refusal(
-    lifecycle: Lifecycle, served: Callable[[str], bool]
-) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _refusal(lifecycle: Lifecycle, paths: _Paths) -> Callable[[Request, Exception], Awaitable[Response]]:
     """Return a handler that raises the router's own 404 and 405 as errors of ours; the gateway answers them.
 
     A coroutine, since Starlette gives plain functions to a thread: by the time that one runs, a server that was
@@ -120,9 +137,11 @@ def _refusal(
         if error.status_code == 404 and lifecycle.phase == "starting":  # noqa: PLR2004 - not found, yet
             raise Unavailable(f"the server is starting; {path} may be served soon, try again", retry_after_s=1.0)
         if error.status_code == 404:  # noqa: PLR2004 - not found
-            meant = _meant(path, served)
-            hint = f"did you mean {meant}?" if meant else "GET /openapi.json lists what is"
-            raise NotFound(f"found {request.method} {path}, which is not served here; {hint}", code="unknown_url")
+            expected = ", ".join(paths.names())
+            raise NotFound(
+                f"found {request.method} {path:.200}, which is not served here; expected one of {expected}",
+                code="unknown_url",
+            )
         if error.status_code == 405:  # noqa: PLR2004 - method not allowed
             raise MethodNotAllowed(request.method, path, (error.headers or {}).get("Allow", ""))
         raise error

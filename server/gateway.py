@@ -49,6 +49,7 @@ class Gateway:
         self,
         app: ASGIApp,
         *,
+        resolve: Callable[[str], str],
         pipelines: PipelineRoute,
         keys: ApiKeys,
         guard: BrowserGuard,
@@ -58,6 +59,7 @@ class Gateway:
         access_log: bool = False,
     ) -> None:
         self._app = app
+        self._resolve = resolve
         self._pipelines = pipelines
         self._keys = keys
         self._guard = guard
@@ -81,8 +83,12 @@ class Gateway:
         reply = _ResponseWriter(scope, send, UnknownFields(reject=self._reject_unknown_fields))
         self._lifecycle.enter()
         try:
+            by_pipeline = self._pipelines.serves(scope["path"])
+            if not by_pipeline:
+                scope["path"] = self._resolve(scope["path"])  # before the keys: /health is as open as /healthz
+                by_pipeline = self._pipelines.serves(scope["path"])
             self._admit(scope)
-            if self._pipelines.serves(scope["path"]):  # before the router, whose work they do not need
+            if by_pipeline:  # before the router, whose work they do not need
                 await self._pipelines.handle(scope, receive, reply.send)
             else:
                 await self._app(scope, receive, reply.send)

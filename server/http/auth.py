@@ -20,10 +20,11 @@ from typing import Final
 from starlette.types import Scope
 
 from fastembed.pipeline.errors import Forbidden, Unauthenticated
-from fastembed.server.http.request_body import header
 
 KEY_PROTOCOL: Final = "openai-insecure-api-key."
 """Subprotocol prefix by which a browser, which can set no header, sends its key (OpenAI's realtime API)."""
+
+_KEY_HEADERS: Final = frozenset((b"authorization", b"x-api-key", b"api-key"))
 
 EVERYBODY: Final = "everybody"
 """Whose the requests are where no key is asked for."""
@@ -59,16 +60,19 @@ class ApiKeys:
 
         Return whose the request is: a name that stands for its key, or `EVERYBODY` where no key is asked for.
         """
-        offered = _bearer(scope)
+        offered = _keys(scope)
         if scope["type"] == "websocket":
-            offered = _subprotocol_key(scope) or offered
+            offered = [*_subprotocol_keys(scope), *offered]
         if not self or scope["path"] in OPEN_PATHS:
             return EVERYBODY
-        if offered is None:
-            raise Unauthenticated("found no API key, expected the header `Authorization: Bearer KEY`")
-        if not self.accept(offered):
-            raise Unauthenticated("found an API key that this server does not know")
-        return _owner(offered)
+        if not offered:
+            raise Unauthenticated(
+                "found no API key, expected the header `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`"
+            )
+        for key in offered:
+            if self.accept(key):
+                return _owner(key)
+        raise Unauthenticated("found an API key that this server does not know")
 
 
 def _owner(key: str) -> str:
@@ -76,22 +80,24 @@ def _owner(key: str) -> str:
     return sha256(b"fastembed owner " + key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _bearer(scope: Scope) -> str | None:
-    value = header(scope, b"authorization")
-    if value is None:
-        return None
-    scheme, _, key = value.decode("latin-1").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
+def _keys(scope: Scope) -> list[str]:
+    """Return the keys in the headers of OpenAI's, Anthropic's and docling's, and Azure's clients, one each at most."""
+    found: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name in _KEY_HEADERS:
+            found.setdefault(name, value.decode("latin-1"))
+    scheme, _, key = found.pop(b"authorization", "").partition(" ")
+    bearer = [key.strip()] if scheme.lower() == "bearer" else []
+    return [*bearer, *(key.strip() for key in found.values())]
 
 
-def _subprotocol_key(scope: Scope) -> str | None:
+def _subprotocol_keys(scope: Scope) -> list[str]:
     """Remove the key from the offered subprotocols: accepting the socket must not echo it."""
     offered: list[str] = list(scope.get("subprotocols", ()))
     keys = [name.removeprefix(KEY_PROTOCOL) for name in offered if name.startswith(KEY_PROTOCOL)]
     if keys:
         scope["subprotocols"] = [name for name in offered if not name.startswith(KEY_PROTOCOL)]
-        return str(keys[0])
-    return None
+    return keys[:1]
 
 
 def is_loopback(host: str) -> bool:

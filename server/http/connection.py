@@ -30,6 +30,8 @@ PATIENCE_S: Final = 30.0
 class HttpConnection(HttpToolsProtocol):
     """431 for headers that are too long, 408 for those that never end, 400 for what is no HTTP: the error object.
 
+    A body may turn out to be no HTTP too (a bad chunk size): that is a 400 as long as no response has begun.
+
     A client that has sent nothing, or nothing of the body that it has declared, is hung up on.
     """
 
@@ -141,9 +143,16 @@ class HttpConnection(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def _may_answer(self) -> bool:
+        """Whether nothing of a response has been written, and none to an earlier request is due."""
+        return not self._answering or not (self.pipeline or self.cycle.response_started)
+
     def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
         """Answer and close; an answer that is under way is cut, not mixed with another."""
-        if not self._answering:
+        if self._may_answer:
+            if self._answering:
+                self.cycle.disconnected = True  # whoever reads the body learns of the end, and writes nothing now
             body = error_body(message, "invalid_request_error", code=code)
             head = (
                 f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"

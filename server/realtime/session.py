@@ -20,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from fastembed.pipeline.errors import ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
 from fastembed.server.http.errors import UpgradeRequired, error_response
+from fastembed.server.http.path_aliases import resolve
 from fastembed.server.http.request_body import header
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.outbox import Outbox
@@ -68,9 +69,10 @@ class RealtimeRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client to its end."""
         path = scope["path"]
-        source = self._routes.get(path)
+        served = resolve(path, lambda near: self._routes.get(near) is not None)
+        source = self._routes.get(served)
         if source is not None:
-            scope["served_path"] = path
+            scope["served_path"] = served
         if scope["type"] == "http":
             raise UpgradeRequired(f"found {scope['method']} {path}, expected a websocket handshake")
         websocket = WebSocket(scope, receive, send)

@@ -288,6 +288,12 @@ def test_fields_of_local_servers_work_through_the_official_client(client: openai
     assert raw.headers["x-fastembed-warning"] == "ignored unknown fields: keep_alive"
 
 
+def test_the_official_client_for_azure_reaches_the_same_chat(server: Serving) -> None:
+    azure = openai.AzureOpenAI(azure_endpoint=server.url, api_version="2024-10-21", api_key="-", max_retries=0)
+    with azure:
+        assert said(azure, "what is 3 + 4?") == "3 + 4 = 7"
+
+
 def test_an_unknown_model_is_404(client: openai.OpenAI) -> None:
     with pytest.raises(
         openai.NotFoundError, match=r"found 'gpt-9', a model of a service, expected one that is here: chat-pocket"

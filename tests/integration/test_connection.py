@@ -120,6 +120,73 @@ async def test_what_is_no_http_gets_the_error_object() -> None:
     assert (status, error["code"]) == (400, "invalid_http")
 
 
+CHUNKED = b"POST /echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nabc\r\n", b"4\r\nabcdef\r\n", b"3\r\nabc\r\n-1\r\n", b"1" * 20 + b"\r\n"])
+async def test_a_bad_chunk_size_gets_the_error_object(chunks: bytes) -> None:
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED + chunks)
+        status, error = await refusal(reader)
+    assert (status, error["code"]) == (400, "invalid_http")
+
+
+async def test_a_bad_chunk_behind_a_good_request_is_not_mixed_with_its_answer() -> None:
+    async with connected() as (reader, writer):
+        writer.write(ASKED + b"good")
+        assert (await reader.readuntil(b"good")).startswith(b"HTTP/1.1 200")
+        writer.write(CHUNKED + b"3\r\nabc\r\nzz\r\n")
+        assert (await refusal(reader))[0] == 400
+
+
+async def test_an_idle_connection_outlives_the_patience_of_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[HttpConnection] = []
+    begin = HttpConnection.connection_made
+    monkeypatch.setattr(HttpConnection, "connection_made", lambda self, to: (made.append(self), begin(self, to))[1])
+    async with connected() as (reader, writer):
+        writer.write(ASKED + b"good")
+        await reader.readuntil(b"good")
+        timer = made[0].timeout_keep_alive_task
+        assert timer is not None
+        assert timer.when() - asyncio.get_running_loop().time() > 75
+
+
+async def deny(_: Scope, __: Receive, send: Send) -> None:
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b"{}"})
+
+
+HANDSHAKE = (
+    b"GET /live HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\n"
+)
+KEY = b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (KEY, 401),
+        (b"", 400),
+        (b"sec-websocket-key: abc\r\n", 400),
+        (KEY + KEY, 400),
+        (KEY + b"content-length: 3\r\n", 400),
+        (KEY + b"x-long: " + b"a" * 9000 + b"\r\n", 400),
+        (KEY + b"x: y\r\n" * 200, 400),
+        (KEY + b"sec-websocket-extensions: ;;\r\n", 400),
+    ],
+)
+async def test_a_refused_websocket_gets_an_answer_and_is_no_error_of_the_server(
+    rest: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(deny) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(HANDSHAKE + rest + b"\r\n")
+        assert int((await reader.read()).split()[1]) == status
+        writer.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_client_that_sends_faster_than_it_is_read_keeps_its_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_module, "_PING_EVERY_S", 0.1)
     monkeypatch.setattr(serving_module, "_PING_PATIENCE_S", serving_module._PING_PATIENCE_S / 200)

@@ -173,14 +173,39 @@ async def test_unknown_paths_and_methods_are_error_objects(world):
 
 
 @pytest.mark.parametrize(
-    ("path", "meant"),
-    [("/v1/echo/", "/v1/echo"), ("/echo", "/v1/echo"), ("/echo/", "/v1/echo"), ("/v1/v1/echo", "/v1/echo")],
+    "path",
+    [
+        *("/v1/echo/", "/echo", "/echo/", "/v1/v1/echo", "/v1/echo//", "/openai/v1/echo", "/api/v1/echo"),
+        *("/openai/deployments/gpt-4o/echo", "/v1/v1/v1/echo"),
+    ],
 )
-async def test_a_slip_in_the_base_url_is_named(world, path, meant):
+async def test_a_slip_in_the_base_url_gets_what_was_meant(world, path):
     async with serving(world.routes, "POST /v1/echo", echo):
-        refused = await call(world.app, "POST", path)
-    assert refused.status == 404
-    assert refused.error["message"].endswith(f"is not served here; did you mean {meant}?")
+        assert (await call(world.app, "POST", path, body={"a": 1})).json == {"a": 1}
+
+
+async def test_a_path_of_ones_own_comes_before_every_other_name(world):
+    async def mine(item: Item):
+        await item.reply.send("mine")
+
+    async with serving(world.routes, "POST /health", mine), serving(world.routes, "POST /echo/", echo):
+        assert (await call(world.app, "POST", "/health", body={})).json == "mine"
+        assert (await call(world.app, "POST", "/echo/", body=1)).json == 1
+
+
+async def test_a_path_that_nobody_serves_lists_those_that_are(world):
+    async with serving(world.routes, "POST /v1/echo", echo), serving(world.routes, "GET /ask", echo):
+        refused = await call(world.app, "GET", "/v1/nothing")
+    assert refused.error["message"] == (
+        "found GET /v1/nothing, which is not served here; expected one of GET /ask, POST /v1/echo"
+    )
+
+
+async def test_another_name_asks_for_the_same_key():
+    world = World(api_keys=("secret",))
+    async with serving(world.routes, "POST /v1/echo", echo):
+        assert (await call(world.app, "POST", "/echo/", body=1)).status == 401
+        assert (await call(world.app, "POST", "/echo/", body=1, headers={"x-api-key": "secret"})).json == 1
 
 
 async def test_a_path_that_is_not_served_yet_is_503_while_the_server_starts(world):

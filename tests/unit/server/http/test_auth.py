@@ -48,6 +48,24 @@ def test_health_needs_no_key(path):
     KEYS.check(scope_of("GET", path))
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "api-key"])
+def test_a_key_may_stand_in_the_headers_of_other_clients(name):
+    first = KEYS.check(scope_of("GET", "/v1/models", {"authorization": "Bearer first"}))
+    assert KEYS.check(scope_of("GET", "/v1/models", {name: " first "})) == first
+    KEYS.check(websocket(["realtime"], **{name: "second"}))
+    with pytest.raises(Unauthenticated, match="found an API key that this server does not know"):
+        KEYS.check(scope_of("GET", "/v1/models", {name: "third"}))
+
+
+def test_one_right_key_of_several_is_enough():
+    sent = {"authorization": "Bearer unused", "x-api-key": "first"}
+    assert KEYS.check(scope_of("GET", "/v1/models", sent)) == KEYS.check(
+        scope_of("GET", "/v1/models", {"api-key": "first", "authorization": "Basic YTpi"})
+    )
+    with pytest.raises(Unauthenticated):
+        KEYS.check(scope_of("GET", "/v1/models", {"authorization": "Bearer a", "x-api-key": "b", "api-key": "c"}))
+
+
 def test_metrics_need_a_key():
     with pytest.raises(Unauthenticated, match="expected the header `Authorization: Bearer KEY`"):
         KEYS.check(scope_of("GET", "/metrics"))

@@ -1,5 +1,6 @@
 """Websockets that are not served, and requests that are none: each is told why."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,23 @@ async def test_a_path_that_no_pipeline_serves_is_not_found() -> None:
     status, error = await refused(RealtimeRoute(await serving()), "/v1/realtme")
     assert status == 404
     assert error["message"] == "found no websocket /v1/realtme, expected one of /v1/realtime"
+
+
+async def test_a_slip_in_the_path_of_a_websocket_reaches_it() -> None:
+    route = RealtimeRoute(await serving())
+
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect", "code": 1001}
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/realtime/", "headers": [], "extensions": {}, "subprotocols": []}
+    with contextlib.suppress(RuntimeError):  # the client leaves before it is let in
+        await route.handle(scope, receive, send)
+    assert scope["served_path"] == "/v1/realtime"
 
 
 async def test_before_the_pipelines_are_warm_a_client_is_told_to_come_back() -> None:
