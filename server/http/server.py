@@ -29,8 +29,8 @@ from fastembed.server.http.websocket_connection import WebsocketConnection
 _log: Final = logging.getLogger("fastembed.server")
 _BACKLOG: Final = 2048
 KEEP_ALIVE_S: Final = 90
-"""How long an idle connection is kept: longer than clients and proxies keep theirs (httpx 5 s, AWS 60 s, nginx 75 s), so
-that it is they who close it. One that is closed here as a request sets out loses the request."""
+"""How long an idle connection is kept: longer than clients and proxies keep theirs (httpx 5 s, AWS 60 s, nginx 75 s),
+so that it is they who close it. One that is closed here as a request sets out loses the request."""
 _MESSAGE_BYTES: Final = 24 * 2**20  # 15 MiB of audio in base64, and its JSON
 _PING_EVERY_S: Final = 20.0
 _PING_PATIENCE_S: Final = 300.0
