@@ -68,6 +68,8 @@ class WorkerPool:
         request again and again; Expired after `limit_s` seconds (from when the process is ready); Unavailable if it
         cannot start, is killed from outside, or an engine in it fails, each time.
         """
+        # A process that has served others may die of what they left behind (fragmented memory); only one that dies over
+        # this document alone is evidence against it. So every retry asks for a fresh process, and `Tries` counts those.
         tries = Tries(self._settings.memory_bytes, self._pauses_s)
         again = False
         while True:
@@ -93,6 +95,9 @@ class WorkerPool:
         try:
             await worker.ready()
             self._prepare_successor(worker)
+            # From here until the answer is read whole, the pipe is in the middle of a conversation. Whoever leaves in
+            # between (a timeout, a cancelled caller) leaves an answer behind that the next request would read as its
+            # own, so the process is killed, not reused.
             healthy = False
             async with asyncio.timeout(limit_s):
                 answer = await worker.ask(request, run_model)
@@ -103,6 +108,7 @@ class WorkerPool:
                 code="parse_timeout",
             ) from error
         except ItemError as error:
+            # A whole answer that says no: the process is fine, unless the error is about the process itself.
             healthy = worker.alive and not isinstance(error, EngineFailed | OutOfMemory)
             raise
         finally:

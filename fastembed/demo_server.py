@@ -55,7 +55,7 @@ class DemoServer:
         self._reader.start()
         try:
             self._wait_until_ready(start + READY_WITHIN_S)
-        except BaseException:
+        except BaseException:  # raised again, Ctrl+C too: no server may stay behind
             self._stop()
             raise
         self.ready_s = time.perf_counter() - start

@@ -107,7 +107,7 @@ class Engine:
             for task in opening:
                 task.result()
             self._refuse_if_stopping()
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: all pipelines open, or none stays open
             for task in opening:
                 task.cancel()
             await asyncio.gather(*opening, return_exceptions=True)

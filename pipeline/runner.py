@@ -34,6 +34,15 @@ class Pipeline:
     Every admitted item ends in exactly one outcome. What a transactional sink staged for it is committed (or aborted)
     first, then the pipeline's `on_error` sink learns of a failure, then the source (`Item.on_settled`) and the caller
     (`Reply.close`) learn how it ended.
+
+    Theory of operation. `_admitted` feeds the graph; `_live` holds the ack of every admitted item. When an ack's count
+    falls to zero it calls `_complete`, which ends the item at once (`_report`), or, if sinks or `on_error` have to be
+    awaited, in a task (`_finish`). Four things end a run:
+
+        the source ends        the graph drains, `run` returns
+        `stop` or `drain`      the source is told or interrupted, then as above; after the timeout `run` is cancelled
+        the source raises      `_error`: the graph drains, then `run` raises it
+        a stage raises         `_crash`: nothing in the graph can be trusted to settle, so `_abandon` fails it all
     """
 
     def __init__(
@@ -134,7 +143,7 @@ class Pipeline:
             for part in self._graph.parts:
                 opened.append(part)
                 await part.open(context)
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: what is open already must be closed
             await self._close(opened)
             raise
         self.opened = True
@@ -150,12 +159,15 @@ class Pipeline:
             await self._graph.run(self._admitted())
             await self._finishing.join()
         except asyncio.CancelledError:
+            # Either somebody cancelled `run`, or `_crashed` did: a task of `_finishing` failed and has no other way to
+            # interrupt this one. Only the second is taken back; the crash is raised below.
             if self._crash is None or self._run is None:
                 raise
             self._run.uncancel()
         except Exception as error:  # noqa: BLE001 - the runner: raised again below, when every item has ended
             self._crash = self._crash or error
         finally:
+            # First settle what is left (this may still write to sinks), then close the sinks.
             self._ending = True
             self._stop.set()
             await self._abandon()
@@ -219,10 +231,12 @@ class Pipeline:
                 if not pushed:
                     self.admit(item)
                     self._pulled = True
-                self._entered = item.seq
+                self._entered = item.seq  # items up to here are in the graph: see `_abandon`
                 if item.key is None and self.plan.source.key is not None and not self._keyed(item):
                     continue
                 yield item
+                # A channel bounds what is pushed. A source that is pulled would be read to its end, so it pauses here
+                # until items have ended; `stop` sets `_room` so that the pause ends as well.
                 while not pushed and len(self._live) >= _MAX_IN_FLIGHT and not self._stop.is_set():
                     self._room.clear()
                     await self._room.wait()
@@ -253,6 +267,7 @@ class Pipeline:
                 except StopAsyncIteration:
                     return
                 except asyncio.CancelledError:
+                    # `stop` cancels the task that waits in `anext`, and only then; any other cancellation is not ours.
                     if self._pulling is None or not self._stop.is_set():
                         raise
                     self._pulling.uncancel()
@@ -276,7 +291,7 @@ class Pipeline:
         """Commit or abort what sinks staged of an item, write failures to `on_error`, then notify the source."""
         if ack.outcome in (Outcome.DELIVERED, Outcome.FILTERED):
             await self._commit(ack)
-            self._defer(ack)
+            self._defer(ack)  # again: a commit may have failed by the machine's fault (a full disk)
         else:
             await self._abort(ack, ack.participants or ())
         if self._graph.on_error is not None and is_bad(ack.outcome):
@@ -288,6 +303,7 @@ class Pipeline:
             try:
                 await sink.commit(ack.origin)
             except Exception as error:  # noqa: BLE001 - the runner: a commit that fails fails its item
+                # Sinks before this one have committed and stay so; two sinks share no transaction.
                 await self._abort(ack, (ack.participants or ())[index:])
                 failed = error if isinstance(error, ItemError) else failed_step(self.plan, self.plan.sink.id, error)
                 ack.outcome, ack.error, ack.step = outcome_of(failed), failed, self.plan.sink.id

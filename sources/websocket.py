@@ -101,7 +101,7 @@ class Session:
             await self._channel.put(item)
         except Overloaded:
             return  # settled, and answered by the reply
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: an item that was not admitted settles here or never
             if not item.admitted:
                 self._settled(item, size, Outcome.REJECTED, None)
             raise

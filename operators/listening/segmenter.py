@@ -96,6 +96,7 @@ class Segmenter:
         self._new_id = new_id
         self._limits = limits
         self._audio = Recording()
+        # Positions are samples since the session began.
         self._judged = 0  # position up to which frames were judged
         self._floor = 0  # what lies before is committed or thrown away
         self._quiet_since = 0  # for the idle timeout
@@ -108,6 +109,7 @@ class Segmenter:
         if settings.turn_detection is None and self._speech is not None:
             yield from self._close(self._audio.end)
         if settings.turn_detection is not None and self._settings.turn_detection is None:
+            # What came while nothing was judged is the client's to commit; judging begins with what comes now.
             self._judged = self._quiet_since = self._audio.end
             self._judge.reset()
         self._settings = settings
@@ -172,6 +174,7 @@ class Segmenter:
         speech = self._speech
         speech.probabilities.append(probability)
         silence = _samples(turns.silence_duration_ms or 0)
+        # Between the two thresholds nothing changes: a frame there neither ends a silence nor begins one.
         if probability >= threshold:
             speech.silent_since = None
         elif probability < max(threshold - HYSTERESIS, 0.01) and speech.silent_since is None:
@@ -193,11 +196,11 @@ class Segmenter:
         """Close an endless utterance at its least voiced recent frame and begin the next one there."""
         recent = list(speech.probabilities)
         behind = len(recent) - 1 - int(np.argmin(recent))
-        at = max(speech.start + FRAME, now - behind * FRAME)
+        at = max(speech.start + FRAME, now - behind * FRAME)  # at least a frame, or the cut would never advance
         yield SpeechStopped(speech.id, _ms(at))
         yield from self._finish(speech.id, speech.start, at)
         silent_since, self._speech = speech.silent_since, _Speech(self._new_id(), at, at)
-        if silent_since is not None and silent_since >= at:
+        if silent_since is not None and silent_since >= at:  # a silence behind the cut goes on in the new utterance
             self._speech.silent_since = silent_since
         yield SpeechStarted(self._speech.id, _ms(at))
 
@@ -217,6 +220,7 @@ class Segmenter:
 
     def _grow_manually(self) -> Iterator[SegmenterEvent]:
         longest = int(self._limits.longest_manual_s * RATE_HZ)
+        # One push may hold several partials and several forced commits; each round yields the next of them in order.
         while True:
             start = max(self._floor, self._audio.start)
             if self._manual_id is None:

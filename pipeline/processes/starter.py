@@ -81,7 +81,7 @@ class ChildProcess:
                     env=None if environment is None else {**os.environ, **environment},
                     pass_fds=keep_open,
                 ).result()
-        except BaseException:
+        except BaseException:  # raised again: the process did not start, nobody else closes our end of the socket
             self.pipe.close()
             raise
 

@@ -95,6 +95,8 @@ class _Arms:
 
     async def _end_key(self, end: Item[Any]) -> None:
         """Send the end of a key down every arm."""
+        # The end may leave only behind the last item of its key, and some arms are slower than others: every arm gets a
+        # copy, and the last copy to arrive goes on. Arms that end in a sink return none, so they are not counted.
         if self._through:
             self._ends[end.key] = _End(self.outlet.ticket(), self._through)
         for queue in self._queues:
@@ -137,7 +139,7 @@ class _Route(_Arms):
 class _Fork(_Arms):
     async def place(self, item: Item[Any]) -> None:
         copies = [item.derive(item.value) for _ in self._arms]
-        item.settle(Outcome.FILTERED)
+        item.settle(Outcome.FILTERED)  # after its copies exist, so that the ack never counts to zero in between
         for queue, copy in zip(self._queues, copies, strict=True):
             await queue.put(copy)
 
@@ -161,7 +163,7 @@ class _Join(_Arms):
     async def place(self, item: Item[Any]) -> None:
         gathering = _Gathering(item, self.outlet.ticket(), len(self._arms))
         copies = [item.branch(self._branch_done) for _ in self._arms]
-        for copy in copies:
+        for copy in copies:  # all before the first is put: a branch may end while another still waits for its queue
             self._branches[copy.ack] = gathering
         for queue, copy in zip(self._queues, copies, strict=True):
             await queue.put(copy)

@@ -103,7 +103,7 @@ class _Dispatch:
             return
         if superseded is None:
             self._tickets[item.id] = self.outlet.ticket()
-        else:
+        else:  # the newer item takes over the place in the queue and in the order of the outputs
             self._tickets[item.id] = self._tickets.pop(superseded.id)
             superseded.ack.off_cancel((self, superseded))
             self._step.filtered(superseded)
@@ -130,6 +130,7 @@ class _Dispatch:
             if not items:
                 break
             self._running += 1
+            # A batch writes all its outputs under the ticket of its first item; `_ended` closes the tickets of all.
             task = self.tasks.start(
                 self._work(items, partial(self.outlet.put, self._tickets[items[0].id])), self._step.id
             )
@@ -145,6 +146,7 @@ class _Dispatch:
         if self._closing and not self._running and not len(self._waiting):
             self.outlet.finish()
             return
+        # A batch may be due by time alone: with a free worker, look again then. A busy worker looks when it is done.
         due = self._waiting.due() if self._running < self._workers else None
         if self._timer is not None:
             self._timer.cancel()

@@ -99,6 +99,8 @@ class _Keyed:
     async def _session(self, channel: Channel[Any]) -> None:
         """Run the operator over one key's items, anew after an error: one bad item does not end a session."""
         inputs = _Inputs(channel, self._step, self.outlet)
+        # One round is one run of the operator. It ends when the inputs end (the normal case), when the operator raises
+        # (the next round goes on with the next input), or when the operator returns early (the rest is filtered).
         while not inputs.ended:
             try:
                 async with aclosing(as_async(self._step.call(inputs))) as outputs:
@@ -118,7 +120,7 @@ class _Keyed:
     async def _failed(self, inputs: _Inputs, error: Exception) -> None:
         """End the item that the operator was at, or the next where it took none: its error has to end something."""
         failed = inputs.take_current() or await inputs.take()
-        inputs.take_current()
+        inputs.take_current()  # what `take` returned is settled below, so it must not stay current
         if failed is None:
             log.error("%s: its output at the end of the stream is lost: %s", self._step.id, error, exc_info=error)
         elif self._step.fail(failed, error):

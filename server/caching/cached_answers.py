@@ -96,7 +96,7 @@ class CachedAnswers:
 
         try:
             return await send(_RecordedResults(ended)), False
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: requests that wait for this answer go on without it
             ended(None)
             raise
 

@@ -8,6 +8,16 @@ client's event; the session goes on and nothing else changes.
 what is really in force: the steps' defaults, and the model's name in place of "auto". `conversation.item.added` and
 `.done` (GA) or `.created` (beta) follow a commit; a client that sends a beta event, or the beta header, is spoken to in
 beta.
+
+Two orders run side by side. Mistakes and lookups (`retrieve`, `delete`) are answered at once, by the `Reaction` to the
+message. Everything that depends on the audio before it (settings, commits, clears) travels through the pipeline as a
+value and is answered when it comes back, so that its event stands behind those of the audio sent earlier:
+
+    session.update --check--> `_asked[token]` --value--> steps --SpeechSettings, SpeechProblem--> `_settled`, `_problem`
+    commit, clear ----------------------------value--> steps --Committed, Cleared, SpeechProblem--> events
+
+A token stands for an update on its way; `_asked` maps it back to the client's event. Updates faster than they come back
+are refused at `_UNANSWERED`, and the oldest items are forgotten at `_REMEMBERED`: both bound what a session can hold.
 """
 
 from __future__ import annotations
@@ -99,8 +109,10 @@ class Protocol:
         self._check = check
         self._new_id = new_id
         self._settings = SessionSettings()
+        # Settings take effect behind the audio sent before them, so they travel through the pipeline like it; a token
+        # finds the client's event again when they come back (`_settled`) or are refused there (`_problem`).
         self._asked: OrderedDict[str, _PendingSettings] = OrderedDict()
-        self._created = False
+        self._created = False  # until the first settings are back, the answer to settings is `session.created`
         self._items: OrderedDict[str, str | None] = OrderedDict()
         self._previous: str | None = None
         self._reactions: Mapping[str, Callable[[dict[str, Any], str | None], Reaction]] = {
@@ -257,7 +269,7 @@ class Protocol:
             )
         update = self._settings.updated_beta if beta else self._settings.updated
         wanted = update(message["session"])
-        self._check(wanted.speech)
+        self._check(wanted.speech)  # raises before anything changes: a refused update leaves the session as it was
         self._beta = self._beta or beta
         self._settings = wanted
         return Reaction(values=[self._ask(wanted, ref)])
@@ -282,7 +294,7 @@ class Protocol:
         asked = self._asked.pop(problem.ref or "", None)
         ref = asked.ref if asked else problem.ref
         made = [events.error(problem.message, code=problem.code, param=problem.param, ref=ref)]
-        if asked is not None and not self._created:
+        if asked is not None and not self._created:  # clients wait for `session.created` before they send anything
             made.append(self._session(asked, asked.settings.speech))
         return made
 

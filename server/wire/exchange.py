@@ -151,7 +151,7 @@ class Submission:
         try:
             for value in self._values:
                 self._running.append(await self._exchange.submit(value, whole=self._whole))
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: those already submitted are cancelled
             self._cancel()
             raise
         return self._running

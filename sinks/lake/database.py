@@ -75,7 +75,7 @@ class Lake:
         writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(writer, connect, path)
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: the writer's thread must not outlive a failed open
             writer.shutdown(wait=False)
             raise
         return cls(path, connection, writer, clock)
@@ -199,7 +199,7 @@ class Lake:
         try:
             result = change(con, *args)
             con.commit()
-        except BaseException as error:
+        except BaseException as error:  # raised again: whatever interrupts a transaction, it is rolled back
             with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction already
                 con.rollback()
             if isinstance(error, duckdb.Error) and FULL.search(str(error)):

@@ -56,7 +56,7 @@ def connect(path: Path) -> Connection:
         raise _unusable(path, error) from error
     try:
         migrate(connection)
-    except BaseException:
+    except BaseException:  # raised again: the open connection would keep the file locked
         connection.close()
         raise
     return connection

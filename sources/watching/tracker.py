@@ -163,6 +163,7 @@ class Tracker:
         elif tracked.state in (State.UNSEEN, State.MISSING, State.AWAY):
             self._reappear(tracked, stamp, since)
         elif stamp != tracked.stamp:
+            # The file changed under our hands: what is known of it, or in flight, is about bytes that are gone.
             if tracked.state is State.IN_FLIGHT:
                 self.actions.append(Cancel(name))
             self._states.recheck(tracked)
@@ -174,6 +175,7 @@ class Tracker:
 
     def told_deleted(self, names: Collection[str]) -> None:
         """Learn which files and folders the watch says were deleted: it is not just that their folder went."""
+        # The watch names a deleted folder once, not its files. What is no file that we know may be such a folder.
         folders = tuple(f"{name}/" for name in names if name not in self.files)
         below = [name for name in self.files if name.startswith(folders)] if folders else []
         for name in (*names, *below):
@@ -191,6 +193,7 @@ class Tracker:
         if tracked.in_flight is not None:
             if tracked.state is State.IN_FLIGHT:
                 self.actions.append(Cancel(name))
+            # Its item still runs and may write rows; what to do about them is decided when it has ended (`settled`).
             tracked.since, tracked.sha256 = now, None
             self._states.set_state(tracked, State.MISSING)
         else:
@@ -295,6 +298,7 @@ class Tracker:
 
     def _reappear(self, tracked: Tracked, stamp: Stamp, since: float) -> None:
         """Compare a name that the ledger knows with what is on disk: as it was left, or another content."""
+        # A restart must not hash a whole folder: a file whose stamp is that of the ledger is taken as unchanged.
         before, tracked.stamp = tracked.stamp, stamp
         if tracked.entry is not None and self._as_left(tracked, before):
             tracked.sha256 = tracked.entry.sha256
@@ -327,6 +331,8 @@ class Tracker:
 
     def _vanish(self, tracked: Tracked, now: float) -> None:
         """See a file go that has nothing in flight."""
+        # In order: nothing was recorded; its rows outlive it; a copy takes its rows over; else wait, in case it is a
+        # rename whose new name has not been hashed yet.
         owns = self._states.owns(tracked)
         if tracked.entry is None:
             self._states.remove(tracked)
@@ -344,6 +350,8 @@ class Tracker:
 
     def _give_up(self, tracked: Tracked, now: float) -> None:
         """Forget a missing file, unless a file that may be it has not been read yet, or was not looked for yet."""
+        # Only a whole scan that began after it went missing proves that it has no new name; and a file of the same size
+        # that is not hashed yet may be that new name (`undecided` counts those by size).
         not_looked_for = tracked.since > self._scan_ended
         if not not_looked_for and self._keeps(tracked):
             tracked.since = inf
@@ -362,6 +370,8 @@ class Tracker:
 
     def _suspend_or_resume(self, *, replaced: bool) -> None:
         """Judge by what this scan has seen whether the folder is the right one."""
+        # Deleted rows cannot be brought back, so an empty mount point must not look like a deletion. One file that is
+        # as the ledger has it proves the right folder; all of them missing, with no word of the watch, the wrong one.
         missing = recognised = False
         strict = replaced or not self._trusted  # then a file of a known name is no evidence, only one that is as it was
         for tracked in self.files.values():

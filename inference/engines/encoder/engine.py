@@ -113,7 +113,7 @@ class EncoderEngine:
             for index, array in enumerate(arrays):
                 request.set_input_tensor(index, self._tensor(array, shared_memory=True))
             request.start_async()
-        except BaseException:
+        except BaseException:  # raised again: a slot that is not given back is lost for good
             self._free.put(slot)
             raise
         self.tokens += sum(map(len, payloads))

@@ -119,7 +119,7 @@ class Residents:
         try:
             if not resident.ready:
                 await self._brought(resident, request, priority)
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: the use that was counted ends here
             self.give_back(resident)
             if not entry.users and resident.turn is not None and entry.state is ResidencyState.WAITING:
                 self.plan.withdraw(entry)
@@ -231,7 +231,7 @@ class Residents:
         try:
             extra = max(0, entry.bytes - resident.bare)
             model, size = await self._load(replace(request, extra=extra))
-        except BaseException:
+        except BaseException:  # raised again, cancellation too: the memory planned for it is free again
             resident.failures += 1
             self.plan.gone(entry)
             raise

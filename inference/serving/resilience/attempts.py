@@ -170,7 +170,7 @@ async def call(attempts: Attempts, ask: Callable[[Candidate], Awaitable[T]]) -> 
             answer = await ask(attempt.candidate)
         except Exception as error:  # noqa: BLE001 - the engines' boundary: `failed` raises what is none of theirs
             attempts.failed(attempt, error)
-        except BaseException:
+        except BaseException:  # a cancelled caller, raised again: it says nothing about the engine
             attempts.abandoned(attempt)
             raise
         else:

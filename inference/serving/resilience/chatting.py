@@ -58,7 +58,7 @@ async def answer(
             attempts.failed(attempt, error, unfit=goes_on and isinstance(error, CannotGoOn))
             held.discard(error, attempt.candidate, attempts)
             continue
-        except BaseException:
+        except BaseException:  # a cancelled caller, raised again: it says nothing about the engine
             attempts.abandoned(attempt)
             raise
         attempts.answered(attempt)
