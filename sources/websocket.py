@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final, Literal
 
+from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.channel import Channel
 from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import Overloaded, Unavailable
@@ -189,10 +190,12 @@ class Websocket:
         self._stopping = False
         self._channel: Channel[Any] | None = None
         self._routes = WebsocketRoutes()
+        self._engines: SpeechEngines | None = None
 
     async def open(self, context: Context) -> None:
         """Make the queue and take the path; what sessions send waits until `items` runs."""
         self._routes = context.resources.get(WebsocketRoutes)
+        self._engines = context.resources.find(SpeechEngines)
         self._channel = context.channel(per_key=True)
         self._routes.offer(self)
 
@@ -234,6 +237,8 @@ class Websocket:
                 code="session_limit_exceeded",
                 retry_after_s=_RETRY_S,
             )
+        if self._engines is not None:
+            self._engines.check_room()
         session = self._sessions[key] = Session(key, reply, self, channel, trace)
         return session
 

@@ -118,8 +118,9 @@ class SpeechQueue(Generic[T]):
         return max(0.0, self._partials_after_s - now_s)
 
     def wait_s(self) -> float:
-        """Return how long a final wish that came now would wait, if nothing else came."""
-        ahead = sum(wish.sound_s for wish in (*self._waiting, *self._running) if not wish.partial)
+        """Return how long the end of a live utterance that came now would wait, if nothing else came."""
+        ahead = sum(wish.sound_s for wish in self._waiting if wish.kind is Kind.FINAL)
+        ahead += sum(wish.sound_s for wish in self._running if not wish.partial)
         return ahead * self._cost / self.slots
 
     def empty(self) -> Iterator[Wish[T]]:

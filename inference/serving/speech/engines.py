@@ -11,8 +11,11 @@ from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.lent import LentEngine
-from fastembed.pipeline.errors import ModelNotFound, Unavailable
+from fastembed.pipeline.errors import ModelNotFound, Overloaded, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
+
+LONGEST_WAIT_S: Final = 5.0
+"""Between the end of live speech and its text, beyond which no more sessions are let in."""
 
 POCKET: Final = "whisper-pocket"
 """A Whisper of 36 words that ships to prove the way; only on demand."""
@@ -48,7 +51,7 @@ class SpeechEngines:
         self._models = models or Models()
         self._owned = None if models else self._models
         self._breakers = breakers or Breakers()
-        self._open: dict[str, SpeechEngine] = {}
+        self._open: dict[str, LentEngine] = {}
         self._closed = False
 
     def names(self) -> list[str]:
@@ -79,6 +82,17 @@ class SpeechEngines:
         """
         if settings.model not in (None, AUTO, *OPENAI_NAMES):
             self.resolve(settings.model or AUTO).check(settings.language)
+
+    def check_room(self) -> None:
+        """Raise Overloaded where live speech is written down so late that another session would only make it worse."""
+        wait_s = max((engine.wait_s() for engine in self._open.values()), default=0.0)
+        if wait_s > LONGEST_WAIT_S:
+            raise Overloaded(
+                f"busy: what is said now would be written down {wait_s:.0f} s late, expected at most "
+                f"{LONGEST_WAIT_S:.0f} s; connect again in {wait_s:.0f} s",
+                code="busy",
+                retry_after_s=wait_s,
+            )
 
     async def close(self) -> None:
         """End all engines."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest
+from fastembed.inference.engines.speech.whisper import WhisperEngine
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.resilience.lending import OwnDevices
@@ -26,6 +27,11 @@ class LentEngine:
     def check(self, language: str | None, *, translate: bool = False) -> None:
         """Refuse a language that the model was not trained on, and a translation that it was not trained for."""
         self._unloaded.check(language, translate=translate)
+
+    def wait_s(self) -> float:
+        """Return how long the end of what is said now would wait to be written down."""
+        loaded = (found.model for (name, _), found in self._models.residents.known.items() if name == self._name)
+        return max((model.wait_s() for model in loaded if isinstance(model, WhisperEngine)), default=0.0)
 
     async def warm(self) -> None:
         """Load and compile, if there is room."""

@@ -98,6 +98,7 @@ def test_the_wait_of_a_newcomer_follows_what_was_measured() -> None:
         made.done(taken, 2.0, 2.0)
     made.put(wish(Kind.FINAL, "b", 10.0), 3.0)
     made.put(wish(Kind.FIRST, "c", 10.0), 3.0)
+    made.put(wish(Kind.PIECE, None, 10.0), 3.0)
     assert made.wait_s() == pytest.approx(2.0, rel=0.05)
 
 
