@@ -11,6 +11,7 @@ from fastembed.pipeline.errors import ItemError, StepFailed
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.part import Part
 from fastembed.pipeline.plan import PipelinePlan
+from fastembed.pipeline.raised import RAISED, component_error
 
 log = logging.getLogger("fastembed.pipeline")
 
@@ -73,6 +74,7 @@ class Failures:
             await sink.call(item if sink.spec.wants_item else failure)
             if sink.capabilities.transactional:
                 await sink.instance.commit(item)
-        except Exception:  # the runner: the item has failed already, and the source must learn how it ended
+        except RAISED as error:  # the runner: the item has failed already, and the source must learn how it ended
+            component_error(error)
             text = "%s: on_error sink %s failed; the failure it was given: %s"
             log.exception(text, self._plan.name, sink.id, failure.error)

@@ -12,13 +12,14 @@ from typing import Any
 from aiostream import streamcontext
 
 from fastembed.pipeline.component import Context, Progress, Resources
-from fastembed.pipeline.errors import ItemError, Overloaded, Unavailable
+from fastembed.pipeline.errors import FastEmbedError, ItemError, Overloaded, Unavailable
 from fastembed.pipeline.failures import Failures, failed_step, is_bad
 from fastembed.pipeline.graph import Graph
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import PipelineStats
 from fastembed.pipeline.part import Part
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
+from fastembed.pipeline.raised import RAISED, component_error
 from fastembed.pipeline.step import outcome_of
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import tracing
@@ -142,11 +143,21 @@ class Pipeline:
         try:
             for part in self._graph.parts:
                 opened.append(part)
-                await part.open(context)
+                await self._open(part, context)
         except BaseException:  # raised again, cancellation too: what is open already must be closed
             await self._close(opened)
             raise
         self.opened = True
+
+    async def _open(self, part: Part, context: Context) -> None:
+        try:
+            await part.open(context)
+        except RAISED as raised:  # the runner: a component may raise anything; whoever reads it has to know which did
+            error = component_error(raised)
+            if isinstance(error, FastEmbedError):
+                raise
+            text = f"{self.name}: {part.id} cannot be opened: {type(error).__name__}: {error}"
+            raise FastEmbedError(text) from error
 
     async def run(self) -> None:
         """Run until the source ends or `drain` is called; raises what broke the pipeline itself.
@@ -184,7 +195,8 @@ class Pipeline:
         for part in reversed(parts):
             try:
                 await part.close()
-            except Exception:  # the runner: the others have to be closed all the same
+            except RAISED as error:  # the runner: the others have to be closed all the same
+                component_error(error)
                 log.exception("%s: closing %s failed", self.name, part.id)
 
     def stop(self) -> None:
@@ -266,14 +278,12 @@ class Pipeline:
                     item = await anext(pulled)
                 except StopAsyncIteration:
                     return
-                except asyncio.CancelledError:
+                except RAISED as error:  # the runner: `run` raises it at its end
                     # `stop` cancels the task that waits in `anext`, and only then; any other cancellation is not ours.
-                    if self._pulling is None or not self._stop.is_set():
-                        raise
-                    self._pulling.uncancel()
-                    return
-                except Exception as error:  # noqa: BLE001 - the runner: `run` raises it at its end
-                    self._error = error
+                    if isinstance(error, asyncio.CancelledError) and self._pulling and self._stop.is_set():
+                        self._pulling.uncancel()
+                    else:
+                        self._error = _as_exception(component_error(error))
                     return
                 finally:
                     self._pulling = None
@@ -302,7 +312,8 @@ class Pipeline:
         for index, sink in enumerate(ack.participants or ()):
             try:
                 await sink.commit(ack.origin)
-            except Exception as error:  # noqa: BLE001 - the runner: a commit that fails fails its item
+            except RAISED as raised:  # the runner: a commit that fails fails its item
+                error = component_error(raised)
                 # Sinks before this one have committed and stay so; two sinks share no transaction.
                 await self._abort(ack, (ack.participants or ())[index:])
                 failed = error if isinstance(error, ItemError) else failed_step(self.plan, self.plan.sink.id, error)
@@ -314,7 +325,8 @@ class Pipeline:
         for sink in sinks:
             try:
                 await sink.abort(ack.origin)
-            except Exception:  # the runner: the item has failed already, and the source must learn how it ended
+            except RAISED as error:  # the runner: the item has failed already, and the source must learn how it ended
+                component_error(error)
                 log.exception("%s: a sink could not abort what came of item %d", self.name, ack.origin.id)
 
     def _defer(self, ack: Ack) -> None:
@@ -375,6 +387,15 @@ class Pipeline:
         self._crash = self._crash or error
         if self._run is not None and not self._ending:
             self._run.cancel()
+
+
+def _as_exception(error: BaseException) -> Exception:
+    """Return what a source raised as an error that breaks its pipeline, and nothing else."""
+    if isinstance(error, Exception):
+        return error
+    broken = RuntimeError(f"the source raised {error!r}")
+    broken.__cause__ = error
+    return broken
 
 
 def _taken(plan: PipelinePlan) -> Any:

@@ -14,6 +14,7 @@ from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.observe import StageStats
 from fastembed.pipeline.plan import StepPlan
 from fastembed.pipeline.policy import Timeouts
+from fastembed.pipeline.raised import RAISED, component_error
 from fastembed.pipeline.timeouts import SharedTimeout
 from fastembed.pipeline.tracing import Tracing
 
@@ -146,7 +147,8 @@ class Step:
                 return await call()
             except (InvalidInput, Expired):
                 raise
-            except Exception as error:  # the runner: whatever an operator raises is this item's, not ours
+            except RAISED as raised:  # the runner: whatever an operator raises is this item's, not ours
+                error = component_error(raised)
                 if attempt == retry.attempts:
                     if isinstance(error, ItemError):
                         raise

@@ -12,12 +12,13 @@ import typing
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from fastembed.pipeline.config.expressions import value_fields
+from fastembed.pipeline.config.expressions import NAMES, value_fields
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 from fastembed.pipeline.spec import Spec
 
+_CLOSED: Final = {int, float, complex, bool, str, bytes, list, tuple, set, frozenset, type(None)}
 _NUMBERS: Final = {(int, float), (bool, float), (int, complex), (float, complex)}
 
 
@@ -191,15 +192,32 @@ def type_name(annotation: Any) -> str:
     return getattr(annotation, "__name__", None) or str(annotation)
 
 
+def _fields_of(member: Any) -> set[str] | None:
+    """Return the names that values of a type have; None where they may have others (a dict, any class of one's own)."""
+    kind = _class(member)
+    if kind is None:
+        return None
+    if is_dataclass(kind):
+        return {*(f.name for f in fields(kind)), *dir(kind)}
+    return set(dir(kind)) if kind in _CLOSED else None
+
+
 def _check_fields(expression: Expression | None, flow: Flow, problems: Problems) -> None:
-    """Report names in an expression that no kind of the value has; only dataclasses tell all their fields."""
+    """Report names in an expression that no kind of the value has, where every kind tells all of its fields."""
     if expression is None or flow.type is None:
         return
     members = members_of(flow.type)
-    if not all(isinstance(member, type) and is_dataclass(member) for member in members):
+    found = [_fields_of(member) for member in members]
+    if any(names is None for names in found):
         return
-    known = {name for member in members for name in (*(f.name for f in fields(member)), *dir(member))}
-    public = sorted(name for name in known if not name.startswith("_"))
+    known = {name for names in found for name in names or ()}
+    public = sorted({name for member in members for name in _shown_of(member)})
+    listed = f": {', '.join(public)}" if public else ", which has none; the value itself is `value`"
     for name in sorted(value_fields(expression.text) - known):
-        text = f"found {name!r} in `{expression.text}`, expected a field of {type_name(flow.type)}: {', '.join(public)}"
-        problems.add(expression.place, f"{text}{did_you_mean(name, public)}")
+        text = f"found {name!r} in `{expression.text}`, expected a field of {type_name(flow.type)}{listed}"
+        problems.add(expression.place, f"{text}{did_you_mean(name, (*public, *NAMES))}")
+
+
+def _shown_of(member: Any) -> list[str]:
+    """Return the names of a type that a message lists: what built-in types have is methods."""
+    return [name for name in _fields_of(member) or () if not name.startswith("_")] if is_dataclass(member) else []

@@ -17,6 +17,7 @@ from aiostream import streamcontext
 
 from fastembed.pipeline.errors import Overloaded
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.raised import RAISED, component_error
 from fastembed.pipeline.step import Step, outcome_of
 from fastembed.pipeline.tasks import Tasks
 
@@ -48,10 +49,10 @@ async def deliver(
                 step.stats.items_in += 1
                 if item.value is not END_OF_KEY and step.skips(item, loop_time()):
                     continue
-                if callers is None:
-                    await writer.write(item)
-                else:
+                if callers is not None:
                     await callers.write(item)
+                elif write_nowait is None or not writer.write_nowait(item):
+                    await writer.write(item)
         if callers is not None:
             await callers.join()
     finally:
@@ -72,10 +73,13 @@ class _Writer:
         if self._write_nowait is None or item.value is END_OF_KEY:
             return False
         try:
-            if not self._write_nowait(item):
+            written = self._write_nowait(item)
+            if written is False:
                 return False
-        except Exception as error:  # noqa: BLE001 - the runner: whatever a sink raises is this item's
-            self.step.fail(item, error)
+            if written is not True:  # None, most likely: writing it again could write it twice
+                raise TypeError(f"found {written!r:.80} returned by write_nowait, expected True (written) or False")
+        except RAISED as error:  # the runner: whatever a sink raises is this item's
+            self.step.fail(item, component_error(error))
         else:
             self._delivered(item)
         return True
@@ -89,8 +93,8 @@ class _Writer:
         started = perf_counter()
         try:
             await step.call(item if step.wants_item else item.value)
-        except Exception as error:  # noqa: BLE001 - the runner, as above
-            step.fail(item, error)
+        except RAISED as error:  # the runner, as above
+            step.fail(item, component_error(error))
         else:
             step.stats.latency.observe(perf_counter() - started)
             self._delivered(item)

@@ -10,6 +10,7 @@ from typing import Any
 from aiostream import pipable_operator, streamcontext
 
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.raised import RAISED, component_error
 from fastembed.pipeline.stages.outputs import derived
 from fastembed.pipeline.step import Step
 
@@ -35,8 +36,8 @@ async def expand(source: AsyncIterable[Item[Any]], step: Step) -> AsyncIterator[
                     count += 1
                     stats.items_out += 1
                     yield derived(item, value)
-            except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
-                if step.fail(item, error):
+            except RAISED as error:  # the runner: whatever an operator raises is this item's
+                if step.fail(item, component_error(error)):
                     yield item
                 continue
             ended = perf_counter()

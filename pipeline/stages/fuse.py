@@ -14,6 +14,7 @@ from aiostream import pipable_operator, streamcontext
 
 from fastembed.pipeline.item import END_OF_KEY, Item
 from fastembed.pipeline.observe import StageStats
+from fastembed.pipeline.raised import RAISED
 from fastembed.pipeline.step import Step
 
 
@@ -47,7 +48,7 @@ async def fuse(  # noqa: C901, PLR0912 - the hot loop stands in one place: a cal
                         value = step.call(item if step.wants_item else value)
                     if value is None:
                         break
-            except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
+            except RAISED as error:  # the runner: whatever an operator raises is this item's
                 if not _recover(steps, step, item, value, error):
                     continue
             else:
@@ -63,7 +64,7 @@ async def fuse(  # noqa: C901, PLR0912 - the hot loop stands in one place: a cal
             yield item
 
 
-def _recover(steps: Sequence[Step], failed: Step, item: Item[Any], value: Any, error: Exception) -> bool:
+def _recover(steps: Sequence[Step], failed: Step, item: Item[Any], value: Any, error: BaseException) -> bool:
     """Run what is left after a failed step whose `on_error` passes the item on; False: the item has ended."""
     item.value = value
     if not failed.fail(item, error):
@@ -76,7 +77,7 @@ def _recover(steps: Sequence[Step], failed: Step, item: Item[Any], value: Any, e
                     step.filtered(item)
                     return False
                 item.value = result
-        except Exception as another:  # noqa: BLE001 - the runner, as above
+        except RAISED as another:  # the runner, as above
             if not step.fail(item, another):
                 return False
     return True

@@ -20,6 +20,7 @@ from fastembed.pipeline.channel import Channel
 from fastembed.pipeline.errors import Overloaded
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.policy import QueuePolicy
+from fastembed.pipeline.raised import RAISED, component_error
 from fastembed.pipeline.stages.outlet import Outlet
 from fastembed.pipeline.stages.outputs import as_async
 from fastembed.pipeline.step import Step
@@ -106,8 +107,8 @@ class _Keyed:
                 async with aclosing(as_async(self._step.call(inputs))) as outputs:
                     async for output in outputs:
                         await self.outlet.put(0, inputs.derived(output))
-            except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
-                await self._failed(inputs, error)
+            except RAISED as error:  # the runner: whatever an operator raises is this item's
+                await self._failed(inputs, component_error(error))
             else:
                 inputs.consumed()
                 while unwanted := await inputs.take():  # the operator stopped by itself: what still comes is not wanted
@@ -117,7 +118,7 @@ class _Keyed:
         self._sessions -= 1
         self._finish_if_done()
 
-    async def _failed(self, inputs: _Inputs, error: Exception) -> None:
+    async def _failed(self, inputs: _Inputs, error: BaseException) -> None:
         """End the item that the operator was at, or the next where it took none: its error has to end something."""
         failed = inputs.take_current() or await inputs.take()
         inputs.take_current()  # what `take` returned is settled below, so it must not stay current

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from fastembed.pipeline.item import Item
+from fastembed.pipeline.raised import in_thread
 
 _NOTHING: Final = object()
 
@@ -38,6 +38,6 @@ async def as_async(outputs: Any) -> AsyncGenerator[Any, None]:
 
 async def from_thread(call: Callable[[], Any]) -> AsyncGenerator[Any, None]:
     """Iterate over what a blocking operator returns, each output made in a thread when it is asked for."""
-    outputs = await asyncio.to_thread(lambda: iter(call() or ()))
-    while (value := await asyncio.to_thread(next, outputs, _NOTHING)) is not _NOTHING:
+    outputs = await in_thread(lambda: iter(call() or ()))
+    while (value := await in_thread(next, outputs, _NOTHING)) is not _NOTHING:
         yield value

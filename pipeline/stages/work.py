@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastembed.pipeline.component import Batch, OperatorKind
 from fastembed.pipeline.errors import Expired
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
+from fastembed.pipeline.raised import RAISED, component_error, in_thread
 from fastembed.pipeline.stages.dispatch import Emit, Work
 from fastembed.pipeline.stages.outputs import as_async, derived, from_thread
 from fastembed.pipeline.step import Step
@@ -40,8 +41,8 @@ def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) 
             if step.applies(item):
                 await apply(step, item, emit)
                 return
-        except Exception as error:  # noqa: BLE001 - the runner: whatever an operator raises is this item's
-            if not step.fail(item, error):
+        except RAISED as error:  # the runner: whatever an operator raises is this item's
+            if not step.fail(item, component_error(error)):
                 return
         await emit(item)
 
@@ -62,13 +63,13 @@ async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
 
 async def _call(step: Step, argument: Any) -> Any:
     """Call a plain function."""
-    return await asyncio.to_thread(step.call, argument) if step.in_thread else step.call(argument)
+    return await in_thread(step.call, argument) if step.in_thread else step.call(argument)
 
 
 async def _expand_in_thread(step: Step, item: Item[Any], emit: Emit) -> None:
     """One in, many out: a generator that blocks; all of its outputs are made before the first goes on."""
     argument = item if step.wants_item else item.value
-    outputs = await step.attempt(lambda: asyncio.to_thread(lambda: list(step.call(argument) or ())))
+    outputs = await step.attempt(lambda: in_thread(lambda: list(step.call(argument) or ())))
     await emit_all(item, outputs, emit)
 
 
@@ -86,9 +87,9 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
                     await emit(derived(item, value))
                     if item.ack.pending > _MAX_ON_THEIR_WAY:
                         await _room(item)
-        except Exception as error:  # raised again below: what has gone on cannot be tried again
+        except RAISED as error:  # raised again below: what has gone on cannot be tried again
             if count:
-                raise _BrokenOff(error) from error
+                raise _BrokenOff(component_error(error)) from error
             raise
 
     try:
@@ -117,7 +118,7 @@ async def _room(item: Item[Any]) -> None:
 class _BrokenOff(Expired):
     """An item failed after its first outputs: a retry would repeat them. `attempt` never retries an `Expired`."""
 
-    def __init__(self, cause: Exception) -> None:
+    def __init__(self, cause: BaseException) -> None:
         super().__init__("broken off")
         self.cause = cause
 
@@ -151,8 +152,8 @@ def _batch(step: Step) -> Work:
             arguments = Batch(chosen if step.wants_item else [item.value for item in chosen])
             try:
                 results = await step.attempt(lambda: _call_batch(step, arguments))
-            except Exception as error:  # noqa: BLE001 - the runner, as in `_one`
-                results = [error] * len(chosen)
+            except RAISED as error:  # the runner, as in `_one`
+                results = [component_error(error)] * len(chosen)
             for item, result in zip(chosen, results, strict=True):
                 _settle_result(step, item, result)
         for item in items:
@@ -173,7 +174,7 @@ def _chosen(step: Step, item: Item[Any]) -> bool:
 
 async def _call_batch(step: Step, arguments: Batch[Any]) -> list[Any]:
     if step.in_thread:
-        results = await asyncio.to_thread(lambda: list(step.call(arguments)))
+        results = await in_thread(lambda: list(step.call(arguments)))
     else:
         results = [result async for result in as_async(step.call(arguments))]
     if len(results) != len(arguments):
@@ -182,7 +183,7 @@ async def _call_batch(step: Step, arguments: Batch[Any]) -> list[Any]:
 
 
 def _settle_result(step: Step, item: Item[Any], result: Any) -> None:
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):  # `gather` returns a CancelledError among results, which is no Exception
         step.fail(item, result)
     elif item.ack.cancelled:
         step.cancelled(item)

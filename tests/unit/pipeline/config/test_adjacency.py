@@ -206,3 +206,31 @@ def test_what_no_overload_takes_is_refused(problems: Problems):
             "expected Chunk | Document | str"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        (
+            "valu > 0",
+            "found 'valu' in `valu > 0`, expected a field of int, which has none; the value itself is `value`",
+        ),
+        ("value.size > 0", "found 'size' in `value.size > 0`, expected a field of int"),
+    ],
+)
+@pytest.mark.parametrize("key", ["if", "latest"])
+def test_a_field_that_no_built_in_type_has_is_reported(
+    registry: Registry, problems: Problems, key: str, expression: str, found: str
+) -> None:
+    @operator
+    def pages(_document: Document) -> int:
+        return 1
+
+    @operator
+    async def doubled(number: int) -> int:
+        return number
+
+    registry.add(pages)
+    registry.add(doubled)
+    reported = problems(text(f"[parse, pages, {{doubled: , {key}: {expression}}}]"))
+    assert [found in problem for problem in reported] == [True]
