@@ -10,7 +10,7 @@ import pytest
 
 from fastembed.pipeline.component import Resources, operator
 from fastembed.pipeline.engine import Changes, Engine
-from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.errors import FastEmbedError, Unavailable
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.plan import Configuration, PipelinePlan
@@ -60,7 +60,7 @@ def test_a_configuration_that_cannot_open_changes_nothing():
         await engine.start(configuration(pushed("a", "1")))
         before = dict(engine.pipelines)
         broken = plan_of(Unopenable, {}, name="z", definition="1")
-        with pytest.raises(FileNotFoundError, match="found no model"):
+        with pytest.raises(FastEmbedError, match="z: source cannot be opened: FileNotFoundError: found no model"):
             await engine.reload(configuration(pushed("a", "2"), broken))
         assert engine.pipelines == before
         await before["a"].source.channel.put(Item("still here"))
