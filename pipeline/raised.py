@@ -27,6 +27,15 @@ def component_error(error: BaseException) -> BaseException:
     return error
 
 
+def as_exception(error: BaseException) -> Exception:
+    """Return what a source raised as an error that breaks its pipeline, and nothing else."""
+    if isinstance(error, Exception):
+        return error
+    broken = RuntimeError(f"the source raised {error!r}")
+    broken.__cause__ = error
+    return broken
+
+
 async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
     """Call a plain function in a thread.
 

@@ -19,7 +19,7 @@ from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import PipelineStats
 from fastembed.pipeline.part import Part
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
-from fastembed.pipeline.raised import RAISED, component_error
+from fastembed.pipeline.raised import RAISED, as_exception, component_error
 from fastembed.pipeline.step import outcome_of
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import tracing
@@ -283,7 +283,7 @@ class Pipeline:
                     if isinstance(error, asyncio.CancelledError) and self._pulling and self._stop.is_set():
                         self._pulling.uncancel()
                     else:
-                        self._error = _as_exception(component_error(error))
+                        self._error = as_exception(component_error(error))
                     return
                 finally:
                     self._pulling = None
@@ -387,15 +387,6 @@ class Pipeline:
         self._crash = self._crash or error
         if self._run is not None and not self._ending:
             self._run.cancel()
-
-
-def _as_exception(error: BaseException) -> Exception:
-    """Return what a source raised as an error that breaks its pipeline, and nothing else."""
-    if isinstance(error, Exception):
-        return error
-    broken = RuntimeError(f"the source raised {error!r}")
-    broken.__cause__ = error
-    return broken
 
 
 def _taken(plan: PipelinePlan) -> Any:
