@@ -21,10 +21,12 @@ from dataclasses import dataclass
 class Candidate:
     """A model on a device (OpenVINO's name). pocket: a tiny one, which answers where nothing real can.
 
-    hears: it takes sound as it is; others get it as text, from the decision's `transcriber`.
+    hears: it takes sound as it is; others get it as text, from the decision's `transcriber`. lesser: unlike the
+    decision's first, it was not made for the request: it answers where that one fails, not where it is only busy.
     """
 
     model: str
     device: str
     pocket: bool = False
     hears: bool = False
+    lesser: bool = False

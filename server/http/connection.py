@@ -7,12 +7,15 @@ connection for ever.
 
 States of a connection, as uvicorn's callbacks tell them: waiting (nothing of a request has come: `_begun` is false),
 head (`_in_head`: its headers are coming, limited in bytes and time), body (until the first piece; its reader bounds
-later pauses), answering (`_answering`: no deadline, we are the slow ones).
+later pauses), answering (`_answering`: no deadline, we are the slow ones). Beside them: blocked, from `pause_writing`
+to `resume_writing`, while the client does not read. One that takes not a byte for `unread_s` is hung up on, which
+cancels its request: what answers it, and holds a place of a pipeline and of a model, would wait for it for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -21,10 +24,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from fastembed.server.http.disconnect import DISCONNECT, DisconnectSignal
 from fastembed.server.http.errors import error_body
 
+_log: Final = logging.getLogger("fastembed.http")
+
 MAX_HEAD_BYTES: Final = 64 * 2**10
 """How long the request line and the headers may be together; of a pipelined one, its first piece does not count."""
 PATIENCE_S: Final = 30.0
 """How long a client may take to send its headers and begin its body (`request_body` bounds its pauses)."""
+
+
+UNREAD_S: Final = 60.0
+"""How long a client may read nothing of an answer that waits for it."""
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -36,6 +45,7 @@ class HttpConnection(HttpToolsProtocol):
     """
 
     patience_s: float = PATIENCE_S
+    unread_s: float = UNREAD_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # uvicorn's own
         super().__init__(*args, **kwargs)
@@ -44,6 +54,7 @@ class HttpConnection(HttpToolsProtocol):
         self._begun = False
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._blocked: asyncio.TimerHandle | None = None
         self._disconnect = DisconnectSignal(self.loop)
         self._extensions = {DISCONNECT: self._disconnect}
 
@@ -58,8 +69,19 @@ class HttpConnection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._unblock()
         super().connection_lost(exc)
         self._disconnect.set()
+
+    def pause_writing(self) -> None:
+        """Begin to watch whether the client reads."""
+        super().pause_writing()
+        self._watch_reader(self._packets.unsent_bytes)
+
+    def resume_writing(self) -> None:
+        """End that: it does."""
+        self._unblock()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse a head that has become too long."""
@@ -106,12 +128,30 @@ class HttpConnection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the socket to the websocket protocol, which writes frames and has timeouts of its own."""
         self._deadline = None
+        self._unblock()
         self.transport = self._packets.transport
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read; uvicorn calls it."""
         self._refuse(HTTPStatus.BAD_REQUEST, f"not a valid HTTP request: {msg}", "invalid_http")
+
+    def _watch_reader(self, unsent_bytes: int) -> None:
+        self._blocked = self.loop.call_later(self.unread_s, self._check_reader, unsent_bytes)
+
+    def _check_reader(self, before_bytes: int) -> None:
+        """Hang up unless some of what waited has been taken: one that reads slowly is served to the end."""
+        left_bytes = self._packets.unsent_bytes
+        if left_bytes < before_bytes:
+            self._watch_reader(left_bytes)
+            return
+        _log.info("a client has read nothing for %g s, its connection is closed", self.unread_s)
+        self._packets.abort()
+
+    def _unblock(self) -> None:
+        if self._blocked is not None:
+            self._blocked.cancel()
+            self._blocked = None
 
     def _wait(self) -> None:
         """Give the client its time; one timer a connection goes along, since most requests are there at once."""
@@ -194,6 +234,16 @@ class _SingleWriteTransport:
         """Close after what was written."""
         self.end()
         self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once: what was written is not sent."""
+        self._head = b""
+        self.transport.abort()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the client has not taken, beyond what the system holds for it."""
+        return self.transport.get_write_buffer_size()
 
     def is_closing(self) -> bool:
         """Whether it is closed, or will be."""

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from fastembed.server.http import server as serving_module
 from fastembed.server.http.connection import MAX_HEAD_BYTES, HttpConnection
+from fastembed.server.http.disconnect import DisconnectWatch
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.request_body import ClientDisconnected, read_body
 from fastembed.server.http.server import Server, listen
@@ -149,6 +150,51 @@ async def test_an_idle_connection_outlives_the_patience_of_proxies(monkeypatch: 
         timer = made[0].timeout_keep_alive_task
         assert timer is not None
         assert timer.when() - asyncio.get_running_loop().time() > 75
+
+
+@asynccontextmanager
+async def streaming(*, chunks: int, size: int) -> AsyncIterator[tuple[tuple[str, int], asyncio.Event]]:
+    """Serve a long answer; the event is set when its client has gone before its end."""
+    gone = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(scope, receive, max_bytes=1000)
+        try:
+            with DisconnectWatch(scope):
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                for _ in range(chunks):
+                    await send({"type": "http.response.body", "body": b"z" * size, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except ClientDisconnected:
+            gone.set()
+
+    async with serving(app) as address:
+        yield address, gone
+
+
+async def test_a_client_that_does_not_read_is_hung_up_on_and_its_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpConnection, "unread_s", 0.2)
+    async with streaming(chunks=10_000, size=65_536) as (address, gone):
+        _, writer = await asyncio.open_connection(*address, limit=1024)
+        writer.write(ASKED + b"good")
+        await gone.wait()
+        writer.close()
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HttpConnection, "unread_s", 0.5)
+    async with streaming(chunks=200, size=65_536) as (address, gone):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(ASKED + b"good")
+        size = due = 0
+        while size < 200 * 65_536 and (data := await reader.read(2**20)):
+            size += data.count(b"z")
+            if size > due:  # it pauses longer in all than it may read nothing
+                due += 2 * 2**20
+                await asyncio.sleep(0.2)
+        assert size == 200 * 65_536
+        assert not gone.is_set()
+        writer.close()
 
 
 async def deny(_: Scope, __: Receive, send: Send) -> None:

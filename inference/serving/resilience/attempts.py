@@ -3,7 +3,8 @@
 Theory of operation. Candidates are asked in order, best first. One whose breaker is open is passed over. What an
 attempt ends with says whose fault it was: the engine's (Unavailable, and whatever is no `ItemError`) counts in its
 breaker, and the next candidate is asked; a full queue (Overloaded), and what this engine cannot do but another may (a
-prompt over an NPU's fixed length, logprobs), only has the next one asked; what the caller did wrong is raised at once.
+prompt over an NPU's fixed length, logprobs), only has the next one asked, after a full queue none that was not made for
+the request: its places are soon free, an answer of such a model is wrong; what the caller did wrong is raised at once.
 With nobody left the errors become one, which says when to come back and what else would help.
 """
 
@@ -101,6 +102,13 @@ class Attempts:
             self._because.append(why)
         self._left.clear()
 
+    def _spare_lesser(self) -> None:
+        """Ask no model that was not made for the request."""
+        lesser = list(dict.fromkeys(one.model for one in self._left if one.lesser))
+        if lesser:
+            self._because.append(f"not made for this: {', '.join(lesser)}")
+            self._left = deque(one for one in self._left if not one.lesser)
+
     def answered(self, attempt: Attempt) -> None:
         """Note that a candidate did its work."""
         attempt.breaker.succeeded(attempt.entered)
@@ -131,6 +139,8 @@ class Attempts:
             )
         else:
             attempt.breaker.abandoned(attempt.entered)
+        if fate == "busy" and not attempt.candidate.lesser:
+            self._spare_lesser()
         # what is not ours may hold paths and names of this machine: the log has it
         why = error.message if isinstance(error, ItemError) else f"it failed ({type(error).__name__})"
         wait_s = error.retry_after_s if isinstance(error, ItemError) else None

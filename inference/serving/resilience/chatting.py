@@ -140,7 +140,8 @@ class HeldAnswer:
             return False
         ends = [event for event in self._events if isinstance(event, ChatFinished)]
         said = {event.index for event in self._events if isinstance(event, ChatDelta) and _says(event)}
-        goes_on = self._request.prompt is not None or self._request.messages[-1].role == "assistant"
+        begun = [message.role for message in self._request.messages[-1:]] == ["assistant"]
+        goes_on = self._request.prompt is not None or begun
         may_be_empty = goes_on or self._request.sampling.stop
         return any(end.cut or (end.reason == "stop" and end.index not in said and not may_be_empty) for end in ends)
 

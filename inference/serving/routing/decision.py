@@ -104,9 +104,10 @@ def decide(
     case = Case(preferences, wanted, named, offers, found, ideal, rejected, transcriber, left_out)
     if not found:
         return Decision(preferences.model, rejected=tuple(rejected), refusal=refusal_of(case))
+    least = _shortfalls(found[0].offer, wanted)
     return Decision(
         preferences.model,
-        tuple(_candidate(place) for place in found),
+        tuple(_candidate(place, lesser=named is None and _shortfalls(place.offer, wanted) > least) for place in found),
         reasons_for(case),
         tuple(rejected),
         substitute=named is not None and found[0].offer is not named,
@@ -115,9 +116,10 @@ def decide(
     )
 
 
-def _candidate(place: ModelPlacement) -> Candidate:
+def _candidate(place: ModelPlacement, *, lesser: bool) -> Candidate:
     offer = place.offer
-    return Candidate(offer.name, place.device, pocket=offer.standing == "pocket", hears="audio" in offer.good_at)
+    pocket = offer.standing == "pocket"
+    return Candidate(offer.name, place.device, pocket=pocket, hears="audio" in offer.good_at, lesser=lesser)
 
 
 def _find(name: str, offers: Sequence[ModelOffer]) -> ModelOffer | None:
@@ -216,10 +218,7 @@ def _ranked(
         stays = idle or (preferences.npu_priority == "high" and traits_of(place.device).npu_priority)
         return (
             place.tight,
-            offer.standing == "pocket" and _is_for_something_else(offer, wanted),
-            wanted.code and not (offer.task == "code" or "code" in offer.good_at),
-            wanted.tools and "tools" not in offer.good_at,
-            wanted.audio and "audio" not in offer.good_at,
+            *_shortfalls(offer, wanted)[1:],  # pocket models have a group of their own
             place.full and not stays,
             place.engine.eta_s > PATIENCE_S and not stays,
             *_by_difficulty(offer, wanted, loaded=offer.name in loaded),
@@ -228,6 +227,18 @@ def _ranked(
         )
 
     return sorted(found, key=key)
+
+
+def _shortfalls(offer: ModelOffer, wanted: ModelRequirements) -> tuple[bool, ...]:
+    """Return what a model lacks for the request, the worst first."""
+    pocket = offer.standing == "pocket"
+    return (
+        pocket,
+        pocket and _is_for_something_else(offer, wanted),
+        wanted.code and not (offer.task == "code" or "code" in offer.good_at),
+        wanted.tools and "tools" not in offer.good_at,
+        wanted.audio and "audio" not in offer.good_at,
+    )
 
 
 def _is_for_something_else(offer: ModelOffer, wanted: ModelRequirements) -> bool:

@@ -63,6 +63,28 @@ async def test_what_another_may_be_able_to_do_is_asked_of_the_next(breakers, err
     assert story.startswith("gemma on NPU: ")
 
 
+LESSER = Candidate("pocket", "CPU", pocket=True, lesser=True)
+
+
+async def test_a_model_that_was_not_made_for_the_request_does_not_answer_because_another_is_busy(breakers):
+    busy = {NPU: Overloaded("full", retry_after_s=3), CPU: Unavailable("failed")}
+    with pytest.raises(Overloaded, match="not made for this: pocket") as told:
+        await answer(breakers, busy, (NPU, CPU, LESSER))
+    assert told.value.retry_after_s == 3
+    assert await answer(breakers, {NPU: Overloaded("full")}, (NPU, CPU, LESSER)) == (
+        CPU,
+        [NPU, CPU],
+        "gemma on NPU: full",
+    )
+
+
+async def test_it_answers_where_the_others_fail(breakers):
+    who, asked, _ = await answer(breakers, {NPU: Unavailable("failed")}, (NPU, LESSER))
+    assert (who, asked) == (LESSER, [NPU, LESSER])
+    other = Candidate("tiny", "CPU", pocket=True, lesser=True)
+    assert (await answer(breakers, {LESSER: Overloaded("full")}, (LESSER, other)))[0] == other
+
+
 @pytest.mark.parametrize("error", [InvalidInput("found temperature 9"), Expired("too late")])
 async def test_what_the_caller_did_wrong_is_raised_at_once(breakers, error):
     with pytest.raises(type(error)):

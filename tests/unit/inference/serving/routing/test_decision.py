@@ -43,9 +43,33 @@ def test_every_place_that_can_answer_is_a_candidate_and_pocket_models_are_the_la
         ("small", "NPU"), ("small", "CPU"), ("coder", "CPU"), ("large", "GPU"), ("large", "CPU"),
         ("chat-pocket", "CPU"),
     ]  # fmt: skip
-    assert decision.candidates[-1] == Candidate("chat-pocket", "CPU", pocket=True)
+    assert decision.candidates[-1] == Candidate("chat-pocket", "CPU", pocket=True, lesser=True)
     assert decision.reasons == ("simple request, the smallest of 3 models",)
     assert (decision.substitute, decision.refusal) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lesser"),
+    [
+        (CHAT, {"chat-pocket"}),
+        (replace(CHAT, code=True), {"small", "large", "chat-pocket"}),
+        (replace(CHAT, tools=True), {"small", "large", "chat-pocket"}),
+    ],
+)
+def test_who_was_not_made_for_a_request_is_marked(wanted, lesser):
+    decision = decide(wanted, Preferences(), OFFERS)
+    assert {one.model for one in decision.candidates if one.lesser} == lesser
+
+
+def test_a_fallback_that_was_declared_is_as_good_as_the_named_model():
+    wanted = replace(CHAT, tools=True)
+    assert not any(one.lesser for one in decide(wanted, Preferences("large", model_fallback=True), OFFERS).candidates)
+
+
+def test_of_pocket_models_those_for_something_else_are_the_lesser():
+    sees = ModelOffer("vision-pocket", "chat", standing="pocket", good_at=frozenset({"vision"}))
+    decision = decide(CHAT, Preferences(), (POCKET, sees))
+    assert [(one.model, one.lesser) for one in decision.candidates] == [("chat-pocket", False), ("vision-pocket", True)]
 
 
 def test_a_decision_depends_on_its_arguments_only():

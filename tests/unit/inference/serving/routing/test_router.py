@@ -43,7 +43,10 @@ def test_with_nothing_declared_the_pocket_model_answers_marked_and_with_the_way_
 
 def test_a_declared_model_goes_before_the_pocket_model(routing):
     decision = routing({"mine": {"from": str(POCKET), "aliases": ["me"]}}).decide(ask("hello"))
-    assert decision.candidates[:2] == (Candidate("mine", "CPU"), Candidate("chat-pocket", "CPU", pocket=True))
+    assert decision.candidates[:2] == (
+        Candidate("mine", "CPU"),
+        Candidate("chat-pocket", "CPU", pocket=True, lesser=True),
+    )
 
 
 def test_files_say_what_a_model_is_good_at_how_long_its_context_is_and_how_large_it_is(routing):
