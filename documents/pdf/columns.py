@@ -5,25 +5,42 @@ gutter is found first, by how much text covers each x, and what crosses it (titl
 bands. So a heading across both columns never hides the gutter, and a gap inside one column never becomes one.
 """
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from fastembed.documents.pdf.geometry import Box, enclosing
 
-_BIN = 2.0
-_MIN_LINES = 4
-_MIN_INDEX_LINES = 10
-_MIN_FREE_LINES = 15
-_MIN_SIDE_SHARE = 0.16
-_MAX_DEPTH = 6
-_CANDIDATES = 10
-_FLUSH = 8.0
-_HEADING = 1.15
+_BIN: Final = 2.0  # points: the width of the bins in which a gutter is looked for, less than any gutter
+_MIN_LINES: Final = 4  # on each side: fewer are a heading beside a note, or cells
+_MIN_INDEX_LINES: Final = 10  # on each side of columns that are no prose (an index, a list of names)
+_MIN_FREE_LINES: Final = 15  # on each side, if nothing speaks for columns but that the lines ignore each other
+_MIN_SIDE_SHARE: Final = 0.16  # of the area's width: a narrower side is labels or margin notes
+_MAX_DEPTH: Final = 6  # of columns within columns; bounds the recursion on pages of scattered text
+_CANDIDATES: Final = 10  # gutters that are tried, those that least text covers first
+_FLUSH: Final = 8.0  # points by which a band's edges may differ from the columns' edges elsewhere on the page
+_HEADING: Final = 1.15  # times the middle size: larger lines may head both columns
+_COVERED: Final = 0.45  # of the middle cover: an x with less may be a gutter, which titles and figures cross
+_EDGE: Final = 0.1  # of the width: a gutter does not lie closer to the edge than that
+_HEADING_ROOM_EM: Final = 0.8  # of white space above and below a heading on the other side too
+_GUTTER_EM: Final = 0.75  # of white space between columns: more than a word space
+_SHARED_HEIGHT: Final = 0.5  # of the lower side: sides that stand below each other are no columns
+_UNALIGNED: Final = 0.55  # of the lines stand level with one of the other side at most: so they are no rows of cells
+_ALIKE: Final = 0.6  # narrower to wider column, of columns that are no prose
+_LETTERED: Final = 0.55  # of the characters are letters, or the columns hold numbers, as tables do
+_FIXED: Final = 0.5  # of the lines: then it is a listing
+_EVEN: Final = 0.75  # fewer to more lines, of two columns of one list
+_LEVEL: Final = 0.9  # of the lines stand level in both: a table, unless the columns are even
+_LABEL_EM: Final = 9  # a side narrower than this is labels
+_SOLID_LINE: Final = 12  # points of a figure or table that count as one line
+_FULL_LINE: Final = 0.75  # of its side's width
+_PROSE: Final = ((4, 0.3), (2.5, 0.55))  # words a line at least, with this share of full lines at least
+_LEVEL_POINTS: Final = 0.7  # by which the baselines of one row may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +108,7 @@ def _gutters(pieces: Sequence[LayoutPiece], own: list[int], area: Box) -> list[f
         cover[max(0, first)] += box.height
         cover[min(bins, last + 1)] -= box.height
     cover = np.cumsum(cover)[:bins]
-    limit = 0.45 * float(np.median(cover[cover > 0])) if (cover > 0).any() else 0.0
+    limit = _COVERED * float(np.median(cover[cover > 0])) if (cover > 0).any() else 0.0
     low = cover <= limit
     runs: list[tuple[float, float, float]] = []
     start = None
@@ -104,7 +121,7 @@ def _gutters(pieces: Sequence[LayoutPiece], own: list[int], area: Box) -> list[f
             x = area.l + _BIN * (where[0] + where[-1] + 1) / 2
             runs.append((lowest, -len(where), x))
             start = None
-    margin = 0.1 * area.width
+    margin = _EDGE * area.width
     return [x for _, _, x in sorted(runs)[:_CANDIDATES] if area.l + margin < x < area.r - margin]
 
 
@@ -155,7 +172,7 @@ def _headings_alone(pieces: Sequence[LayoutPiece], own: list[int], x: float) -> 
         piece = pieces[i]
         if piece.solid or piece.size < _HEADING * em or piece.box.r > x + 1:
             continue
-        top, bottom = piece.box.t - 0.8 * em, piece.box.b + 0.8 * em
+        top, bottom = piece.box.t - _HEADING_ROOM_EM * em, piece.box.b + _HEADING_ROOM_EM * em
         above, below = any(b.b <= top for b in right), any(b.t >= bottom for b in right)
         if above and below and not any(b.t < bottom and b.b > top for b in right):
             found.append(i)
@@ -209,10 +226,10 @@ def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result
         return False
     a, b = enclosing(pieces[i].box for i in left), enclosing(pieces[i].box for i in right)
     em = statistics.median(pieces[i].size for i in left + right)
-    if b.l - a.r < 0.75 * em or min(a.width, b.width) < _MIN_SIDE_SHARE * area.width:
+    if b.l - a.r < _GUTTER_EM * em or min(a.width, b.width) < _MIN_SIDE_SHARE * area.width:
         return False
     shared = min(a.b, b.b) - max(a.t, b.t)
-    if shared < 0.5 * min(a.height, b.height):
+    if shared < _SHARED_HEIGHT * min(a.height, b.height):
         return False
     counts = (_line_count(pieces, left), _line_count(pieces, right))
     if min(counts) < _MIN_LINES:
@@ -220,22 +237,22 @@ def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result
     if _is_prose(pieces, left, a) and _is_prose(pieces, right, b):
         return True
     aligned = _aligned(pieces, left, right)
-    if min(counts) >= _MIN_FREE_LINES and aligned < 0.55 and not _is_gap_within_cells(a, b, em):
+    if min(counts) >= _MIN_FREE_LINES and aligned < _UNALIGNED and not _is_gap_within_cells(a, b, em):
         return True  # two sides whose lines ignore each other are no rows
-    alike = 0.6 < a.width / max(b.width, 1) < 1.0 / 0.6
-    lettered = min(_letters(pieces, left), _letters(pieces, right)) > 0.55
-    mono = sum(pieces[i].mono for i in left + right) > 0.5 * (len(left) + len(right))
-    even = 0.75 < len(left) / len(right) < 1.0 / 0.75
-    return alike and lettered and not mono and min(counts) >= _MIN_INDEX_LINES and (even or aligned < 0.9)
+    alike = _ALIKE < a.width / max(b.width, 1) < 1.0 / _ALIKE
+    lettered = min(_letters(pieces, left), _letters(pieces, right)) > _LETTERED
+    mono = sum(pieces[i].mono for i in left + right) > _FIXED * (len(left) + len(right))
+    even = _EVEN < len(left) / len(right) < 1.0 / _EVEN
+    return alike and lettered and not mono and min(counts) >= _MIN_INDEX_LINES and (even or aligned < _LEVEL)
 
 
 def _is_gap_within_cells(a: Box, b: Box, em: float) -> bool:
     """Whether one side is as narrow as labels are."""
-    return min(a.width, b.width) < 9 * em
+    return min(a.width, b.width) < _LABEL_EM * em
 
 
 def _line_count(pieces: Sequence[LayoutPiece], own: list[int]) -> float:
-    return sum(max(1.0, pieces[i].box.height / 12) if pieces[i].solid else 1.0 for i in own)
+    return sum(max(1.0, pieces[i].box.height / _SOLID_LINE) if pieces[i].solid else 1.0 for i in own)
 
 
 def _letters(pieces: Sequence[LayoutPiece], own: list[int]) -> float:
@@ -246,9 +263,9 @@ def _is_prose(pieces: Sequence[LayoutPiece], own: list[int], box: Box) -> bool:
     lines = [pieces[i] for i in own if not pieces[i].solid]
     if not lines:
         return True
-    full = sum(p.box.width > 0.75 * box.width for p in lines) / len(lines)
+    full = sum(p.box.width > _FULL_LINE * box.width for p in lines) / len(lines)
     words = statistics.mean(p.words for p in lines)
-    return (words >= 4 and full >= 0.3) or (full >= 0.55 and words >= 2.5)
+    return any(words >= least and full >= share for least, share in _PROSE)
 
 
 def _aligned(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]) -> float:
@@ -257,6 +274,6 @@ def _aligned(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]) -
     bottoms = np.array(sorted(pieces[i].box.b for i in many))
     hits = 0
     for i in few:
-        k = int(np.searchsorted(bottoms, pieces[i].box.b - 0.7))
-        hits += k < len(bottoms) and bottoms[k] - pieces[i].box.b < 0.7
+        k = int(np.searchsorted(bottoms, pieces[i].box.b - _LEVEL_POINTS))
+        hits += k < len(bottoms) and bottoms[k] - pieces[i].box.b < _LEVEL_POINTS
     return hits / len(few)

@@ -1,9 +1,10 @@
 """Figures: which parts of a page are a picture, and which text belongs inside it."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from fastembed.documents.pdf.drawing import Drawing
 from fastembed.documents.pdf.geometry import Box, enclosing, merged_boxes, x_overlap
@@ -16,14 +17,24 @@ CAPTION = re.compile(
 )
 """How a caption starts: `Figure 3.1: ...`, `Table 2.`, `Fig. 4 -`."""
 
-_CELL = 6.0
-_GRID = 300
-_MAX_BOXES = 4000
-_MIN_SIDE = 24.0
-_MIN_IMAGE_SIDE = 16.0
-_LABEL_REACH = 15.0
-_PROSE_WORDS = 7
-_PANEL_GAP = 3.0
+_CELL: Final = 6.0  # points: what lies in neighbouring cells of this grid belongs together
+_GRID: Final = 300  # cells along a page's longer side at most, so that a poster takes no longer than a page
+_MAX_BOXES: Final = 4000  # that are told apart on a page; plots draw far more
+_MIN_SIDE: Final = 24.0  # points: smaller line art is an icon or a bullet
+_MIN_IMAGE_SIDE: Final = 16.0  # points: the same of pixels, which are seldom decoration
+_LABEL_REACH: Final = 15.0  # points between a figure and the labels around it, and between these
+_LABEL_CHAIN: Final = 2.2  # times the reach: labels of labels go no farther from the picture itself
+_PROSE_WORDS: Final = 7  # in a line of running text; labels have fewer
+_PROSE_LINES: Final = 3  # of running text: then the box is a frame around text, no figure
+_PROSE_AREA: Final = 0.25  # of the box that running text must fill for that
+_PANEL_GAP: Final = 3.0  # points between the panels of one figure
+_BACKGROUND: Final = 0.85  # of the page: a picture this large lies behind the text
+_WHOLE_PAGE: Final = 0.7  # of the page: what frames this much of it is the page's frame, not the picture's
+_INSIDE: Final = 0.6  # of a line's box must lie in a figure for the line to be inside
+_HEADING: Final = 1.1  # times the body's size: a line beside the picture, within its frame, heads it
+_LEFT_OVER: Final = 0.6  # of the height must remain when such lines are cut off
+_SMALL: Final = 0.93  # times the body's size: labels are set smaller
+_SHORT: Final = 40  # points: a line this short is a label wherever it stands
 
 
 def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, height: float, body: float) -> list[Box]:
@@ -43,7 +54,7 @@ def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, heigh
     seeds = [b for b in drawing.images if min(b.width, b.height) >= _MIN_IMAGE_SIDE]
     seeds += [b for b in drawing.forms if min(b.width, b.height) >= _MIN_SIDE]
     seeds += drawing.strokes
-    seeds = [b for b in seeds if b.area < 0.85 * page.area]
+    seeds = [b for b in seeds if b.area < _BACKGROUND * page.area]
     if not seeds:
         return []
     seeds = _distinct([b for b in seeds if b.height < _MIN_SIDE or not _holds_prose(b, lines)])
@@ -59,7 +70,7 @@ def figure_boxes(drawing: Drawing, lines: Sequence[Line], *, width: float, heigh
 
 def inner_lines(box: Box, lines: Sequence[Line]) -> list[int]:
     """Return the indices of the lines that stand inside a figure's box."""
-    return [i for i, line in enumerate(lines) if line.box.share_inside(box) > 0.6]
+    return [i for i, line in enumerate(lines) if line.box.share_inside(box) > _INSIDE]
 
 
 def _distinct(boxes: Sequence[Box]) -> list[Box]:
@@ -68,22 +79,22 @@ def _distinct(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _holds_prose(box: Box, lines: Sequence[Line]) -> bool:
-    inside = [line for line in lines if line.box.share_inside(box) > 0.6 and not line.turned]
+    inside = [line for line in lines if line.box.share_inside(box) > _INSIDE and not line.turned]
     prose = [line for line in inside if len(line.words) >= _PROSE_WORDS]
-    return len(prose) >= 3 and sum(ln.box.area for ln in prose) > 0.25 * box.area
+    return len(prose) >= _PROSE_LINES and sum(ln.box.area for ln in prose) > _PROSE_AREA * box.area
 
 
 def _without_headings(core: Box, whole: Box, lines: Sequence[Line], body: float) -> Box:
     """Return a picture's box without the lines set larger than the text that only what is around the picture holds."""
     top, bottom = whole.t, whole.b
     for line in lines:
-        aside = line.size >= 1.1 * body and not line.turned and line.box.share_inside(core) < 0.5
-        if aside and line.box.share_inside(whole) > 0.6:
+        aside = line.size >= _HEADING * body and not line.turned and line.box.share_inside(core) < 0.5
+        if aside and line.box.share_inside(whole) > _INSIDE:
             if line.box.t + line.box.b > whole.t + whole.b:
                 bottom = min(bottom, line.box.t)
             else:
                 top = max(top, line.box.b)
-    return whole._replace(t=top, b=bottom) if bottom - top > 0.6 * whole.height else whole
+    return whole._replace(t=top, b=bottom) if bottom - top > _LEFT_OVER * whole.height else whole
 
 
 def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[tuple[Box, Box]]:
@@ -117,7 +128,7 @@ def _clusters(seeds: Sequence[Box], frame: Sequence[Box], page: Box) -> list[tup
             continue
         core = enclosing(own)
         whole = enclosing(members[i] for i in group)
-        boxes.append((core, whole if whole.area < 0.7 * page.area else core))
+        boxes.append((core, whole if whole.area < _WHOLE_PAGE * page.area else core))
     return boxes
 
 
@@ -164,9 +175,9 @@ def _with_labels(box: Box, lines: Sequence[Line], body: float) -> Box:
 
 
 def _is_label(line: Line, core: Box, body: float) -> bool:
-    if CAPTION.match(line.text) or not line.box.touches(core.grown(2.2 * _LABEL_REACH)):
+    if CAPTION.match(line.text) or not line.box.touches(core.grown(_LABEL_CHAIN * _LABEL_REACH)):
         return False
     if line.turned or line.box.share_inside(core) > 0.5:
         return True
-    near_middle = x_overlap(line.box, core) > 0.5 * line.box.width or line.box.width < 40
-    return line.size < 0.93 * body and len(line.words) < _PROSE_WORDS and near_middle
+    near_middle = x_overlap(line.box, core) > 0.5 * line.box.width or line.box.width < _SHORT
+    return line.size < _SMALL * body and len(line.words) < _PROSE_WORDS and near_middle

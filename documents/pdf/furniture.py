@@ -1,22 +1,29 @@
 """Running heads, running feet and page numbers: what repeats at the edge of pages and is no content."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 from fastembed.documents.pdf.page import Page
 from fastembed.documents.pdf.text import Line
 
-_EDGE = 0.16
-_ROUNDS = 3
-_MAX_WORDS = 22
-_LARGER = 1.15
-_LARGE_REPEATED = 0.5
+_EDGE: Final = 0.16  # of the page's height: running heads and feet do not reach farther in
+_ROUNDS: Final = 3  # rows at an edge at most
+_MAX_WORDS: Final = 22  # in a running head; more are text
+_LARGER: Final = 1.15  # times the body's size: such type at the edge may be a heading or a slide's title
+_LARGE_REPEATED: Final = 0.5
 """Which share of the pages must say the same in large type for a running head; fewer are titles of slides in a row."""
-_SAME = 4
-_MIN_APART = 6
+_SAME: Final = 4  # pages that say the same: enough for small type where nothing else speaks for a running head
+_MIN_APART: Final = 6  # pages at least, before a row apart from the text is furniture whatever it says
+_COUNTED: Final = 3  # pages whose numbers agree on where page 1 is
+_MOST: Final = 0.6  # of the pages with a row at this height count or repeat: then the others' rows are furniture too
+_APART_PAGES: Final = 0.7  # of all pages have a row at this height
+_APART: Final = 0.85  # of those rows stand apart and are not bold
+_TEXT_SPACE_EM: Final = 0.45  # white space within text; a row closer than that belongs to it
+_ALONE_EM: Final = 0.8  # white space around a page number
 _NUMBER = re.compile(r"\d+")
 _ANY_NUMBER = re.compile(r"\d+|\b[ivxlc]{1,7}\b")
 PAGE_NUMBER = re.compile(
@@ -129,7 +136,7 @@ def _repeating(
     many = max(often, _LARGE_REPEATED * len(where))
     good, kept, same, small = 0, [], [], []
     for p, text, name in zip(where, texts, names, strict=True):
-        counted = votes >= 3 and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
+        counted = votes >= _COUNTED and any(int(n) - p == offset for n in _NUMBER.findall(text) if len(n) < 5)
         count = shapes[_ANY_NUMBER.sub("#", text).strip()]
         good += counted or count >= often or bool(PAGE_NUMBER.match(text))
         large = max(pages[p].lines[i].size for i in rows[p][depth]) >= _LARGER * body
@@ -140,8 +147,8 @@ def _repeating(
             if count >= _SAME:
                 same.append(p)
     if pages[where[0]].width > pages[where[0]].height:  # slides: what many have at one height may be their titles
-        return kept if good >= 0.6 * len(where) else []
-    if good >= 0.6 * len(where):
+        return kept if good >= _MOST * len(where) else []
+    if good >= _MOST * len(where):
         return kept
     return small if _stand_apart(pages, rows, where, depth, top=top) else same
 
@@ -155,7 +162,7 @@ def _without_page(page: Page, row: _Row) -> str:
 
 def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int], depth: int, *, top: bool) -> bool:
     """Whether nearly all pages have a light row at one height, apart from the text: then its words may differ."""
-    if depth or len(where) < max(_MIN_APART, 0.7 * len(pages)):
+    if depth or len(where) < max(_MIN_APART, _APART_PAGES * len(pages)):
         return False
     apart = 0
     for p in where:
@@ -163,7 +170,7 @@ def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int]
         line = pages[p].lines[row[0]]
         light = max(pages[p].lines[i].bold_share for i in row) < 0.5
         apart += light and _gap(pages[p], row, top=top) > line.size
-    return apart >= 0.85 * len(where)
+    return apart >= _APART * len(where)
 
 
 def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
@@ -174,7 +181,7 @@ def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> N
         line = page.lines[row[0]]
         near = [ln.box for i, ln in enumerate(page.lines) if i not in found and not ln.turned]
         gap = min(((b.t - line.box.b if top else line.box.t - b.b) for b in near), default=line.size)
-        if gap > 0.45 * line.size:
+        if gap > _TEXT_SPACE_EM * line.size:
             return
         found.difference_update(row)
 
@@ -183,7 +190,7 @@ def _is_bare_number(page: Page, rows: list[_Row], *, top: bool) -> bool:
     row = rows[0]
     if not PAGE_NUMBER.match(_text(page, row)):
         return False
-    return 0.8 * page.lines[row[0]].size < _gap(page, row, top=top) < page.height
+    return _ALONE_EM * page.lines[row[0]].size < _gap(page, row, top=top) < page.height
 
 
 def _gap(page: Page, row: _Row, *, top: bool) -> float:

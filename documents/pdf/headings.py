@@ -1,9 +1,10 @@
 """Headings and their levels: from the file's outline, from its printed table of contents, or from type alone."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 from fastembed.documents.pdf.contents import Contents, is_contents_heading
 from fastembed.documents.pdf.named import Heading, Place, from_contents, from_outline
@@ -21,8 +22,18 @@ from fastembed.documents.pdf.typography import (
     runs_of,
 )
 
-_MAX_ROWS = 4
-_LARGER = 1.12
+_MAX_ROWS: Final = 4  # of a title: a longer run of large type is a cover's text
+_LARGER: Final = 1.12  # times the body's size, as in `fastembed.documents.pdf.typography`
+_NUMBERED: Final = 0.5  # of the printed contents' entries: then a heading without a number is none
+_OWN_LOOK: Final = 0.6  # of a look's uses must be named headings before others of this look become headings
+_ALL_NUMBERED: Final = 0.85  # of a look's named headings: one of this look without a number is a caption or a name
+_TITLE_TOP: Final = 0.62  # of the first page's height, from above: titles of covers stand as low as the middle
+_TITLE_LARGER: Final = 1.18  # times the body's size; a title stands out more than a heading has to
+_FRONT_TEXT: Final = 1.15  # times the body's size: larger type on a cover is no text yet
+_WIDE: Final = 0.6  # of the column: lines this wide are text, not an address
+_TEXT_CHARACTERS: Final = (90, 180)  # that make wide and narrow lines a text: more than an address or a list of authors
+_RANKED_BY_NUMBER: Final = 0.3  # of a look's headings have numbers: then their depth is the level of this look
+_DEEPEST: Final = 6  # Markdown's and HTML's deepest level
 
 
 def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequence[Bookmark]) -> dict[Place, Heading]:
@@ -45,7 +56,7 @@ def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequ
         found = dict(named)
         _add_alike(found, named, inner, runs, pages)
         if not bookmarks:
-            numbered = sum(depth_of(entry.title) > 0 for entry in contents.entries) > 0.5 * len(contents.entries)
+            numbered = sum(depth_of(entry.title) > 0 for entry in contents.entries) > _NUMBERED * len(contents.entries)
             _add_deeper(found, inner, body, _smallest(named, rows_of), numbered=numbered)
     else:
         found = _from_type(inner)
@@ -94,10 +105,10 @@ def _add_alike(
     covered = {(page, row + k) for (page, row), h in named.items() for k in range(h.rows)}
     for run in candidates:
         votes = levels.get(run.look)
-        if votes is None or sum(votes.values()) < max(2, 0.6 * uses[run.look]) or is_label(run.text):
+        if votes is None or sum(votes.values()) < max(2, _OWN_LOOK * uses[run.look]) or is_label(run.text):
             continue
         count = sum(votes.values())
-        if count >= 4 and numbered[run.look] >= 0.85 * count and not depth_of(run.text):
+        if count >= 4 and numbered[run.look] >= _ALL_NUMBERED * count and not depth_of(run.text):
             continue  # sections of this look have numbers, so this is a caption or a name set like them
         if any((run.page, row) in covered for row in range(run.start, run.end)):
             continue
@@ -137,8 +148,8 @@ def _title(pages: Sequence[PageRows], runs: Sequence[Run], body: Body) -> tuple[
         run
         for run in runs
         if run.page == first.page.number
-        and run.rows[0].box.t < 0.62 * first.page.height
-        and run.size >= 1.18 * body.size
+        and run.rows[0].box.t < _TITLE_TOP * first.page.height
+        and run.size >= _TITLE_LARGER * body.size
         and sum(c.isalpha() for c in run.text) >= 3
         and not is_contents_heading(run.text)
     ]
@@ -161,7 +172,7 @@ def _after_front(
     if title is None:
         return list(candidates)
     (page, _), _ = title
-    texts = [run for run in runs if run.page == page and run.size < 1.15 * body.size and _is_running(run)]
+    texts = [run for run in runs if run.page == page and run.size < _FRONT_TEXT * body.size and _is_running(run)]
     end = min((run.start for run in texts), default=10**6)
     kept = []
     for run in candidates:
@@ -179,8 +190,8 @@ def _after_front(
 def _is_running(run: Run) -> bool:
     """Whether a run is text, not an address: lines that fill the column."""
     first = run.rows[0]
-    wide = first.box.width > 0.6 * first.column.width and not is_centred(first)
-    return len(run.rows) >= (2 if wide else 3) and len(run.text) > (90 if wide else 180)
+    wide = first.box.width > _WIDE * first.column.width and not is_centred(first)
+    return len(run.rows) >= (2 if wide else 3) and len(run.text) > _TEXT_CHARACTERS[not wide]
 
 
 def _is_opening(text: str) -> bool:
@@ -222,13 +233,12 @@ def _levels(runs: Sequence[Run]) -> list[int]:
     for look in looks:
         counts = depths[look]
         numbered = {d: n for d, n in counts.items() if d}
-        if numbered and sum(numbered.values()) >= 0.3 * sum(counts.values()):
+        if numbered and sum(numbered.values()) >= _RANKED_BY_NUMBER * sum(counts.values()):
             level_of[look] = max(numbered, key=lambda d: numbered[d])
         else:
             level_of[look] = above + 1
         above = max(above, level_of[look])
-    deepest = 6
-    return [min(deepest, depth_of(run.text) or level_of[run.look]) for run in runs]
+    return [min(_DEEPEST, depth_of(run.text) or level_of[run.look]) for run in runs]
 
 
 def _without_overlaps(found: dict[Place, Heading]) -> None:

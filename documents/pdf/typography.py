@@ -1,11 +1,12 @@
 """What type says about structure: runs of rows set alike, the body's look, and which runs look like headings."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box
@@ -14,9 +15,26 @@ from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.text import Line
 from fastembed.documents.pdf.titles import depth_of, is_label, split_number
 
-_LARGER, _SLIGHTLY = 1.12, 1.03
-_MAX_TEXT = 200
-_MAX_ROWS = 4
+_LARGER: Final = 1.12  # times the body's size: type this large heads something, whatever else it looks like
+_SLIGHTLY: Final = 1.03  # times the body's size: more than rounding; it counts together with another sign only
+_SMALLER: Final = 0.97  # times the body's size: smaller type heads nothing, unless it is bold and numbered
+_MAX_TEXT: Final = 200  # characters; a longer run is a paragraph
+_MAX_ROWS: Final = 4  # a longer run is a paragraph
+_STYLED: Final = 0.7  # of a line's characters: a word in bold or italics does not make the line so
+_FIXED: Final = 0.8  # of a line's characters; higher, for names in fixed pitch stand within text
+_SHORT_ROW: Final = 0.5  # of the column: a row above that is shorter has ended its paragraph
+_CLOSE_EM: Final = 0.75  # white space between the rows of one run
+_CLOSE_BOLD_EM: Final = 0.95  # the same within bold headings of several rows, which are leaded more widely than text
+_MIN_LETTERS: Final = 0.33  # of the characters; less are formulas, dates and numbers of tables
+_MATH: Final = 0.5  # of the characters: a formula that stands alone
+_RUNNING: Final = 3  # a look with so many times more rows in paragraphs than runs alone is that of text
+_SHORT_SENTENCE: Final = 60  # characters: larger type that ends in a full stop may still be a heading
+_WIDE: Final = 0.85  # of the column: a slanted row that fills it is text
+_TITLE_WORDS: Final = 14  # what only slant, capitals or colour sets apart is a sentence beyond that
+_SPACED_EM: Final = 0.45  # white space above a heading, more than between the lines of text
+_TERM_INDENT_EM: Final = 0.9  # by which the description of a term is indented
+_CENTRED_ROOM: Final = 0.1  # of the column, left of a centred row
+_CENTRED_SKEW: Final = 0.12  # of the column, by which its two sides may differ
 _KNOWN = re.compile(
     r"^(?:abstract|introduction|acknowledge?ments?|references|bibliography|preface|foreword|summary|conclusions?|index|"
     r"glossary|appendix|contents|table of contents|zusammenfassung|literatur|einleitung|résumé|resumen|referencias)$",
@@ -55,9 +73,9 @@ def look_of(line: Line) -> Look:
     """Return the look that most of a line has."""
     return (
         max(0.5, round(line.size * 2) / 2),
-        line.bold_share > 0.7,
-        line.italic_share > 0.7,
-        line.mono_share > 0.8,
+        line.bold_share > _STYLED,
+        line.italic_share > _STYLED,
+        line.mono_share > _FIXED,
         line.style.colour,
     )
 
@@ -73,8 +91,8 @@ def runs_of(page: PageRows, skip: frozenset[tuple[int, int]]) -> list[Run]:
         own = look_of(row.line)
         # Headings are leaded more widely than text; a number or a short row above starts a new one.
         before = page.rows[i - 1].box.width if i else 0.0
-        apart = not own[1] or depth_of(row.text) or before < 0.5 * row.column.width
-        close = row.space < (0.75 if apart else 0.95) * own[0]
+        apart = not own[1] or depth_of(row.text) or before < _SHORT_ROW * row.column.width
+        close = row.space < (_CLOSE_EM if apart else _CLOSE_BOLD_EM) * own[0]
         if look is not None and own == look and close and groups[-1][-1] == i - 1:
             groups[-1].append(i)
         else:
@@ -155,21 +173,21 @@ def _is_plausible(run: Run, body: Body) -> bool:  # noqa: PLR0911 - a list of de
     if (
         bare.startswith(("(", "[", "-", "–"))
         or letters < 2
-        or letters < 0.33 * len(bare)
+        or letters < _MIN_LETTERS * len(bare)
         or len(text) > _MAX_TEXT
         or len(run.rows) > _MAX_ROWS
     ):
         return False
     if not run.rows[0].line or (not run.rows[0].line.style.font and text[0] in "\\{}<>$#%|~@*+="):
         return False  # of a scan only the weight is known, and listings are often as heavy as headings
-    if run.size < 0.97 * body.size and not (run.look[1] and depth_of(text)):
+    if run.size < _SMALLER * body.size and not (run.look[1] and depth_of(text)):
         return False
     if CAPTION.match(text) or any(_is_tabular(row) for row in run.rows):
         return False
     if (marker_of(text) and not depth_of(text)) or text.endswith((",", ";")):
         return False
     line = run.rows[0].line
-    if line is None or line.math_share > 0.5:
+    if line is None or line.math_share > _MATH:
         return False
     if run.below is None and not (depth_of(text) and (run.look[1] or run.size >= _LARGER * body.size)):
         return False
@@ -187,10 +205,10 @@ def _is_heading(  # noqa: PLR0911 - a list of decisions, each with its result
     ratio = run.size / body.size
     bold = run.look[1] and not body.look[1]
     numbered = depth_of(text) > 0 and (_starts_like_title(text) or (bold and depth_of(text) > 1))
-    if body.running[run.look] > 3 * body.alone[run.look] and not numbered:
+    if body.running[run.look] > _RUNNING * body.alone[run.look] and not numbered:
         return False
     if ratio >= _LARGER:
-        return not text.endswith(".") or numbered or bold or len(text) < 60
+        return not text.endswith(".") or numbered or bold or len(text) < _SHORT_SENTENCE
     if _KNOWN.match(text) and (bold or ratio >= _SLIGHTLY or run.look != body.look) and _is_spaced(run):
         return True
     if text.endswith((".", ":")) and not (numbered and bold):
@@ -222,8 +240,8 @@ def _is_set_apart(run: Run, body: Body) -> bool:
     different = (run.look[2] and not body.look[2]) or capitals or run.look[4] != body.look[4]
     if not different or len(run.rows) > 2 or text.endswith((".", ":", "!", "?")) or not _starts_like_title(text):
         return False
-    wide = run.rows[0].box.width > 0.85 * run.rows[0].column.width
-    return _is_spaced(run) and not wide and not _is_term(run) and len(text.split()) <= 14
+    wide = run.rows[0].box.width > _WIDE * run.rows[0].column.width
+    return _is_spaced(run) and not wide and not _is_term(run) and len(text.split()) <= _TITLE_WORDS
 
 
 def _starts_like_title(text: str) -> bool:
@@ -232,7 +250,7 @@ def _starts_like_title(text: str) -> bool:
 
 
 def _is_spaced(run: Run) -> bool:
-    return run.space > 0.45 * run.size
+    return run.space > _SPACED_EM * run.size
 
 
 def _is_term(run: Run) -> bool:
@@ -241,14 +259,14 @@ def _is_term(run: Run) -> bool:
     if below is None or after is None or below.line is None or after.line is None or below.page != run.page:
         return False
     left = run.rows[0].box.l
-    return min(below.box.l, after.box.l) > left + 0.9 * run.size and not _is_centred(
+    return min(below.box.l, after.box.l) > left + _TERM_INDENT_EM * run.size and not _is_centred(
         run.rows[0].box, run.rows[0].column
     )
 
 
 def _is_centred(box: Box, column: Box) -> bool:
     left, right = box.l - column.l, column.r - box.r
-    return left > 0.1 * column.width and abs(left - right) < 0.12 * column.width
+    return left > _CENTRED_ROOM * column.width and abs(left - right) < _CENTRED_SKEW * column.width
 
 
 def is_centred(row: LayoutRow) -> bool:
