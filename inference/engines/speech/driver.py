@@ -46,6 +46,8 @@ _NOBODY: Final = ((0.6, -0.92), (0.4, -1.5))
 0.46 and -0.90, 0.56 and -0.85 at worst; silence 0.93 and -0.98, noise 0.73 and -1.86, a chord 0.56 and -1.91."""
 _UNCERTAIN: Final = -0.6  # average log probability: below, the full window often hears better
 _REPETITIVE: Final = 2.4  # compression ratio, OpenAI's
+_NEAR: Final = 4  # tokens behind a difference in which a draft and what is heard may meet again
+_WORTH_A_CALL: Final = 6  # tokens: checking a draft costs as much as choosing that many one by one
 _FRAMES_S: Final = RATE_HZ // HOP
 
 
@@ -190,11 +192,17 @@ class Runner:
         if no_speech is None:
             no_speech = _share(logits[len(sound.before)], words.no_speech)
         rules = TokenRules(words, window_s)
-        tokens, logprobs, accepted = self._check(rules, logits[len(logits) - 1 - len(sound.draft) :], sound.draft)
-        if tokens[-1] != words.end and accepted < len(sound.draft):
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        accepted, draft = 0, list(sound.draft)
+        while True:
+            stood = self._check(rules, logits[len(logits) - 1 - len(draft) :], draft, tokens, logprobs)
+            accepted += stood
+            if stood == len(draft) or tokens[-1] == words.end:
+                break
+            draft = _behind(draft[stood:], tokens[-1]) if stood >= _NEAR else []  # it leads nowhere any more
             self._decode.reset_state()
-            logits = self._logits([*head, *opening, *tokens])
-            self._add(rules, logits[-1], tokens, logprobs)
+            logits = self._logits([*head, *opening, *tokens, *draft])
         limit = _TOKENS_MORE + int(_TOKENS_A_SECOND * sound.length_s)
         limit = min(limit, words.longest - len(head) - len(opening) - 1)
         while tokens[-1] != words.end and len(tokens) < limit:
@@ -203,15 +211,21 @@ class Runner:
         return Said(tuple(tokens[:-1] if ended else tokens), language, no_speech, tuple(logprobs), ended, accepted)
 
     def _check(
-        self, rules: TokenRules, logits: NDArray[np.float32], draft: Sequence[int]
-    ) -> tuple[list[int], list[float], int]:
-        """Return the draft's tokens as far as they would have been chosen, then the one chosen instead or next."""
-        tokens: list[int] = []
-        logprobs: list[float] = []
+        self,
+        rules: TokenRules,
+        logits: NDArray[np.float32],
+        draft: Sequence[int],
+        tokens: list[int],
+        logprobs: list[float],
+    ) -> int:
+        """Add the draft's tokens as far as they would have been chosen, then the one chosen instead or next.
+
+        Return how many of the draft's stood.
+        """
         for place, row in enumerate(logits):
             self._add(rules, row, tokens, logprobs)
             if place == len(draft) or tokens[-1] != draft[place]:
-                return tokens, logprobs, place
+                return place
         raise AssertionError  # pragma: no cover - there is a row more than drafted tokens
 
     def _add(self, rules: TokenRules, row: NDArray[np.float32], tokens: list[int], logprobs: list[float]) -> None:
@@ -236,6 +250,13 @@ class Runner:
             return True
         raw = self._words.text(said.tokens).encode()
         return len(raw) > _REPETITIVE * len(zlib.compress(raw)) if raw else False
+
+
+def _behind(draft: Sequence[int], chosen: int) -> list[int]:
+    """Return what of a draft may still follow a token that was chosen in the place of its first."""
+    near = list(draft[:_NEAR])
+    rest = list(draft[near.index(chosen) + 1 if chosen in near else 1 :])
+    return rest if len(rest) >= _WORTH_A_CALL else []
 
 
 def _nobody(said: Said) -> bool:
