@@ -5,7 +5,7 @@ decodes greedily under the timestamp rules (`rules`). What costs most is the dec
 an utterance that was heard before, shorter by a second, is given the tokens of the last pass as a draft: one call
 computes the logits of all of them, and those that would have been chosen anyway are kept. From the first that differs
 the decoder goes on by itself. The words are those of a pass without a draft, for the price of the new ones (speculative
-decoding, Leviathan et al. 2023, with the past as the small model).
+decoding, Leviathan et al. 2023, with the past as the small model), but for near ties, which rounding decides.
 
     sound -> level -> log-mel -> encoder -> [start, language, task, draft...] -> accepted tokens -> one by one -> end
 
