@@ -28,6 +28,7 @@ from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
 from fastembed.documents.pictures import MOST, pictures_of, read_pictures
 from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
+from fastembed.documents.tables import clip_spans
 from fastembed.documents.upright import UprightReader
 from fastembed.documents.vision_reader import RunModel, VisionReading, read_pages
 from fastembed.documents.wire import to_path
@@ -96,12 +97,13 @@ class Converter:
         began = time.perf_counter()
         ocr_before = self._reader.pages
         remarks: list[str] = []
+        metadata: dict[str, str] = {}
         try:
             checks.check_file(path, name, self._settings.limits)
             format_ = detect(path, name)
             with _remarks(remarks):
                 reading = self._read_by_model(path, name, format_, remarks, model)
-                document = reading.document if reading else self._read(path, name, format_, remarks)
+                document = reading.document if reading else self._read(path, name, format_, remarks, metadata)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: the file is no longer at its path", code="missing_file") from error
         except OSError as error:
@@ -113,8 +115,11 @@ class Converter:
         if document.origin is not None:
             document.origin.filename = Path(name).name
         clean_document(document)
+        for table in document.tables:
+            clip_spans(table.data)
         pieces = pieces_of(document)
         title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
+        title = metadata.get("title") or title
         if not pieces:
             remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
@@ -129,6 +134,7 @@ class Converter:
             "ocr_pages": ocr_pages,
             "parse_seconds": time.perf_counter() - began,
             "warnings": remarks,
+            "metadata": metadata,
         }
 
     def _read_by_model(
@@ -163,7 +169,9 @@ class Converter:
             image, dpi = opened(path, name, self._settings.limits)
             yield Sheet(image, image.width * 72 / dpi, image.height * 72 / dpi)
 
-    def _read(self, path: Path, name: str, format_: Format, remarks: list[str]) -> DoclingDocument:
+    def _read(
+        self, path: Path, name: str, format_: Format, remarks: list[str], metadata: dict[str, str]
+    ) -> DoclingDocument:
         limits = self._settings.limits
         if format_ is Format.PDF:
             return self._read_pdf(path, name, remarks)
@@ -174,9 +182,10 @@ class Converter:
         check = _CHECKS.get(format_)
         if check is not None:
             check(path, name, limits)
-        document = read_office(path, name, format_, limits, remarks)
-        self._read_pictures(document, name, remarks)
-        return document
+        found = read_office(path, name, format_, limits, remarks)
+        metadata.update(found.metadata)
+        self._read_pictures(found.document, name, remarks)
+        return found.document
 
     def _read_pictures(self, document: DoclingDocument, name: str, remarks: list[str]) -> None:
         """Read the words of the pictures that an Office file holds, or say that they were not read."""

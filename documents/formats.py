@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from fastembed.documents.encodings import utf_16_of
 from fastembed.pipeline.errors import ItemError, Unprocessable, UnsupportedMedia
 
 
@@ -183,8 +184,8 @@ def is_html(head: bytes, promised: Format | None) -> bool:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether it can be text: UTF-16 with a byte order mark, or bytes without control characters."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    """Whether it can be text: UTF-16, with a byte order mark or without, or bytes without control characters."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or utf_16_of(head):
         return True
     return len(head.translate(None, _CONTROL)) == len(head)
 
@@ -193,4 +194,6 @@ def _as_ascii(head: bytes) -> bytes:
     """Return the bytes in which tags can be looked for: UTF-16 without its zeros, the mark taken off."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head[2:].replace(b"\x00", b"")
+    if utf_16_of(head):
+        return head.replace(b"\x00", b"")
     return head.removeprefix(b"\xef\xbb\xbf")

@@ -7,10 +7,10 @@ They are called directly, without docling's `DocumentConverter`: it imports ever
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from docling.backend.csv_backend import CsvDocumentBackend
 from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
@@ -18,10 +18,15 @@ from docling.backend.msword_backend import MsWordDocumentBackend
 from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
+from docling_core.types.doc.common.content_layer import ContentLayer
 from docling_core.types.doc.document import DoclingDocument
+from docling_core.types.doc.labels import DocItemLabel
 
+from fastembed.documents.delimited import read_delimited
+from fastembed.documents.encodings import decode
 from fastembed.documents.formats import Format
 from fastembed.documents.limits import DocumentLimits
+from fastembed.documents.markup import html_of, markdown_of, with_ticks
 from fastembed.documents.ooxml import Package
 from fastembed.documents.sheets.drawings import without_lost_drawings
 from fastembed.documents.sheets.reader import SheetBackend, bring_back, uncounted
@@ -36,11 +41,18 @@ _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
     Format.XLSX: (InputFormat.XLSX, SheetBackend),
     Format.HTML: (InputFormat.HTML, HTMLDocumentBackend),
     Format.MD: (InputFormat.MD, MarkdownDocumentBackend),
-    Format.CSV: (InputFormat.CSV, CsvDocumentBackend),
 }
 
 
-def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, remarks: list[str]) -> DoclingDocument:
+@dataclass(frozen=True, slots=True)
+class OfficeDocument:
+    """A document, and what it says about itself (the front matter of a Markdown file)."""
+
+    document: DoclingDocument
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, remarks: list[str]) -> OfficeDocument:
     """Return the document at `path`; what a reader should know goes to `remarks`.
 
     Unprocessable says what its reader could not make of it, TooLarge what there is too much of.
@@ -49,15 +61,17 @@ def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, 
         if format_ is Format.DOCX:
             document = _read(simplified(path, Path(folder)), name, format_)
             mark_notes(document)
-            return document
+            return OfficeDocument(document)
         if format_ is Format.PPTX:
             deck = plain_deck(path, Path(folder))
             document = _read(deck, name, format_)
             complete(document, deck)
-            return document
+            return OfficeDocument(document)
         if format_ is Format.XLSX:
-            return _read_workbook(path, name, Path(folder), limits, remarks)
-        return _read(path, name, format_)
+            return OfficeDocument(_read_workbook(path, name, Path(folder), limits, remarks))
+        if format_ is Format.CSV:
+            return OfficeDocument(read_delimited(path, name, remarks))
+        return _read_markup(path, name, format_, Path(folder), remarks)
 
 
 def _read_workbook(path: Path, name: str, folder: Path, limits: DocumentLimits, remarks: list[str]) -> DoclingDocument:
@@ -73,6 +87,25 @@ def _read_workbook(path: Path, name: str, folder: Path, limits: DocumentLimits, 
     bring_back(document)
     remarks += uncounted(path)
     return document
+
+
+def _read_markup(path: Path, name: str, format_: Format, folder: Path, remarks: list[str]) -> OfficeDocument:
+    copy = folder / f"document.{format_}"
+    if format_ is Format.HTML:
+        content, remark = html_of(path.read_bytes())
+        copy.write_bytes(content)
+        remarks += filter(None, [remark])
+        return OfficeDocument(_read(copy, name, format_))
+    found = decode(path.read_bytes())
+    remarks += filter(None, [found.remark])
+    text = markdown_of(found.text)
+    copy.write_text(text.text, encoding="utf-8")
+    document = _read(copy, name, format_)
+    for item in document.texts:
+        item.text, item.orig = with_ticks(item.text), with_ticks(item.orig)
+    for entry, said in text.metadata.items():
+        document.add_text(label=DocItemLabel.TEXT, text=f"{entry}: {said}", content_layer=ContentLayer.FURNITURE)
+    return OfficeDocument(document, text.metadata)
 
 
 def _options(format_: Format) -> Any:

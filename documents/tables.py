@@ -26,6 +26,20 @@ def grid_of(data: Any, text_of: Callable[[Any], str]) -> tuple[Grid, int]:
     return rows, header
 
 
+def clip_spans(data: Any) -> None:
+    """Let no cell of a docling `TableData` reach beyond its rows and columns, where docling's own exports fail."""
+    for cell in data.table_cells:
+        cell.end_row_offset_idx = min(cell.end_row_offset_idx, data.num_rows)
+        cell.end_col_offset_idx = min(cell.end_col_offset_idx, data.num_cols)
+        cell.row_span = max(1, cell.end_row_offset_idx - cell.start_row_offset_idx)
+        cell.col_span = max(1, cell.end_col_offset_idx - cell.start_col_offset_idx)
+    data.table_cells = [
+        cell
+        for cell in data.table_cells
+        if cell.start_row_offset_idx < data.num_rows and cell.start_col_offset_idx < data.num_cols
+    ]
+
+
 def markdown_of(rows: Sequence[Sequence[str]], header: int) -> str:
     """Return the rows as a Markdown table. Several header rows become one: their distinct texts joined by `/`."""
     if not rows or not rows[0]:

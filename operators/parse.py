@@ -185,4 +185,5 @@ def to_document(file: File, answer: dict[str, Any]) -> Document:
         model=answer["model"],
         unread=tuple(answer["unread"]),
         html=answer["html"],
+        metadata=answer["metadata"],
     )

@@ -64,6 +64,7 @@ class Document:
     parser: what read it, for example "pdf", "pdf+ocr", "pdf+granite-docling-258m", "docx". ocr_pages: how many pages
     were read by OCR. model: the document model that read it, None: none did. unread: the pages (from 1) on which that
     model failed, which were read without it; `warnings` say why. html: the document as HTML, "" unless asked for.
+    metadata: what the file says about itself, so far a Markdown file's front matter.
     """
 
     file: File
@@ -78,6 +79,7 @@ class Document:
     warnings: tuple[str, ...] = ()
     model: str | None = None
     unread: tuple[int, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
     html: str = ""
 
 

@@ -150,6 +150,7 @@ def encode(document: Document, request: ProcessingRequest, request_id: str, bega
             "title": document.title,
             "page_count": document.page_count,
             "ocr_pages": document.ocr_pages,
+            "metadata": document.metadata,
             "pages_without_model": document.unread,
             "output_format": request.output,
             **{name: part for name, part in parts.items() if part is not None},
