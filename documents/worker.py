@@ -151,7 +151,7 @@ class Worker:
         if self._hello is not None:
             await asyncio.wait([self._hello])  # the pipe's end ends it
             if not self._hello.cancelled():
-                self._hello.exception()  # whoever waited for it has been item_error
+                self._hello.exception()  # its waiters have had the error already
         self._process.pipe.close()
         self._stderr.close()
 

@@ -17,7 +17,7 @@ _QUIET_MS: Final = 200
 """A save is taken over when the file has been quiet for this long: editors write more than once."""
 
 _LOOKS: Final[Any] = {"rust_timeout": 1000, "yield_on_timeout": True}
-"""A look every second, whatever the watch says: what was saved before it was in place, it tells nobody."""
+"""Check every second as well: the watch does not report what was saved before it was in place."""
 
 
 async def follow(

@@ -44,8 +44,8 @@ class Generate:
             answers cannot be held to, images or sound for a model that reads text.
         ModelNotFound: no such model, or its files are missing.
         Overloaded: too many answers under way, on every model and device that may answer.
-        Unavailable: nobody that may answer can now, or an answer broke off after its beginning was shown, and no other
-            device of its model can go on with it.
+        Unavailable: none of the models that may answer can now, or an answer broke off after its beginning was
+            shown, and no other device of its model can go on with it.
 
     """
 
@@ -71,7 +71,9 @@ class Generate:
 
     async def __call__(self, item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
         """Answer one request."""
-        check_sampling(item.value.sampling, item.value.count)  # what no engine does: nobody need be asked, or loaded
+        check_sampling(
+            item.value.sampling, item.value.count
+        )  # what no engine supports is refused before a model is loaded
         request = self._limited(item.value)
         decision = self._router.decide(request, default=self._model)
         if request.transcriber and not decision.candidates[0].hears:

@@ -76,7 +76,7 @@ class Parse:
     """
 
     workers = 2
-    """A document that hangs until its timeout holds up nobody; the second process starts when it is needed."""
+    """A document that hangs until its timeout holds up no other; the second process starts when it is needed."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ name           of        is                   what the engine does with it
 =============  ========  ===================  =========================================================================
 workers        operator  int >= 1             works on so many items at once, where the step does not say
                sink      int >= 1             serves so many callers at once; 1: one item after the other
-callers        source    bool                 counts on it: each item has a `reply`, somebody waits for its results
+callers        source    bool                 counts on it: each item has a `reply`, a caller waits for its results
 order          source    strict, key, none    keeps this order where a step does not say
 exclusive      source    bool                 starts a reloaded pipeline when the old one has ended, not beside it
 replayable     source    bool                 counts on it: an item that did not end well comes again after a restart

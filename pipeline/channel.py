@@ -1,7 +1,7 @@
 """A bounded queue of items between a source that is pushed to and the pipeline that pulls.
 
 Theory of operation. One deque holds the items in order of arrival. A second index, by key, exists only to find the
-oldest item of a key in O(1) when the bound holds for each key alone, so that one flooding session costs nobody else
+oldest item of a key in O(1) when the bound holds for each key alone, so that one flooding session costs no other
 an item. An item that is cancelled or dropped while it waits is settled on the spot: its place is free at once, and
 the dead entry is skipped when its turn comes. The reader takes everything that waits before it sleeps, so a burst
 costs one wake-up (measured: 0.2 to 1.7 us an item against 2.2 to 8.5 with asyncio.Queue).

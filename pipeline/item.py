@@ -80,8 +80,8 @@ class Ack:
 
     `on_complete(ack)` is called when nothing derived from the item is left in the pipeline. `participants`: the
     transactional sinks that hold its writes and commit or abort them together
-    (`fastembed.pipeline.component.Transactional`). `failures`: every derived item that ended with an error, if somebody
-    wants them (an `on_error` sink); None: nobody.
+    (`fastembed.pipeline.component.Transactional`). `failures`: every derived item that ended with an error, if the
+    pipeline has an `on_error` sink; else None.
     """
 
     __slots__ = (
@@ -194,9 +194,9 @@ class Item(Generic[T]):
 
     id: unique in the process. key: the session or partition it belongs to (None: no key). seq: its place in the order
     of its source (per admitted item; derived items share it). time: event time, seconds since the epoch. deadline: loop
-    time in seconds after which nobody wants it, or None. priority: higher is served first. meta: what the source knows
-    about it (file name, headers), read-only. reply: where the `reply` sink sends results, or None. trace: the request
-    id, for logs and spans.
+    time in seconds after which the result is useless, or None. priority: higher is served first. meta: what the source
+    knows about it (file name, headers), read-only. reply: where the `reply` sink sends results, or None. trace: the
+    request id, for logs and spans.
     """
 
     __slots__ = (

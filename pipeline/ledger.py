@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol
 
 EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated", "waiting"]
 """done: its rows are there. duplicate: the same bytes are done under the name in `detail`. failed: `detail` says why.
-skipped: the pipeline filtered it. outdated: its rows are there, but somebody asked for it to be processed again.
+skipped: the pipeline filtered it. outdated: its rows are there, but it was marked to be processed again.
 waiting: the machine could not process it (`detail` says why), no fault of the file: it is tried again by itself."""
 
 ANY_CONTENT: Final = "*"

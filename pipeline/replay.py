@@ -112,7 +112,7 @@ def _rest(
 class _Nobody:
     """The reply of a resumed item, whose caller has left: discards results."""
 
-    def send_nowait(self, value: object) -> bool:  # noqa: ARG002 - nobody reads it
+    def send_nowait(self, value: object) -> bool:  # noqa: ARG002 - results are discarded
         """Discard the result."""
         return True
 

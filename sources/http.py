@@ -95,7 +95,7 @@ class Results(Generic[T]):
         """Cancel the item: its caller left."""
         if self.item is not None:
             self.item.ack.cancel()
-        self._collecting = True  # nobody reads any more: a sink that waits for room must not wait for ever
+        self._collecting = True  # the caller has left: a sink that waits for room must not wait for ever
         self._release()
 
     async def all(self) -> list[T]:

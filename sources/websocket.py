@@ -211,7 +211,7 @@ class Websocket:
     def stop(self) -> None:
         """Take no more sessions; those that run go on until they end, and `items` with the last of them.
 
-        Whoever stops the process ends them (`Session.end`); a reload leaves them alone.
+        Stopping the process ends them (`Session.end`); a reload leaves them alone.
         """
         self._stopping = True
         self._routes.withdraw(self)

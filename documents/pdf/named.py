@@ -1,4 +1,4 @@
-"""Headings that somebody names: the file's outline, or its printed table of contents."""
+"""Headings that the file names itself: in its outline, or its printed table of contents."""
 
 # ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
 

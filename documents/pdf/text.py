@@ -1,4 +1,4 @@
-"""Words and lines: what stands on a page, before anybody asks in which order to read it."""
+"""Words and lines: the text of a page before its reading order is known."""
 
 # ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
 

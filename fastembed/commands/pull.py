@@ -33,7 +33,7 @@ from fastembed.pipeline.errors import FastEmbedError, ItemError
 
 
 class DownloadProgress:
-    """The download as a bar where somebody looks on, else as a line a file."""
+    """Shows a download: as a bar on a terminal, else as a line for each file."""
 
     def __init__(self) -> None:
         self._bar = Progress(

@@ -4,7 +4,7 @@ Theory of operation. Whisper hears at most 30 s at a time, so a long recording i
 so long and begin and end in pauses: the stretches of speech that the `Segmenter` finds are joined while they fit into
 one piece and no long pause lies between them. What is joined is one slice of the recording, the pauses in it included,
 so that times within a piece are times of the recording. Short pauses at the recording's own ends are part of it. A
-recording in which nobody speaks has no utterance, however short: engines make words up for noise, tones and music.
+recording without speech has no utterance, however short: engines make words up for noise, tones and music.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ positions, so the same audio gives the same events however it was cut.
     silent --(probability >= threshold)--> speaking       starts `prefix` earlier, never before the last cut
     speaking --(below threshold - 0.15 for `silence`)--> silent       the utterance is closed
     speaking --(longer than `longest`)--> speaking        cut at the least voiced frame of the last seconds
-    silent --(nobody spoke for `idle_timeout`)--> silent  a timeout event, and the wait starts again
+    silent --(no speech for `idle_timeout`)--> silent     a timeout event, and the wait starts again
 
 Without turn detection nothing is judged: the client commits; what grows beyond `longest` is committed for it, so that
 memory stays bounded and no word is lost. Hysteresis as in Silero's own VADIterator.
@@ -152,7 +152,7 @@ class Segmenter:
         yield Cleared(utterance_id)
 
     def flush(self) -> Iterator[SegmenterEvent]:
-        """Close speech in progress: the session ends. What nobody committed by hand is not an utterance."""
+        """Close speech in progress: the session ends. Audio that was not committed by hand is not an utterance."""
         if self._speech is not None:
             yield from self._close(self._audio.end)
 

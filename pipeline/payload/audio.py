@@ -150,7 +150,7 @@ class IdleTimeout(Lasting):
 class Utterance:
     """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance.
 
-    recorded: a piece of a recording, for which nobody waits as for live speech. channel: of a recording that is split.
+    recorded: a piece of a recording, which is less urgent than live speech. channel: of a recording that is split.
     """
 
     utterance_id: str

@@ -15,7 +15,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Text of a message. file: the name of the attached file that it was read from; "": somebody wrote it here."""
+    """Text of a message. file: the name of the attached file that it was read from; "": none."""
 
     text: str
     file: str = ""
@@ -129,9 +129,9 @@ class ChatRequest:
     "required", or the name of a tool. prompt: instead of messages, text to be completed as it is (/v1/completions).
     model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
     answer.
-    whole: nobody sees the answer before it is complete.
+    whole: the answer is delivered only when it is complete.
     template: what else the model's chat template may look at (`enable_thinking`, ...).
-    transcriber: the speech model that writes down its sound for a model that does not hear; "": nobody does.
+    transcriber: the speech model that writes down its sound for a model that does not hear; "": none.
     notes: what was done to it on its way; they come first in the answer's `ChatStarted.route`.
     """
 

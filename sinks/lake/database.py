@@ -2,7 +2,7 @@
 
 DuckDB lets one process hold a file, and one connection serve one thread. So a process has one `Lake` a file, shared by
 every pipeline and every search (`Lakes`), whose writes run one after another in one thread, each in a transaction;
-readers see the last committed state and wait for nobody.
+readers see the last committed state and never wait.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def utc_now() -> datetime:
 
 
 class Lake:
-    """An open database file. Make it with `Lake.open`; close it when nobody uses it any more."""
+    """An open database file. Make it with `Lake.open`; close it after its last use."""
 
     room_s: float = ROOM_S
 

@@ -67,7 +67,7 @@ def rename(
     if replaces not in (ANY_CONTENT, _held(con, pipeline, new)):
         return False
     if not con.execute("SELECT 1 FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, old]).fetchone():
-        return True  # nobody knows what it held, and it holds nothing
+        return True  # its content is unknown, and it holds no rows
     drop_rows(con, pipeline, new)
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
     con.execute(

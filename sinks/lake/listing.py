@@ -91,7 +91,7 @@ def reprocess(con: Connection, pipeline: str, definition: str | None) -> int:
 
 
 def retry(con: Connection, pipeline: str | None, names: Sequence[str] | None) -> list[str]:
-    """Mark failed files that nobody moved as outdated: they are still in their folder."""
+    """Mark failed files that were not moved as outdated: they are still in their folder."""
     rows = con.execute(
         """UPDATE ledger SET state = 'outdated' WHERE state = 'failed' AND location = ''
            AND (?::VARCHAR IS NULL OR pipeline = ?)

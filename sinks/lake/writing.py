@@ -3,7 +3,7 @@
 Crash path. `Lake.write` begins the transaction, calls `replace_document` and commits; everything below relies on that:
 
 1. The old rows of the name go first, then the new ones come, then the ledger row. Readers see the last committed state
-   meanwhile, so nobody finds the file without rows.
+   meanwhile, so no reader finds the file without rows.
 2. `kill -9` before the commit's record is whole in DuckDB's log leaves all of the old state; after it, all of the new.
    The ledger row is in the same transaction, so a restart either processes the file again or knows that it is done.
 3. Any exception, a full disk included, rolls back; staged columns are registered views of arrays and write nothing.

@@ -47,7 +47,7 @@ class FileStates:
         return self.claims(tracked.name, entry.sha256)
 
     def recheck(self, tracked: Tracked) -> None:
-        """Note that whoever waits for a content of this name may have to be placed again."""
+        """Note that files waiting for a content of this name may have to be placed again."""
         contents = (
             tracked.sha256,
             tracked.held,

@@ -15,7 +15,7 @@ class Stamp(NamedTuple):
     """What tells a file from its later self, and from others, without reading it. 0: not known.
 
     Size and time are not enough: file systems count in steps of milliseconds (FAT: 2 s), and tools that copy or unpack
-    set the time. changed_ns: when the file system last changed anything about it, a rename included; nobody can set it.
+    set the time. changed_ns: when the file system last changed anything about it, a rename included; it cannot be set.
     """
 
     size_bytes: int
@@ -43,11 +43,11 @@ class State(Enum):
 
 
 UNDECIDED: Final = frozenset({State.CANDIDATE, State.HASHING})
-"""Nobody knows yet what such a file holds."""
+"""The content of such a file is not known yet."""
 ACTIVE: Final = UNDECIDED | {State.WAITING, State.READY, State.IN_FLIGHT, State.MISSING}
 """Something is still to happen to such a file."""
 FIRM: Final = frozenset({State.DONE, State.SKIPPED, State.AWAY, State.UNREADABLE})
-"""What such a name holds stays, as far as anybody knows."""
+"""The content of such a name is known and not about to change."""
 HOLDING: Final = ("done", "outdated", "skipped")
 """Ledger states of the one name that stands for a content."""
 AGAIN: Final = ("outdated", "waiting")

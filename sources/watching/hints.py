@@ -136,7 +136,7 @@ class Hints:
         return os.path.relpath(path, self._root).replace(os.sep, "/")
 
     def _look_everywhere(self) -> None:
-        """Ask for a scan: nobody knows what changed."""
+        """Ask for a scan: it is unknown what changed."""
         self._names.clear()
         self._everything = True
         self._wake()

@@ -68,7 +68,7 @@ class LedgerActions:
     async def outdated(self) -> list[LedgerEntry]:
         """Return what is marked to be processed again, its files back in the folder.
 
-        That is what somebody has asked for, and what the ledger and the rows say differently.
+        These are the files marked by a command, and those for which ledger and rows differ.
         """
         if self._ledger is None:
             return []

@@ -122,7 +122,7 @@ class Tracker:
         self._states.unresolved.clear()
 
     def mark_outdated(self, entries: Iterable[LedgerEntry], now: float) -> None:
-        """Process again what somebody marked in the ledger since it was read."""
+        """Process again what was marked as outdated in the ledger since it was read."""
         for entry in entries:
             tracked = self.files.get(entry.name)
             known = None if tracked is None else tracked.entry
@@ -389,7 +389,7 @@ class Tracker:
                 tracked.fresh = False
 
     def _keeps(self, tracked: Tracked) -> bool:
-        """Whether a missing file may be where nobody can look at present."""
+        """Whether a missing file may be in a folder that cannot be read now."""
         return not tracked.deleted and (self.suspended or self._below_unlisted(tracked.name))
 
     def _below_unlisted(self, name: str) -> bool:

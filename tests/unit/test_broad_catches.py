@@ -24,7 +24,7 @@ def handlers(broad: str) -> Iterator[tuple[str, ast.ExceptHandler, str]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node, text.splitlines()[node.lineno - 1]
 
 
-@pytest.mark.parametrize("broad", ["Exception", "BaseException"])
+@pytest.mark.parametrize("broad", ["Exception", "RAISED", "BaseException"])
 def test_whoever_catches_everything_says_why_on_that_line(broad):
     assert [place for place, _, line in handlers(broad) if not REASON.search(line)] == []
 
