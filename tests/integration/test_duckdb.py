@@ -271,7 +271,7 @@ async def test_a_file_that_another_process_holds_names_its_pid(tmp_path: Path) -
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "lake.duckdb"
     path.write_bytes(b"something else " * 1000)
-    with pytest.raises(Unavailable, match="expected its database file or none"):
+    with pytest.raises(Unavailable, match="expected a DuckDB database or no file"):
         await Duckdb(path).open(context(tmp_path))
 
 
