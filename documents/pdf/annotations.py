@@ -10,7 +10,8 @@ import pypdfium2.raw as pdfium
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.glyphs import View
 from fastembed.documents.pdf.style import Style
-from fastembed.documents.pdf.text import Line, PdfWord
+from fastembed.documents.pdf.text import Line
+from fastembed.documents.pdf.words import PdfWord
 
 _MAX_ANNOTATIONS = 5_000
 _MAX_CHARACTERS = 65_536

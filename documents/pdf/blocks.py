@@ -16,7 +16,8 @@ from fastembed.documents.pdf.lists import is_sure, marker_of
 from fastembed.documents.pdf.named import Heading, Place
 from fastembed.documents.pdf.rows import Figure, LayoutRow, PageRows
 from fastembed.documents.pdf.tables import Grid
-from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord
+from fastembed.documents.pdf.text import SPACE_EM, Line
+from fastembed.documents.pdf.words import PdfWord
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
 _TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")

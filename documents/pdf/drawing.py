@@ -16,6 +16,10 @@ _MIN_RULE = 4.0
 _MAX_OBJECTS = 20_000
 _MAX_SEGMENTS = 600
 _MAX_DEPTH = 4
+_MAX_PANEL_SEGMENTS = 24
+"""Four edges, and four corners of three points each, drawn with room to spare."""
+_ON_EDGE = 1.5
+"""How far, in points, the points of a panel's path may be from its bounds, which count the stroke's width."""
 _Matrix = tuple[float, float, float, float, float, float]
 _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
@@ -137,7 +141,8 @@ class _DrawingWalk:
             return
         straight = self._straight(path, matrix, segments)
         if straight is None:
-            self.drawing.strokes.append(box)
+            round_panel = segments <= _MAX_PANEL_SEGMENTS and self._is_panel(path, matrix, segments, box)
+            (self.drawing.shades if round_panel else self.drawing.strokes).append(box)
             return
         filled = mode.value != pdfium.FPDF_FILLMODE_NONE
         if filled:
@@ -172,6 +177,22 @@ class _DrawingWalk:
                 edges.append(_span(last, start))
                 last = start
         return edges
+
+    def _is_panel(self, path: Any, matrix: _Matrix, segments: int, box: Box) -> bool:
+        """Whether a path is a box with round corners: its points lie on the edges, and some edges are straight."""
+        x, y = ctypes.c_float(), ctypes.c_float()
+        own, last, straight = self._matrix_of(path), (0.0, 0.0), 0.0
+        for i in range(segments):
+            segment = pdfium.FPDFPath_GetPathSegment(path, i)
+            pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+            point = self.view.point(*_apply(matrix, *_apply(own, x.value, y.value)))
+            off = (point[0] - box.l, box.r - point[0], point[1] - box.t, box.b - point[1])
+            if min(map(abs, off)) > _ON_EDGE:
+                return False
+            if pdfium.FPDFPathSegment_GetType(segment) == pdfium.FPDF_SEGMENT_LINETO and _is_axial(last, point):
+                straight = max(straight, abs(point[0] - last[0]), abs(point[1] - last[1]))
+            last = point
+        return straight > 0.5 * max(box.width, box.height)
 
     def _matrix_of(self, path: Any) -> _Matrix:
         own = pdfium.FS_MATRIX()

@@ -14,8 +14,9 @@ import pypdfium2.raw as pdfium
 from fastembed.documents.pdf.bidi import is_right_to_left
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.style import Style, is_mono_name, style_of
-from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord, lines_of
+from fastembed.documents.pdf.text import SPACE_EM, Line, lines_of
 from fastembed.documents.pdf.visual import Glyph, in_visual_order, reading_lines
+from fastembed.documents.pdf.words import PdfWord
 
 # What old TeX files without character names write: the T1 encoding; 0x0F is the bullet of OMS, 0x88 that of TS1.
 _BARE_CODES = {

@@ -12,7 +12,8 @@ from fastembed.documents.pdf.drawing import Drawing, RuledLine
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.page import Page
 from fastembed.documents.pdf.style import Style
-from fastembed.documents.pdf.text import Line, PdfWord
+from fastembed.documents.pdf.text import Line
+from fastembed.documents.pdf.words import PdfWord
 from fastembed.documents.upright import PageReading
 
 OCR_SCALE = 200 / 72

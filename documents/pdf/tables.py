@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from fastembed.documents.pdf.drawing import RuledLine
 from fastembed.documents.pdf.geometry import Box, clustered, enclosing
 from fastembed.documents.pdf.hyphens import Vocabulary
-from fastembed.documents.pdf.text import Line, PdfWord, lines_of
+from fastembed.documents.pdf.text import Line, lines_of
+from fastembed.documents.pdf.words import PdfWord
 
 _NO_WORDS = Vocabulary(())
 _SNAP = 3.0

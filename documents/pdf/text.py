@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fastembed.documents.pdf.geometry import Box, enclosing
+from fastembed.documents.pdf.spacing import MIN_SPACED_LETTERS, without_letter_spacing
 from fastembed.documents.pdf.style import Style
+from fastembed.documents.pdf.words import PdfWord
 
 SPACE_EM = 0.12
 """A gap wider than this share of the size is a space (poppler's is 0.1; TeX's tightest space is 0.2)."""
@@ -19,22 +21,6 @@ _SAME_BASELINE_EM = 0.18
 _JOIN_EM = 0.85
 _JOIN_MONO_EM = 3.0
 _SCRIPT_SIZE = 0.86
-
-
-@dataclass(frozen=True, slots=True)
-class PdfWord:
-    """Glyphs with no space between them.
-
-    `baseline` is a y in points; `spaced` says that the file writes a space before the word; `sure` is the reader's
-    confidence, 1 for text of the file, less for recognised text.
-    """
-
-    text: str
-    box: Box
-    baseline: float
-    style: Style
-    spaced: bool = False
-    sure: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -152,6 +138,8 @@ def _share(words: Sequence[PdfWord], wanted: Callable[[Style], bool]) -> float:
 
 def _pieces(row: list[PdfWord]) -> list[list[PdfWord]]:
     row.sort(key=lambda w: w.box.l)
+    if sum(len(w.text) == 1 for w in row) >= MIN_SPACED_LETTERS:
+        row = without_letter_spacing(row)
     pieces = [[row[0]]]
     for word in row[1:]:
         before = pieces[-1][-1]

@@ -35,6 +35,9 @@ _SPACED_EM: Final = 0.45  # white space above a heading, more than between the l
 _TERM_INDENT_EM: Final = 0.9  # by which the description of a term is indented
 _CENTRED_ROOM: Final = 0.1  # of the column, left of a centred row
 _CENTRED_SKEW: Final = 0.12  # of the column, by which its two sides may differ
+_OFTEN: Final = 3  # bold runs of body size that head paragraphs: then the look is that of headings without white space
+_SHORT: Final = 0.6  # of the column: the widest of such headings
+_FULL: Final = 0.8  # of the column: the text below it fills it
 _KNOWN = re.compile(
     r"^(?:abstract|introduction|acknowledge?ments?|references|bibliography|preface|foreword|summary|conclusions?|index|"
     r"glossary|appendix|contents|table of contents|zusammenfassung|literatur|einleitung|résumé|resumen|referencias)$",
@@ -223,11 +226,23 @@ def _is_heading(  # noqa: PLR0911 - a list of decisions, each with its result
 
 
 def _is_bold_heading(run: Run, *, numbered: bool, ratio: float, often: Counter[Look]) -> bool:
-    if not _is_spaced(run) or _is_term(run):
+    if _is_term(run):
         return False
+    if not _is_spaced(run):
+        return often[run.look] >= _OFTEN and _heads_paragraph(run)
     if numbered or ratio >= _SLIGHTLY:
         return True
     return often[run.look] >= 2 or run.space > run.size
+
+
+def _heads_paragraph(run: Run) -> bool:
+    """Whether a bold line is short and text that fills the column follows in another weight."""
+    row, below = run.rows[0], run.below
+    if len(run.rows) > 1 or below is None or below.line is None or below.column != row.column:
+        return False
+    short = row.box.width < _SHORT * row.column.width
+    full = below.box.width > _FULL * row.column.width and below.line.bold_share < 0.5
+    return short and full and _starts_like_title(run.text.strip())
 
 
 def _is_set_apart(run: Run, body: Body) -> bool:

@@ -13,12 +13,14 @@ from fastembed.documents.pdf.bidi import (
     with_brackets_right,
 )
 from fastembed.documents.pdf.geometry import enclosing
-from fastembed.documents.pdf.text import SPACE_EM, Line, PdfWord
+from fastembed.documents.pdf.text import SPACE_EM, Line
+from fastembed.documents.pdf.words import PdfWord
 
 Glyph = tuple[int, float, float, float, float, float, float, bool, int]
 """Code point, loose box (left, bottom, right, top), origin, whether a space precedes it, its run's index."""
 _BASELINE = 1.0
 """How far, in points, the origins of the glyphs of one line may differ."""
+_HARD = "\u00a0"
 _EMBEDDED = 4
 """A line reads from left to right though its page does not, if it has more than so many times as many Latin letters."""
 
@@ -106,7 +108,8 @@ def _reading(line: Line, *, mirror_at: float | None) -> Line:
     texts = ["".join(w.text for w in group) for group in groups]
     if right and not line.turned:
         backwards = right >= left or (mirror_at is not None and _EMBEDDED * right >= left)
-        texts = logical(" ".join(texts), right_to_left=backwards).split(" ")
+        whole = " ".join(text.replace(" ", _HARD) for text in texts)
+        texts = [text.replace(_HARD, " ") for text in logical(whole, right_to_left=backwards).split(" ")]
     boxes = [enclosing(w.box for w in group) for group in groups]
     if mirror_at is not None:
         boxes = sorted(box.mirrored(mirror_at) for box in boxes)
@@ -121,9 +124,10 @@ def _reading(line: Line, *, mirror_at: float | None) -> Line:
 
 
 def _with_brackets(line: Line) -> Line:
-    texts = with_brackets_right(" ".join(w.text for w in line.words)).split(" ")
-    if line.turned or not any(is_right_to_left(ord(c)) for text in texts for c in text):
+    if line.turned or not any(is_right_to_left(ord(c)) for w in line.words for c in w.text):
         return line
+    whole = " ".join(w.text.replace(" ", _HARD) for w in line.words)
+    texts = [text.replace(_HARD, " ") for text in with_brackets_right(whole).split(" ")]
     return Line(tuple(replace(word, text=text) for word, text in zip(line.words, texts, strict=True)))
 
 

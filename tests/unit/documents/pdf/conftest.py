@@ -65,6 +65,20 @@ class Sheets:
         self.pages[-1].append(f"{x0} {842 - y0} m {mid} {842 - y0} {mid} {842 - y1} {x1} {842 - y1} c S")
         return self
 
+    def panel(self, x, y, width, height, *, radius=0, paint="B"):
+        """Draw a light box with round corners; `paint` is PDF's operator: B fills and strokes, S strokes."""
+        bottom, right, top, k = 842 - y - height, x + width, 842 - y, radius / 2
+        corners = (
+            f"{x + radius} {bottom} m {right - radius} {bottom} l "
+            f"{right - k} {bottom} {right} {bottom + k} {right} {bottom + radius} c "
+            f"{right} {top - radius} l {right} {top - k} {right - k} {top} {right - radius} {top} c "
+            f"{x + radius} {top} l {x + k} {top} {x} {top - k} {x} {top - radius} c "
+            f"{x} {bottom + radius} l {x} {bottom + k} {x + k} {bottom} {x + radius} {bottom} c"
+        )
+        shape = corners if radius else f"{x} {bottom} {width} {height} re"
+        self.pages[-1].append(f"q 0.9 g {shape} {paint} Q")
+        return self
+
     def image(self, x, y, width, height, pixels):
         self.images.append(pixels)
         self.pages[-1].append(f"q {width} 0 0 {height} {x} {842 - y - height} cm /I{len(self.images) - 1} Do Q")

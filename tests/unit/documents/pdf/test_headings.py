@@ -177,3 +177,31 @@ def test_slides_in_a_row_may_have_one_title(sheets, prose, headings):
             sheets.page()
 
     assert headings().count("Labels") == 5
+
+
+def test_bold_lines_of_body_size_are_headings_though_no_space_sets_them_apart(sheets, prose, headings):
+    y = 80
+    for title in ("Opening hours", "How to get here", "What it costs"):
+        sheets.text(72, y, title, font="bold")
+        y = sheets.lines(72, y + 12, prose)
+
+    assert headings() == ["Opening hours", "How to get here", "What it costs"]
+
+
+def test_bold_words_that_start_a_paragraph_are_no_headings(sheets, prose, headings):
+    y = 80
+    for word in ("Hours", "Way", "Costs"):
+        sheets.text(72, y, word, font="bold").text(110, y, "and what else there is to be said about them in a line.")
+        y = sheets.lines(72, y + 12, prose)
+
+    assert headings() == []
+
+
+def test_a_title_in_a_box_is_a_heading(sheets, prose, headings):
+    sheets.text(72, 50, "The House and its Rules", size=20, font="bold").lines(72, 80, prose)
+    for k, title in enumerate(("Rules of the house", "Rules of the garden")):
+        y = 200 + 150 * k
+        sheets.panel(72, y - 16, 400, 22, radius=5 * k).text(80, y, title, size=13, font="bold")
+        sheets.lines(72, y + 30, prose)
+
+    assert headings() == ["Rules of the house", "Rules of the garden"]

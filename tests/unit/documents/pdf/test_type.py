@@ -5,7 +5,8 @@ from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box
 from fastembed.documents.pdf.lists import is_bullet, marker_of
 from fastembed.documents.pdf.style import Style, style_of
-from fastembed.documents.pdf.text import PdfWord, lines_of
+from fastembed.documents.pdf.text import lines_of
+from fastembed.documents.pdf.words import PdfWord
 
 
 @pytest.mark.parametrize(
