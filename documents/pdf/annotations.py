@@ -28,6 +28,7 @@ _NOTES = {
     pdfium.FPDF_ANNOT_STAMP,
     pdfium.FPDF_ANNOT_FILEATTACHMENT,
 }
+_READ = {pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT, *_NOTES}
 _TICKS = {pdfium.FPDF_FORMFIELD_CHECKBOX, pdfium.FPDF_FORMFIELD_RADIOBUTTON}
 _CHOICES = {pdfium.FPDF_FORMFIELD_COMBOBOX, pdfium.FPDF_FORMFIELD_LISTBOX}
 _SIZE = 10.0
@@ -68,20 +69,20 @@ def page_annotations(page: Any, form: Any | None, view: View) -> list[Annotation
 
 
 def _read(annotation: Any, form: Any | None, view: View) -> Iterator[Annotation]:
+    kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+    if kind not in _READ:  # links are by far the most
+        return
     rect = pdfium.FS_RECTF()
     if pdfium.FPDFAnnot_GetFlags(annotation) & _UNSEEN or not pdfium.FPDFAnnot_GetRect(annotation, rect):
         return
     box = view.box(rect.left, rect.bottom, rect.right, rect.top)
-    kind = pdfium.FPDFAnnot_GetSubtype(annotation)
     if kind == pdfium.FPDF_ANNOT_WIDGET:
         text = _value(annotation, form) if form is not None else ""
-    elif kind == pdfium.FPDF_ANNOT_FREETEXT or kind in _NOTES:
+    else:
         text = _entry(annotation, b"Contents")
         author = _entry(annotation, b"T").strip()
-        if text.strip() and author and kind != pdfium.FPDF_ANNOT_FREETEXT:
+        if text.strip() and author and kind in _NOTES:
             text = f"{author}: {text}"
-    else:
-        text = ""
     if text.strip():
         yield Annotation(box, text.strip(), note=kind in _NOTES)
 

@@ -11,6 +11,8 @@ import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+FIRST_RIGHT_TO_LEFT = 0x590
+"""The first code point of Hebrew: nothing before it is written from right to left."""
 _FINAL = frozenset("םןץףךةىےں")
 """Letters that only end words: the final forms of Hebrew, teh marbuta and alef maksura, yeh barree and noon ghunna."""
 _ARTICLE = "ال"
@@ -24,7 +26,7 @@ _RESOLVED = {"L", "R", "EN", "AN"}
 
 def is_right_to_left(code: int) -> bool:
     """Whether a code point is of a script written from right to left, or a presentation form of one."""
-    return 0x590 <= code <= 0x8FF or 0xFB1D <= code <= 0xFDFF or 0xFE70 <= code <= 0xFEFC
+    return FIRST_RIGHT_TO_LEFT <= code <= 0x8FF or 0xFB1D <= code <= 0xFDFF or 0xFE70 <= code <= 0xFEFC
 
 
 def letter_counts(texts: Iterable[str]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from fastembed.documents.pdf.bidi import is_right_to_left
+from fastembed.documents.pdf.bidi import FIRST_RIGHT_TO_LEFT, is_right_to_left
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
 from fastembed.documents.pdf.style import Style, is_mono_name, style_of
 from fastembed.documents.pdf.text import SPACE_EM, Line, lines_of
@@ -116,7 +116,7 @@ def page_lines(text_page: Any, view: View) -> tuple[list[Line], View, bool]:
     main = count.most_common(1)[0][0] if count else 0
     if main > 0:
         view = View(view.crop, (view.turn - main) % 4)
-    backwards = any(is_right_to_left(glyph[0]) for glyph in glyphs)
+    backwards = any(glyph[0] >= FIRST_RIGHT_TO_LEFT and is_right_to_left(glyph[0]) for glyph in glyphs)
     if backwards:
         glyphs = in_visual_order(glyphs, lambda glyph: _place(glyph, runs, view))
     upright, turned = _words(glyphs, runs, view)
