@@ -43,6 +43,7 @@ from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
+from fastembed.server.http.stop_signals import stopped_by_signals
 from fastembed.server.observability.full_disks import watch_disks
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.observability.model_metrics import ModelMetrics
@@ -209,7 +210,10 @@ class Process:
 
     async def serve(self, sock: socket.socket | None = None, *, ready: Callable[[str], None] = lambda _: None) -> None:
         """Listen at once, warm the models, call `ready(address)`, serve until stopped; everything is closed then."""
-        sock = sock or listen(self.settings.host, self.settings.port)
+        with stopped_by_signals(self.stop, drain_s=lambda: self.settings.drain_s + self.engine.drain_s):
+            await self._serve(sock or listen(self.settings.host, self.settings.port), ready)
+
+    async def _serve(self, sock: socket.socket, ready: Callable[[str], None]) -> None:
         self.server = Server(
             self._app(), lifecycle=self.lifecycle, drain=self.engine.stop, drain_s=self.settings.drain_s
         )

@@ -58,6 +58,12 @@ class Engine:
         """Return the counters of all running pipelines."""
         return [pipeline.stats for pipeline in self.pipelines.values()]
 
+    @property
+    def drain_s(self) -> float:
+        """Return how long `stop` may let items that are on their way take."""
+        pipelines = [*self.pipelines.values(), *(supervisor.pipeline for supervisor in self._draining)]
+        return max((pipeline.plan.drain_s for pipeline in pipelines), default=0.0)
+
     async def start(self, configuration: Configuration) -> None:
         """Open every pipeline, then run them. If one cannot open, none runs, and its error is raised."""
         for name, pipeline in (await self._open(configuration.pipelines.values())).items():

@@ -18,7 +18,7 @@ from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.runner import Pipeline
-from fastembed.server.http.server import stop_signals
+from fastembed.server.http.stop_signals import stopped_by_signals
 from fastembed.server.observability.logs import Format, Level, configure
 
 _BAD = (Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED, Outcome.DEFERRED)
@@ -48,19 +48,14 @@ def chosen(configuration: Configuration, names: tuple[str, ...]) -> Configuratio
 async def _run(configuration: Configuration, *, once: bool) -> int:
     resources = make_resources(configuration)
     engine = Engine(resources, once=once)
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    signals = stop_signals()
-    for number in signals:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await engine.start(configuration)
-        pipelines = await _watched(engine, stop)
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-        await engine.stop()
-        await close_resources(resources)
+    with stopped_by_signals(stop.set, drain_s=lambda: engine.drain_s):
+        try:
+            await engine.start(configuration)
+            pipelines = await _watched(engine, stop)
+        finally:
+            await engine.stop()
+            await close_resources(resources)
     bad = [_summarise(pipeline) for pipeline in pipelines]
     problems = Health.of(resources).lines()
     for problem in problems:

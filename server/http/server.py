@@ -2,7 +2,8 @@
 
 At the first SIGTERM, SIGINT or SIGHUP, in this order: new requests get 503 (the socket still listens, so that nobody
 sees a refused connection), the pipelines drain, the requests that run end, connections close (websockets with 1012,
-"service restart"), the process ends with status 0. A second signal stops at once.
+"service restart"), the process ends with status 0. A second signal stops at once;
+what then does not end, because a component cannot be cancelled, is ended (`stop_signals`).
 
 uvicorn alone would close the listening socket first and wait for open streams for ever.
 """
@@ -12,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, Final
 
 import uvicorn
@@ -58,15 +58,6 @@ def address_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def stop_signals() -> list[signal.Signals]:
-    """Return the signals that ask for a graceful stop; a closed terminal is one, unless `nohup` has it ignored."""
-    asked = [signal.SIGINT, signal.SIGTERM]
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
-        asked.append(hangup)
-    return asked
-
-
 class Server(uvicorn.Server):
     """uvicorn with a graceful drain. drain(): lets the pipelines end what runs."""
 
@@ -99,10 +90,9 @@ class Server(uvicorn.Server):
         self.killed = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `stop` or a signal."""
+        """Serve until `stop`."""
         self._serving = asyncio.current_task()
-        with self._signals():
-            await super().serve(sockets)
+        await super().serve(sockets)
 
     def stop(self) -> None:
         """Drain and end; called again, end at once."""
@@ -127,21 +117,5 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def capture_signals(self) -> Any:
-        """Leave signals to `serve`: uvicorn would raise them again at the end, and the process would die of them."""
+        """Leave signals to the process (`stop_signals`): uvicorn would raise them again at the end, and it would die."""
         return nullcontext()
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        taken = []
-        for number in stop_signals():
-            try:
-                loop.add_signal_handler(number, self.stop)
-            except (ValueError, RuntimeError, NotImplementedError):
-                break  # not the main thread: whoever owns this server stops it
-            taken.append(number)
-        try:
-            yield
-        finally:
-            for number in taken:
-                loop.remove_signal_handler(number)
