@@ -117,5 +117,5 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def capture_signals(self) -> Any:
-        """Leave signals to the process (`stop_signals`): uvicorn would raise them again at the end, and it would die."""
+        """Leave signals to the process (`stop_signals`): uvicorn would raise them again at the end."""
         return nullcontext()
