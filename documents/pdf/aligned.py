@@ -1,10 +1,11 @@
 """Tables without rules: rows whose cells stand below each other."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from fastembed.documents.pdf.geometry import enclosing
 from fastembed.documents.pdf.lists import marker_of
@@ -14,9 +15,18 @@ from fastembed.documents.pdf.titles import is_number
 
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
 _PAGE = re.compile(r"(?:\d{1,4}|[ivxlcdm]{1,7})$")
-_MIN_ROWS = 3
-_MAX_WRAPPED = 0.34
+_MIN_ROWS: Final = 3
+_MAX_WRAPPED: Final = 0.34
 """Which share of the rows may go on with a cell; more of them are descriptions of terms, which read better as text."""
+_LARGER: Final = 1.1  # times the body's size: larger rows are headings side by side
+_FIXED: Final = 0.5  # of the characters in fixed pitch: a listing
+_MATH: Final = 0.4  # of the characters in a mathematical font: formulas below each other
+_CLOSE_EM: Final = 1.2  # white space between two rows of one table
+_OTHER_SIZE: Final = 0.15  # of the first row's size
+_MARKED: Final = 0.5  # of the rows begin like list items: a list
+_COMPLETE: Final = 0.6  # of the rows have a cell in every column, or the gaps are accidental
+_BOLD: Final = 0.8  # of the characters of a head
+_PAGES: Final = 0.7  # of the rows end like page numbers: a table of contents
 
 
 def with_aligned_tables(page: PageRows, body: float) -> PageRows:
@@ -58,7 +68,13 @@ def _end(rows: Sequence[LayoutRow], start: int, body: float) -> int:
 
 def _is_cells(row: LayoutRow, body: float) -> bool:
     line = row.line
-    if line is None or len(row.parts) < 2 or line.size > 1.1 * body or line.mono_share > 0.5 or line.math_share > 0.4:
+    if (
+        line is None
+        or len(row.parts) < 2
+        or line.size > _LARGER * body
+        or line.mono_share > _FIXED
+        or line.math_share > _MATH
+    ):
         return False
     return not (_is_marked(row, sure=True) or is_number(row.parts[0].text) or _LEADERS.search(row.text))
 
@@ -72,23 +88,25 @@ def _is_marked(row: LayoutRow, *, sure: bool) -> bool:
 def _is_close(row: LayoutRow, first: LayoutRow) -> bool:
     if row.line is None or first.line is None:
         return False
-    return row.space < 1.2 * row.line.size and abs(row.line.size - first.line.size) < 0.15 * first.line.size
+    return (
+        row.space < _CLOSE_EM * row.line.size and abs(row.line.size - first.line.size) < _OTHER_SIZE * first.line.size
+    )
 
 
 def _grid(rows: Sequence[LayoutRow]) -> Grid | None:
     full = [row for row in rows if len(row.parts) > 1]
     if len(full) < _MIN_ROWS or len(rows) - len(full) > _MAX_WRAPPED * len(rows) or _lists_pages(full):
         return None
-    if sum(_is_marked(row, sure=False) for row in full) > 0.5 * len(full):
+    if sum(_is_marked(row, sure=False) for row in full) > _MARKED * len(full):
         return None
     lines = [list(row.parts) for row in rows]
     outer = enclosing(row.box for row in rows)
     xs = column_edges(lines, outer)
     columns = len(xs) - 1
     # Accidental gaps do not stand below each other, so that no gap is left that all rows share.
-    if columns < 2 or sum(len(row.parts) == columns for row in full) < 0.6 * len(full):
+    if columns < 2 or sum(len(row.parts) == columns for row in full) < _COMPLETE * len(full):
         return None
-    heads = [line.bold_share > 0.8 for line in (row.line for row in rows) if line is not None]
+    heads = [line.bold_share > _BOLD for line in (row.line for row in rows) if line is not None]
     head_end = lines[0][0].baseline if heads[0] and not all(heads) else outer.t
     return grid_of(lines, xs, outer, head_end=head_end)
 
@@ -97,4 +115,4 @@ def _lists_pages(rows: Sequence[LayoutRow]) -> bool:
     """Whether the rows end in numbers that go up, as a table of contents without leaders does."""
     ends = [row.parts[-1].text for row in rows]
     numbers = [int(end) for end in ends if end.isdecimal()]
-    return sum(bool(_PAGE.match(end)) for end in ends) > 0.7 * len(ends) and numbers == sorted(numbers)
+    return sum(bool(_PAGE.match(end)) for end in ends) > _PAGES * len(ends) and numbers == sorted(numbers)

@@ -1,11 +1,10 @@
 """Printed tables of contents: which rows list titles with their page numbers, and what they list."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
-
 import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.rows import LayoutRow, PageRows
 
@@ -19,7 +18,17 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _LISTS = re.compile(r"^list of ", re.IGNORECASE)
-_MIN_ENTRIES = 4
+_MIN_ENTRIES: Final = 4  # fewer lines with leaders are a form or a price list, unless a title announces them
+_ASCENDING: Final = 0.85  # of the steps from one page number to the next go up; misread digits may not
+_RIGHT_EDGE: Final = 0.08  # of the column: page numbers stand as close to its edge
+_MOST_ENTRIES: Final = (
+    0.4  # of the rows between first and last entry end in page numbers; the others are parts of these
+)
+_WRAPPED_EM: Final = 0.9  # white space between the lines of one entry
+_MAX_BETWEEN: Final = 6  # rows between two entries: more are text
+_SHORT_ROW: Final = 0.75  # of the column, of a title without a page number
+_BOLD: Final = 0.8  # of the characters: the heading that ends such a list
+_BOLD_ENTRY: Final = 0.5  # of the characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def _ascends(entries: Sequence[ContentsEntry]) -> bool:
     """Whether the page numbers go up, as in a table of contents."""
     numbers = [int(e.page) for e in entries if e.page.isdigit()]
     steps = list(itertools.pairwise(numbers))
-    return sum(a <= b for a, b in steps) >= 0.85 * len(steps)
+    return sum(a <= b for a, b in steps) >= _ASCENDING * len(steps)
 
 
 def _match(row: LayoutRow) -> tuple[str, str, bool] | None:
@@ -87,7 +96,7 @@ def _match(row: LayoutRow) -> tuple[str, str, bool] | None:
     if not title:
         return None
     gap = len(row.parts) > 1 and row.parts[-1].text == page
-    right = row.box.r > row.column.r - 0.08 * row.column.width
+    right = row.box.r > row.column.r - _RIGHT_EDGE * row.column.width
     return _LEADERS.sub(" ", title).strip(), page, bool(_LEADERS.search(text)) or (gap and right)
 
 
@@ -107,12 +116,12 @@ def _entry_rows(page: PageRows, announced: list[int], *, continued: bool) -> lis
     if not announced:
         start = _begin(rows, sure[0])
         span = [i for i in range(start, end + 1) if rows[i].line is not None]
-    return span if len(sure) >= 0.4 * len(span) else sure
+    return span if len(sure) >= _MOST_ENTRIES * len(span) else sure
 
 
 def _begin(rows: Sequence[LayoutRow], first: int) -> int:
     """Return the first row of a wrapped entry that ends in row `first`."""
-    while first > 0 and rows[first].space < 0.9 * _size(rows[first]) and rows[first - 1].line is not None:
+    while first > 0 and rows[first].space < _WRAPPED_EM * _size(rows[first]) and rows[first - 1].line is not None:
         first -= 1
     return first
 
@@ -126,7 +135,7 @@ def _end(rows: Sequence[LayoutRow], sure: list[int]) -> int:
     end = sure[0]
     for i in sure[1:]:
         between = [rows[k] for k in range(end + 1, i)]
-        if len(between) > 6:
+        if len(between) > _MAX_BETWEEN:
             break
         end = i
     return end
@@ -139,8 +148,8 @@ def _bare_titles(page: PageRows, heading: int) -> list[int]:
         row = page.rows[i]
         if (
             row.line is None
-            or row.box.width > 0.75 * row.column.width
-            or row.line.bold_share > 0.8
+            or row.box.width > _SHORT_ROW * row.column.width
+            or row.line.bold_share > _BOLD
             or row.text.endswith(".")
         ):
             break
@@ -157,7 +166,7 @@ def _entries(page: PageRows, found: list[int]) -> list[ContentsEntry]:
         match = _match(row)
         if not pending:
             indent = row.box.l - row.column.l
-        bold = row.line is not None and row.line.bold_share > 0.5
+        bold = row.line is not None and row.line.bold_share > _BOLD_ENTRY
         if match is None or not match[2]:
             pending = f"{pending} {row.text}".strip()
             continue

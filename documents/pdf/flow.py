@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from fastembed.documents.pdf.blocks import BlockKind, PdfBlock
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
@@ -11,7 +12,8 @@ from fastembed.documents.pdf.page import Page
 _FURNITURE = {BlockKind.HEAD, BlockKind.FOOT, BlockKind.RUNNING}
 _FLOATING = {BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION, BlockKind.NOTE, *_FURNITURE}
 _TERMINAL = (".", "!", "?", ":", ";", "”", "…", ".)", '."')
-_CAPTION_REACH = 60.0
+_CAPTION_REACH: Final = 60.0  # points between a figure or table and its caption
+_OTHER_SIZE: Final = 0.6  # points: type that differs more does not go on with a paragraph
 _TABLE_WORD = re.compile(r"^(?:tab|cuadro)", re.IGNORECASE)
 
 
@@ -43,7 +45,7 @@ def _goes_on(last: PdfBlock, block: PdfBlock) -> bool:
     if (
         last.kind not in {BlockKind.TEXT, BlockKind.ITEM}
         or block.kind != BlockKind.TEXT
-        or abs(last.size - block.size) > 0.6  # noqa: PLR2004
+        or abs(last.size - block.size) > _OTHER_SIZE
     ):
         return False
     text = last.text.rstrip()

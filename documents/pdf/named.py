@@ -1,11 +1,10 @@
 """Headings that the file names itself: in its outline, or its printed table of contents."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
-
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.contents import Contents, ContentsEntry
 from fastembed.documents.pdf.geometry import clustered
@@ -14,10 +13,18 @@ from fastembed.documents.pdf.rows import LayoutRow, PageRows
 from fastembed.documents.pdf.titles import depth_of, folded, spellings, split_number
 from fastembed.documents.pdf.typography import Body, Run, look_of
 
-_MAX_ROWS = 4
-_ALIKE = 0.86
-_MIN_MATCHED = 0.4
-_MIN_ENTRIES = 4
+_MAX_ROWS: Final = 4  # of a heading
+_ALIKE: Final = 0.86  # difflib's ratio: a few misread letters
+_MIN_MATCHED: Final = 0.4  # of the outline must be printed, or it names something else
+_MIN_ENTRIES: Final = 4
+_MATCHED_ENTRIES: Final = 0.6  # of the printed entries must be found as headings, or type decides
+_AGREED: Final = 0.6  # of the printed entries agree on where page 1 is
+_FAR_PAGES: Final = 30  # pages behind the first match: then the likelier one belongs to another chapter
+_LENGTHS: Final = (0.75, 1.34)  # of two texts that may be alike, one to the other
+_MAX_CHARACTERS: Final = 300  # of a row that may be a heading
+_BOLD: Final = 0.6  # of the characters of a row that stands out
+_SPACED_EM: Final = 0.9  # white space above a row that stands out
+_INDENT: Final = 3.0  # points by which the entries of one level may differ
 
 Place = tuple[int, int]
 """A page (from 1) and the index of a row on it."""
@@ -83,12 +90,12 @@ def from_contents(
             continue
         spot = min(later, key=lambda s: ((s.page, s.row) not in likely, s.page, s.row, s.rows))
         first = min(later, key=lambda s: (s.page, s.row, s.rows))
-        if spot.page > first.page + 30:
+        if spot.page > first.page + _FAR_PAGES:
             spot = first
         found[spot.page, spot.row] = Heading(spot.rows, level)
         last = (spot.page, spot.row)
         matched += 1
-    return found if matched >= 0.6 * len(entries) else None
+    return found if matched >= _MATCHED_ENTRIES * len(entries) else None
 
 
 def _page_shift(entries: Sequence[ContentsEntry], index: "_Index") -> int | None:
@@ -99,7 +106,7 @@ def _page_shift(entries: Sequence[ContentsEntry], index: "_Index") -> int | None
             pages = {spot.page for spot in index.exact(spellings(entry.title))}
             votes.update(page - int(entry.page) for page in pages)
     shift, count = votes.most_common(1)[0] if votes else (0, 0)
-    return shift if count >= max(_MIN_ENTRIES, 0.6 * len(entries)) else None
+    return shift if count >= max(_MIN_ENTRIES, _AGREED * len(entries)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,7 @@ class _Index:
         matcher = difflib.SequenceMatcher(autojunk=False)
         matcher.set_seq2(wanted)
         for text, spot in self._by_page.get(page, ()):
-            if not 0.75 < len(text) / max(1, len(wanted)) < 1.34:
+            if not _LENGTHS[0] < len(text) / max(1, len(wanted)) < _LENGTHS[1]:
                 continue
             matcher.set_seq1(text)
             if matcher.quick_ratio() > best_score and (score := matcher.ratio()) > best_score:
@@ -141,7 +148,7 @@ class _Index:
 
 def _sequences(page: PageRows, contents: Contents) -> Iterator[tuple[str, _Spot]]:
     number = page.page.number
-    texts = [folded(row.text) if row.line is not None and len(row.text) < 300 else "" for row in page.rows]
+    texts = [folded(row.text) if row.line is not None and len(row.text) < _MAX_CHARACTERS else "" for row in page.rows]
     for start, first in enumerate(texts):
         if not first or (number, start) in contents.rows:
             continue
@@ -192,11 +199,11 @@ def _other_number(wanted: str, printed: str) -> bool:
 
 def _stands_out(row: LayoutRow) -> bool:
     line = row.line
-    return line is not None and (line.bold_share > 0.6 or row.space > 0.9 * line.size)
+    return line is not None and (line.bold_share > _BOLD or row.space > _SPACED_EM * line.size)
 
 
 def _entry_levels(entries: Sequence[ContentsEntry]) -> list[int]:
-    indents = clustered((e.indent for e in entries), 3.0)
+    indents = clustered((e.indent for e in entries), _INDENT)
     rank = {e: min(range(len(indents)), key=lambda k: abs(indents[k] - e.indent)) + 1 for e in entries}
     depths: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for e in entries:

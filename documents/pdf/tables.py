@@ -1,11 +1,12 @@
 """Tables from ruled lines: full grids, and tables with horizontal rules only (booktabs)."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
+# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.drawing import RuledLine
 from fastembed.documents.pdf.geometry import Box, clustered, enclosing
@@ -14,10 +15,20 @@ from fastembed.documents.pdf.text import Line, lines_of
 from fastembed.documents.pdf.words import PdfWord
 
 _NO_WORDS = Vocabulary(())
-_SNAP = 3.0
-_SAME_EXTENT = 6.0
-_MIN_WIDTH = 60.0
-_MAX_CELLS = 4_000
+_SNAP: Final = 3.0  # points: rules this close are one, or meet
+_SAME_EXTENT: Final = 6.0  # points by which the ends of the rules of one open table may differ
+_MIN_WIDTH: Final = 60.0  # points: shorter rules are those of fractions and notes
+_MAX_CELLS: Final = 4_000  # more are drawn graph paper or an attack
+_MIN_RULES: Final = 3  # of an open table: above, below the head, below
+_OPEN_EDGE: Final = 4 * _SNAP  # the horizontal rules reach that far beyond the outermost vertical ones: a column more
+_INSIDE: Final = 0.6  # of a word's box lies in the table
+_WITHIN: Final = 0.9  # of a rule's box lies in a table that was found already
+_FILLED: Final = 0.25  # of the cells have text, or it is a frame or a form
+_CELL_LINE_EM: Final = 0.3  # by which the baselines of one line of a cell differ at most
+_ROW_EM: Final = 0.35  # by which the baselines of one row differ at most
+_SPLIT: Final = 0.5  # of a strip's rows have gaps: cells, not running text
+_GAP_EM: Final = 0.4  # white space between columns: more than between words
+_COVERED: Final = 0.35  # of a column, or of the text itself: less is overhang
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ def ruled_tables(rules: Sequence[RuledLine], words: Sequence[PdfWord]) -> list[G
         elif not vs:
             lone += hs
     taken = [g.box.grown(2) for g in grids]
-    lone = [r for r in lone if not any(r.box.share_inside(b) > 0.9 for b in taken)]
+    lone = [r for r in lone if not any(r.box.share_inside(b) > _WITHIN for b in taken)]
     grids += _open_tables(lone, words)
     return sorted(grids, key=lambda g: (g.box.t, g.box.l))
 
@@ -96,18 +107,18 @@ def _full_grid(hs: list[RuledLine], vs: list[RuledLine], words: Sequence[PdfWord
     xs, ys = clustered((v.position for v in vs), _SNAP), clustered((h.position for h in hs), _SNAP)
     left, right = min(h.box.l for h in hs), max(h.box.r for h in hs)
     # Tables whose outer edges are open: the horizontal rules reach beyond the outermost vertical ones.
-    if xs[0] - left > 4 * _SNAP:
+    if xs[0] - left > _OPEN_EDGE:
         xs.insert(0, left)
-    if right - xs[-1] > 4 * _SNAP:
+    if right - xs[-1] > _OPEN_EDGE:
         xs.append(right)
     columns, rows = len(xs) - 1, len(ys) - 1
     if columns < 2 or rows < 1 or columns * rows > _MAX_CELLS:
         return None
-    inside = [w for w in words if w.box.share_inside(Box(xs[0], ys[0], xs[-1], ys[-1]).grown(2)) > 0.6]
+    inside = [w for w in words if w.box.share_inside(Box(xs[0], ys[0], xs[-1], ys[-1]).grown(2)) > _INSIDE]
     regions = _regions(xs, ys, hs, vs)
     cells = [_cell(region, xs, ys, inside) for region in regions]
     filled = [c for c in cells if c.text]
-    if len(filled) < 2 or len(filled) < 0.25 * len(cells):
+    if len(filled) < 2 or len(filled) < _FILLED * len(cells):
         return None
     return Grid(Box(xs[0], ys[0], xs[-1], ys[-1]), rows, columns, tuple(cells))
 
@@ -167,7 +178,7 @@ def cell_text(words: Sequence[PdfWord]) -> str:
     """Return the words of a cell as text, line by line."""
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: (ln.baseline, ln.box.l)):
-        if rows and abs(line.baseline - rows[-1][0].baseline) < 0.3 * line.size:
+        if rows and abs(line.baseline - rows[-1][0].baseline) < _CELL_LINE_EM * line.size:
             rows[-1].append(line)
         else:
             rows.append([line])
@@ -189,7 +200,7 @@ def _open_tables(rules: list[RuledLine], words: Sequence[PdfWord]) -> list[Grid]
             and abs(wide[j].box.l - first.box.l) < _SAME_EXTENT
             and abs(wide[j].box.r - first.box.r) < _SAME_EXTENT
         ]
-        if len(same) < 3:
+        if len(same) < _MIN_RULES:
             continue
         used.update(same)
         for run in _tabular_runs([wide[j] for j in same], words):
@@ -208,12 +219,12 @@ def _tabular_runs(rules: list[RuledLine], words: Sequence[PdfWord]) -> list[list
             runs[-1].append(below)
         else:
             runs.append([below])
-    return [run for run in runs if len(run) >= 3]
+    return [run for run in runs if len(run) >= _MIN_RULES]
 
 
 def _strip(above: RuledLine, below: RuledLine, words: Sequence[PdfWord]) -> list[PdfWord]:
     area = Box(above.box.l, above.position, above.box.r, below.position).grown(2, 1)
-    return [w for w in words if w.box.share_inside(area) > 0.6]
+    return [w for w in words if w.box.share_inside(area) > _INSIDE]
 
 
 def _is_tabular(words: Sequence[PdfWord]) -> bool:
@@ -221,13 +232,13 @@ def _is_tabular(words: Sequence[PdfWord]) -> bool:
     if not rows:
         return False
     split = sum(len(row) > 1 for row in rows)
-    return split >= 0.5 * len(rows) or len(rows) <= 2
+    return split >= _SPLIT * len(rows) or len(rows) <= 2
 
 
 def _rows(words: Sequence[PdfWord]) -> list[list[Line]]:
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: ln.baseline):
-        if rows and line.baseline - rows[-1][0].baseline < 0.35 * line.size:
+        if rows and line.baseline - rows[-1][0].baseline < _ROW_EM * line.size:
             rows[-1].append(line)
         else:
             rows.append([line])
@@ -238,7 +249,7 @@ def _rows(words: Sequence[PdfWord]) -> list[list[Line]]:
 
 def _open_grid(rules: list[RuledLine], partial: list[RuledLine], words: Sequence[PdfWord]) -> Grid | None:
     outer = enclosing(r.box for r in rules)
-    inside = [w for w in words if w.box.share_inside(outer.grown(3, 1)) > 0.6]
+    inside = [w for w in words if w.box.share_inside(outer.grown(3, 1)) > _INSIDE]
     head_end = next((r.position for r in rules[1:] if r.position - rules[0].position > _SNAP), rules[-1].position)
     rows = _rows(inside)
     if len(rows) < 2:
@@ -280,7 +291,7 @@ def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
         return []
     merged = [list(spans[0])]
     for left, right in spans[1:]:
-        if left - merged[-1][1] < 0.4 * em:
+        if left - merged[-1][1] < _GAP_EM * em:
             merged[-1][1] = max(merged[-1][1], right)
         else:
             merged.append([left, right])
@@ -346,7 +357,7 @@ def _columns_of(box: Box, xs: list[float]) -> tuple[int, int]:
     covered = [
         k
         for k, (left, right) in enumerate(itertools.pairwise(xs))
-        if min(box.r, right) - max(box.l, left) >= 0.35 * min(right - left, box.width)
+        if min(box.r, right) - max(box.l, left) >= _COVERED * min(right - left, box.width)
     ]
     if covered:
         return covered[0], covered[-1] + 1

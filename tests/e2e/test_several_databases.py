@@ -56,7 +56,7 @@ def test_one_database_or_table_can_be_named(folder: Path) -> None:
     assert names(folder, "failed", "--database", "a") == {"broken-ferries.pdf"}
     wrong = fastembed(folder, "ls", "--database", "c.duckdb")
     assert wrong.returncode == 2
-    assert "--database: found the database 'c.duckdb', which is none, expected one of " in wrong.stderr
+    assert "--database: found the database 'c.duckdb', which does not exist, expected one of " in wrong.stderr
     wrong = fastembed(folder, "search", "timetable", "--table", "note")
     assert "found the table 'note', expected one of chunks, notes" in wrong.stderr
 
