@@ -37,7 +37,7 @@ from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
-from fastembed.server.endpoints import documents, files, health, models, openapi, pipelines, route, system
+from fastembed.server.endpoints import documents, files, health, models, openapi, pipelines, route, system, tokens
 from fastembed.server.endpoints.context import PipelineView, ServerContext
 from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
@@ -285,7 +285,7 @@ class Process:
             files=self.files,
             metrics_path=self.settings.metrics_path,
         )
-        parts = (health, models, route, files, documents, pipelines, system, openapi)
+        parts = (health, models, route, files, documents, pipelines, system, tokens, openapi)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(

@@ -39,7 +39,9 @@ class Analyze:
         name = self._model if request.model == AUTO else request.model
         model = self._models.loaded(name)
         if model is not None:
-            return request.carrying(model.analyze(request.inputs))
+            return request.carrying(
+                model.analyze(request.inputs, most_tokens=request.most_tokens, own_ids=request.own_ids)
+            )
         self._models.catalog.place(name, "embedding")
         check_inputs(request.inputs)
         return request.carrying(Analyzed(request.inputs, None, None))

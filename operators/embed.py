@@ -88,7 +88,7 @@ class Embed:
         )
 
     async def _embed_text(self, chunk: Chunk, model: EmbeddingModel, item: Item[Embeddable]) -> Chunk:
-        tokens = await model.tokenize([model.prompts.before(chunk.embedding_text, "document")], truncate=True)
+        tokens = await model.tokenize([model.prompts.before(chunk.embedding_text, "document")], most_tokens=0)
         if tokens[0].dropped:
             self.truncated += 1
             log.warning(
@@ -112,7 +112,12 @@ async def _embed_request(request: EmbeddingRequest, model: EmbeddingModel, item:
         plain = inputs.source if isinstance(inputs, Analyzed) else inputs
         inputs = [model.prompts.before(text, purpose) if isinstance(text, str) else text for text in plain]
     vectors, counts = await model.embed(
-        inputs, priority=item.priority, deadline=item.deadline, batch_size=request.batch_size
+        inputs,
+        priority=item.priority,
+        deadline=item.deadline,
+        batch_size=request.batch_size,
+        most_tokens=request.most_tokens,
+        own_ids=request.own_ids,
     )
     vectors = cut(vectors, request.dimensions, model.name)
     return Embeddings(normalized(vectors) if request.normalize else vectors, counts, model.name)

@@ -19,6 +19,9 @@ class EmbeddingRequest:
     model: a catalog name, or "auto". dimensions: keep the first n values and renormalise (Matryoshka cut), None: all.
     normalize: L2 length 1. batch_size: upper bound of inputs a model call for this request, None: the scheduler's.
     purpose: the model's own prompt for it goes before each text; None: texts stay as they are.
+    most_tokens: longer inputs lose their ends; 0: what the model's window does not hold, None: they are refused.
+    own_ids: token ids are the model's own; False: only those that its special tokens frame are taken for that: ids
+    of another tokenizer would be other words, and nothing would show it.
     """
 
     inputs: Sequence[EmbeddingInput]
@@ -27,10 +30,21 @@ class EmbeddingRequest:
     normalize: bool = True
     batch_size: int | None = None
     purpose: Literal["query", "document"] | None = None
+    most_tokens: int | None = None
+    own_ids: bool = True
 
     def carrying(self, inputs: Sequence[EmbeddingInput]) -> EmbeddingRequest:
         """Return the same request for the same inputs in another form (`dataclasses.replace` costs 5 us more)."""
-        return EmbeddingRequest(inputs, self.model, self.dimensions, self.normalize, self.batch_size, self.purpose)
+        return EmbeddingRequest(
+            inputs,
+            self.model,
+            self.dimensions,
+            self.normalize,
+            self.batch_size,
+            self.purpose,
+            self.most_tokens,
+            self.own_ids,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

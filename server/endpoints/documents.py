@@ -183,7 +183,7 @@ async def waiting_chunks(lakes: Sequence[Lake], table: str | None = None) -> int
 
 async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32]:
     async with models.lend(name, "embedding", priority=1) as model:
-        tokens = await model.tokenize([model.prompts.before(query, "query")], truncate=True)
+        tokens = await model.tokenize([model.prompts.before(query, "query")], most_tokens=0)
         vectors, _ = await model.embed(tokens, priority=1)
     vector: NDArray[np.float32] = vectors[0]
     return vector

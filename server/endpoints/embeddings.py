@@ -23,7 +23,7 @@ import orjson
 from numpy.typing import NDArray
 
 from fastembed.pipeline.payload.embedding import EmbeddingInput, EmbeddingRequest, Embeddings
-from fastembed.server.wire.chat.sampling import MODEL, read_model
+from fastembed.server.wire.chat.sampling import MAX_TOKENS, MODEL, read_model
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
 from fastembed.server.wire.headers import model_headers
@@ -49,6 +49,8 @@ _PURPOSES: Final[dict[str, Literal["query", "document"] | None]] = {
 }
 """What clients of several services call it; the last two want texts as they are."""
 _PRECISIONS: Final = ("float32", "float16", "int8")
+_TRUNCATIONS: Final = ("NONE", "END")
+"""Cohere's words; Hugging Face's and Ollama's servers take a boolean, vLLM a number of tokens."""
 
 OPERATION: Final = Operation(
     "POST",
@@ -69,6 +71,9 @@ OPERATION: Final = Operation(
             "normalize": flag("to length 1", default=True),
             "batch_size": whole(1, MAX_INPUTS, "at most so many inputs in one model call"),
             "input_type": choice(*_PURPOSES),
+            "token_ids": flag("the input's token ids are this model's own"),
+            "truncate": one_of(flag(), choice(*_TRUNCATIONS), about="cut inputs that are too long, at their ends"),
+            "truncate_prompt_tokens": whole(-1, MAX_TOKENS, "cut longer inputs; -1: at the model's window"),
             "user": string("checked, without effect"),
         },
         required=("input", "model"),
@@ -103,6 +108,8 @@ def decode(fields: Fields) -> tuple[EmbeddingRequest, VectorFormat]:
         normalize=fields.flag("normalize", default=True),
         batch_size=fields.whole("batch_size", 1, MAX_INPUTS),
         purpose=_PURPOSES[said] if (said := fields.choice("input_type", tuple(_PURPOSES))) else None,
+        most_tokens=_most_tokens(fields),
+        own_ids=fields.flag("token_ids"),
     )
     fields.text("user")
     form = VectorFormat(
@@ -110,6 +117,21 @@ def decode(fields: Fields) -> tuple[EmbeddingRequest, VectorFormat]:
         precision=cast("Precision", fields.choice("precision", _PRECISIONS) or "float32"),
     )
     return request, form
+
+
+def _most_tokens(fields: Fields) -> int | None:
+    """Return where longer inputs are cut, as `EmbeddingRequest` has it, by the fields of several services."""
+    most = fields.whole("truncate_prompt_tokens", -1, MAX_TOKENS)
+    if most == 0:
+        fields.refuse("truncate_prompt_tokens", "-1, or at least 1")
+    if most is not None:
+        return max(0, most)
+    found = fields.raw("truncate")
+    if isinstance(found, str):
+        if found.upper() not in _TRUNCATIONS:
+            fields.refuse("truncate", "true, false, NONE or END: the beginning of a text is kept")
+        return 0 if found.upper() == "END" else None
+    return 0 if fields.flag("truncate") else None
 
 
 def encode(embeddings: Embeddings, form: VectorFormat) -> bytes:

@@ -21,6 +21,7 @@ from fastembed.server.endpoints import (
     rerank,
     route,
     system,
+    tokens,
 )
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
 
@@ -41,7 +42,7 @@ PIPELINE_ENDPOINTS: Final[Mapping[str, PipelineEndpoint]] = {
 
 OWN_OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     operation
-    for module in (health, models, route, files, documents, pipelines, system)
+    for module in (health, models, route, files, documents, pipelines, system, tokens)
     for operation in module.OPERATIONS
 )
 """Those that the server answers itself; the path of the metrics is a setting."""

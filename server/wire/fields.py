@@ -47,6 +47,10 @@ class Fields:
         """Return the fields of an object within this one: an entry of a list, a value that was read by hand."""
         return Fields(found, place, unknown=self._unknown)
 
+    def with_default(self, name: str, value: object) -> Fields:
+        """Return the fields, with a value for one that is not there."""
+        return self if self.has(name) else self.inner({**self._found, name: value}, self.place)
+
     def at(self, name: str) -> str:
         """Return the place of a field."""
         return f"{self.place}.{name}" if self.place else name

@@ -109,6 +109,21 @@ def test_dimensions_keep_the_first_values_at_length_one(client: openai.OpenAI) -
     assert abs(np.linalg.norm(vector) - 1) < 1e-5
 
 
+def test_ids_of_tokenize_are_embedded_as_their_text_and_those_of_others_are_refused(client: openai.OpenAI) -> None:
+    ids = client.post("/tokenize", body={"model": "all-MiniLM-L6-v2", "prompt": "short"}, cast_to=dict)["tokens"]
+    by_text, by_ids = (client.embeddings.create(model="auto", input=one).data[0].embedding for one in ("short", ids))
+    assert by_text == by_ids
+    cl100k = [15339, 1917]  # "hello world" as LangChain sends it by default: other words here
+    with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
+        client.embeddings.create(model="auto", input=[cl100k])
+    assert (
+        client.embeddings.create(model="auto", input=[cl100k], extra_body={"token_ids": True}).usage.total_tokens == 4
+    )
+    assert client.embeddings.create(model="auto", input="word " * 900, extra_body={"truncate": True}).usage
+    text = client.post("/detokenize", body={"model": "all-MiniLM-L6-v2", "tokens": ids}, cast_to=dict)["prompt"]
+    assert text == "[CLS] short [SEP]"
+
+
 @pytest.mark.parametrize(
     ("body", "param", "message"),
     [

@@ -16,7 +16,7 @@ from fastembed.inference.engines.embedding.model import EmbeddingModel
 from fastembed.inference.engines.encoder.tokenize import FastTokenizer, GraphTokenizer, load_tokenizer
 from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.inference.serving.models import Models
-from fastembed.pipeline.errors import Overloaded, Unavailable
+from fastembed.pipeline.errors import InvalidInput, Overloaded, Unavailable
 
 ASSETS = Path(__file__).parent.parent / "assets" / "embeddings"
 MINILM = Path(__file__).parent.parent.parent / "models" / "minilm"
@@ -46,6 +46,31 @@ async def test_each_text_alone_equals_the_float32_reference(model):
         vectors, counts = await model.embed([text])
         assert counts == [REFERENCE["counts"][place]]
         assert cosines(vectors, [place]).min() >= 0.995, text[:60]
+
+
+LONG = "word " * 500
+
+
+async def test_what_is_too_long_is_cut_where_the_request_says(model):
+    for most, count in ((0, 256), (1000, 256), (10, 10), (3, 3)):
+        [tokens] = await model.tokenize([LONG], most_tokens=most)
+        assert (len(tokens), tokens.dropped, tokens[-1]) == (count, 502 - count, 102)
+    whole, _ = await model.embed(["word " * 8], most_tokens=10)
+    cut, counts = await model.embed([LONG], most_tokens=10)
+    assert counts == [10]
+    assert np.allclose(whole, cut, atol=1e-3)
+    for limited in (model.tokenize([LONG], most_tokens=2), model.tokenize([LONG])):
+        with pytest.raises(InvalidInput, match=r"expected at least 3: .* puts 2 special ones|found 502 tokens"):
+            await limited
+
+
+async def test_ids_that_may_be_another_tokenizers_are_refused(model):
+    framed = [101, 7592, 2088, 102]
+    assert await model.tokenize([framed], own_ids=False) == [framed] == await model.tokenize([framed[1:3]])
+    for ids in ([15339, 1917], framed[:-1], framed[1:]):
+        with pytest.raises(InvalidInput, match="check_embedding_ctx_length=False") as caught:
+            await model.tokenize([ids], own_ids=False)
+        assert (caught.value.param, caught.value.code) == ("input", "unknown_tokenizer")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -96,5 +96,15 @@ def check_ids(ids: Sequence[Any], place: int, vocabulary: int, model: str) -> No
     )
 
 
+def foreign_ids(place: int, model: str) -> InvalidInput:
+    """Return the error for token ids of which nobody says whose they are."""
+    return InvalidInput(
+        f"found token ids in input[{place}] that may be another tokenizer's, expected text: LangChain sends text with "
+        f"check_embedding_ctx_length=False; send ids of {model} as /tokenize gives them, or with token_ids: true",
+        param="input",
+        code="unknown_tokenizer",
+    )
+
+
 def _estimate(value: EmbeddingInput) -> int:
     return max(1, len(value) // _CHARS_PER_TOKEN) if isinstance(value, str) else len(value)

@@ -84,6 +84,14 @@ class FastTokenizer(_Framed):
         """Return the ids of each text."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """Return the ids of one text, with or without the special tokens around it."""
+        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens included."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
 
 class GraphTokenizer(_Framed):
     """An `openvino_tokenizer.xml` (openvino-tokenizers), for folders without `tokenizer.json`.

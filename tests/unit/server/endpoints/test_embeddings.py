@@ -42,6 +42,29 @@ def test_every_form_of_input_is_read(given_input, inputs):
     assert (request.normalize, request.dimensions, request.batch_size) == (True, None, None)
 
 
+@pytest.mark.parametrize(
+    ("fields", "most_tokens"),
+    [
+        ({}, None),
+        ({"truncate": True}, 0),
+        ({"truncate": False}, None),
+        ({"truncate": "END"}, 0),
+        ({"truncate": "end"}, 0),
+        ({"truncate": "NONE"}, None),
+        ({"truncate_prompt_tokens": -1}, 0),
+        ({"truncate_prompt_tokens": 12}, 12),
+        ({"truncate_prompt_tokens": 12.0, "truncate": True}, 12),
+    ],
+)
+def test_longer_inputs_are_cut_as_each_service_says_it(fields, most_tokens):
+    assert decode(Fields(body(**fields)))[0].most_tokens == most_tokens
+
+
+def test_token_ids_are_another_models_unless_the_request_says_so():
+    assert not decode(Fields(body(input=[1])))[0].own_ids
+    assert decode(Fields(body(input=[1], token_ids=True)))[0].own_ids
+
+
 def test_null_is_as_good_as_absent():
     optional = ("dimensions", "user", "encoding_format", "precision", "normalize", "batch_size")
     assert decode(Fields(body(**dict.fromkeys(optional)))) == decode(Fields(body()))
@@ -51,6 +74,10 @@ def test_null_is_as_good_as_absent():
     ("fields", "param", "message"),
     [
         ({"input": None}, "input", "found no input"),
+        ({"truncate": "START"}, "truncate", "the beginning of a text is kept"),
+        ({"truncate": 1}, "truncate", "found 1, expected true or false"),
+        ({"truncate_prompt_tokens": 0}, "truncate_prompt_tokens", "found 0, expected -1, or at least 1"),
+        ({"truncate_prompt_tokens": -2}, "truncate_prompt_tokens", "found -2"),
         ({"input": 5}, "input", "found 5"),
         ({"input": {}}, "input", "found an object"),
         ({"input": [True]}, "input", r"found a boolean at input\[0\], expected a string"),

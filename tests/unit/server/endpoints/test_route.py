@@ -51,7 +51,13 @@ async def test_a_chat_request_is_explained(asked):
     assert (found["profile"]["modalities"], found["profile"]["complexity"]) == (["text"], 0.0)
     assert found["requirements"]["reasoning"] == "simple"
     decision = found["decision"]
-    assert decision["candidates"][0] == {"model": "chat-pocket", "device": "CPU", "pocket": True, "hears": False}
+    assert decision["candidates"][0] == {
+        "model": "chat-pocket",
+        "device": "CPU",
+        "pocket": True,
+        "hears": False,
+        "lesser": False,
+    }
     assert decision["summary"].startswith("chat-pocket on CPU: simple request")
     assert decision["refusal"] is None
 
