@@ -49,7 +49,7 @@ class DecodedText:
 
     @property
     def remark(self) -> str:
-        """What a reader should know, "" if nothing."""
+        """Return the remark for the reader of the document, "" if there is none."""
         if not self.guessed:
             return ""
         return f"the file does not say its encoding: read as {self.encoding}, which its bytes suggest"

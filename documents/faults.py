@@ -43,7 +43,7 @@ class ParserLost(Exception):
     """A parser process ended before it answered."""
 
     def __init__(self, ended: str, *, killed: bool = False, started: bool = True) -> None:
-        """Say how it ended. killed: by a signal from outside. started: it had said that it was ready."""
+        """Store how it ended (text). killed: by a signal from outside. started: it had reported that it was ready."""
         super().__init__(f"the parser process {'ended' if started else 'did not start'} ({ended})")
         self.ended = ended
         self.killed = killed

@@ -49,7 +49,7 @@ class WorkerPool:
         return [worker.pid for worker in (*self._idle, *self._busy) if worker.alive]
 
     def start(self) -> None:
-        """Have one process warm up in the background; needs a running event loop, returns in milliseconds."""
+        """Start one process in the background; needs a running event loop, returns in milliseconds."""
         if not self._idle and not self._closed:
             with suppress(ParserLost):  # the next request tries it again, and says so
                 self._idle.append(self._new())

@@ -27,7 +27,7 @@ def grid_of(data: Any, text_of: Callable[[Any], str]) -> tuple[Grid, int]:
 
 
 def clip_spans(data: Any) -> None:
-    """Let no cell of a docling `TableData` reach beyond its rows and columns, where docling's own exports fail."""
+    """Clip the cells of a docling `TableData` at its rows and columns: beyond them docling's own exports fail."""
     for cell in data.table_cells:
         cell.end_row_offset_idx = min(cell.end_row_offset_idx, data.num_rows)
         cell.end_col_offset_idx = min(cell.end_col_offset_idx, data.num_cols)

@@ -46,7 +46,7 @@ class UprightReader:
         self._reader = reader
 
     def rest(self) -> None:
-        """Let the reader give up its models until the next page."""
+        """Release the reader's models until the next page."""
         self._reader.rest()
 
     def __call__(self, image: NDArray[np.uint8]) -> PageReading:

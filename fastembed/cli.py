@@ -139,7 +139,7 @@ def run(
 
 @app.command()
 def check(*, config: Config = None) -> None:
-    """Say what is wrong with a pipelines.yaml, and what each pipeline promises."""
+    """Check a pipelines.yaml: print its problems, or what each pipeline promises."""
     from fastembed.commands.configuration import check as run
 
     raise typer.Exit(run(config))
@@ -302,7 +302,7 @@ def doctor(
     everything: Annotated[bool, typer.Option("--all", help="Ask every model that is here, not one a task.")] = False,
     config: Config = None,
 ) -> None:
-    """Say what is here, which device runs each model, and how well: one known answer a task. For bug reports."""
+    """Report what is here, which device runs each model, and how well: one known answer a task. For bug reports."""
     from fastembed.commands.doctor import doctor as run
 
     raise typer.Exit(run(config, everything=everything))

@@ -245,7 +245,7 @@ def show_call(console: Console, server: DemoServer) -> None:
 
 
 def show_transcript(console: Console, call: Call) -> None:
-    """Say what model listened, and how far behind the speaker each sentence was complete."""
+    """Print which model transcribed, and how far behind the speaker each sentence was complete."""
     delays = ", ".join(f"{delay:.1f}" for delay in call.delays_s)
     console.print(f"by {call.model}; {call.audio_s:.1f} s of speech; each sentence complete {delays} s after its end")
 

@@ -78,7 +78,7 @@ def send_audio(connection: ClientConnection, audio: bytes, rate_hz: int, sent: t
 def receive(
     connection: ClientConnection, call: Call, show: Callable[[str], object], started: float, sent: threading.Event
 ) -> None:
-    """Take events until everything said has been transcribed; DemoFailed if that takes too long."""
+    """Receive events until all speech is transcribed; DemoFailed if that takes too long."""
     deadline: float | None = None
     while True:
         if sent.is_set():

@@ -42,7 +42,7 @@ def models_of(plan: PipelinePlan, resources: Resources) -> list[str]:
 
 
 def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
-    """Say which tiny models answer for want of real ones, and the command that gets one."""
+    """Return a line for each tiny model that stands in for a real one, with the command that gets one."""
     used = dict.fromkeys(name for plan in plans for name in models_of(plan, resources))
     tasks = {card.name: card.task for card in resources.get(Models).catalog.cards() if card.pocket}
     lines = []
@@ -60,7 +60,7 @@ def _real(task: Task) -> str | None:
 
 
 def absent(plan: PipelinePlan, resources: Resources) -> list[str]:
-    """Say which models a pipeline cannot open without: no such model, none for this step, or its files are missing."""
+    """Return why a pipeline cannot open: no such model, none for this step, or its files are missing."""
     problems = []
     for step in operators(plan.steps):
         if (name := _named(step)) is not None:

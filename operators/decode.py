@@ -41,7 +41,7 @@ class Decode:
     """
 
     def __init__(self, *, rate: int = 16_000) -> None:
-        """Take the rate that the next step expects."""
+        """Set the sample rate that the next step expects."""
         self.rate_hz = rate
 
     async def __call__(self, stream: AsyncIterator[Item[SpeechInput]]) -> AsyncIterator[Item[SpeechSignal]]:

@@ -49,7 +49,7 @@ class Transcribe:
     really runs, and with `order: none` what else a session hears (someone speaks) does not wait for them."""
 
     def __init__(self, *, model: str = "auto") -> None:
-        """Take the model of sessions that do not choose one."""
+        """Set the model of sessions that do not choose one."""
         self._model = model
         self._agreements: OrderedDict[str, Agreement] = OrderedDict()
         self._last_turns: dict[str | None, asyncio.Event] = {}

@@ -58,7 +58,7 @@ class Vad:
         longest: Duration = 28.0,
         longest_manual: Duration = 120.0,
     ) -> None:
-        """Take the defaults for sessions that do not say."""
+        """Set the defaults of sessions that choose none."""
         if not 0.0 <= threshold <= 1.0:
             raise ValueError(f"found threshold {threshold}, expected a probability from 0 to 1")
         self.defaults = TurnDetection(

@@ -179,7 +179,7 @@ def _require(component: Any, role: Role, rules: dict[str, _Method], because: str
 
 
 def _uncallable(component: Any, name: str, method: Any, rule: _Method) -> str | None:
-    """Say why the engine cannot call a method, or None."""
+    """Return why the engine cannot call a method, or None."""
     if not callable(method):
         return f"found {name} = {method!r}, expected a method"
     is_async = inspect.iscoroutinefunction(method)

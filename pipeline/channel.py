@@ -122,7 +122,7 @@ class Channel(Generic[T]):
         self._append(item)
 
     def close(self) -> None:
-        """Take in no more; the reader ends after what waits. Idempotent."""
+        """Refuse further items; the reader ends after those that wait. Idempotent."""
         self._closed = True
         self._readers.wake()
         self._writers.wake()

@@ -50,7 +50,7 @@ class ItemError(FastEmbedError):
     def __init__(
         self, message: str, *, param: str | None = None, code: str | None = None, retry_after_s: float | None = None
     ) -> None:
-        """Say what was found and what was expected; `param` is the request field at fault (OpenAI error object)."""
+        """Store the message: what was found and expected. param: the request field at fault (OpenAI error object)."""
         super().__init__(message)
         self.message = message
         self.param = param

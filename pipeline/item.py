@@ -132,7 +132,7 @@ class Ack:
         return self._pending == 0
 
     def enlist(self, participant: object) -> None:
-        """Have `participant` commit (or abort) when this ack completes; enlisting twice is enlisting once."""
+        """Register a participant whose commit or abort is called when this ack completes. Idempotent."""
         if self.participants is None:
             self.participants = [participant]
         elif participant not in self.participants:

@@ -37,7 +37,7 @@ class Resumed:
     """A source of the items to resume."""
 
     def __init__(self, resumptions: Sequence[Resumption]) -> None:
-        """Take them."""
+        """Store the items to yield."""
         self._resumptions = resumptions
 
     async def items(self) -> AsyncIterator[Item[Any]]:

@@ -13,10 +13,10 @@ class Reply(Protocol[T_contra]):
     """The caller's end of an item. The `reply` sink sends; the pipeline closes it when the item's ack completes."""
 
     def send_nowait(self, value: T_contra) -> bool:
-        """Give the caller one result if it has room for it; False: `send` must wait."""
+        """Send one result if the caller has room for it; False: it has none, use `send`."""
 
     async def send(self, value: T_contra) -> None:
-        """Give the caller one result; waits while the caller is slow (backpressure)."""
+        """Send one result; wait while the caller is slow (backpressure)."""
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
         """End the results. `error` is set when the outcome is rejected, failed or expired."""

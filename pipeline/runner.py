@@ -254,7 +254,7 @@ class Pipeline:
                     await self._room.wait()
 
     def _keyed(self, item: Item[Any]) -> bool:
-        """Give the item the key that the source's expression finds; an item that has none is rejected."""
+        """Set the item's key by the source's expression; reject an item for which that raises."""
         key = self.plan.source.key
         assert key is not None  # noqa: S101 - the caller asked
         try:

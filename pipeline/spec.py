@@ -135,7 +135,7 @@ def _entry(target: Callable[..., Any], role: Role, name: str) -> Callable[..., A
 
 
 def _unusable(target: Callable[..., Any], call: Callable[..., Any], role: Role) -> str:
-    """Say why the engine cannot call the entry at all, or nothing."""
+    """Return why the engine cannot call the entry at all, "" if it can."""
     where = f" for {_METHODS[role]}()" if inspect.isclass(target) else ""
     parameters = list(inspect.signature(call).parameters.values())[inspect.isclass(target) :]
     flowing = [p for p in parameters[:1] if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -222,7 +222,7 @@ def _flow(call: Callable[..., Any], role: Role, *, bound: bool) -> _Flow:
 
 
 def _misfit(call: Callable[..., Any], flow: _Flow, *, in_thread: bool) -> list[str]:
-    """Say where an operator's signature contradicts the way in which its kind is driven."""
+    """Return where an operator's signature contradicts the way in which its kind is called."""
     hints = typing.get_type_hints(call, include_extras=True)
     returned = hints.get("return", Any)
     problems = []

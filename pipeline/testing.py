@@ -102,7 +102,7 @@ class Pushed:
             yield item
 
     def stop(self) -> None:
-        """Take no more in."""
+        """Close the queue: refuse further values."""
         self.channel.close()
 
 

@@ -157,7 +157,7 @@ class Folder:
         return to
 
     async def _enter(self, file: Path, letter: DeadLetter) -> None:
-        """Have the ledger say that the file failed, and where it is."""
+        """Record in the ledger that the file failed, and where it is."""
         if self._ledger is not None:
             reason = f"{letter.step}: {letter.error}: {letter.message}"[:REASON_CHARS]
             await self._ledger.record(

@@ -61,14 +61,14 @@ class Results(Generic[T]):
         return results
 
     def send_nowait(self, value: T) -> bool:
-        """Give the caller one result unless the caller of a stream is `MAX_UNREAD` behind."""
+        """Send one result, unless the caller of a stream is `MAX_UNREAD` behind."""
         if len(self._buffer) >= MAX_UNREAD and not self._collecting and not self._closed:
             return False
         self._take(value)
         return True
 
     async def send(self, value: T) -> None:
-        """Give the caller one result; waits while the caller of a stream is `MAX_UNREAD` behind."""
+        """Send one result; wait while the caller of a stream is `MAX_UNREAD` behind."""
         while not self.send_nowait(value):
             writer = asyncio.get_running_loop().create_future()
             self._writers.append(writer)

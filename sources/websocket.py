@@ -209,7 +209,7 @@ class Websocket:
             self.stop()
 
     def stop(self) -> None:
-        """Take no more sessions; those that run go on until they end, and `items` with the last of them.
+        """Refuse new sessions; running ones go on until they end, and `items` ends with the last of them.
 
         Stopping the process ends them (`Session.end`); a reload leaves them alone.
         """
@@ -224,7 +224,7 @@ class Websocket:
         self.stop()
 
     def connect(self, key: str, reply: Reply[Any], *, trace: str | None = None) -> Session:
-        """Begin a session whose results go to `reply`. Raises `Overloaded` or `Unavailable` if it is not let in.
+        """Open a session whose results go to `reply`. Raises `Overloaded` or `Unavailable` if it is refused.
 
         The reply's `close` is called for every message that ends, not for the session: see `Session.ended`.
         """

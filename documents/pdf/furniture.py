@@ -174,7 +174,7 @@ def _stand_apart(pages: Sequence[Page], rows: list[list[_Row]], where: list[int]
 
 
 def _keep_text(page: Page, rows: list[_Row], found: set[int], *, top: bool) -> None:
-    """Take back the innermost rows that follow the text as closely as its own lines do."""
+    """Remove from `found` the innermost rows that follow the text as closely as its own lines do."""
     for row in reversed(rows):
         if not found.issuperset(row) or len(row) > 1 or PAGE_NUMBER.match(_text(page, row)):
             continue

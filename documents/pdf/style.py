@@ -45,7 +45,7 @@ class Style:
 
     @property
     def key(self) -> tuple[float, bool, bool, bool, int]:
-        """What makes two runs look alike to a reader: size to half a point, weight, slant, pitch, colour."""
+        """Return what makes two runs look alike to a reader: size to half a point, weight, slant, pitch, colour."""
         return (round(self.size * 2) / 2, self.bold, self.italic, self.mono, self.colour)
 
 

@@ -58,7 +58,7 @@ def doctor(config: Path | None, *, everything: bool) -> int:
 
 
 def machine_lines(devices: Devices) -> Iterator[str]:
-    """Give what a bug report needs of the machine: versions, processor, memory, devices."""
+    """Yield what a bug report needs of the machine: versions, processor, memory, devices."""
     yield "  ".join(f"{name} {_version(name)}" for name in _PACKAGES)
     memory = machine_memory()
     total = f"{memory.total / _GB:.1f} GB" if memory.total else "unknown"
@@ -72,7 +72,7 @@ def machine_lines(devices: Devices) -> Iterator[str]:
 
 
 def _absent(family: str) -> str:
-    """Say what is known of a device that OpenVINO does not list."""
+    """Return what is known of a device that OpenVINO does not list."""
     nodes = sorted(Path("/dev").glob("accel/accel*" if family == "NPU" else "dri/renderD*"))
     if nodes and not os.access(nodes[0], os.R_OK | os.W_OK):
         return f"{nodes[0]} is there, but this user may not open it (group render)"

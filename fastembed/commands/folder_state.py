@@ -18,7 +18,7 @@ def folder_of(plan: PipelinePlan) -> Path | None:
 
 
 def folder_problems(configuration: Configuration, rows: Iterable[DocumentRow]) -> Iterator[str]:
-    """Say of which pipelines no file is where it was, as in a folder that is not mounted; blocks."""
+    """Yield a problem for each pipeline none of whose files is in its folder, which may not be mounted; blocks."""
     by_pipeline: defaultdict[str, list[DocumentRow]] = defaultdict(list)
     for row in rows:
         by_pipeline[row.pipeline].append(row)

@@ -57,7 +57,7 @@ class DownloadProgress:
         self._bar.stop()
 
     def planned(self, title: str, files: Sequence[RemoteFile], have: int) -> None:
-        """Say what comes."""
+        """Show what will be downloaded."""
         total = sum(file.size for file in files)
         rest = f", {amount(have)} of it here already" if have else ""
         many = f"{len(files)} files" if len(files) > 1 else "1 file"
@@ -73,7 +73,7 @@ class DownloadProgress:
             typer.echo(f"  {file.path} {amount(file.size)}", err=True)
 
     def wait(self, seconds: float) -> None:
-        """Say that the connection was lost, and wait."""
+        """Show that the connection was lost, and wait."""
         self._bar.console.print(f"the connection was lost, going on in {seconds:.0f} s", highlight=False)
         time.sleep(seconds)
 

@@ -55,7 +55,7 @@ class Packing:
         self._closed = 0  # up to which everything is in pieces that were handed over
 
     def push(self, samples: NDArray[np.float32]) -> Iterator[Utterance]:
-        """Take samples at 16 kHz, any number."""
+        """Add samples at 16 kHz, any number."""
         self._audio.append(samples)
         yield from self._take(self._segmenter.push(samples))
         self._forget()

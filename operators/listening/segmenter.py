@@ -105,7 +105,7 @@ class Segmenter:
         self._partial_at = 0  # position of the last partial of a manual utterance
 
     def configure(self, settings: SpeechSettings) -> Iterator[SegmenterEvent]:
-        """Go on under new settings; speech in progress is closed first if turn detection goes away."""
+        """Apply new settings; speech in progress is closed first if turn detection goes away."""
         if settings.turn_detection is None and self._speech is not None:
             yield from self._close(self._audio.end)
         if settings.turn_detection is not None and self._settings.turn_detection is None:
@@ -115,7 +115,7 @@ class Segmenter:
         self._settings = settings
 
     def push(self, samples: NDArray[np.float32]) -> Iterator[SegmenterEvent]:
-        """Take samples at 16 kHz, any number."""
+        """Add samples at 16 kHz, any number."""
         self._audio.append(samples)
         if self._settings.turn_detection is None:
             yield from self._grow_manually()

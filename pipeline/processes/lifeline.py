@@ -42,7 +42,7 @@ def begin(argument: str) -> None:
 
 
 def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however it dies.
+    """Ask the kernel to kill this process when its parent dies, however it dies.
 
     Linux does so when the thread that started the process ends: the starter has one that lasts. Elsewhere, and while
     native code keeps the interpreter's lock, it is the thread that watches the pipe.
@@ -76,7 +76,7 @@ def _exit_when_closed(fileno: int) -> None:
 
 
 def _limit(memory_bytes: int, nice: int, files: int) -> None:
-    """Take away what the process does not need; 0: nothing of it."""
+    """Set the limits of the process; 0: no limit."""
     if nice:
         with contextlib.suppress(OSError):  # a container may forbid it; only politeness is lost
             os.nice(nice)

@@ -68,7 +68,7 @@ class _Arms:
         raise NotImplementedError
 
     async def receive(self, arm: Arm, item: Item[Any]) -> None:  # noqa: ARG002 - a join asks which arm it was
-        """Take an arm's output."""
+        """Receive an output of an arm."""
         await self.outlet.put(0, item)
 
     async def _feed(self, source: AsyncIterable[Item[Any]]) -> None:

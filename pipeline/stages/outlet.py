@@ -58,7 +58,7 @@ class Outlet(AsyncIterator[Item[Any]]):
         self.put_nowait(ticket, item)
 
     def close(self, ticket: int) -> None:
-        """Say that the ticket's work has no more outputs."""
+        """End the ticket: its work has no more outputs."""
         self._writers.wake()
         if not self._strict:
             self._head += 1  # only the count matters: tickets without order

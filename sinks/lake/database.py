@@ -171,7 +171,7 @@ class Lake:
         return await self.write(listing.reprocess, pipeline, definition)
 
     async def replay(self, names: Sequence[str] | None = None, pipeline: str | None = None) -> list[Replayed]:
-        """Have failed files (`names`, None: all) processed again (`fastembed replay`); say what became of each.
+        """Process failed files again (`names`, None: all; `fastembed replay`); return the result for each.
 
         Files that were moved away go back to their folder, where a running pipeline finds them; those that stayed are
         marked, for the pipeline's next scan.

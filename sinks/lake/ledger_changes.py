@@ -61,7 +61,7 @@ def rename(
     sha256: str = ANY_CONTENT,
     replaces: str | None = ANY_CONTENT,
 ) -> bool:
-    """Let `new` have the rows and the ledger row of `old`; duplicates of `old` become duplicates of `new`."""
+    """Move the rows and the ledger row of `old` to `new`; duplicates of `old` become duplicates of `new`."""
     if sha256 != ANY_CONTENT and not _holds(con, pipeline, old, sha256):
         return False
     if replaces not in (ANY_CONTENT, _held(con, pipeline, new)):

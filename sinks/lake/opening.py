@@ -87,7 +87,7 @@ def _make(path: Path) -> None:
 
 
 def _name(fresh: Path, path: Path) -> None:
-    """Give a new database its name, unless another process was faster."""
+    """Rename a new database to its final name, unless another process was faster."""
     try:
         os.link(fresh, path)
     except FileExistsError:

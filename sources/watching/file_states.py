@@ -66,13 +66,13 @@ class FileStates:
         self.set_state(tracked, tracked.state)
 
     def add(self, name: str, stamp: Stamp, entry: LedgerEntry | None = None) -> Tracked:
-        """Take a name in that nothing has been seen of."""
+        """Add a file of which nothing has been seen yet."""
         tracked = self.files[name] = Tracked(name, stamp, State.UNSEEN, entry)
         self.counts[State.UNSEEN] += 1
         return tracked
 
     def remove(self, tracked: Tracked) -> None:
-        """Let go of a name and whatever was known of it."""
+        """Remove a file and all that is known of it."""
         self.set_entry(tracked, None)
         tracked.sha256 = None
         self.set_state(tracked, State.UNSEEN)

@@ -79,7 +79,7 @@ class Observer:
 
     @property
     def problem(self) -> str:
-        """Say why files of the folder may be out of sight, "" if none are."""
+        """Return why files of the folder may be unreachable, "" if none are."""
         return "; ".join(f"{self._root / name}: {reason}" for name, reason in sorted(self._problems.items()))
 
     def wake(self) -> None:
@@ -151,7 +151,7 @@ class Observer:
         return fresh
 
     async def _scan(self, root: tuple[int, int] | None) -> float:
-        """Look at everything; return in how many seconds to do it again. root: what the folder was just before."""
+        """Scan the whole folder; return the seconds until the next scan. root: the folder's identity just before."""
         options, began = self._options, self._now()
         self._tracker.begin_scan(began)
         hidden: dict[str, str] = {}
@@ -189,7 +189,7 @@ class Observer:
         return gone
 
     async def _observe_names(self, names: set[str]) -> None:
-        """Look at what the watch named."""
+        """Check the files that the watch named."""
         options = self._options
         for name in sorted(names):
             if any(is_hidden(part) for part in name.split("/")) or options.ignored(name):
@@ -206,7 +206,7 @@ class Observer:
                 self._tracker.wants_scan = True  # perhaps a folder of many names
 
     async def _observe(self, files: Iterator[SeenFile | Unseeable], hidden: dict[str, str]) -> None:
-        """Tell the tracker what is there, a batch at a time, so that the event loop breathes."""
+        """Pass the files to the tracker, a batch at a time, so that the event loop is not blocked."""
         while batch := await asyncio.to_thread(lambda: list(islice(files, SCAN_BATCH))):
             now = self._now()
             for file in batch:

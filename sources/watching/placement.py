@@ -103,7 +103,7 @@ class Placement:
             del self._states.owners[sha256]
 
     def hand_over(self, old: Tracked, sha256: str) -> bool:
-        """Give the rows that a name has to one of its copies, if there are rows and a copy, and neither is in flight.
+        """Move the rows of a name to one of its copies, if there are rows and a copy, and neither is in flight.
 
         Copies without rows of another content come first: those would be lost, and their files processed again.
         """

@@ -134,7 +134,7 @@ class Tracker:
         self._placement.resolve()
 
     def reconcile(self, name: str, entry: LedgerEntry | None, now: float) -> bool:
-        """Learn what the ledger really holds of a name; False, and nothing changes, while it is in flight."""
+        """Event: the ledger holds this entry of a name. Return False, and change nothing, while it is in flight."""
         tracked = self.files.get(name)
         if tracked is not None and tracked.in_flight is not None:
             return False
@@ -154,7 +154,7 @@ class Tracker:
         return True
 
     def seen(self, name: str, stamp: Stamp, quiet_s: float, now: float) -> None:
-        """Learn that a file is there, and that by its file system nothing has changed it for `quiet_s` seconds."""
+        """Event: a file is there, and by its file system it has not changed for `quiet_s` seconds."""
         tracked = self.files.get(name)
         since = now - max(0.0, quiet_s)
         if tracked is None:
@@ -174,7 +174,7 @@ class Tracker:
         self._placement.resolve()
 
     def told_deleted(self, names: Collection[str]) -> None:
-        """Learn which files and folders the watch says were deleted: it is not just that their folder went."""
+        """Event: the watch reports these files and folders as deleted, so that not just their folder is missing."""
         # The watch names a deleted folder once, not its files. What is no file that we know may be such a folder.
         folders = tuple(f"{name}/" for name in names if name not in self.files)
         below = [name for name in self.files if name.startswith(folders)] if folders else []
@@ -185,7 +185,7 @@ class Tracker:
                 self.wants_scan = self.wants_scan or tracked.state is State.MISSING
 
     def gone(self, name: str, now: float) -> None:
-        """Learn that a file is not there any more; nothing happens for names that are not known."""
+        """Event: a file is no longer there. Unknown names are ignored."""
         tracked = self.files.get(name)
         if tracked is None or tracked.state in (State.MISSING, State.AWAY):
             return
@@ -207,7 +207,7 @@ class Tracker:
         self.wants_scan = False
 
     def end_scan(self, now: float, unreadable: Iterable[str] = (), *, replaced: bool = False) -> None:
-        """Learn that everything was seen but what is below the `unreadable` folders: the rest is gone.
+        """Event: the scan has `seen` everything outside the `unreadable` folders; the rest is gone.
 
         replaced: the folder itself is another one than at the last scan that found it in order. Files that could not be
         read are tried again.
@@ -230,7 +230,7 @@ class Tracker:
         self._placement.resolve()
 
     def advance(self, now: float) -> None:
-        """Let time pass: quiet files are hashed, files that stay away are forgotten. Many take several calls."""
+        """Event: time has passed. Quiet files are hashed, missing ones forgotten; many take several calls."""
         for _ in range(MAX_DUE):
             if not self._due or self._due[0][0] > now:
                 break
@@ -246,7 +246,7 @@ class Tracker:
         self._placement.resolve()
 
     def hashed(self, name: str, stamp: Stamp, sha256: str) -> None:
-        """Learn the content of a file that had this stamp before and after it was read."""
+        """Event: a file that had this stamp before and after it was read has this content."""
         tracked = self.files.get(name)
         if tracked is not None and tracked.state is State.HASHING and tracked.stamp == stamp:
             self._states.recheck(tracked)
@@ -255,7 +255,7 @@ class Tracker:
             self._placement.resolve()
 
     def unreadable(self, name: str, reason: str) -> None:
-        """Learn that a file cannot be read now; it is tried again after each scan and warned about once."""
+        """Event: a file cannot be read now. It is tried again after each scan and warned about once."""
         tracked = self.files.get(name)
         if tracked is None or tracked.state is not State.HASHING:
             return
@@ -266,7 +266,7 @@ class Tracker:
         self._placement.resolve()
 
     def settled(self, name: str, end: End, now: float, detail: str = "", *, retry: bool = True) -> None:
-        """Learn how the item in flight ended. retry: emit a cancelled or deferred one again."""
+        """Event: the item in flight ended. retry: emit a cancelled or deferred one again."""
         tracked = self.files.get(name)
         if tracked is None or tracked.in_flight is None:
             return
@@ -287,7 +287,7 @@ class Tracker:
     # Decisions
 
     def _remember(self, entry: LedgerEntry) -> bool:
-        """Take in a name that the ledger knows and that has not been seen yet; False: it need not be."""
+        """Track a name of the ledger that has not been seen yet; False: it need not be tracked."""
         if entry.location and entry.state in ("failed", "duplicate"):
             return False  # moved away, and no rows of its own
         tracked = self._states.add(entry.name, Stamp(entry.size_bytes, entry.mtime_ns, 0), entry)
@@ -330,7 +330,7 @@ class Tracker:
         heapq.heappush(self._due, (since + self._settle_s, tracked.name))
 
     def _vanish(self, tracked: Tracked, now: float) -> None:
-        """See a file go that has nothing in flight."""
+        """Handle the disappearance of a file that has nothing in flight."""
         # In order: nothing was recorded; its rows outlive it; a copy takes its rows over; else wait, in case it is a
         # rename whose new name has not been hashed yet.
         owns = self._states.owns(tracked)
