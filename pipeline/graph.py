@@ -24,6 +24,7 @@ from fastembed.pipeline.stages.dispatch import dispatch
 from fastembed.pipeline.stages.expand import expand
 from fastembed.pipeline.stages.fuse import fuse
 from fastembed.pipeline.stages.keyed import keyed
+from fastembed.pipeline.stages.outputs import giving_values, is_undeclared
 from fastembed.pipeline.stages.waiting import Batches, OneByOne, Waiting
 from fastembed.pipeline.stages.work import work_of
 from fastembed.pipeline.step import Step
@@ -89,7 +90,11 @@ class Graph:
                         self._sink(branch.sink)
 
     def _step(self, plan: StepPlan, part: Part) -> Step:
-        call = memoized(part.call, plan.cache_entries) if plan.cache_entries else part.call
+        call = part.call
+        if part.spec.kind is OperatorKind.MAP and is_undeclared(part.spec.factory, part.spec.out_type):
+            call = giving_values(call)
+        if plan.cache_entries:
+            call = memoized(call, plan.cache_entries)
         step = Step(plan, call, self._stats.stage(plan.id), config_hash=self._plan.definition, tracing=self._tracing)
         threads = plan.workers is not None or part.capabilities.workers > 1 or plan.timeouts != Timeouts()
         step.in_thread = step.in_thread or (threads and not part.spec.is_async)

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Callable
+from types import CoroutineType
 from typing import Any, Final
 
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.raised import in_thread
 
 _NOTHING: Final = object()
+_NO_VALUES: Final = (CoroutineType, Item)
+
+
+def as_value(result: Any) -> Any:
+    """Return what a one-to-one operator gave; TypeError for a coroutine that nobody awaits, and for an item."""
+    if not isinstance(result, _NO_VALUES):
+        return result
+    if isinstance(result, Item):
+        raise TypeError("found an item as the result, expected its value: the engine wraps it")
+    result.close()
+    raise TypeError("found a coroutine as the result, expected a value: declare the operator with `async def`")
+
+
+def giving_values(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function whose results are looked at: its signature does not tell what they are."""
+    return lambda argument: as_value(call(argument))
+
+
+def is_undeclared(call: Callable[..., Any], out_type: Any) -> bool:
+    """Whether a signature tells nothing of the results: it has no return type, or is that of what a decorator wraps."""
+    return out_type is Any or hasattr(call, "__wrapped__")
 
 
 def derived(item: Item[Any], output: Any) -> Item[Any]:

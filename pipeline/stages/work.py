@@ -12,7 +12,7 @@ from fastembed.pipeline.errors import Expired
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.raised import RAISED, component_error, in_thread
 from fastembed.pipeline.stages.dispatch import Emit, Work
-from fastembed.pipeline.stages.outputs import as_async, derived, from_thread
+from fastembed.pipeline.stages.outputs import as_async, as_value, derived, from_thread
 from fastembed.pipeline.step import Step
 
 _MAX_ON_THEIR_WAY: Final = 256
@@ -57,7 +57,7 @@ async def _replace(step: Step, item: Item[Any], emit: Emit) -> None:
     if result is None:
         step.filtered(item)
         return
-    item.value = result
+    item.value = as_value(result)
     await emit(item)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -220,3 +222,45 @@ def test_a_component_that_cannot_be_opened_is_named(error):
 
     with pytest.raises(FastEmbedError, match=r"cannot be opened: \w+: no such thing"):
         run_virtual(main())
+
+
+def through(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator as authors write them: the function that it gives is a plain one."""
+
+    @functools.wraps(function)
+    def call(value: int) -> Any:
+        return function(value)
+
+    return call
+
+
+async def fetched(value: int) -> int:
+    return value
+
+
+def undeclared() -> dict[str, Callable[..., Any]]:
+    @operator
+    def forgets_to_await(value: int):
+        return fetched(value)
+
+    @operator
+    def gives_an_item(value: int):
+        return Item(value)
+
+    @operator
+    async def gives_an_item_later(value: int):
+        return Item(value)
+
+    return {
+        "decorated": operator(through(fetched)),
+        **{call.__name__: call for call in (forgets_to_await, gives_an_item, gives_an_item_later)},
+    }
+
+
+@pytest.mark.parametrize("plan", [{}, {"workers": 2}, {"retry": RetryPolicy(attempts=1)}], ids=str)
+@pytest.mark.parametrize("kind", list(undeclared()))
+def test_a_result_that_is_no_value_fails_its_item_and_is_not_delivered(kind, plan):
+    pipeline = run_values(range(2), step(undeclared()[kind], **plan))
+    assert pipeline.sink.values == []
+    assert pipeline.source.settled == {0: [Outcome.FAILED], 1: [Outcome.FAILED]}
+    assert re.search("found (an item|a coroutine) as the result", str(pipeline.source.errors[0]))
