@@ -83,7 +83,7 @@ Problems = Callable[..., list[str]]
             [
                 (
                     "p.yaml:4:38: found 'pages' in `pages`, expected a field of Document: blocks, file, "
-                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
+                    "html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
                     "unread, warnings; "
                     "did you mean 'ocr_pages'?"
                 ),
@@ -99,7 +99,7 @@ Problems = Callable[..., list[str]]
             [
                 (
                     "p.yaml:4:38: found 'titel' in `titel == 'x'`, expected a field of Document: blocks, file, "
-                    "html, markdown, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
+                    "html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
                     "unread, warnings; "
                     "did you mean 'title'?"
                 )
