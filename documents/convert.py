@@ -19,14 +19,16 @@ from PIL import Image
 from fastembed.documents import limits as checks
 from fastembed.documents.blocks import StyledBlock, markdown, pieces_of, title_of
 from fastembed.documents.cleaning import clean_document
-from fastembed.documents.formats import IMAGES, OFFICE, Format, detect
+from fastembed.documents.formats import IMAGES, OFFICE, PLAIN, Format, detect
 from fastembed.documents.images import opened, page_of, page_with
 from fastembed.documents.limits import DocumentLimits
+from fastembed.documents.mail import DEEPEST, read_mail
 from fastembed.documents.ocr import PageReader
 from fastembed.documents.office import read_office
 from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
 from fastembed.documents.pictures import MOST, pictures_of, read_pictures
+from fastembed.documents.plain import read_plain
 from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
 from fastembed.documents.tables import clip_spans
 from fastembed.documents.upright import UprightReader
@@ -166,8 +168,8 @@ class Converter:
             self._note_rest(path, remarks)
             yield from sheets(path, self._settings.max_pages)
         else:
-            image, dpi = opened(path, name, self._settings.limits)
-            yield Sheet(image, image.width * 72 / dpi, image.height * 72 / dpi)
+            for image, dpi in opened(path, name, self._settings.limits):
+                yield Sheet(image, image.width * 72 / dpi, image.height * 72 / dpi)
 
     def _read(
         self, path: Path, name: str, format_: Format, remarks: list[str], metadata: dict[str, str]
@@ -177,7 +179,11 @@ class Converter:
             return self._read_pdf(path, name, remarks)
         if format_ in IMAGES:
             return self._read_image(path, name, remarks)
-        if format_ in OFFICE:
+        if format_ in PLAIN:
+            return read_plain(path, name, format_, remarks)
+        if format_ is Format.EML:
+            return self._read_mail(path, name, remarks)
+        if format_ in OFFICE or format_ is Format.EPUB:
             checks.check_archive(path, name, limits)
         check = _CHECKS.get(format_)
         if check is not None:
@@ -186,6 +192,18 @@ class Converter:
         metadata.update(found.metadata)
         self._read_pictures(found.document, name, remarks)
         return found.document
+
+    def _read_mail(self, path: Path, name: str, remarks: list[str], depth: int = 1) -> DoclingDocument:
+        def read(attachment: Path, title: str) -> DoclingDocument:
+            checks.check_file(attachment, title, self._settings.limits)
+            format_ = detect(attachment, title)
+            if format_ is not Format.EML:
+                return self._read(attachment, title, format_, remarks, {})
+            if depth == DEEPEST:
+                raise Unprocessable(f"{title}: found mails within mails, expected at most {DEEPEST} levels")
+            return self._read_mail(attachment, title, remarks, depth + 1)
+
+        return read_mail(path, name, read, remarks)
 
     def _read_pictures(self, document: DoclingDocument, name: str, remarks: list[str]) -> None:
         """Read the words of the pictures that an Office file holds, or say that they were not read."""

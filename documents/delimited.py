@@ -50,7 +50,7 @@ def read_delimited(path: Path, name: str, remarks: list[str]) -> DoclingDocument
     for line in table.preamble:
         document.add_text(label=DocItemLabel.TEXT, text=line)
     if table.rows:
-        document.add_table(data=_data(table.rows))
+        document.add_table(data=table_data(table.rows))
     return document
 
 
@@ -105,7 +105,8 @@ def _header(rows: Rows) -> int:
     return start if usual > 1 and narrow and start <= min(_LONGEST_PREAMBLE, len(rows) // 2) else 0
 
 
-def _data(rows: Rows) -> TableData:
+def table_data(rows: Rows) -> TableData:
+    """Return rows as docling's table; the first is the header."""
     cells = [
         TableCell(
             text=text,

@@ -2,9 +2,10 @@
 
 PDF            `%PDF-` within the first 1024 bytes (as PDF readers do)
 DOCX PPTX XLSX a ZIP archive with `word/document.xml`, `ppt/presentation.xml`, `xl/workbook.xml`
-PNG JPG        their signatures; one named as the other is accepted, since nothing depends on it
+EPUB           a ZIP archive with `META-INF/container.xml`
+PNG JPG TIFF GIF WEBP BMP   their signatures; one named as another is accepted, since nothing depends on it
 HTML           text with a tag, named .html, .htm or .xhtml, or text that starts as HTML does whatever its name
-MD CSV         text; only the name tells
+MD CSV TXT JSON JSONL VTT SRT EML   text; only the name tells
 """
 
 from __future__ import annotations
@@ -29,11 +30,24 @@ class Format(StrEnum):
     HTML = "html"
     MD = "md"
     CSV = "csv"
+    TXT = "txt"
+    JSON = "json"
+    JSONL = "jsonl"
+    VTT = "vtt"
+    SRT = "srt"
+    EML = "eml"
+    EPUB = "epub"
     PNG = "png"
     JPG = "jpg"
+    TIFF = "tiff"
+    GIF = "gif"
+    WEBP = "webp"
+    BMP = "bmp"
 
 
-IMAGES: Final = frozenset({Format.PNG, Format.JPG})
+IMAGES: Final = frozenset({Format.PNG, Format.JPG, Format.TIFF, Format.GIF, Format.WEBP, Format.BMP})
+PLAIN: Final = frozenset({Format.TXT, Format.JSON, Format.JSONL, Format.VTT, Format.SRT})
+"""Text that is read as it stands."""
 OFFICE: Final = frozenset({Format.DOCX, Format.PPTX, Format.XLSX})
 SUFFIXES: Final = {
     **{f".{format_}": format_ for format_ in Format},
@@ -43,9 +57,23 @@ SUFFIXES: Final = {
     ".markdown": Format.MD,
     ".xlsm": Format.XLSX,
     ".tsv": Format.CSV,
+    ".tif": Format.TIFF,
+    ".text": Format.TXT,
+    ".log": Format.TXT,
+    ".ndjson": Format.JSONL,
 }
-EXPECTED: Final = "PDF, DOCX, PPTX, XLSX, HTML, MD, CSV, PNG or JPG"
+EXPECTED: Final = (
+    "PDF, DOCX, PPTX, XLSX, EPUB, HTML, MD, CSV, TXT, JSON, JSONL, VTT, SRT, EML, PNG, JPG, TIFF, GIF, WEBP or BMP"
+)
 
+_IMAGE_SIGNATURES: Final = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), Format.PNG),
+    (re.compile(rb"\xff\xd8\xff"), Format.JPG),
+    (re.compile(rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+"), Format.TIFF),
+    (re.compile(rb"GIF8[79]a"), Format.GIF),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), Format.WEBP),
+    (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), Format.BMP),
+)
 _HEAD_BYTES: Final = 8192
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
@@ -54,13 +82,10 @@ _OFFICE_PARTS: Final = {
     "word/document.xml": Format.DOCX,
     "ppt/presentation.xml": Format.PPTX,
     "xl/workbook.xml": Format.XLSX,
+    "META-INF/container.xml": Format.EPUB,
 }
 _OTHERS: Final = (
     (b"{\\rtf", "an RTF document"),
-    (b"GIF8", "a GIF image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
-    (b"BM", "a BMP image"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf'\x1c", "a 7z archive"),
@@ -102,10 +127,9 @@ def _binary(path: Path, head: bytes, name: str, promised: Format | None) -> Form
     """Return the format that a signature tells; None if it may be text."""
     if b"%PDF-" in head[:1024]:
         return Format.PDF
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Format.PNG
-    if head.startswith(b"\xff\xd8\xff"):
-        return Format.JPG
+    for signature, format_ in _IMAGE_SIGNATURES:
+        if signature.match(head):
+            return format_
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(path, name, promised)
     if head.startswith(_OLE):
@@ -119,7 +143,7 @@ def _archive(path: Path, name: str, promised: Format | None) -> Format:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        wanted = promised.upper() if promised in OFFICE else "ZIP"
+        wanted = promised.upper() if promised in OFFICE | {Format.EPUB} else "ZIP"
         raise Unprocessable(
             f"{name}: found a damaged or truncated archive ({error}), expected a complete {wanted} file", code="corrupt"
         ) from error
@@ -137,8 +161,6 @@ def _archive(path: Path, name: str, promised: Format | None) -> Format:
 def _archive_kind(parts: set[str]) -> str:
     if "content.xml" in parts and "META-INF/manifest.xml" in parts:
         return "an OpenDocument file"
-    if "META-INF/container.xml" in parts:
-        return "an EPUB book"
     if "xl/workbook.bin" in parts:
         return "a binary workbook (XLSB)"
     return f"a ZIP archive of {len(parts)} files"
@@ -166,12 +188,12 @@ def _text(head: bytes, name: str, promised: Format | None) -> Format:
     if not is_text(head):
         kind = next((kind for magic, kind in _OTHERS if head.startswith(magic)), None)
         if kind is None:
-            kind = "a WebP image" if head[8:12] == b"WEBP" else f"binary content (it starts with {head[:8].hex(' ')})"
+            kind = f"binary content (it starts with {head[:8].hex(' ')})"
         expected = f"{promised.upper()} as its name says" if promised else EXPECTED
         raise UnsupportedMedia(f"{name}: found {kind}, expected {expected}", code="unknown_format")
     if is_html(head, promised):
         return Format.HTML
-    if promised in (Format.MD, Format.CSV):
+    if promised in PLAIN | {Format.MD, Format.CSV, Format.EML}:
         return promised
     expected = f"{promised.upper()} as its name says" if promised else EXPECTED
     raise UnsupportedMedia(f"{name}: found plain text, expected {expected}", code="unknown_format")

@@ -1,9 +1,10 @@
-"""PNG and JPG: the image becomes a one-page PDF, so that a photographed page gets a scanned page's reading order."""
+"""Images become PDFs of a page each, so that a photographed page gets a scanned page's reading order."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,42 +19,51 @@ _CREDIBLE_DPI: Final = range(90, 1201)
 _LONGEST_INCHES: Final = 20.0
 _LOWEST_DPI: Final = 96.0
 _QUALITY: Final = 95
+_MOST_PAGES: Final = 1000
 
 
 def page_of(path: Path, name: str, limits: DocumentLimits) -> bytes:
-    """Return the image as a PDF of one page, upright (by its EXIF orientation), on white.
+    """Return the image as a PDF of a page, of all its pages if it is a TIFF, upright (by EXIF orientation), on white.
 
     Raises: TooLarge by its pixels; Unprocessable if it is damaged.
     """
-    return _page(*opened(path, name, limits))
+    pages = opened(path, name, limits)
+    image, dpi = next(pages)
+    return _pdf(image, dpi, (page for page, _ in pages))
 
 
 def page_with(image: Image.Image, name: str, limits: DocumentLimits) -> bytes:
     """Return a picture that a document holds as a PDF of one page. TooLarge by its pixels."""
     check_pixels(*image.size, name, limits)
-    return _page(_on_white(image), _resolution(image))
+    return _pdf(_on_white(image), _resolution(image))
 
 
-def opened(path: Path, name: str, limits: DocumentLimits) -> tuple[Image.Image, float]:
-    """Return the image, upright and on white, grey or RGB, and its dots per inch. Raises as `page_of` does."""
+def opened(path: Path, name: str, limits: DocumentLimits) -> Iterator[tuple[Image.Image, float]]:
+    """Yield the image's pages, upright and on white, grey or RGB, and their dots per inch. Raises as `page_of` does.
+
+    Only a TIFF has several: what a GIF or WebP holds more of is an animation.
+    """
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and says what was expected
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
-            check_pixels(*image.size, name, limits)
-            dpi = _resolution(image)
-            page = _on_white(ImageOps.exif_transpose(image))
-            page.load()
-            return page, dpi
+            count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+            for number in range(min(count, _MOST_PAGES)):
+                image.seek(number)
+                check_pixels(*image.size, name, limits)
+                dpi = _resolution(image)
+                page = _on_white(ImageOps.exif_transpose(image))
+                page.load()
+                yield page, dpi
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # Pillow raises each for damaged files
         raise Unprocessable(
             f"{name}: found a damaged image ({error}), expected a complete one", code="corrupt"
         ) from error
 
 
-def _page(image: Image.Image, dpi: float) -> bytes:
+def _pdf(image: Image.Image, dpi: float, more: Iterable[Image.Image] = ()) -> bytes:
     out = io.BytesIO()
-    image.save(out, "PDF", resolution=dpi, quality=_QUALITY)
+    image.save(out, "PDF", resolution=dpi, quality=_QUALITY, save_all=True, append_images=more)
     return out.getvalue()
 
 

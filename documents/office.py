@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from docling.backend.epub_backend import EpubDocumentBackend
 from docling.backend.html_backend import HTMLDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
@@ -39,6 +40,7 @@ _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
     Format.DOCX: (InputFormat.DOCX, MsWordDocumentBackend),
     Format.PPTX: (InputFormat.PPTX, MsPowerpointDocumentBackend),
     Format.XLSX: (InputFormat.XLSX, SheetBackend),
+    Format.EPUB: (InputFormat.EPUB, EpubDocumentBackend),
     Format.HTML: (InputFormat.HTML, HTMLDocumentBackend),
     Format.MD: (InputFormat.MD, MarkdownDocumentBackend),
 }
@@ -71,6 +73,8 @@ def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, 
             return OfficeDocument(_read_workbook(path, name, Path(folder), limits, remarks))
         if format_ is Format.CSV:
             return OfficeDocument(read_delimited(path, name, remarks))
+        if format_ is Format.EPUB:
+            return OfficeDocument(_read(path, name, format_))
         return _read_markup(path, name, format_, Path(folder), remarks)
 
 

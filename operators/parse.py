@@ -1,4 +1,6 @@
-"""Read a file into a document: PDF, DOCX, PPTX, XLSX, HTML, MD, CSV, PNG, JPG; by rules, or by a document model.
+"""Read a file into a document, by rules or by a document model.
+
+Formats: PDF, DOCX, PPTX, XLSX, EPUB, HTML, MD, CSV, TXT, JSON, JSONL, VTT, SRT, EML, PNG, JPG, TIFF, GIF, WEBP, BMP.
 
 The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
 process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
@@ -12,7 +14,7 @@ Why a file is refused (each error says what was found and what was expected; `co
     unreadable       Unprocessable     no permission to read, a disk error
     too_large        TooLarge          more bytes, cells or pixels than allowed; cells scattered over too many places
     archive_bomb     TooLarge          an Office file that unfolds to too much
-    unknown_format   UnsupportedMedia  a format that nothing here reads (old DOC, ODT, TIFF, a program, plain text ...)
+    unknown_format   UnsupportedMedia  a format that nothing here reads (old DOC, ODT, RTF, a program ...)
     format_mismatch  UnsupportedMedia  content that contradicts the name (a PDF called .docx)
     encrypted        Unprocessable     a password
     corrupt          Unprocessable     damage, truncation, or what its parser cannot make sense of

@@ -38,8 +38,11 @@ from fastembed.server.wire.schema import an_object, choice, flag, string
 Output = Literal["markdown", "html", "json"]
 
 MODEL_FREE: Final = "model-free"
-_TYPES: Final = ("pdf", "image", "docx", "pptx", "xlsx", "html", "md", "csv")
-_SUFFIXES: Final = {"image": "png"}  # a JPG is one, too: nothing depends on which
+_TYPES: Final = (
+    *("pdf", "image", "docx", "pptx", "xlsx", "epub", "html"),
+    *("md", "csv", "txt", "json", "jsonl", "vtt", "srt", "eml"),
+)
+_SUFFIXES: Final = {"image": "png"}  # a JPG or TIFF is one, too: nothing depends on which
 _CONTENTS: Final = {
     "base64": ("content", "base64 of a file"),
     "url": ("content", "an http(s) URL"),

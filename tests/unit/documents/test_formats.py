@@ -38,6 +38,17 @@ def archive(folder, name, *members):
         ("a.markdown", b"# Hi <b>you</b>", Format.MD),
         ("a.csv", b"a;b\n1;2\n", Format.CSV),
         ("a.tsv", b"a\tb\n", Format.CSV),
+        ("notes.txt", b"hello", Format.TXT),
+        ("app.log", "Müller".encode("utf-16-le"), Format.TXT),
+        ("a.json", b"{}", Format.JSON),
+        ("a.ndjson", b"{}\n", Format.JSONL),
+        ("a.vtt", b"WEBVTT\n", Format.VTT),
+        ("a.srt", b"1\n", Format.SRT),
+        ("a.eml", b"From: a@b\n\nHi", Format.EML),
+        ("a.gif", b"GIF89a\x01\x00", Format.GIF),
+        ("a.png", b"RIFF\0\0\0\0WEBPVP8 ", Format.WEBP),
+        ("a.tif", b"MM\x00*\x00", Format.TIFF),
+        ("a.bmp", b"BM\x01\x02\x03\x04\x00\x00\x00\x00", Format.BMP),
     ],
 )
 def test_content_and_name_tell_the_format(tmp_path, name, content, expected):
@@ -46,7 +57,12 @@ def test_content_and_name_tell_the_format(tmp_path, name, content, expected):
 
 @pytest.mark.parametrize(
     ("part", "expected"),
-    [("word/document.xml", Format.DOCX), ("ppt/presentation.xml", Format.PPTX), ("xl/workbook.xml", Format.XLSX)],
+    [
+        ("word/document.xml", Format.DOCX),
+        ("ppt/presentation.xml", Format.PPTX),
+        ("xl/workbook.xml", Format.XLSX),
+        ("META-INF/container.xml", Format.EPUB),
+    ],
 )
 def test_an_archive_is_told_by_its_parts(tmp_path, part, expected):
     assert detect(archive(tmp_path, "f", "[Content_Types].xml", part), "without suffix") is expected
@@ -66,9 +82,9 @@ def test_an_archive_is_told_by_its_parts(tmp_path, part, expected):
         ("a.md", b"<!doctype html><p>", UnsupportedMedia, "found HTML content, expected MD", "format_mismatch"),
         ("a.pdf", b"hello", UnsupportedMedia, "found plain text, expected PDF as its name says", "unknown_format"),
         ("a.html", b"no tags < here", UnsupportedMedia, "found plain text, expected HTML", "unknown_format"),
-        ("notes.txt", b"hello", UnsupportedMedia, "found plain text, expected PDF, DOCX", "unknown_format"),
-        ("a.gif", b"GIF89a\x01\x00", UnsupportedMedia, "found a GIF image", "unknown_format"),
-        ("a.md", b"RIFF\0\0\0\0WEBP", UnsupportedMedia, "found a WebP image, expected MD", "unknown_format"),
+        ("notes", b"hello", UnsupportedMedia, "found plain text, expected PDF, DOCX", "unknown_format"),
+        ("a.rtf", b"{\\rtf1\x00", UnsupportedMedia, "found an RTF document", "unknown_format"),
+        ("a.md", b"RIFF\0\0\0\0WEBP", UnsupportedMedia, "found WEBP content, expected MD", "format_mismatch"),
         ("a.bin", b"\x00\x01\x02", UnsupportedMedia, "it starts with 00 01 02", "unknown_format"),
         ("a.doc", OLE, UnsupportedMedia, "format before 2007", "unknown_format"),
         ("a.docx", OLE + "EncryptedPackage".encode("utf-16-le"), Unprocessable, "encrypted Office file", "encrypted"),
@@ -86,7 +102,6 @@ def test_what_cannot_be_read_says_what_was_found_and_expected(tmp_path, *, name,
     ("parts", "kind"),
     [
         (["content.xml", "META-INF/manifest.xml"], "an OpenDocument file"),
-        (["META-INF/container.xml"], "an EPUB book"),
         (["xl/workbook.bin"], "a binary workbook"),
         (["a", "b"], "a ZIP archive of 2 files"),
     ],
