@@ -67,13 +67,14 @@ class AnswerSplitter:
     def end(self, ended: Ended) -> tuple[list[ChatDelta], FinishReason]:
         """Return what was held back, and why the answer ends."""
         deltas = self._through("" if self.stopped else self._stops.flush())
-        reasoning, text = self._reasoning.flush()
+        cut = self.stopped or ended == "length"
+        reasoning, text = self._reasoning.flush(cut=cut)
         if reasoning:
             deltas.append(ChatDelta(self._index, reasoning=reasoning))
         if text:
             deltas += self._answer(text)
         if self._calls:
-            deltas += self._shown(self._calls.close(cut=ended == "length"))
+            deltas += self._shown(self._calls.close(cut=cut))
             if self._repeats:
                 deltas += self._repeats.close()
         deltas = self._checked(_merged(deltas))

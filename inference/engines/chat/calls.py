@@ -11,6 +11,7 @@ comes back as text, unchanged: nothing that a model wrote is lost.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -37,6 +38,10 @@ class CallArguments:
 
 Found = str | CallBegun | CallArguments
 _BETWEEN: Final = " \t\r\n,;[]"
+_CALL_KEYS: Final = ("name", "parameters", "arguments", "type", "function")
+_KEY_BEGINS: Final = "|".join(rf'{key}"|{key[:size]}$' for key in _CALL_KEYS for size in range(len(key) + 1))
+_CALL_BEGINS: Final = re.compile(rf'\{{\s*(?:$|"(?:{_KEY_BEGINS}))')
+"""How an object begins that may be a call, where no mark tells: its first key, or as much of it as there is."""
 
 
 class CallParser:
@@ -51,6 +56,7 @@ class CallParser:
         self._held = ""  # text that may become a mark
         self._raw = ""  # what belongs to no call yet, and would be text if none came
         self._reader: CallReader | None = None
+        self._said = False
         self.count = 0
 
     def feed(self, text: str) -> list[Found]:
@@ -62,19 +68,33 @@ class CallParser:
         return _joined(found)
 
     def close(self, *, cut: bool = False) -> list[Found]:
-        """Return what was held back: the answer ended. cut: at its limit; the beginning of a call is no text then."""
-        found: list[Found] = []
-        marked = bool(self._raw) and self._raw.startswith(self._begin)
-        begins = cut and bool(self._begin) and (marked or (bool(self._held) and (self._forced or self.count > 0)))
-        if self._reader and not self._reader.begun:
-            found.append("" if begins else self._raw + self._reader.raw + self._held)
-        elif not self._reader and not begins:
-            rest = self._raw + self._held
-            if rest.strip() or not self.count:  # line breaks after the last call say nothing
-                found.append(rest)
+        """Return what was held back: the answer ended. cut: at its limit, or by a stop string.
+
+        What a cut leaves of a call or of a mark is no text: nobody can read it, and clients show it to people. An
+        answer that the model itself ended there is shown as it is: nothing that a model wrote is lost.
+        """
+        rest = "" if cut and self._within_call() else self._pending()
         self._held = self._raw = ""
         self._reader = None
-        return _joined(found)
+        return [rest] if rest else []
+
+    def _pending(self) -> str:
+        """Return the text that would be shown if nothing more came."""
+        if self._reader:
+            return "" if self._reader.begun else self._raw + self._reader.raw + self._held
+        rest = self._raw + self._held
+        return rest if rest.strip() or not self.count else ""  # line breaks after the last call say nothing
+
+    def _within_call(self) -> bool:
+        """Whether what is held back is the beginning of a call, or of a mark."""
+        if self._reader:
+            likely = bool(self._begin) or self._forced or self.count > 0
+            return likely or bool(_CALL_BEGINS.match(self._reader.raw))
+        marked = bool(self._begin) and self._raw.startswith(self._begin)
+        if marked or self._state not in ("text", "list"):
+            return marked
+        # A bracket behind text is more likely one of its own ("a < b") than the beginning of a mark.
+        return len(self._held) > (self._said and not self._forced and not self.count)
 
     def _step(self, text: str, found: list[Found]) -> str:
         """Take what belongs to the current state; return the rest."""
@@ -111,6 +131,7 @@ class CallParser:
             return rest
         keep = held_back(text, self._begin)
         shown = text[: len(text) - keep]
+        self._said = self._said or bool(shown.strip())
         if self.count and not shown.strip():  # line breaks between calls
             shown = ""
         self._held = text[len(shown) :]
@@ -121,7 +142,7 @@ class CallParser:
         """Between calls: find the next one, or the end."""
         body = text.lstrip(_BETWEEN)
         between = text[: len(text) - len(body)]
-        if self._raw:
+        if self._raw or not (self._begin or self.count):  # a list that turns out to hold no call is text
             self._raw += between
         if not body:
             return ""

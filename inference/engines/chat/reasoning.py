@@ -55,9 +55,11 @@ class ReasoningSplitter:
         self._held = text[len(text) - keep :]
         return self._trimmed(text[: len(text) - keep]), ""
 
-    def flush(self) -> tuple[str, str]:
-        """Return (reasoning, answer) that was held back: the answer ended."""
+    def flush(self, *, cut: bool = False) -> tuple[str, str]:
+        """Return (reasoning, answer) that was held back: the answer ended. cut: half a tag is no text then."""
         held, self._held = self._held, ""
+        if cut:
+            return "", ""
         return (held, "") if self.thinking else ("", held)
 
     def _trimmed(self, text: str) -> str:

@@ -54,6 +54,19 @@ def test_reasoning_is_shown_and_counted_apart():
     assert (answer.tokens, answer.reasoning_tokens) == (6, 3)
 
 
+@pytest.mark.parametrize("end", range(1, 8))
+def test_half_a_tag_of_reasoning_is_no_text_when_the_answer_is_cut(end):
+    opening, closing = "<think>"[:end], "</think>"[:end]
+    assert shown(AnswerSplitter(0, thinks=True), opening, ended="length")[0] == []
+    deltas, _ = shown(AnswerSplitter(0, thinks=True), "<think>hm", closing, ended="length")
+    assert [(delta.reasoning, delta.text) for delta in deltas] == [("hm", "")]
+
+
+def test_a_stop_string_in_a_call_leaves_nothing_of_it():
+    deltas, reason = shown(AnswerSplitter(0, style=HERMES, stops=("STOP",)), '<tool_call>\n{"na', "STOP")
+    assert (deltas, reason) == ([], "stop")
+
+
 def test_a_prompt_may_open_the_reasoning():
     deltas, _ = shown(AnswerSplitter(0, thinks=True, opened=True), "hm", "</think>42")
     assert [(delta.reasoning, delta.text) for delta in deltas] == [("hm", ""), ("", "42")]

@@ -95,6 +95,8 @@ CASES = {
         [("f", "{}"), ("g", "{}")],
     ),
     "bare text": (BY_NAME["llama"], 'Well, {"name": "f"}', 'Well, {"name": "f"}', []),
+    "a bare list": (BY_NAME["llama"], "[1, 2]", "[1, 2]", []),
+    "a bare list of calls": (BY_NAME["llama"], '[{"name": "f", "parameters": {}}]', "", [("f", "{}")]),
     "bare JSON that is no call": (BY_NAME["llama"], '{"answer": 42} is it', '{"answer": 42} is it', []),
 }
 
@@ -125,6 +127,35 @@ def test_text_that_cannot_become_a_mark_is_not_held_back():
 
 def test_an_answer_cut_off_before_the_name_is_text():
     assert parse(['<tool_call>\n{"na']) == ('<tool_call>\n{"na', [])
+
+
+CALLING = {
+    "hermes": WEATHER + "\n" + WEATHER.replace("Paris", "Rome"),
+    "phi": '<|tool_call|>[{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]<|/tool_call|>',
+    "mistral": '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}}, {"name": "g", "arguments": {}}]',
+    "llama": ' {"name": "f", "parameters": {"a": 1}}; {"parameters": {}, "name": "g"}',
+}
+
+
+@pytest.mark.parametrize("before", ["", "I look. "])
+@pytest.mark.parametrize("forced", [False, True])
+@pytest.mark.parametrize("name", CALLING)
+def test_wherever_an_answer_is_cut_nothing_of_a_call_or_a_mark_is_text(name, forced, before):
+    style = BY_NAME[name]
+    before = "" if forced or not style.begin else before
+    answer = before + (CALLING[name].removeprefix(style.begin) if forced and style.special else CALLING[name])
+    for end in range(len(answer) + 1):
+        parser = CallParser(style, forced=forced)
+        found = [one for char in answer[:end] for one in parser.feed(char)] + parser.close(cut=True)
+        text = "".join(one for one in found if isinstance(one, str)).strip()
+        assert text.removesuffix(style.begin[:1] if before else "").strip() == answer[: min(end, len(before))].strip()
+
+
+@pytest.mark.parametrize("text", ["a < b", "[1, 2", '{"answer": 4', '{"names": ["a"', "{}"])
+def test_what_resembles_a_call_and_is_none_is_not_lost_by_a_cut(text):
+    for style in BY_NAME.values():
+        parser = CallParser(style)
+        assert "".join([*parser.feed(text), *parser.close(cut=True)]) == text
 
 
 def test_an_answer_cut_off_in_the_arguments_keeps_what_there_is():
