@@ -42,6 +42,45 @@ async def test_a_short_video_has_fewer_frames_and_large_ones_are_scaled_down():
     assert frames.shape[1:] == (32, 32, 3)
 
 
+CORNER = np.zeros((32, 64, 3), np.uint8)
+CORNER[:16, :32] = 255  # white at the top left
+CORNER[16:, :32] = 90
+
+
+def filmed(container: str, degrees: int, *, hflip: bool, vflip: bool) -> bytes:
+    """Return a video as a phone makes it: the picture as its sensor lies, and how it is to be shown.
+
+    degrees: counter-clockwise; a phone that is held upright writes -90.
+    """
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as media:
+        stream = media.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.set_display_rotation(degrees, hflip=hflip, vflip=vflip)
+        for _ in range(20):
+            media.mux(stream.encode(av.VideoFrame.from_ndarray(CORNER, format="rgb24")))
+        media.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270, -90])
+@pytest.mark.parametrize(("hflip", "vflip"), [(False, False), (True, False), (False, True)])
+async def test_what_a_phone_filmed_is_upright(container, degrees, hflip, vflip):
+    frames, _ = await decode_frames(filmed(container, degrees, hflip=hflip, vflip=vflip), most=2)
+    upright = np.rot90(CORNER, degrees // 90)
+    upright = np.fliplr(upright) if hflip else upright
+    upright = np.flipud(upright) if vflip else upright
+    assert frames.shape == (2, *upright.shape)
+    for frame in frames:
+        assert np.abs(frame.astype(int) - upright).mean() < 20
+
+
+async def test_an_upright_picture_is_scaled_by_its_longest_side():
+    frames, _ = await decode_frames(filmed("mp4", -90, hflip=False, vflip=False), most=1, longest_side=16)
+    assert frames.shape == (1, 16, 8, 3)
+
+
 async def test_what_is_no_video_is_refused():
     with pytest.raises(Unprocessable, match="found no video stream"):
         await decode_frames(AUDIO / "two-sentences.wav")

@@ -87,14 +87,15 @@ class CallParser:
 
     def _within_call(self) -> bool:
         """Whether what is held back is the beginning of a call, or of a mark."""
+        if self._forced:
+            return True
         if self._reader:
-            likely = bool(self._begin) or self._forced or self.count > 0
-            return likely or bool(_CALL_BEGINS.match(self._reader.raw))
+            return bool(self._begin) or self.count > 0 or bool(_CALL_BEGINS.match(self._reader.raw))
         marked = bool(self._begin) and self._raw.startswith(self._begin)
         if marked or self._state not in ("text", "list"):
             return marked
         # A bracket behind text is more likely one of its own ("a < b") than the beginning of a mark.
-        return len(self._held) > (self._said and not self._forced and not self.count)
+        return len(self._held) > (self._said and not self.count)
 
     def _step(self, text: str, found: list[Found]) -> str:
         """Take what belongs to the current state; return the rest."""

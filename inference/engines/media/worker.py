@@ -32,6 +32,7 @@ from fastembed.pipeline.processes.framing import frame, receive_body
 
 PICTURE = struct.Struct("<dII")
 CHANNELS = struct.Struct("<I")
+MATRIX = struct.Struct("=9i")
 PIECE_S = 0.25
 LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000
 MOST_CHANNELS = 8
@@ -207,9 +208,29 @@ def picture(frame: Any, time_s: float, longest_side: int) -> bytes:
     """Return a frame as RGB, scaled down to the longest side."""
     scale = min(1.0, longest_side / max(frame.width, frame.height))
     width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
-    rgb = frame.to_ndarray(format="rgb24", width=width, height=height)
-    pixels: bytes = rgb.tobytes()
-    return PICTURE.pack(time_s, height, width) + pixels
+    rgb = upright(frame.to_ndarray(format="rgb24", width=width, height=height), display_matrix(frame))
+    height, width = rgb.shape[:2]
+    return PICTURE.pack(time_s, height, width) + rgb.tobytes()
+
+
+def display_matrix(frame: Any) -> tuple[int, ...]:
+    """Return how a frame is to be shown, nine numbers (a b u, c d v, x y w); none: as it is.
+
+    A phone films as its sensor lies, and writes how it was held into the file (ISO 14496-12, section 6.2.2).
+    """
+    found = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    return MATRIX.unpack(bytes(found)) if found is not None else ()
+
+
+def upright(rgb: NDArray[np.uint8], matrix: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Turn and mirror pixels as the matrix says, to the nearest quarter: x' = ax + cy, y' = bx + dy."""
+    if not matrix:
+        return rgb
+    a, b, _, c, d = matrix[:5]
+    across, down = a, d
+    if abs(a) + abs(d) < abs(b) + abs(c):  # columns become rows
+        rgb, across, down = rgb.transpose(1, 0, 2), c, b
+    return rgb[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def decoded(av: Any, media: Any, stream: Any) -> Iterator[Any]:
