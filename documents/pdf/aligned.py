@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from fastembed.documents.pdf.cells import Grid, column_edges, grid_of, is_prose
 from fastembed.documents.pdf.geometry import enclosing
 from fastembed.documents.pdf.lists import marker_of
 from fastembed.documents.pdf.rows import LayoutRow, PageRows
-from fastembed.documents.pdf.tables import Grid, column_edges, grid_of
 from fastembed.documents.pdf.titles import is_number
+from fastembed.documents.pdf.wrapped import has_numbers, is_figure, wrapped_table
 
 _LEADERS = re.compile(r"[.·…_](?:\s{0,3}[.·…_]){2,}")
 _PAGE = re.compile(r"(?:\d{1,4}|[ivxlcdm]{1,7})$")
@@ -39,13 +40,17 @@ def with_aligned_tables(page: PageRows, body: float) -> PageRows:
     rows: list[LayoutRow] = []
     i = 0
     while i < len(page.rows):
-        end = _end(page.rows, i, body)
+        start, end = i, _end(page.rows, i, body)
         grid = _grid(page.rows[i:end]) if end - i >= _MIN_ROWS else None
+        if _is_cells(page.rows[i], body) and (found := wrapped_table(page.rows, i)) and found[2] > end:
+            grid, start, end = found
         if grid is None:
             rows.append(page.rows[i])
             i += 1
         else:
-            rows.append(LayoutRow(page.rows[i].page, grid.box, page.rows[i].column, page.rows[i].space, solid=grid))
+            del rows[len(rows) - (i - start) :]
+            first = page.rows[start]
+            rows.append(LayoutRow(first.page, grid.box, first.column, first.space, solid=grid))
             i = end
     return replace(page, rows=tuple(rows))
 
@@ -76,7 +81,9 @@ def _is_cells(row: LayoutRow, body: float) -> bool:
         or line.math_share > _MATH
     ):
         return False
-    return not (_is_marked(row, sure=True) or is_number(row.parts[0].text) or _LEADERS.search(row.text))
+    # Numbers start headings and the lines of listings; those of tables' rows come with numbers at their end.
+    numbered = is_number(row.parts[0].text) and (len(row.parts) == 2 or not is_figure(row.parts[-1].text))
+    return not (_is_marked(row, sure=True) or numbered or _LEADERS.search(row.text))
 
 
 def _is_marked(row: LayoutRow, *, sure: bool) -> bool:
@@ -104,7 +111,8 @@ def _grid(rows: Sequence[LayoutRow]) -> Grid | None:
     xs = column_edges(lines, outer)
     columns = len(xs) - 1
     # Accidental gaps do not stand below each other, so that no gap is left that all rows share.
-    if columns < 2 or sum(len(row.parts) == columns for row in full) < _COMPLETE * len(full):
+    even = sum(len(row.parts) == columns for row in full) >= _COMPLETE * len(full)
+    if columns < 2 or not (even or has_numbers(lines, columns)) or is_prose(lines, xs):
         return None
     heads = [line.bold_share > _BOLD for line in (row.line for row in rows) if line is not None]
     head_end = lines[0][0].baseline if heads[0] and not all(heads) else outer.t

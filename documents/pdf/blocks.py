@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from fastembed.documents.pdf.cells import Grid
 from fastembed.documents.pdf.contents import Contents
 from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box, enclosing
@@ -15,7 +16,6 @@ from fastembed.documents.pdf.hyphens import Vocabulary
 from fastembed.documents.pdf.lists import is_sure, marker_of
 from fastembed.documents.pdf.named import Heading, Place
 from fastembed.documents.pdf.rows import Figure, LayoutRow, PageRows
-from fastembed.documents.pdf.tables import Grid
 from fastembed.documents.pdf.text import SPACE_EM, Line
 from fastembed.documents.pdf.words import PdfWord
 

@@ -21,6 +21,7 @@ from fastembed.documents.pdf.aligned import with_aligned_tables
 from fastembed.documents.pdf.annotations import with_values
 from fastembed.documents.pdf.backdrops import without_backdrops
 from fastembed.documents.pdf.blocks import BlockKind, PdfBlock, page_blocks
+from fastembed.documents.pdf.cells import Grid
 from fastembed.documents.pdf.contents import find_contents
 from fastembed.documents.pdf.flow import flowing, with_captions, with_notes
 from fastembed.documents.pdf.furniture import furniture
@@ -32,7 +33,6 @@ from fastembed.documents.pdf.ocr import DOUBTFUL, PageOcr, needs_ocr, ocr_scale,
 from fastembed.documents.pdf.page import Page, PdfFile
 from fastembed.documents.pdf.rows import page_rows
 from fastembed.documents.pdf.running import kept_once
-from fastembed.documents.pdf.tables import Grid
 from fastembed.documents.pdf.text import body_size
 from fastembed.documents.upright import PageReading
 

@@ -5,11 +5,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastembed.documents.pdf.cells import Grid
 from fastembed.documents.pdf.columns import LayoutPiece, reading_order
 from fastembed.documents.pdf.figures import figure_boxes, inner_lines
 from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.page import Page
-from fastembed.documents.pdf.tables import Grid, ruled_tables
+from fastembed.documents.pdf.tables import ruled_tables
 from fastembed.documents.pdf.text import Line, merged_row
 
 

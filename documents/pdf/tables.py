@@ -3,18 +3,14 @@
 # ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
 
 import itertools
-import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from fastembed.documents.pdf.cells import Cell, Grid, cell_text, column_edges, columns_of, grid_of, is_prose, rows_of
 from fastembed.documents.pdf.drawing import RuledLine
 from fastembed.documents.pdf.geometry import Box, clustered, enclosing
-from fastembed.documents.pdf.hyphens import Vocabulary
-from fastembed.documents.pdf.text import Line, lines_of
 from fastembed.documents.pdf.words import PdfWord
 
-_NO_WORDS = Vocabulary(())
 _SNAP: Final = 3.0  # points: rules this close are one, or meet
 _SAME_EXTENT: Final = 6.0  # points by which the ends of the rules of one open table may differ
 _MIN_WIDTH: Final = 60.0  # points: shorter rules are those of fractions and notes
@@ -24,34 +20,10 @@ _OPEN_EDGE: Final = 4 * _SNAP  # the horizontal rules reach that far beyond the 
 _INSIDE: Final = 0.6  # of a word's box lies in the table
 _WITHIN: Final = 0.9  # of a rule's box lies in a table that was found already
 _FILLED: Final = 0.25  # of the cells have text, or it is a frame or a form
-_CELL_LINE_EM: Final = 0.3  # by which the baselines of one line of a cell differ at most
-_ROW_EM: Final = 0.35  # by which the baselines of one row differ at most
 _SPLIT: Final = 0.5  # of a strip's rows have gaps: cells, not running text
-_GAP_EM: Final = 0.4  # white space between columns: more than between words
-_COVERED: Final = 0.35  # of a column, or of the text itself: less is overhang
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A cell: rows and columns from 0, ends excluded."""
-
-    text: str
-    box: Box
-    row: int
-    column: int
-    row_end: int
-    column_end: int
-    header: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A table's cells in reading order."""
-
-    box: Box
-    rows: int
-    columns: int
-    cells: tuple[Cell, ...]
+_BAR_EM: Final = 3.0  # how high a bar behind one row may be
+_MIN_UNRULED: Final = 3  # lines between two rules of a grid that may be rows of their own; fewer are cells that go on
+_MOST: Final = 0.6  # of the columns such a row fills
 
 
 def ruled_tables(rules: Sequence[RuledLine], words: Sequence[PdfWord]) -> list[Grid]:
@@ -68,12 +40,21 @@ def ruled_tables(rules: Sequence[RuledLine], words: Sequence[PdfWord]) -> list[G
         grid = _full_grid(hs, vs, words) if vs else None
         if grid is not None:
             grids.append(grid)
-        elif not vs:
+        elif not vs or _is_bar(hs, vs, words):
             lone += hs
     taken = [g.box.grown(2) for g in grids]
     lone = [r for r in lone if not any(r.box.share_inside(b) > _WITHIN for b in taken)]
     grids += _open_tables(lone, words)
     return sorted(grids, key=lambda g: (g.box.t, g.box.l))
+
+
+def _is_bar(hs: Sequence[RuledLine], vs: Sequence[RuledLine], words: Sequence[PdfWord]) -> bool:
+    """Whether rules are the edges of a bar behind a row, as behind heads and totals, not a frame around a listing."""
+    box = enclosing(r.box for r in (*hs, *vs))
+    inside = [w for w in words if w.box.share_inside(box) > _INSIDE]
+    if not inside or len(clustered((v.position for v in vs), _SNAP)) > 2 or any(w.style.mono for w in inside):
+        return False
+    return box.height < _BAR_EM * max(w.style.size for w in inside) and len(rows_of(inside)[0]) > 1
 
 
 def _connected(
@@ -115,12 +96,33 @@ def _full_grid(hs: list[RuledLine], vs: list[RuledLine], words: Sequence[PdfWord
     if columns < 2 or rows < 1 or columns * rows > _MAX_CELLS:
         return None
     inside = [w for w in words if w.box.share_inside(Box(xs[0], ys[0], xs[-1], ys[-1]).grown(2)) > _INSIDE]
+    if rows <= 2 and is_prose(rows_of(inside), xs):
+        return None  # columns of text in a frame
+    between = [y for band in itertools.pairwise(ys) for y in _unruled(band, xs, inside)]
+    hs = hs + [RuledLine(Box(xs[0], y, xs[-1], y), horizontal=True) for y in between]
+    ys = sorted([*ys, *between])
+    rows = len(ys) - 1
     regions = _regions(xs, ys, hs, vs)
     cells = [_cell(region, xs, ys, inside) for region in regions]
     filled = [c for c in cells if c.text]
     if len(filled) < 2 or len(filled) < _FILLED * len(cells):
         return None
     return Grid(Box(xs[0], ys[0], xs[-1], ys[-1]), rows, columns, tuple(cells))
+
+
+def _unruled(band: tuple[float, float], xs: list[float], words: Sequence[PdfWord]) -> list[float]:
+    """Return the y between the rows that stand between two rules: each fills most columns, one column is of numbers."""
+    rows = rows_of([w for w in words if band[0] <= (w.box.t + w.box.b) / 2 < band[1]])
+    if len(rows) < _MIN_UNRULED:
+        return []
+    filled = [{columns_of(line.box, xs)[0] for line in row} for row in rows]
+    numbers = [
+        {columns_of(line.box, xs)[0] for line in row if line.text[:1].isdigit() and line.text[-1:].isdigit()}
+        for row in rows
+    ]
+    if min(map(len, filled)) < _MOST * (len(xs) - 1) or not set.intersection(*numbers):
+        return []
+    return [(a[0].box.b + b[0].box.t) / 2 for a, b in itertools.pairwise(rows)]
 
 
 def _regions(
@@ -174,18 +176,6 @@ def _cell(region: tuple[int, int, int, int], xs: list[float], ys: list[float], w
     return Cell(cell_text(own), box, row, column, row_end, column_end, header=row == 0)
 
 
-def cell_text(words: Sequence[PdfWord]) -> str:
-    """Return the words of a cell as text, line by line."""
-    rows: list[list[Line]] = []
-    for line in sorted(lines_of(words), key=lambda ln: (ln.baseline, ln.box.l)):
-        if rows and abs(line.baseline - rows[-1][0].baseline) < _CELL_LINE_EM * line.size:
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    texts = [" ".join(ln.text for ln in sorted(row, key=lambda n: n.box.l)) for row in rows]
-    return _NO_WORDS.joined(texts)
-
-
 def _open_tables(rules: list[RuledLine], words: Sequence[PdfWord]) -> list[Grid]:
     wide = sorted((r for r in rules if r.box.width >= _MIN_WIDTH), key=lambda r: r.position)
     grids = []
@@ -228,143 +218,24 @@ def _strip(above: RuledLine, below: RuledLine, words: Sequence[PdfWord]) -> list
 
 
 def _is_tabular(words: Sequence[PdfWord]) -> bool:
-    rows = _rows(words)
+    rows = rows_of(words)
     if not rows:
         return False
     split = sum(len(row) > 1 for row in rows)
     return split >= _SPLIT * len(rows) or len(rows) <= 2
 
 
-def _rows(words: Sequence[PdfWord]) -> list[list[Line]]:
-    rows: list[list[Line]] = []
-    for line in sorted(lines_of(words), key=lambda ln: ln.baseline):
-        if rows and line.baseline - rows[-1][0].baseline < _ROW_EM * line.size:
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    for row in rows:
-        row.sort(key=lambda ln: ln.box.l)
-    return rows
-
-
 def _open_grid(rules: list[RuledLine], partial: list[RuledLine], words: Sequence[PdfWord]) -> Grid | None:
     outer = enclosing(r.box for r in rules)
     inside = [w for w in words if w.box.share_inside(outer.grown(3, 1)) > _INSIDE]
     head_end = next((r.position for r in rules[1:] if r.position - rules[0].position > _SNAP), rules[-1].position)
-    rows = _rows(inside)
+    rows = rows_of(inside)
     if len(rows) < 2:
         return None
     body_rows = [row for row in rows if row[0].baseline > head_end] or rows
     xs = column_edges(body_rows, outer)
     if len(xs) < 3:
         return None
+    if is_prose(rows, xs):
+        return None
     return grid_of(rows, xs, outer, head_end=head_end, partial=partial)
-
-
-def grid_of(
-    rows: list[list[Line]], xs: list[float], outer: Box, *, head_end: float, partial: Sequence[RuledLine] = ()
-) -> Grid:
-    """Return the table of lines that stand in rows and columns.
-
-    Args:
-        rows: the lines of each row, from left to right.
-        xs: the columns' edges, from `column_edges`.
-        outer: the table's box.
-        head_end: the y down to which rows are heads.
-        partial: rules that separate rows in some columns only.
-    """
-    rows = [_split_head(row, xs) if row[0].baseline <= head_end else row for row in rows]
-    placed = _placed(rows, xs, head_end, partial)
-    top = [rows[0][0].box.t - 1]
-    ys = top + [(a[-1][0].box.b + b[0][0].box.t) / 2 for a, b in itertools.pairwise(placed)] + [outer.b]
-    cells = []
-    for r, group in enumerate(placed):
-        cells += _open_row(r, group, xs, (ys[r], ys[r + 1]), header=group[0][0].baseline <= head_end)
-    return Grid(outer, len(placed), len(xs) - 1, tuple(cells))
-
-
-def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
-    """Return the left edge, the middles of the gaps that (nearly) all rows share, and the right edge."""
-    em = statistics.median(ln.size for row in rows for ln in row)
-    spans = sorted((ln.box.l, ln.box.r) for row in rows if len(row) > 1 for ln in row)
-    if not spans:
-        return []
-    merged = [list(spans[0])]
-    for left, right in spans[1:]:
-        if left - merged[-1][1] < _GAP_EM * em:
-            merged[-1][1] = max(merged[-1][1], right)
-        else:
-            merged.append([left, right])
-    inner = [(a[1] + b[0]) / 2 for a, b in itertools.pairwise(merged)]
-    return [min(outer.l, merged[0][0]) - 1, *inner, max(outer.r, merged[-1][1]) + 1]
-
-
-def _placed(
-    rows: list[list[Line]], xs: list[float], head_end: float, partial: Sequence[RuledLine]
-) -> list[list[list[Line]]]:
-    """Group the rows: a row that continues the cells above it joins the row above."""
-    groups: list[list[list[Line]]] = []
-    for row in rows:
-        first_empty = row[0].box.l > xs[1] - 1
-        sparse = len(row) <= max(1, (len(xs) - 1) // 2)
-        goes_on = first_empty or all(line.text[:1].islower() for line in row)
-        if groups and goes_on and sparse and row[0].baseline > head_end:
-            above = groups[-1][-1]
-            close = row[0].baseline - above[0].baseline < 1.35 * row[0].size
-            ruled = any(above[0].baseline < r.position < row[0].baseline for r in partial)
-            if close and not ruled and above[0].baseline > head_end:
-                groups[-1].append(row)
-                continue
-        groups.append([row])
-    return groups
-
-
-def _split_head(row: list[Line], xs: list[float]) -> list[Line]:
-    """Split a row of head cells that stand closely side by side, if that fills every column."""
-    columns = len(xs) - 1
-    if len(row) >= columns:
-        return row
-    cells: list[list[PdfWord]] = [[] for _ in range(columns)]
-    for word in sorted((w for line in row for w in line.words), key=lambda w: w.box.l):
-        middle = (word.box.l + word.box.r) / 2
-        cells[max(0, min(columns - 1, sum(x <= middle for x in xs) - 1))].append(word)
-    return [Line(tuple(cell)) for cell in cells] if all(cells) else row
-
-
-def _open_row(r: int, group: list[list[Line]], xs: list[float], ys: tuple[float, float], *, header: bool) -> list[Cell]:
-    own: dict[tuple[int, int], list[PdfWord]] = {}
-    for row in group:
-        for line in row:
-            own.setdefault(_columns_of(line.box, xs), []).extend(line.words)
-    spans: list[tuple[int, int, list[PdfWord]]] = []
-    for (first, last), words in sorted(own.items()):
-        if spans and first < spans[-1][1]:  # cells that overlap are one
-            start, end, before = spans.pop()
-            spans.append((start, max(end, last), before + words))
-        else:
-            spans.append((first, last, list(words)))
-    cells = []
-    column = 0
-    for first, last, words in spans:
-        cells += [_blank(r, c, xs, ys, header=header) for c in range(column, first)]
-        cells.append(Cell(cell_text(words), Box(xs[first], ys[0], xs[last], ys[1]), r, first, r + 1, last, header))
-        column = last
-    return cells + [_blank(r, c, xs, ys, header=header) for c in range(column, len(xs) - 1)]
-
-
-def _columns_of(box: Box, xs: list[float]) -> tuple[int, int]:
-    """Return the first column that a text stands in and the one after its last; a little overhang does not count."""
-    covered = [
-        k
-        for k, (left, right) in enumerate(itertools.pairwise(xs))
-        if min(box.r, right) - max(box.l, left) >= _COVERED * min(right - left, box.width)
-    ]
-    if covered:
-        return covered[0], covered[-1] + 1
-    middle = (box.l + box.r) / 2
-    nearest = max(0, min(len(xs) - 2, sum(x <= middle for x in xs) - 1))
-    return nearest, nearest + 1
-
-
-def _blank(r: int, c: int, xs: list[float], ys: tuple[float, float], *, header: bool) -> Cell:
-    return Cell("", Box(xs[c], ys[0], xs[c + 1], ys[1]), r, c, r + 1, c + 1, header)

@@ -55,3 +55,107 @@ def test_terms_with_long_descriptions_are_text(sheets, prose, tables):
         sheets.text(72, 100 + 40 * k, f"term{k}").lines(200, 100 + 40 * k, [line[:60] for line in prose[:3]])
 
     assert tables() == []
+
+
+def place(sheets, y, cells, xs, **look):
+    """Draw cells in a row, each with its left edge at one of `xs`."""
+    for x, cell in zip(xs, cells, strict=True):
+        if cell:
+            sheets.text(x, y, cell, **look)
+
+
+def test_the_items_and_totals_of_an_invoice_are_one_table_though_rules_stand_at_the_totals_only(sheets, tables):
+    sheets.text(78, 60, "Invoice", size=18, font="bold")
+    rows = [
+        ("Pos", "Article", "Qty", "Unit", "Total"),
+        ("1", "Pump", "2", "100.00", "200.00"),
+        ("2", "Hose 5 m", "10", "3.10", "31.00"),
+        ("", "", "", "Net", "231.00"),
+        ("", "", "", "VAT 19 %", "43.89"),
+        ("", "", "", "Sum", "274.89"),
+    ]
+    for k, cells in enumerate(rows):
+        place(sheets, 185 + 18 * k, cells, (84, 114, 336, 395, 480))
+    sheets.rule(77, 190, 519, 190).rule(357, 226, 519, 226)
+    sheets.text(78, 310, "Payable within 14 days to the account below.")
+
+    assert tables() == [[list(row) for row in rows]]
+
+
+@pytest.mark.parametrize("foot", [0, 1, 2], ids=["at the top", "in the middle", "at the foot"])
+def test_cells_that_wrap_are_one_row_wherever_the_short_cells_stand(sheets, prose, tables, foot):
+    sheets.lines(72, 60, prose)
+    place(sheets, 150, ("Item", "Description", "Price"), (100, 180, 420))
+    for k in range(4):
+        y = 168 + 42 * k
+        sheets.lines(180, y, ["A long description that wraps", "over three lines for want", f"of room, number {k}."])
+        place(sheets, y + 12 * foot, (f"A-{k}", f"{k}.50"), (100, 420))
+    sheets.lines(72, 350, prose)
+
+    head, *rows = tables()[0]
+    assert head == ["Item", "Description", "Price"]
+    text = "A long description that wraps over three lines for want of room, number {}."
+    assert rows == [[f"A-{k}", text.format(k), f"{k}.50"] for k in range(4)]
+
+
+def test_rows_between_rules_that_stand_at_every_fifth_row_only_are_rows(sheets, tables):
+    for y in (100, 120, 180, 240):
+        sheets.rule(72, y, 400, y)
+    for x in (72, 200, 300, 400):
+        sheets.rule(x, 100, x, 240)
+    place(sheets, 114, ("Town", "People", "Area"), (80, 210, 310))
+    for k in range(10):
+        place(sheets, 130 + 12 * k, (f"Town {'ABCDEFGHIJ'[k]}", f"{k + 10},300", str(40 + k)), (80, 210, 310))
+
+    (table,) = tables()
+    assert table[1:] == [[f"Town {'ABCDEFGHIJ'[k]}", f"{k + 10},300", str(40 + k)] for k in range(10)]
+
+
+def test_cells_of_several_lines_between_rules_stay_cells(sheets, tables):
+    for y in (100, 120, 160, 200):
+        sheets.rule(72, y, 400, y)
+    for x in (72, 240, 400):
+        sheets.rule(x, 100, x, 200)
+    place(sheets, 114, ("Name", "Address"), (80, 250))
+    for k in range(2):
+        sheets.lines(80, 132 + 40 * k, ["Anna Berg", "and others"])
+        sheets.lines(250, 132 + 40 * k, ["Hill Street", "Northbridge"])
+
+    assert tables() == [[["Name", "Address"], *[["Anna Berg and others", "Hill Street Northbridge"]] * 2]]
+
+
+def test_columns_of_prose_in_a_frame_are_no_table(sheets, prose, tables):
+    left = [line[:40] for line in prose] * 3
+    sheets.rule(72, 90, 520, 90).rule(72, 300, 520, 300).rule(72, 90, 72, 300).rule(520, 90, 520, 300)
+    sheets.rule(296, 90, 296, 300)
+    sheets.lines(80, 104, left)
+    sheets.lines(304, 104, left)
+
+    assert tables() == []
+
+
+def test_prose_in_columns_between_rules_is_no_table(sheets, prose, tables):
+    lines = [line[:40] for line in prose] * 2
+    for y in (90, 220, 350):
+        sheets.rule(72, y, 520, y)
+    for y in (104, 234):
+        sheets.lines(80, y, lines)
+        sheets.lines(304, y, lines)
+
+    assert tables() == []
+
+
+@pytest.mark.parametrize("radius", [0, 12])
+def test_a_panel_with_a_backdrop_holds_text_and_tables(sheets, tmp_path, radius):
+    sheets.panel(40, 40, 515, 400, radius=radius)
+    sheets.text(78, 100, "REPAIRS OF THE YEAR", size=18, font="bold")
+    rows = [("Kind", "Hours", "Rate", "Cost"), ("Parts", "", "", "2,100"), ("Labour", "2", "150", "300")]
+    for k, cells in enumerate((*rows, ("Total", "", "", "2,400"))):
+        place(sheets, 150 + 18 * k, cells, (114, 300, 380, 460))
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    (table,) = document.tables
+    assert not document.pictures
+    assert [cell.text for cell in table.data.grid[2]] == ["Labour", "2", "150", "300"]
+    assert document.texts[0].text == "REPAIRS OF THE YEAR"
