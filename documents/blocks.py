@@ -65,9 +65,9 @@ def markdown(pieces: list[StyledBlock]) -> str:
 
 def title_of(pieces: list[StyledBlock], fallback: str) -> str:
     """Return the title block's text, else the first heading's, else the fallback."""
-    for wanted in ("title", "heading"):
+    for kind in ("title", "heading"):
         for piece in pieces:
-            if piece.block.kind == wanted:
+            if piece.block.kind == kind:
                 return piece.block.text
     return fallback
 

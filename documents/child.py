@@ -63,14 +63,14 @@ def run_model(pipe: socket.socket, message: dict[str, Any]) -> list[list[Any]]:
     """
     pipe.sendall(encode(message))
     try:
-        said = decode(receive_body(pipe))
+        answer = decode(receive_body(pipe))
     except EOFError:
         os._exit(0)
-    if "failed" in said:
-        raise RuntimeError(said["failed"])
-    if "refused" in said:
-        raise Unprocessable(said["refused"])
-    written: list[list[Any]] = said["written"]
+    if "failed" in answer:
+        raise RuntimeError(answer["failed"])
+    if "refused" in answer:
+        raise Unprocessable(answer["refused"])
+    written: list[list[Any]] = answer["written"]
     return written
 
 

@@ -301,8 +301,8 @@ def _remarks(remarks: list[str]) -> Iterator[None]:
             yield
     finally:
         log.removeHandler(kept)
-    said = [str(warning.message) for warning in caught[:_MOST_REMARKS]]
-    remarks += [text[:_LONGEST_REMARK] for text in said if "\n" not in text]  # several lines: advice to programmers
+    messages = [str(warning.message) for warning in caught[:_MOST_REMARKS]]
+    remarks += [text[:_LONGEST_REMARK] for text in messages if "\n" not in text]  # several lines: advice to programmers
 
 
 @contextlib.contextmanager

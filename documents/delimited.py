@@ -56,10 +56,10 @@ def read_delimited(path: Path, name: str, remarks: list[str]) -> DoclingDocument
 
 def table_of(text: str) -> DelimitedTable:
     """Return the table of a text; its first row is the header."""
-    said = _SEPARATOR.match(text)
-    if said:
-        text = text[said.end() :]
-    rows = _parsed(text, said[1] if said else _mark(text))
+    declaration = _SEPARATOR.match(text)
+    if declaration:
+        text = text[declaration.end() :]
+    rows = _parsed(text, declaration[1] if declaration else _mark(text))
     start = _header(rows)
     preamble = [" ".join(cell for cell in row if cell) for row in rows[:start]]
     table = rows[start:]

@@ -143,9 +143,10 @@ def _archive(path: Path, name: str, promised: Format | None) -> Format:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        wanted = promised.upper() if promised in OFFICE | {Format.EPUB} else "ZIP"
+        expected_kind = promised.upper() if promised in OFFICE | {Format.EPUB} else "ZIP"
         raise Unprocessable(
-            f"{name}: found a damaged or truncated archive ({error}), expected a complete {wanted} file", code="corrupt"
+            f"{name}: found a damaged or truncated archive ({error}), expected a complete {expected_kind} file",
+            code="corrupt",
         ) from error
     if any(member.flag_bits & 1 for member in members):
         raise Unprocessable(

@@ -69,10 +69,10 @@ def _pdf(image: Image.Image, dpi: float, more: Iterable[Image.Image] = ()) -> by
 
 def _resolution(image: Image.Image) -> float:
     """Return the image's dots per inch, as it says or, where that cannot be, as a page of that many pixels has them."""
-    said = image.info.get("dpi", (0, 0))[0]
+    declared_dpi = image.info.get("dpi", (0, 0))[0]
     longest = max(image.size)
-    if said and round(said) in _CREDIBLE_DPI and longest / said <= _LONGEST_INCHES:
-        return float(said)
+    if declared_dpi and round(declared_dpi) in _CREDIBLE_DPI and longest / declared_dpi <= _LONGEST_INCHES:
+        return float(declared_dpi)
     return max(longest / _PAGE_INCHES, _LOWEST_DPI)
 
 

@@ -114,5 +114,5 @@ def only(configuration: Configuration, names: tuple[str, ...]) -> Configuration:
         known = list(configuration.pipelines)
         near = did_you_mean(unknown[0], known)
         raise ConfigError([f"found no pipeline {unknown[0]!r}, expected one of {', '.join(known) or 'none'}{near}"])
-    kept = {name: plan for name, plan in configuration.pipelines.items() if name in names}
-    return replace(configuration, pipelines=kept)
+    selected = {name: plan for name, plan in configuration.pipelines.items() if name in names}
+    return replace(configuration, pipelines=selected)

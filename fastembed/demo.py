@@ -199,11 +199,11 @@ def found_where(hit: dict[str, Any]) -> str:
     return f"{', '.join(place for place in places if place)} (score {hit['score']:.4f}{cosine})"
 
 
-def quoted(text: str, wanted: str, around: int = 60) -> str:
+def quoted(text: str, expected_words: str, around: int = 60) -> str:
     """Return the wanted words with what stands around them, on one line."""
     line = " ".join(text.split())
-    at = max(0, line.lower().find(wanted.lower()))
-    start, end = max(0, at - around), at + len(wanted) + around
+    at = max(0, line.lower().find(expected_words.lower()))
+    start, end = max(0, at - around), at + len(expected_words) + around
     return f"{'...' if start else ''}{line[start:end]}{'...' if end < len(line) else ''}"
 
 
@@ -252,8 +252,8 @@ def show_transcript(console: Console, call: Call) -> None:
 
 def word_recall(expected: str, found: str) -> float:
     """Return the share of the expected words that were found, each as often as it was said."""
-    wanted, got = Counter(words(expected)), Counter(words(found))
-    return sum((wanted & got).values()) / max(1, sum(wanted.values()))
+    expected_words, got = Counter(words(expected)), Counter(words(found))
+    return sum((expected_words & got).values()) / max(1, sum(expected_words.values()))
 
 
 def words(text: str) -> list[str]:

@@ -56,8 +56,8 @@ def stream_call(url: str, path: Path, show: Callable[[str], object]) -> Call:
 def session_update(rate_hz: int) -> dict[str, Any]:
     """Return the event that makes the session a transcription of PCM at this rate, cut by the server's VAD."""
     detection = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
-    heard = {"format": {"type": "audio/pcm", "rate": rate_hz}, "turn_detection": detection}
-    return {"type": "session.update", "session": {"type": "transcription", "audio": {"input": heard}}}
+    audio_input = {"format": {"type": "audio/pcm", "rate": rate_hz}, "turn_detection": detection}
+    return {"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio_input}}}
 
 
 def send_audio(connection: ClientConnection, audio: bytes, rate_hz: int, sent: threading.Event) -> None:
@@ -100,8 +100,8 @@ def take(event: dict[str, Any], call: Call, show: Callable[[str], object], now_s
     """Fold one server event into the call."""
     match event:
         case {"type": "session.created" | "session.updated", "session": dict(session)}:
-            heard = session.get("audio", {}).get("input", {})
-            call.model = (heard.get("transcription") or {}).get("model") or session.get("model") or call.model
+            audio_input = session.get("audio", {}).get("input", {})
+            call.model = (audio_input.get("transcription") or {}).get("model") or session.get("model") or call.model
         case {"type": "input_audio_buffer.speech_started"}:
             call.speaking = True
         case {"type": "input_audio_buffer.speech_stopped", "item_id": str(item), "audio_end_ms": end_ms}:

@@ -23,7 +23,7 @@ _LOOKS: Final[Any] = {"rust_timeout": 1000, "yield_on_timeout": True}
 async def follow(
     files: Callable[[], Iterable[Path]],
     reload: Callable[[], Awaitable[Any]],
-    taken: dict[Path, bytes | None] | None = None,
+    applied: dict[Path, bytes | None] | None = None,
 ) -> None:
     """Call `reload` after each change of the files, until cancelled; a bad one is logged and changes nothing.
 
@@ -31,17 +31,17 @@ async def follow(
     themselves, because most editors replace a file instead of writing into it. taken: what was in them when they were
     read; what was saved since, while models were loaded, is found as well.
     """
-    taken = contents(files()) if taken is None else taken
+    applied = contents(files()) if applied is None else applied
     while True:
-        folders = _folders(taken)
+        folders = _folders(applied)
         async with aclosing(awatch(*folders, recursive=False, debounce=_QUIET_MS, **_LOOKS)) as stirs:
             async for _ in stirs:
-                now = contents(taken)
-                if not any(found not in (None, taken[place]) for place, found in now.items()):
+                now = contents(applied)
+                if not any(found not in (None, applied[place]) for place, found in now.items()):
                     continue  # another file, or one that is gone or in the middle of being replaced
                 await _take_over(reload)
-                taken = {place: now.get(place, content) for place, content in contents(files()).items()}
-                if _folders(taken) != folders:
+                applied = {place: now.get(place, content) for place, content in contents(files()).items()}
+                if _folders(applied) != folders:
                     break
 
 

@@ -75,11 +75,11 @@ class Listen:
     async def __call__(self, item: Item[SpeechFile]) -> AsyncIterator[SpeechEvent]:
         """Yield the utterances of one recording."""
         yield item.value.settings
-        heard = 0
+        sample_count = 0
         cuts: list[_Cut] = []
         async with aclosing(self._pieces(item.value)) as pieces:
             async for channels in pieces:
-                heard += len(channels[0])
+                sample_count += len(channels[0])
                 cuts = cuts or [self._cut(item.value.settings, place) for place in range(len(channels))]
                 for cut, samples in zip(cuts, channels, strict=True):
                     for utterance in await asyncio.to_thread(cut, samples):
@@ -89,9 +89,9 @@ class Listen:
             for utterance in await asyncio.to_thread(cut, None):
                 yield utterance
                 await _room(item)
-        if not heard:
+        if not sample_count:
             raise Unprocessable("found a recording without a sample, expected at least one")
-        yield SpeechEnded(heard * 1000 // RATE_HZ)
+        yield SpeechEnded(sample_count * 1000 // RATE_HZ)
 
     async def _pieces(self, file: SpeechFile) -> AsyncGenerator[list[NDArray[np.float32]], None]:
         """Yield the recording piece by piece, each as its channels: one that has them all, or each by itself."""

@@ -90,7 +90,7 @@ class Read:
             read = part
             if isinstance(part, DocumentPart):
                 document = await self._document(part, f"messages[{index}].content[{place}]")
-                read = TextPart.of_file(part.name, _told(document))
+                read = TextPart.of_file(part.name, _as_text(document))
                 notes.append(f"{part.name:.60} read as {_shape(document)}")
             parts.append(self._clipped(read, notes) if isinstance(read, TextPart) and read.file else read)
         return replace(message, parts=tuple(parts))
@@ -108,9 +108,9 @@ class Read:
         most = self._most_chars
         if most is None or len(part.text) <= most:
             return part
-        said = f"{part.file:.60} cut at {most:,} of {len(part.text):,} characters"
-        notes.append(said)
-        return TextPart(f"{part.text[:most]}\n[{said}]\n", part.file)
+        remark = f"{part.file:.60} cut at {most:,} of {len(part.text):,} characters"
+        notes.append(remark)
+        return TextPart(f"{part.text[:most]}\n[{remark}]\n", part.file)
 
 
 def _attached(part: Part) -> bool:
@@ -124,7 +124,7 @@ def _stored(part: DocumentPart, folder: Path) -> File:
     return File(path, part.name, hashlib.sha256(part.data).hexdigest(), len(part.data), 0)
 
 
-def _told(document: Document) -> str:
+def _as_text(document: Document) -> str:
     """Return the text that the model gets, with a note of what was cut."""
     return "\n".join([document.markdown, *(f"[{warning}]" for warning in document.warnings)])
 

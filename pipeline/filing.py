@@ -15,10 +15,10 @@ NO_INPUT: Final = ".no-input"
 
 def destination(folder: Path, name: str, sha256: str) -> Path:
     """Return where a file called `name` goes in `folder`: other bytes that are there already keep the name."""
-    wanted = folder / name
-    if not wanted.exists() or sha256_of(wanted) == sha256:
-        return wanted
-    return wanted.with_name(f"{wanted.stem}.{sha256[:8]}{wanted.suffix}")
+    target = folder / name
+    if not target.exists() or sha256_of(target) == sha256:
+        return target
+    return target.with_name(f"{target.stem}.{sha256[:8]}{target.suffix}")
 
 
 def move(path: Path, to: Path) -> None:

@@ -356,9 +356,9 @@ class Pipeline:
 
     def _log_end(self, ack: Ack, outcome: Outcome) -> None:
         """Log a bad end: a failure with its trace; what was refused, and told to its caller, for debugging only."""
-        told = outcome is not Outcome.FAILED and ack.origin.reply is not None
+        caller_knows = outcome is not Outcome.FAILED and ack.origin.reply is not None
         log.log(
-            logging.DEBUG if told else logging.WARNING,
+            logging.DEBUG if caller_knows else logging.WARNING,
             "%s: item %d %s at %s: %s",
             self.name,
             ack.origin.id,

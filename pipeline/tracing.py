@@ -25,8 +25,8 @@ def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
 
     ConfigError names the exporters that are installed when it is set to another.
     """
-    wanted = environ.get("OTEL_TRACES_EXPORTER", "none")
-    if wanted == "none" or find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "none")
+    if exporter == "none" or find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
         return False
     from opentelemetry import trace
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -34,12 +34,12 @@ def export_spans(environ: Mapping[str, str] = os.environ) -> bool:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     exporters = {point.name: point for point in entry_points(group="opentelemetry_traces_exporter")}
-    if wanted not in exporters:
+    if exporter not in exporters:
         known = ", ".join(sorted(exporters))
-        raise ConfigError([f"found OTEL_TRACES_EXPORTER={wanted}, expected none or an installed exporter: {known}"])
+        raise ConfigError([f"found OTEL_TRACES_EXPORTER={exporter}, expected none or an installed exporter: {known}"])
     named = Resource({"service.name": "fastembed"}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=Resource.create().merge(named))
-    provider.add_span_processor(BatchSpanProcessor(exporters[wanted].load()()))
+    provider.add_span_processor(BatchSpanProcessor(exporters[exporter].load()()))
     trace.set_tracer_provider(provider)
     return True
 

@@ -202,5 +202,5 @@ def _meta(meta: Mapping[str, Any]) -> Any:
 def _explain(error: ItemError) -> tuple[str, str]:
     """Return the class and the text of what went wrong, without the wrapping of the step that it went wrong in."""
     cause = error.__cause__ if isinstance(error, StepFailed) else None
-    shown = cause if cause is not None else error
-    return type(shown).__name__, str(shown) or type(shown).__name__
+    reported = cause if cause is not None else error
+    return type(reported).__name__, str(reported) or type(reported).__name__

@@ -168,7 +168,7 @@ class Folder:
     def forget_missing(self) -> int:
         """Forget the files that are missing but retained: they were deleted on purpose. Return how many."""
         missing = [name for name, tracked in self._tracker.files.items() if tracked.state is State.MISSING]
-        self._tracker.told_deleted(missing)
+        self._tracker.reported_deleted(missing)
         self._observer.wake()
         return len(missing)
 

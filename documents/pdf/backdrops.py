@@ -16,16 +16,16 @@ _Place = tuple[int, int, int, int]
 
 def without_backdrops(pages: Sequence[Page]) -> list[Page]:
     """Return the pages without the large pictures that half of them show at one place, with running text over them."""
-    shown: Counter[_Place] = Counter()
+    page_counts: Counter[_Place] = Counter()
     covered: Counter[_Place] = Counter()
     for page in pages:
         drawing = page.drawing
         large = {_place(b): b for b in (*drawing.images, *drawing.forms, *drawing.strokes) if _is_large(b, page)}
-        shown.update(large.keys())
+        page_counts.update(large.keys())
         covered.update(place for place, box in large.items() if _holds_text(box, page))
     behind = {
         place
-        for place, count in shown.items()
+        for place, count in page_counts.items()
         if count >= max(_MIN_PAGES, 0.5 * len(pages)) and covered[place] >= 0.5 * count
     }
     return [_without(page, behind) for page in pages] if behind else list(pages)

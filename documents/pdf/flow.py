@@ -60,9 +60,9 @@ def with_captions(blocks: Sequence[PdfBlock]) -> list[PdfBlock]:
     captions = [(i, b) for i, b in enumerate(blocks) if b.kind == BlockKind.CAPTION]
     for i, caption in captions:
         page, box = caption.places[0]
-        wanted = BlockKind.TABLE if _TABLE_WORD.match(caption.text) else BlockKind.FIGURE
+        kind = BlockKind.TABLE if _TABLE_WORD.match(caption.text) else BlockKind.FIGURE
         near = [
-            (_distance(box, b.places[0][1]) + (0 if b.kind == wanted else 25), k)
+            (_distance(box, b.places[0][1]) + (0 if b.kind == kind else 25), k)
             for k, b in enumerate(blocks)
             if b.kind in {BlockKind.FIGURE, BlockKind.TABLE} and b.caption is None and b.places[0][0] == page
         ]

@@ -39,13 +39,13 @@ def kept_once(blocks: Sequence[PdfBlock]) -> list[PdfBlock]:
     """
     edges = [block for block in blocks if block.kind in _EDGES]
     counts = _counting(edges)
-    said = {s for b in blocks if b.kind in {BlockKind.TITLE, BlockKind.HEADING} for s in spellings(b.text)}
+    titles = {s for b in blocks if b.kind in {BlockKind.TITLE, BlockKind.HEADING} for s in spellings(b.text)}
     for block in edges:
         text = _without_count(block, counts)
         names = spellings(text)
-        if names and not names & said and not _is_page_number(block, counts):
+        if names and not names & titles and not _is_page_number(block, counts):
             block.kind, block.text = BlockKind.RUNNING, text
-        said |= names
+        titles |= names
     return list(blocks)
 
 

@@ -66,9 +66,9 @@ async def _transcription(models: Models, name: str, device: str) -> tuple[bool, 
     samples = np.concatenate(list(plain_wav(_CALL.read_bytes(), _RATE_HZ) or ()))
     async with models.lend(name, "transcription", device=device) as engine:
         began = time.perf_counter()
-        heard = await engine.transcribe(SpeechRequest(samples, language="en", recorded=True))
+        transcript = await engine.transcribe(SpeechRequest(samples, language="en", recorded=True))
         took_s = time.perf_counter() - began
-    text = heard.text.lower() if heard else ""
+    text = transcript.text.lower() if transcript else ""
     found = sum(word in text for word in _CALL_WORDS)
     pace = len(samples) / _RATE_HZ / took_s
     return found >= len(_CALL_WORDS) - 1, f"{pace:.1f} times as fast as speech; {found} of {len(_CALL_WORDS)} words"

@@ -20,16 +20,16 @@ def export(name: str, *, task: str | None, weights: Weights | None, print_only: 
         raise FastEmbedError(
             f"found {name!r}, expected a known model (fastembed models) or a hub id: organisation/name"
         )
-    wanted = export_of(known, source, task=task, weights=weights)
-    typer.echo(shlex.join(wanted.command()))
+    request = export_of(known, source, task=task, weights=weights)
+    typer.echo(shlex.join(request.command()))
     if print_only:
         return 0
-    if wanted.folder.is_dir():
-        typer.echo(f"{name} was here already: {wanted.folder}; to make it again: fastembed rm {name}", err=True)
+    if request.folder.is_dir():
+        typer.echo(f"{name} was here already: {request.folder}; to make it again: fastembed rm {name}", err=True)
         return 0
     if shutil.which(PROGRAM) is None:
-        typer.echo(f"{PROGRAM} is not installed; in an environment of its own: {wanted.install}", err=True)
+        typer.echo(f"{PROGRAM} is not installed; in an environment of its own: {request.install}", err=True)
         typer.echo("then run the line above there, or fastembed export with it on the path", err=True)
         return 1
-    typer.echo(f"{name} is here: {run(wanted)}")
+    typer.echo(f"{name} is here: {run(request)}")
     return 0

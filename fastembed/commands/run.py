@@ -66,18 +66,18 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
 async def _watched(engine: Engine, stop: asyncio.Event) -> list[Pipeline]:
     """Show how far the pipelines are until they have ended or were stopped; return them as they were at the end."""
     with _bars() as bars:
-        shown = {name: bars.add_task(name, total=None, note="") for name in engine.pipelines}
+        progress_bars = {name: bars.add_task(name, total=None, note="") for name in engine.pipelines}
         ended = asyncio.create_task(engine.join())
         stopped = asyncio.create_task(stop.wait())
         while not ended.done() and not stopped.done():
-            _show(bars, shown, engine.pipelines)
+            _show(bars, progress_bars, engine.pipelines)
             await asyncio.wait((ended, stopped), timeout=_REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
         pipelines = dict(engine.pipelines)
         await engine.stop()
         for task in (ended, stopped):
             task.cancel()
         await asyncio.wait((ended, stopped))
-        _show(bars, shown, pipelines)
+        _show(bars, progress_bars, pipelines)
     return list(pipelines.values())
 
 
@@ -86,8 +86,8 @@ def _bars() -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), TimeElapsedColumn(), console=Console(stderr=True))
 
 
-def _show(bars: Progress, shown: dict[str, TaskID], pipelines: Mapping[str, Pipeline]) -> None:
-    for name, task in shown.items():
+def _show(bars: Progress, progress_bars: dict[str, TaskID], pipelines: Mapping[str, Pipeline]) -> None:
+    for name, task in progress_bars.items():
         stats, progress = pipelines[name].stats, pipelines[name].progress
         ended = sum(stats.outcomes.values())
         bad = sum(stats.outcomes.get(outcome, 0) for outcome in _BAD)

@@ -94,8 +94,8 @@ class _ChunkWalk:
 
 def _after(step: StepPlan, kinds: Kinds) -> Kinds:
     """Return the kinds behind a step: what it makes, and of what it also takes only what came."""
-    taken, given = members_of(step.component.in_type), members_of(step.component.out_type)
-    if isinstance(step.component.out_type, TypeVar) or Any in given:
+    inputs, outputs = members_of(step.component.in_type), members_of(step.component.out_type)
+    if isinstance(step.component.out_type, TypeVar) or Any in outputs:
         return kinds if step.component.out_type is step.component.in_type else frozenset({Any})
-    behind = {kind for kind in given if kind not in taken or kind in kinds or Any in kinds}
+    behind = {kind for kind in outputs if kind not in inputs or kind in kinds or Any in kinds}
     return frozenset(behind | (kinds if step.condition or step.on_error == "pass" else set()))

@@ -11,19 +11,19 @@ from fastembed.sources.websocket import Websocket
 
 def check_routes(configuration: Configuration, metrics_path: str | None, problems: Problems) -> None:
     """Report routes that another pipeline has already, and those that would hide an endpoint of the server."""
-    taken: dict[str, PipelinePlan] = {}
+    owners: dict[str, PipelinePlan] = {}
     for plan in configuration.pipelines.values():
         served = served_by(plan)
         if served is None:
             continue
         method, path = served
         route = f"{method} {path}"
-        if route in taken:
+        if route in owners:
             problems.add(
                 plan.source.place,
-                f"found {route} in {plan.name} and in {taken[route].name}, expected one pipeline a route",
+                f"found {route} in {plan.name} and in {owners[route].name}, expected one pipeline a route",
             )
-        taken.setdefault(route, plan)
+        owners.setdefault(route, plan)
         if (own := own_path(path, metrics_path)) is not None:
             problems.add(
                 plan.source.place,

@@ -57,8 +57,8 @@ def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str
     wire = endpoint_of(route)
     if route in PIPELINE_ENDPOINTS:
         return wire.takes, wire.gives, ""
-    wanted = [kind for step in operators(plan.steps) for kind in members_of(step.component.in_type)]
-    paths = [path for path, other in PIPELINE_ENDPOINTS.items() if other.takes in wanted]
+    inputs = [kind for step in operators(plan.steps) for kind in members_of(step.component.in_type)]
+    paths = [path for path, other in PIPELINE_ENDPOINTS.items() if other.takes in inputs]
     return wire.takes, wire.gives, _JSON_ADVICE + (f", or serve {' or '.join(paths)}" if paths else "")
 
 

@@ -112,12 +112,12 @@ def _section(group: list[_Raw], budget: int, count: Counter) -> Section:
     headings, dropped = _fitting([block.text for block in base], budget, count)
     room = budget - count([path_text(headings)])[0]
     segments: list[Segment] = [heading(text, None, room, count) for text in dropped]
-    shown = base
+    previous = base
     for raw in group:
-        known = len(_shared([shown, raw.path]))
+        known = len(_shared([previous, raw.path]))
         segments += [heading(block.text, block.page, room, count) for block in raw.path[known:]]
         segments += segments_of(raw.blocks, room, count)
-        shown = raw.path
+        previous = raw.path
     return Section(headings, tuple(segments), room)
 
 

@@ -49,9 +49,9 @@ class Transcripts:
         for place, part in enumerate(message.parts):
             if isinstance(part, AudioPart):
                 words = await self._words(part, engine)
-                said = f'Transcript of the attached audio: "{words}"' if words else "The attached audio has no words."
+                note = f'Transcript of the attached audio: "{words}"' if words else "The attached audio has no words."
                 before, after = "\n" if place else "", "\n" if place < len(message.parts) - 1 else ""
-                parts.append(TextPart(f"{before}{said}{after}"))
+                parts.append(TextPart(f"{before}{note}{after}"))
             else:
                 parts.append(part)
         return replace(message, parts=tuple(parts))
@@ -59,8 +59,8 @@ class Transcripts:
     async def _words(self, part: AudioPart, engine: SpeechEngine) -> str:
         texts = []
         for samples in await asyncio.to_thread(self._pieces, part):
-            heard = await engine.transcribe(SpeechRequest(samples))
-            texts.append(heard.text if heard is not None else "")
+            transcript = await engine.transcribe(SpeechRequest(samples))
+            texts.append(transcript.text if transcript is not None else "")
         return joined(texts)
 
     def _pieces(self, part: AudioPart) -> list[NDArray[np.float32]]:

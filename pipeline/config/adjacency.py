@@ -67,8 +67,8 @@ def _through(steps: tuple[Step, ...], flow: Flow, problems: Problems) -> Flow:
 
 
 def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
-    taken = _narrowed(flow) if step.condition else flow
-    _take(taken, step.component.in_type, step.id, step.place, problems)
+    input_flow = _narrowed(flow) if step.condition else flow
+    _take(input_flow, step.component.in_type, step.id, step.place, problems)
     for expression in (step.condition, step.latest):
         _check_fields(expression, flow, problems)
     output = _output_type(step.component, flow.type)

@@ -78,16 +78,16 @@ def _options(
     beside = {key: entry for key, entry in node.entries.items() if key != name and key not in reserved}
     for key in [key for key in beside if key not in spec.options]:
         known = [option for option in (*spec.options, *reserved) if option != spec.primary]
-        wanted = f"expected {one_of(known)}{did_you_mean(key, known)}"
-        scope.problems.add(beside.pop(key).key_place, f"found the unknown key {key!r} beside {name}, {wanted}")
-    given: dict[str, MapEntry] = {}
+        expectation = f"expected {one_of(known)}{did_you_mean(key, known)}"
+        scope.problems.add(beside.pop(key).key_place, f"found the unknown key {key!r} beside {name}, {expectation}")
+    options: dict[str, MapEntry] = {}
     if isinstance(own.node, MapNode):
-        given = dict(own.node.entries)
+        options = dict(own.node.entries)
     elif not (isinstance(own.node, ScalarNode) and own.node.value is None):
         if spec.primary is None:
             scope.problems.add(own.node.place, f"found {display(own.node)} for {name}, which takes no value of its own")
         else:
-            given = {spec.primary: MapEntry(own.node.place, own.node)}
-    for key in beside.keys() & given.keys():
+            options = {spec.primary: MapEntry(own.node.place, own.node)}
+    for key in beside.keys() & options.keys():
         scope.problems.add(beside[key].key_place, f"found the option {key!r} twice, expected it once")
-    return scope.options(spec, MapNode(own.key_place, {**given, **beside}))
+    return scope.options(spec, MapNode(own.key_place, {**options, **beside}))

@@ -118,17 +118,17 @@ class Scope:
             )
         return found
 
-    def take_id(self, wanted: str, node: Node | None = None) -> str:
+    def take_id(self, step_id: str, node: Node | None = None) -> str:
         """Return a name that no other step of the pipeline has: the file's own `id`, or one made from `wanted`."""
         if node is not None:
             name = str(node.value) if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
             if not name or name in self.ids:
                 found = f"the id {name!r} again" if name else display(node)
                 self.problems.add(node.place, f"found {found}, expected a name that no other step of the pipeline has")
-            wanted = name or wanted
-        name, count = wanted, 1
+            step_id = name or step_id
+        name, count = step_id, 1
         while name in self.ids:
             count += 1
-            name = f"{wanted}-{count}"
+            name = f"{step_id}-{count}"
         self.ids.add(name)
         return name

@@ -73,9 +73,9 @@ def portable(error: BaseException, kind: str) -> Exception:
     if isinstance(error, ItemError):
         return error
     kinds = EngineError if isinstance(error, RuntimeError | MemoryError) else RuntimeError
-    told = kinds(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
-    told.add_note(f"In the {kind} process:\n{''.join(traceback.format_exception(error))}")
-    return told
+    portable = kinds(str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}")
+    portable.add_note(f"In the {kind} process:\n{''.join(traceback.format_exception(error))}")
+    return portable
 
 
 def _exactly(pipe: socket.socket, count: int) -> bytearray:

@@ -94,7 +94,7 @@ class Lake:
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.room_s
-        told = False
+        warned = False
         while True:
             try:
                 result = await loop.run_in_executor(self._writer, self._transact, partial(change, **kwargs), args)
@@ -102,9 +102,9 @@ class Lake:
                 self.full = error.message
                 if loop.time() >= give_up:
                     raise
-                if not told:
+                if not warned:
                     _log.warning("%s", error)
-                told = True
+                warned = True
                 await asyncio.sleep(_LOOK_S)
             else:
                 self.full = ""

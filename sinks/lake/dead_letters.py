@@ -144,5 +144,5 @@ def replay(file: Path) -> Replayed:
 
 def replay_folder(folder: Path, names: Collection[str] | None = None) -> list[Replayed]:
     """Replay the files of `folder` whose names (as their letters have them) are asked for; None: all."""
-    asked = [file for file, letter in letters(folder) if letter.sha256 and (names is None or letter.name in names)]
-    return [replay(file) for file in asked]
+    selected = [file for file, letter in letters(folder) if letter.sha256 and (names is None or letter.name in names)]
+    return [replay(file) for file in selected]

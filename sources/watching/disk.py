@@ -110,8 +110,8 @@ def glance(root: Path, name: str, real_root: str | None = None) -> SeenFile | Un
     try:
         name.encode()
     except UnicodeEncodeError:
-        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return Unseeable(shown, "its name is not valid UTF-8: rename it", folder=False)
+        printable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return Unseeable(printable, "its name is not valid UTF-8: rename it", folder=False)
     path = root / name
     try:
         found = path.lstat()

@@ -82,7 +82,7 @@ class Hints:
         return self._stop.is_set()
 
     def _watch(self) -> None:
-        told = False
+        warned = False
         try:
             while not self._stop.is_set():
                 try:
@@ -91,9 +91,9 @@ class Hints:
                     if not self._begun:
                         _log.warning("%s cannot be watched, changes are found by scans only: %s", self._root, error)
                         return
-                    if not told:  # a name that is no UTF-8 is enough, and more of them may come
+                    if not warned:  # a name that is no UTF-8 is enough, and more of them may come
                         _log.warning("the watch of %s broke and is set up again: %s", self._root, error)
-                    told = self._lost = True
+                    warned = self._lost = True
                     self._stop.wait(AGAIN_SECONDS)
                 else:
                     return

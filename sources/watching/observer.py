@@ -116,7 +116,7 @@ class Observer:
         if hints is None:
             return set()
         names, deleted, everything = hints.take()
-        self._tracker.told_deleted(deleted)
+        self._tracker.reported_deleted(deleted)
         self._tracker.wants_scan |= everything
         return names
 

@@ -173,7 +173,7 @@ class Tracker:
         tracked.scan, tracked.deleted = self._scan, False
         self._placement.resolve()
 
-    def told_deleted(self, names: Collection[str]) -> None:
+    def reported_deleted(self, names: Collection[str]) -> None:
         """Event: the watch reports these files and folders as deleted, so that not just their folder is missing."""
         # The watch names a deleted folder once, not its files. What is no file that we know may be such a folder.
         folders = tuple(f"{name}/" for name in names if name not in self.files)

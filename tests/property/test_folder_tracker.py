@@ -352,7 +352,7 @@ class FolderMachine(RuleBasedStateMachine):
         if name in self.disk:
             self.tracker.seen(name, self.disk[name][1], 0.0, self.now)
         else:
-            self.tracker.told_deleted({name})
+            self.tracker.reported_deleted({name})
             self.tracker.gone(name, self.now)
 
     def next_inode(self) -> int:

@@ -122,7 +122,7 @@ def test_a_renamed_file_keeps_its_rows() -> None:
 def test_a_deleted_file_is_forgotten_after_settle_and_a_scan() -> None:
     t = tracker(entry())
     scan(t, {"a": ONE}, 0.0)
-    t.told_deleted({"a"})
+    t.reported_deleted({"a"})
     t.gone("a", 1.0)
     t.advance(10.0)
     assert (actions(t), t.wants_scan) == ([], True)
@@ -277,7 +277,7 @@ def test_rows_are_not_handed_to_a_name_in_flight() -> None:
     scan(t, {"b": ONE}, 0.0)
     assert fly(t, "a", TWO, "s2", 1.0)
     assert fly(t, "a", OTHER, "s1", 2.0) is None  # a copy of b by now, while s2 is on its way under its name
-    t.told_deleted({"b"})
+    t.reported_deleted({"b"})
     t.gone("b", 3.0)
     assert actions(t) == [Cancel("a")]
     t.settled("a", "delivered", 4.0)
@@ -344,9 +344,9 @@ def test_files_that_the_watch_saw_deleted_are_forgotten_although_none_is_left() 
     scan(t, {"a": ONE, "b": ONE}, 0.0)
     scan(t, {}, 1.0)  # before the watch told
     assert t.suspended
-    t.told_deleted({"a"})
+    t.reported_deleted({"a"})
     t.gone("a", 2.0)
-    t.told_deleted({"b"})
+    t.reported_deleted({"b"})
     t.gone("b", 2.0)
     assert t.wants_scan
     scan(t, {}, 3.0)
