@@ -55,6 +55,8 @@ class UprightReader:
         likely = (3, 1) if is_sideways(image) else (0, 2)
         best = PageReading([])
         for turn in (*likely, *((0, 2) if likely[0] else (3, 1))):
+            if turn not in likely and _rank(best)[0]:
+                break  # poor, but its lines lie: a bad scan, not a turned one
             reading = self._read(image, turn)
             if not best.lines or _rank(reading) > _rank(best):
                 best = reading
