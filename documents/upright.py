@@ -18,6 +18,8 @@ from fastembed.documents.ocr import PageReader, Recognised
 
 _SURE: Final = 0.9
 """A mean confidence that no turned page reaches."""
+_SAYING_LINES: Final = 4
+"""Lines from which their boxes say how a page lies; of a line or two, the profile may have been wrong."""
 _PROFILE_SIDE: Final = 1000
 """Pixels of the longer side that the profile looks at, at most."""
 _MARGIN: Final = 1.1
@@ -55,7 +57,7 @@ class UprightReader:
         likely = (3, 1) if is_sideways(image) else (0, 2)
         best = PageReading([])
         for turn in (*likely, *((0, 2) if likely[0] else (3, 1))):
-            if turn not in likely and _rank(best)[0]:
+            if turn not in likely and _rank(best)[0] and len(best.lines) >= _SAYING_LINES:
                 break  # poor, but its lines lie: a bad scan, not a turned one
             reading = self._read(image, turn)
             if not best.lines or _rank(reading) > _rank(best):

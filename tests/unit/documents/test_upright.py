@@ -16,7 +16,7 @@ class Recogniser:
     def __call__(self, image):
         turn = next(k for k in range(4) if not np.rot90(image, k)[0].any())
         self.turns.append(turn)
-        return [("some words", STANDS if turn % 2 else LIES, self.confidences.get(turn, 0.7))]
+        return [("some words", STANDS if turn % 2 else LIES, self.confidences.get(turn, 0.7))] * 5
 
     def rest(self):
         pass
