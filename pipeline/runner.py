@@ -196,8 +196,9 @@ class Pipeline:
             try:
                 await part.close()
             except RAISED as error:  # the runner: the others have to be closed all the same
-                component_error(error)
-                log.exception("%s: closing %s failed", self.name, part.id)
+                closing = component_error(error)
+                trace = None if isinstance(closing, FastEmbedError) else closing
+                log.exception("%s: closing %s failed: %s", self.name, part.id, closing, exc_info=trace)
 
     def stop(self) -> None:
         """Admit no more; what has been admitted is still processed. Idempotent."""

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.runner import Pipeline
 
 log = logging.getLogger("fastembed.pipeline")
@@ -74,12 +75,22 @@ class Supervisor:
             await pipeline.run()
         except Exception as error:  # the supervisor: one pipeline's defect ends neither the others nor the process
             if self._halted.is_set():
-                log.exception("%s: the pipeline broke while it was stopped", pipeline.name)
+                log.exception(
+                    "%s: the pipeline broke while it was stopped: %s", pipeline.name, error, exc_info=_defect(error)
+                )
             elif reason := pipeline.final:
-                log.exception("%s: the pipeline broke for good: %s", pipeline.name, reason)
+                log.exception(
+                    "%s: the pipeline broke for good: %s: %s", pipeline.name, reason, error, exc_info=_defect(error)
+                )
                 self._tell(f"broke for good ({type(error).__name__}: {error}): {reason}")
             else:
-                log.exception("%s: the pipeline broke; it is rebuilt in %g s", pipeline.name, pause_s)
+                log.exception(
+                    "%s: the pipeline broke; it is rebuilt in %g s: %s",
+                    pipeline.name,
+                    pause_s,
+                    error,
+                    exc_info=_defect(error),
+                )
                 self._tell(f"broke ({type(error).__name__}: {error}); it is rebuilt")
                 return False
         return True
@@ -93,7 +104,13 @@ class Supervisor:
                 halted = await self._halted_within(fresh.open())
             except Exception as error:  # the supervisor, as above: a component that does not open is tried again
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                log.exception("%s: the pipeline cannot be rebuilt; next try in %g s", fresh.name, pause_s)
+                log.exception(
+                    "%s: the pipeline cannot be rebuilt; next try in %g s: %s",
+                    fresh.name,
+                    pause_s,
+                    error,
+                    exc_info=_defect(error),
+                )
                 self._tell(f"cannot be rebuilt ({type(error).__name__}: {error}); it is tried again")
                 continue
             if not halted:
@@ -120,6 +137,11 @@ class Supervisor:
         if not working.cancelled() and (error := working.exception()) is not None:
             raise error
         return self._halted.is_set()
+
+
+def _defect(error: Exception) -> Exception | None:
+    """Return an error whose place somebody has to look up; those of our own tree say all there is in their message."""
+    return None if isinstance(error, FastEmbedError) else error
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:

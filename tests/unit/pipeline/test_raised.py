@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from fastembed.pipeline.component import Batch, Context, operator, sink, source, threaded_operator
-from fastembed.pipeline.errors import FastEmbedError
+from fastembed.pipeline.errors import FastEmbedError, Unavailable
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.policy import RetryPolicy
 from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.supervisor import Supervisor
 from fastembed.pipeline.testing import Collected, plan_of, run_plan, run_values, run_virtual, step
 
 
@@ -264,3 +265,28 @@ def test_a_result_that_is_no_value_fails_its_item_and_is_not_delivered(kind, pla
     assert pipeline.sink.values == []
     assert pipeline.source.settled == {0: [Outcome.FAILED], 1: [Outcome.FAILED]}
     assert re.search("found (an item|a coroutine) as the result", str(pipeline.source.errors[0]))
+
+
+@pytest.mark.parametrize(("error", "traced"), [(Unavailable, False), (ValueError, True)])
+def test_a_pipeline_that_breaks_says_why_with_a_trace_only_where_the_error_is_a_defect(error, traced, caplog):
+    @source
+    class Full:
+        async def items(self) -> AsyncIterator[int]:
+            yield 1
+            raise error("the disk is full")
+
+        async def close(self) -> None:
+            raise error("the disk is still full")
+
+    async def main() -> None:
+        pipeline = Pipeline(plan_of(Full, {}), once=True)
+        await pipeline.open()
+        await Supervisor(pipeline, lambda _: None).run()
+
+    run_virtual(main())
+    records = [record for record in caplog.records if "full" in record.getMessage()]
+    assert [record.getMessage().rpartition(": ")[2] for record in records] == [
+        "the disk is still full",
+        "the disk is full",
+    ]
+    assert ["Traceback" in caplog.handler.format(record) for record in records] == [traced, traced]
