@@ -198,7 +198,7 @@ class Pipeline:
             except RAISED as error:  # the runner: the others have to be closed all the same
                 closing = component_error(error)
                 trace = None if isinstance(closing, FastEmbedError) else closing
-                log.exception("%s: closing %s failed: %s", self.name, part.id, closing, exc_info=trace)
+                log.log(logging.ERROR, "%s: closing %s failed: %s", self.name, part.id, closing, exc_info=trace)
 
     def stop(self) -> None:
         """Admit no more; what has been admitted is still processed. Idempotent."""

@@ -73,24 +73,14 @@ class Supervisor:
         pipeline = self.pipeline
         try:
             await pipeline.run()
-        except Exception as error:  # the supervisor: one pipeline's defect ends neither the others nor the process
+        except Exception as error:  # noqa: BLE001 - the supervisor: one pipeline's defect ends neither the others nor the process
             if self._halted.is_set():
-                log.exception(
-                    "%s: the pipeline broke while it was stopped: %s", pipeline.name, error, exc_info=_defect(error)
-                )
+                _log("%s: the pipeline broke while it was stopped", pipeline.name, error=error)
             elif reason := pipeline.final:
-                log.exception(
-                    "%s: the pipeline broke for good: %s: %s", pipeline.name, reason, error, exc_info=_defect(error)
-                )
+                _log("%s: the pipeline broke for good: %s", pipeline.name, reason, error=error)
                 self._tell(f"broke for good ({type(error).__name__}: {error}): {reason}")
             else:
-                log.exception(
-                    "%s: the pipeline broke; it is rebuilt in %g s: %s",
-                    pipeline.name,
-                    pause_s,
-                    error,
-                    exc_info=_defect(error),
-                )
+                _log("%s: the pipeline broke; it is rebuilt in %g s", pipeline.name, pause_s, error=error)
                 self._tell(f"broke ({type(error).__name__}: {error}); it is rebuilt")
                 return False
         return True
@@ -102,15 +92,9 @@ class Supervisor:
             self._tell("")  # before it opens: what its source then has to tell stays
             try:
                 halted = await self._halted_within(fresh.open())
-            except Exception as error:  # the supervisor, as above: a component that does not open is tried again
+            except Exception as error:  # noqa: BLE001 - the supervisor, as above: a component that does not open is tried again
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                log.exception(
-                    "%s: the pipeline cannot be rebuilt; next try in %g s: %s",
-                    fresh.name,
-                    pause_s,
-                    error,
-                    exc_info=_defect(error),
-                )
+                _log("%s: the pipeline cannot be rebuilt; next try in %g s", fresh.name, pause_s, error=error)
                 self._tell(f"cannot be rebuilt ({type(error).__name__}: {error}); it is tried again")
                 continue
             if not halted:
@@ -139,9 +123,10 @@ class Supervisor:
         return self._halted.is_set()
 
 
-def _defect(error: Exception) -> Exception | None:
-    """Return an error whose place somebody has to look up; those of our own tree say all there is in their message."""
-    return None if isinstance(error, FastEmbedError) else error
+def _log(text: str, *arguments: object, error: Exception) -> None:
+    """Log what broke. The place is told of a defect; errors of our own tree say all there is in their message."""
+    trace = None if isinstance(error, FastEmbedError) else error
+    log.log(logging.ERROR, "%s: %s", text % arguments, error, exc_info=trace)
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:
