@@ -1,6 +1,5 @@
 """Blocks: paragraphs, list items, listings, captions and notes, built from the rows of a page."""
 
-import itertools
 import re
 import statistics
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ from fastembed.documents.pdf.contents import Contents
 from fastembed.documents.pdf.figures import CAPTION
 from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.hyphens import Vocabulary
+from fastembed.documents.pdf.listings import code_text
 from fastembed.documents.pdf.lists import is_sure, marker_of
 from fastembed.documents.pdf.named import Heading, Place
 from fastembed.documents.pdf.rows import Figure, LayoutRow, PageRows
-from fastembed.documents.pdf.text import SPACE_EM, Line
-from fastembed.documents.pdf.words import PdfWord
+from fastembed.documents.pdf.text import Line, joined
 
 _NOTE_MARK = re.compile(r"^(?:\d{1,3}|[*†‡§¶‖#a-z])$")
 _TOC_END = re.compile(r"\s?[.·…_](?:\s{0,3}[.·…_]){2,}\s?|\s+(?=(?:\d{1,4}|[ivxlcdm]{1,7})$)")
@@ -52,7 +51,6 @@ _FIRST_SPACE_EM: Final = 0.75  # where a paragraph has one line, and so no space
 _FITTING_EM: Final = 0.8  # beyond the next line's first word: had the paragraph gone on, it would stand there
 _INDENT_EM: Final = 0.7
 _SHORT_END: Final = 0.25  # of the column, left empty: the line ends a paragraph without a full stop too
-_EMPTY_LINE: Final = 1.7  # times a listing's line pitch
 
 
 class BlockKind(StrEnum):
@@ -126,8 +124,7 @@ def page_blocks(
         if heading is not None:
             close()
             rows = page.rows[i : i + heading.rows]
-            kind = BlockKind.TITLE if heading.level == 0 else BlockKind.HEADING
-            blocks.append(_block(kind, vocabulary.joined([r.text for r in rows]), rows, level=heading.level))
+            blocks += _heading(heading, rows, vocabulary)
             i += heading.rows
             continue
         if row.line is None:
@@ -145,6 +142,15 @@ def page_blocks(
     blocks += [_furniture(BlockKind.HEAD, line, number) for line in page.margin]
     blocks += [_furniture(BlockKind.FOOT, line, number) for line in page.foot]
     return blocks
+
+
+def _heading(heading: Heading, rows: Sequence[LayoutRow], vocabulary: Vocabulary) -> list[PdfBlock]:
+    kind = BlockKind.TITLE if heading.level == 0 else BlockKind.HEADING
+    line = rows[0].line
+    if not heading.lead or line is None:
+        return [_block(kind, vocabulary.joined([r.text for r in rows]), rows, level=heading.level)]
+    title, rest = joined(line.words[: heading.lead]), joined(line.words[heading.lead :])
+    return [_block(kind, title, rows, level=heading.level), _block(BlockKind.TEXT, rest, rows)]
 
 
 def _furniture(kind: BlockKind, line: Line, page: int) -> PdfBlock:
@@ -363,33 +369,3 @@ def _finished(group: Sequence[LayoutRow], kind: BlockKind, vocabulary: Vocabular
         marker = marker_of(text)
         return [_block(kind, text[len(marker) :].strip(), group, marker=marker)]
     return [_block(kind, text, group)]
-
-
-def code_text(rows: Sequence[LayoutRow]) -> str:
-    """Return a listing with its lines, indents, gaps and empty lines as they stand on the page."""
-    words = [w for r in rows if r.line is not None for w in r.line.words]
-    pitch = statistics.median(w.box.width / len(w.text) for w in words) or 1.0
-    left = min(r.box.l for r in rows)
-    steps = [b.box.t - a.box.t for a, b in itertools.pairwise(rows) if b.box.t > a.box.t]
-    step = min(steps) if steps else 1.0
-    out: list[str] = []
-    for k, row in enumerate(rows):
-        if row.line is None:
-            continue
-        if k and row.box.t - rows[k - 1].box.t > _EMPTY_LINE * step:
-            out.append("")
-        out.append(_spaced(row.line.words, left, pitch))
-    return "\n".join(out)
-
-
-def _spaced(words: Sequence[PdfWord], left: float, pitch: float) -> str:
-    text = ""
-    for before, word in zip((None, *words), words, strict=False):
-        if before is None:
-            gap = round((word.box.l - left) / pitch)
-        else:
-            width = word.box.l - before.box.r
-            apart = word.spaced or width > SPACE_EM * word.style.size
-            gap = max(int(apart), round(width / pitch))
-        text += " " * max(0, min(gap, 200)) + word.text
-    return text

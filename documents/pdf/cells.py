@@ -4,6 +4,7 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.drawing import RuledLine
 from fastembed.documents.pdf.geometry import Box
@@ -12,10 +13,13 @@ from fastembed.documents.pdf.text import Line, lines_of
 from fastembed.documents.pdf.words import PdfWord
 
 _NO_WORDS = Vocabulary(())
-_MIN_PROSE_LINES = 5
-_PROSE_WORDS = 3.5
-_PROSE_GOES_ON = 0.5
-"""Lines, words a line and the share of lines that start within a sentence, from which on a column is running text."""
+_CELL_LINE_EM: Final = 0.3  # by which the baselines of one line of a cell differ at most
+_ROW_EM: Final = 0.35  # by which the baselines of one row differ at most
+_GAP_EM: Final = 0.4  # white space between columns: more than between words
+_COVERED: Final = 0.35  # of a column, or of the text itself: less is overhang
+_MIN_PROSE_LINES: Final = 5  # fewer lines below each other are cells
+_PROSE_WORDS: Final = 3.5  # a line of running text has at least
+_PROSE_GOES_ON: Final = 0.5  # of the lines of running text start within a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def cell_text(words: Sequence[PdfWord]) -> str:
     """Return the words of a cell as text, line by line."""
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: (ln.baseline, ln.box.l)):
-        if rows and abs(line.baseline - rows[-1][0].baseline) < 0.3 * line.size:
+        if rows and abs(line.baseline - rows[-1][0].baseline) < _CELL_LINE_EM * line.size:
             rows[-1].append(line)
         else:
             rows.append([line])
@@ -57,7 +61,7 @@ def rows_of(words: Sequence[PdfWord]) -> list[list[Line]]:
     """Return the words as lines, those that stand side by side as one row."""
     rows: list[list[Line]] = []
     for line in sorted(lines_of(words), key=lambda ln: ln.baseline):
-        if rows and line.baseline - rows[-1][0].baseline < 0.35 * line.size:
+        if rows and line.baseline - rows[-1][0].baseline < _ROW_EM * line.size:
             rows[-1].append(line)
         else:
             rows.append([line])
@@ -120,7 +124,7 @@ def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
         return []
     merged = [list(spans[0])]
     for left, right in spans[1:]:
-        if left - merged[-1][1] < 0.4 * em:
+        if left - merged[-1][1] < _GAP_EM * em:
             merged[-1][1] = max(merged[-1][1], right)
         else:
             merged.append([left, right])
@@ -186,7 +190,7 @@ def columns_of(box: Box, xs: list[float]) -> tuple[int, int]:
     covered = [
         k
         for k, (left, right) in enumerate(itertools.pairwise(xs))
-        if min(box.r, right) - max(box.l, left) >= 0.35 * min(right - left, box.width)
+        if min(box.r, right) - max(box.l, left) >= _COVERED * min(right - left, box.width)
     ]
     if covered:
         return covered[0], covered[-1] + 1

@@ -10,6 +10,7 @@ from fastembed.documents.pdf.contents import Contents, ContentsEntry
 from fastembed.documents.pdf.geometry import clustered
 from fastembed.documents.pdf.page import Bookmark
 from fastembed.documents.pdf.rows import LayoutRow, PageRows
+from fastembed.documents.pdf.text import Line
 from fastembed.documents.pdf.titles import depth_of, folded, spellings, split_number
 from fastembed.documents.pdf.typography import Body, Run, look_of
 
@@ -26,16 +27,23 @@ _BOLD: Final = 0.6  # of the characters of a row that stands out
 _SPACED_EM: Final = 0.9  # white space above a row that stands out
 _INDENT: Final = 3.0  # points by which the entries of one level may differ
 
+_ABOVE_TARGET: Final = 8.0  # points by which a title may stand above its entry's target
+_BELOW_TARGET: Final = 45.0  # points: targets are set a line or two above the title
+
 Place = tuple[int, int]
 """A page (from 1) and the index of a row on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading of `rows` rows; `level` counts from 1, 0 is the document's title."""
+    """A heading of `rows` rows; `level` counts from 1, 0 is the document's title.
+
+    `lead` is how many words of its row it has where text follows on the same line, 0 for all.
+    """
 
     rows: int
     level: int
+    lead: int = 0
 
 
 def from_outline(
@@ -53,7 +61,7 @@ def from_outline(
         if spot is None:
             continue
         matched += 1
-        found[spot.page, spot.row] = Heading(spot.rows, mark.level)
+        found[spot.page, spot.row] = Heading(spot.rows, mark.level, spot.lead)
         last = (spot.page, spot.row)
     within = [m for m in bookmarks if m.page == 0 or m.page in index.rows]
     return found if found and matched >= _MIN_MATCHED * len(within) else None
@@ -114,6 +122,7 @@ class _Spot:
     page: int
     row: int
     rows: int
+    lead: int = 0
 
 
 class _Index:
@@ -165,6 +174,8 @@ def _sequences(page: PageRows, contents: Contents) -> Iterator[tuple[str, _Spot]
 
 
 def _spot_of(mark: Bookmark, index: _Index, last: Place, body: Body, found: dict[Place, Heading]) -> _Spot | None:
+    if (spot := _spot_at_target(mark, index, body, found)) is not None:
+        return spot
     wanted = spellings(mark.title)
     spots = [s for s in index.exact(wanted) if (s.page, s.row) not in found]
     near = [s for s in spots if not mark.page or abs(s.page - mark.page) <= 1]
@@ -189,6 +200,35 @@ def _spot_of(mark: Bookmark, index: _Index, last: Place, body: Body, found: dict
             if row.line is not None and look_of(row.line) != body.look:
                 return spot
     return None
+
+
+def _spot_at_target(mark: Bookmark, index: _Index, body: Body, found: dict[Place, Heading]) -> _Spot | None:
+    """Return the row at an entry's target that starts with its title, as in a reference that says more on the line."""
+    wanted = folded(mark.title)
+    if mark.top is None or not wanted:
+        return None
+    for i, row in enumerate(index.rows.get(mark.page, ())):
+        line = row.line
+        if line is None or not -_ABOVE_TARGET < row.box.t - mark.top < _BELOW_TARGET or (mark.page, i) in found:
+            continue
+        lead = _leading_words(line, wanted)
+        if 0 < lead < len(line.words) and (len(row.parts) > 1 or look_of(line) != body.look):
+            apart = line.words[lead].box.l - line.words[lead - 1].box.r > line.size
+            other = line.words[lead].style.key != line.words[0].style.key
+            return _Spot(mark.page, i, 1, lead if apart or other else 0)
+    return None
+
+
+def _leading_words(line: Line, wanted: str) -> int:
+    """Return how many words of a line make up a folded title, 0 if it does not start so."""
+    text = ""
+    for count, word in enumerate(line.words, 1):
+        text += folded(word.text)
+        if text == wanted:
+            return count
+        if not wanted.startswith(text):
+            break
+    return 0
 
 
 def _other_number(wanted: str, printed: str) -> bool:

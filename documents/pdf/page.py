@@ -61,6 +61,8 @@ class Bookmark:
     title: str
     level: int
     page: int
+    top: float | None = None
+    """How far below the top of its page the target is, in points."""
 
 
 class PdfFile:
@@ -149,7 +151,17 @@ class PdfFile:
             target = item.get_dest()
             index = target.get_index() if target else None
             if title:
-                yield Bookmark(title, item.level + 1, 0 if index is None else index + 1)
+                yield Bookmark(title, item.level + 1, 0 if index is None else index + 1, self._top(target, index))
+
+    def _top(self, target: Any, index: int | None) -> float | None:
+        """Return where on its page a target is; None if only the page is said."""
+        if index is None or not 0 <= index < len(self._document):
+            return None
+        mode, numbers = target.get_view()
+        place = {raw.PDFDEST_VIEW_XYZ: 1, raw.PDFDEST_VIEW_FITH: 0, raw.PDFDEST_VIEW_FITBH: 0}.get(mode)
+        if place is None or place >= len(numbers) or numbers[place] is None:
+            return None
+        return float(self._document.get_page_size(index)[1] - numbers[place])
 
     def _annotations(self, page: Any, view: View, mirrored: float | None) -> tuple[Annotation, ...]:
         form = self._document.formenv

@@ -90,8 +90,8 @@ class Sheets:
         self.annotations.append((len(self.pages) - 1, f"<< /Type /Annot {rect} {entries} >>"))
         return self
 
-    def bookmark(self, title, page=1):
-        self.outline.append((title, page))
+    def bookmark(self, title, page=1, *, top=None):
+        self.outline.append((title, page, "/Fit" if top is None else f"/XYZ 0 {842 - top} 0"))
         return self
 
     def bytes(self, *, trailer=""):
@@ -158,10 +158,10 @@ class Sheets:
         count = len(self.outline)
         if count:
             objects[first] = f"<< /First {first + 1} 0 R /Last {first + count} 0 R /Count {count} >>".encode()
-        for k, (title, page) in enumerate(self.outline):
+        for k, (title, page, view) in enumerate(self.outline):
             following = f"/Next {first + k + 2} 0 R" if k + 1 < count else ""
             objects[first + 1 + k] = (
-                f"<< /Title ({title}) /Parent {first} 0 R {following} /Dest [{1 + 2 * page} 0 R /Fit] >>".encode()
+                f"<< /Title ({title}) /Parent {first} 0 R {following} /Dest [{1 + 2 * page} 0 R {view}] >>".encode()
             )
 
     def save(self, path: Path, *, trailer=""):

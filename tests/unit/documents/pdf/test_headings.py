@@ -205,3 +205,26 @@ def test_a_title_in_a_box_is_a_heading(sheets, prose, headings):
         sheets.lines(72, y + 30, prose)
 
     assert headings() == ["Rules of the house", "Rules of the garden"]
+
+
+def test_an_outline_names_the_first_words_of_a_line_at_its_target(sheets, prose, tmp_path):
+    names = (("all", "Are All Values True?"), ("any.of", "Are Some Values True?"), ("args", "Arguments of a Function"))
+    for k, (name, title) in enumerate(names):
+        y = 100 + 160 * k
+        sheets.text(72, y, name, size=11, font="mono").text(330, y, title, size=11, font="italic")
+        sheets.lines(72, y + 30, [*prose, f"all of them, number {k}"])
+        sheets.bookmark(name, top=y - 20)
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    heads = [i.text for i in document.texts if i.label in {DocItemLabel.SECTION_HEADER, DocItemLabel.TITLE}]
+    texts = [i.text for i in document.texts if i.label == DocItemLabel.TEXT]
+    assert heads == [name for name, _ in names]
+    assert [title for _, title in names if title in texts] == [title for _, title in names]
+
+
+def test_text_that_happens_to_start_like_an_entry_is_no_heading(sheets, prose, headings):
+    sheets.lines(72, 100, ["All of them go on in this line, which says nothing new.", *prose])
+    sheets.bookmark("All", top=95)
+
+    assert "All" not in " ".join(headings())
