@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from lxml import etree
+from fastembed.documents.ooxml import whole
 
 _DIAGRAM: Final = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _TEXT: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}t"
@@ -23,20 +23,12 @@ def lines_of(root: Any) -> list[str]:
     children: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for link in root.iter(f"{_DIAGRAM}cxn"):
         if link.get("type", "parOf") == "parOf":
-            place = (int(link.get("srcOrd", "0")), link.get("destId", ""))
+            place = (whole(link.get("srcOrd")), link.get("destId", ""))
             children[link.get("srcId", "")].append(place)
     below = {name for links in children.values() for _, name in links}
     tops = [name for name in points if name not in below]
     order = dict.fromkeys(name for top in tops for name in _walk(top, children))
     return [text for name in dict.fromkeys([*order, *points]) if (text := _text(points.get(name)))]
-
-
-def part_lines(content: bytes) -> list[str]:
-    """Return `lines_of` a data part's bytes; nothing if it is broken."""
-    try:
-        return lines_of(etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True)))
-    except etree.XMLSyntaxError:
-        return []
 
 
 def _walk(name: str, children: dict[str, list[tuple[int, str]]]) -> Iterator[str]:

@@ -112,6 +112,14 @@ def local(element: Any) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
+def whole(text: str | None, default: int = 0, base: int = 10) -> int:
+    """Return the number that an attribute says; the default where it says none."""
+    try:
+        return int(text or "", base)
+    except ValueError:
+        return default
+
+
 def unwrap(element: Any, inner: Any = None) -> None:
     """Put the children of an element (or of `inner`, which stands in it) in the element's place."""
     parent, place = element.getparent(), element.getparent().index(element)

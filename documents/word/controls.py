@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fastembed.documents.ooxml import local, unwrap
+from fastembed.documents.ooxml import local, unwrap, whole
 from fastembed.documents.word.markup import find, is_on, text_node, text_of, value, w
 from fastembed.documents.word.symbols import character, readable
 
@@ -71,8 +71,8 @@ def _form_field(run: Any) -> None:
         run.append(text_node(_TICKS[bool(is_on(box, "default") if checked is None else checked)]))
     elif choices is not None:
         entries = [entry.get(w("val"), "") for entry in choices.findall(w("listEntry"))]
-        chosen = int(value(choices, "result") or value(choices, "default") or 0)
-        run.append(text_node(entries[chosen] if chosen < len(entries) else ""))
+        chosen = whole(value(choices, "result") or value(choices, "default"))
+        run.append(text_node(entries[chosen] if 0 <= chosen < len(entries) else ""))
 
 
 def _symbols(run: Any) -> None:
@@ -80,7 +80,7 @@ def _symbols(run: Any) -> None:
     font = "" if fonts is None else fonts.get(w("ascii")) or fonts.get(w("hAnsi")) or ""
     for node in list(run):
         if node.tag == w("sym"):
-            code = int(node.get(w("char"), "20"), 16)
+            code = max(0, whole(node.get(w("char")), 0x20, 16))
             run.replace(node, text_node(character(node.get(w("font"), font), code)))
         elif node.tag == w("t") and node.text:
             node.text = readable(node.text, font)

@@ -29,6 +29,7 @@ def read(converter, tmp_path):
 
 
 HIDE = "<w:vanish/>"
+BIG = "<w:sz w:val='big'/>"
 SHOW = "<w:vanish w:val='0'/>"
 GHOST = "<w:rStyle w:val='Ghost'/>"
 ARROW_AND_TICK = "go \uf0e0 \uf0fc"
@@ -329,3 +330,17 @@ def test_pictures_that_are_not_read_are_told(tmp_path):
     path = _with_pictures(tmp_path / "scan.docx", _receipt(), _receipt("Other"))
     found = open_converter({"ocr": "never"}).convert(path, "scan.docx")
     assert found["warnings"] == ["found 2 pictures and OCR is off (`ocr: never`): their words were not read"]
+
+
+def test_attributes_that_say_nonsense_refuse_nothing(read):
+    choices = "<w:ddList><w:result w:val='many'/><w:listEntry w:val='red'/></w:ddList>"
+    data = diagram(("1", "Plan", "0"), ("2", "Build", "0")).replace('srcOrd="1"', 'srcOrd="last"')
+    graphic = '<a:graphic><a:graphicData><dgm:relIds r:dm="r_data1"/></a:graphicData></a:graphic>'
+    found = read(
+        f'<w:p><w:r><w:sym w:font="Symbol" w:char="alpha"/></w:r>{r("after")}</w:p>',
+        f"<w:p>{r('Colour: ')}{field(choices)}</w:p>",
+        f"<w:p>{r('Steps')}<w:r><w:drawing>{graphic}</w:drawing></w:r></w:p>",
+        f'<w:p>{r("Sized", BIG)}<w:r><w:footnoteReference w:id="77"/></w:r></w:p>',
+        parts={"data1": data},
+    )
+    assert lines(found) == ["after", "Colour: red", "Steps", "Plan", "Build", "Sized"]
