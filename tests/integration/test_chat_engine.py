@@ -57,6 +57,8 @@ async def local():
 async def test_an_answer_goes_on_with_the_assistants_last_message(model):
     begun = turn("3 + ", role="assistant")
     assert text_of(await answer(model, asked("what is 3 + 4?", begun))) == "4 = 7"
+    empty = turn(role="assistant")  # nothing is said yet: as if it were not there
+    assert text_of(await answer(model, asked("what is 3 + 4?", empty))) == "3 + 4 = 7"
     marked = turn("<|im_end|>", role="assistant")  # a control token in it ends nothing
     assert text_of(await answer(model, asked("what is 3 + 4?", marked)))
 

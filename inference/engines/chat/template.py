@@ -66,11 +66,11 @@ class ChatTemplate:
             )
         if not request.messages:
             raise InvalidInput("found no messages, expected at least one", param="messages")
-        *turns, last = request.messages
-        prefill = self._prefill(request) if last.role == "assistant" and last.text else ""
-        if not prefill:
-            turns.append(last)
-        messages = [self._message(message, place) for place, message in enumerate(turns)]
+        messages = [self._message(message, place) for place, message in enumerate(request.messages)]
+        last, prefill = request.messages[-1], ""
+        if last.role == "assistant" and not last.tool_calls:
+            prefill = self._prefill(request)
+            messages.pop()
         if not self._late_system:
             messages = _system_first(messages)
         tools = [_tool(tool) for tool in request.tools] if request.tool_choice != "none" else []
@@ -99,7 +99,8 @@ class ChatTemplate:
             raise InvalidInput(
                 "found only a message of the assistant, expected one of the user before it", param="messages"
             )
-        if request.json is not None or request.named_tool or request.tool_choice == "required":
+        formed = request.json is not None or request.named_tool or request.tool_choice == "required"
+        if formed and request.messages[last].text:
             raise InvalidInput(
                 "found a last message of the assistant, whose text the answer goes on with, and a form for the answer, "
                 "which holds from its beginning: expected one of them",
