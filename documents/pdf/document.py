@@ -81,7 +81,7 @@ def read_pdf(
     edges = furniture(pages, body)
     rows = [with_aligned_tables(page_rows(page, edge, body), body) for page, edge in zip(pages, edges, strict=True)]
     contents = find_contents(rows)
-    headings = find_headings(rows, contents, bookmarks)
+    headings = find_headings(rows, contents, bookmarks, body)
     vocabulary = Vocabulary(row.text for page in rows for row in page.rows if row.line is not None)
     blocks = [
         block

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from fastembed.documents.pdf.cells import Grid
 from fastembed.documents.pdf.contents import Contents, is_contents_heading
 from fastembed.documents.pdf.named import Heading, Place, from_contents, from_outline
 from fastembed.documents.pdf.page import Bookmark
@@ -36,22 +37,30 @@ _RANKED_BY_NUMBER: Final = 0.3  # of a look's headings have numbers: then their 
 _DEEPEST: Final = 6  # Markdown's and HTML's deepest level
 
 
-def find_headings(pages: Sequence[PageRows], contents: Contents, bookmarks: Sequence[Bookmark]) -> dict[Place, Heading]:
+def find_headings(
+    pages: Sequence[PageRows], contents: Contents, bookmarks: Sequence[Bookmark], size: float
+) -> dict[Place, Heading]:
     """Return the headings by the place of their first row.
 
     The outline decides where there is one that names what is printed; else the printed table of contents; in both cases
     rows set exactly like the headings found are headings too. Without either, type decides: size, weight, number,
     slant, white space.
+
+    Args:
+        pages: the pages' rows.
+        contents: the printed tables of contents.
+        bookmarks: the file's outline.
+        size: the document's body size in points.
     """
     runs = [run for page in pages for run in runs_of(page, contents.rows)]
-    body = body_of(runs)
+    body = body_of(runs, size)
     candidates = heading_runs(runs, body)
     title = _title(pages, runs, body)
     rows_of = {page.page.number: page.rows for page in pages}
     named = from_outline(bookmarks, pages, contents, body)
     if named is None:
         named = from_contents(contents, pages, candidates)
-    inner = _after_front(candidates, runs, title, body)
+    inner = _after_front(candidates, runs, title, body, rows_of)
     if named is not None:
         found = dict(named)
         _add_alike(found, named, inner, runs, pages)
@@ -166,14 +175,19 @@ def _title(pages: Sequence[PageRows], runs: Sequence[Run], body: Body) -> tuple[
 
 
 def _after_front(
-    candidates: Sequence[Run], runs: Sequence[Run], title: tuple[Place, int] | None, body: Body
+    candidates: Sequence[Run],
+    runs: Sequence[Run],
+    title: tuple[Place, int] | None,
+    body: Body,
+    rows_of: dict[int, tuple[LayoutRow, ...]],
 ) -> list[Run]:
-    """Drop what looks like headings on a cover or between title and text: authors, dates, institutions."""
+    """Drop what looks like headings on a cover or between title and text or table: authors, dates, institutions."""
     if title is None:
         return list(candidates)
     (page, _), _ = title
     texts = [run for run in runs if run.page == page and run.size < _FRONT_TEXT * body.size and _is_running(run)]
-    end = min((run.start for run in texts), default=10**6)
+    tables = [i for i, row in enumerate(rows_of[page]) if isinstance(row.solid, Grid)]
+    end = min((*(run.start for run in texts), *tables), default=10**6)
     kept = []
     for run in candidates:
         if run.page == page and run.start < end:

@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastembed.documents.pdf.backdrops import without_panels
 from fastembed.documents.pdf.cells import Grid
 from fastembed.documents.pdf.columns import LayoutPiece, reading_order
 from fastembed.documents.pdf.figures import figure_boxes, inner_lines
@@ -81,7 +82,7 @@ def page_rows(page: Page, furniture: tuple[set[int], set[int]], body: float) -> 
 
 
 def _figures(page: Page, lines: list[Line], body: float) -> tuple[list[Figure], list[Line]]:
-    boxes = figure_boxes(page.drawing, lines, width=page.width, height=page.height, body=body)
+    boxes = figure_boxes(without_panels(page, lines, body), lines, width=page.width, height=page.height, body=body)
     figures = []
     for box in boxes:
         inside = set(inner_lines(box, lines))

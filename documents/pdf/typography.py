@@ -138,8 +138,13 @@ class Body:
         return self.look[0]
 
 
-def body_of(runs: Iterable[Run]) -> Body:
-    """Return the body's look, by number of characters, and the statistics of all looks."""
+def body_of(runs: Iterable[Run], size: float) -> Body:
+    """Return the body's look, by number of characters, and the statistics of all looks.
+
+    Args:
+        runs: those of the document, which tables and figures are no part of.
+        size: the size of most of the document's characters in points, those in tables counted.
+    """
     characters: Counter[Look] = Counter()
     alone: Counter[Look] = Counter()
     running: Counter[Look] = Counter()
@@ -151,6 +156,8 @@ def body_of(runs: Iterable[Run]) -> Body:
         else:
             running[run.look] += len(run.rows)
     look = characters.most_common(1)[0][0] if characters else (10.0, False, False, False, 0)
+    if look[0] > _LARGER * size:  # nearly all text is in tables, so that only headings are left
+        look = (max(0.5, round(size * 2) / 2), False, False, False, 0)
     return Body(look, alone, running)
 
 

@@ -228,3 +228,14 @@ def test_text_that_happens_to_start_like_an_entry_is_no_heading(sheets, prose, h
     sheets.bookmark("All", top=95)
 
     assert "All" not in " ".join(headings())
+
+
+def test_headings_between_tables_are_headings_though_the_page_has_no_other_text(sheets, headings):
+    sheets.text(72, 60, "Estimate of repairs", size=18, font="bold")
+    for k, title in enumerate(("Parts", "Labour")):
+        sheets.text(72, 110 + 120 * k, title, size=14, font="bold")
+        for n in range(4):
+            y = 140 + 120 * k + 14 * n
+            sheets.text(72, y, f"thing {'abcd'[n]}").text(250, y, f"{n + 2} pieces").text(400, y, f"{n + 3}.50")
+
+    assert headings() == ["Parts", "Labour"]

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from docling_core.types.doc import DocItemLabel
 
 from fastembed.documents.pdf.document import read_pdf
 
@@ -158,4 +160,30 @@ def test_a_panel_with_a_backdrop_holds_text_and_tables(sheets, tmp_path, radius)
     (table,) = document.tables
     assert not document.pictures
     assert [cell.text for cell in table.data.grid[2]] == ["Labour", "2", "150", "300"]
-    assert document.texts[0].text == "REPAIRS OF THE YEAR"
+    assert [(item.label, item.text) for item in document.texts] == [(DocItemLabel.TITLE, "REPAIRS OF THE YEAR")]
+
+
+def test_a_picture_behind_lines_of_text_is_no_figure(sheets, tmp_path):
+    sheets.image(60, 60, 400, 300, np.full((4, 4, 3), 230, np.uint8))
+    sheets.text(80, 90, "Quick reference card", size=18, font="bold")
+    keys = [("Ctrl+C", "copy the selection"), ("Ctrl+V", "paste what was copied"), ("Ctrl+Z", "undo the last step")]
+    for k, cells in enumerate(keys):
+        place(sheets, 120 + 16 * k, cells, (80, 180))
+    sheets.text(80, 200, "Keep this card beside the keyboard and look at it whenever in doubt.")
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    assert not document.pictures
+    assert [[cell.text for cell in row] for row in document.tables[0].data.grid] == [list(cells) for cells in keys]
+    assert document.texts[-1].text.startswith("Keep this card")
+
+
+def test_a_picture_with_a_few_labels_is_a_figure(sheets, prose, tmp_path):
+    sheets.lines(72, 60, prose)
+    sheets.image(60, 160, 400, 300, np.full((4, 4, 3), 90, np.uint8))
+    sheets.text(90, 200, "harbour", size=8).text(210, 300, "the old town", size=8).text(330, 400, "hill", size=8)
+
+    document = read_pdf(sheets.save(tmp_path / "a.pdf"))
+
+    assert len(document.pictures) == 1
+    assert len(document.pictures[0].children) == 3
