@@ -73,6 +73,9 @@ class View:
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Box:
         """Return a rectangle as shown."""
+        if self.turn == 0 and x0 <= x1 and y0 <= y1:  # nearly always, and asked for every glyph
+            left, _, _, top = self.crop
+            return Box(x0 - left, top - y1, x1 - left, top - y0)
         ax, ay = self.point(x0, y0)
         bx, by = self.point(x1, y1)
         return Box(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
