@@ -41,6 +41,10 @@ def with_aligned_tables(page: PageRows, body: float) -> PageRows:
     i = 0
     while i < len(page.rows):
         start, end = i, _end(page.rows, i, body)
+        if end - i >= _MIN_ROWS and _is_columns(page.rows[i:end]):
+            rows += page.rows[i:end]
+            i = end
+            continue
         grid = _grid(page.rows[i:end]) if end - i >= _MIN_ROWS else None
         if _is_cells(page.rows[i], body) and (found := wrapped_table(page.rows, i)) and found[2] > end:
             grid, start, end = found
@@ -112,11 +116,17 @@ def _grid(rows: Sequence[LayoutRow]) -> Grid | None:
     columns = len(xs) - 1
     # Accidental gaps do not stand below each other, so that no gap is left that all rows share.
     even = sum(len(row.parts) == columns for row in full) >= _COMPLETE * len(full)
-    if columns < 2 or not (even or has_numbers(lines, columns)) or is_prose(lines, xs):
+    if columns < 2 or not (even or has_numbers(lines, columns)):
         return None
     heads = [line.bold_share > _BOLD for line in (row.line for row in rows) if line is not None]
     head_end = lines[0][0].baseline if heads[0] and not all(heads) else outer.t
     return grid_of(lines, xs, outer, head_end=head_end)
+
+
+def _is_columns(rows: Sequence[LayoutRow]) -> bool:
+    """Whether rows are those of columns of prose, of which the last few alone would look like cells."""
+    lines = [list(row.parts) for row in rows]
+    return is_prose(lines, column_edges(lines, enclosing(row.box for row in rows)))
 
 
 def _lists_pages(rows: Sequence[LayoutRow]) -> bool:

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastembed.documents.pdf.backdrops import without_panels
 from fastembed.documents.pdf.cells import Grid
@@ -13,6 +14,9 @@ from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.page import Page
 from fastembed.documents.pdf.tables import ruled_tables
 from fastembed.documents.pdf.text import Line, merged_row
+
+_ACROSS: Final = 0.9  # of the text's width: a rule that parts what is above from what is below
+_MIN_BAND: Final = 12  # lines on either side of such a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ def page_rows(page: Page, furniture: tuple[set[int], set[int]], body: float) -> 
     upright = [line for line in lines if not line.turned]
     grids = _tables(page, upright, figures)
     rest = [ln for ln in upright if not any(ln.box.share_inside(g.box.grown(2)) > 0.6 for g in grids)]
-    rows = _ordered(page.number, rest, [*figures, *grids])
+    rows = [
+        row for lines, solids in _bands(page, rest, [*figures, *grids]) for row in _ordered(page.number, lines, solids)
+    ]
     return PageRows(
         page,
         tuple(rows),
@@ -96,6 +102,28 @@ def _tables(page: Page, lines: list[Line], figures: list[Figure]) -> list[Grid]:
     if len(rules) < 3 or len(rules) > 2000:
         return []
     return ruled_tables(rules, [w for line in lines for w in line.words])
+
+
+def _bands(
+    page: Page, lines: Sequence[Line], solids: Sequence[Figure | Grid]
+) -> list[tuple[list[Line], list[Figure | Grid]]]:
+    """Part what stands above and below rules across the text: each band may have columns of its own.
+
+    Only where much text stands on both sides; a rule below a title or above a note parts no columns.
+    """
+    bands: list[tuple[list[Line], list[Figure | Grid]]] = [(list(lines), list(solids))]
+    if not lines:
+        return bands
+    area = enclosing(line.box for line in lines)
+    across = [r.position for r in page.drawing.rules if r.horizontal and r.box.width > _ACROSS * area.width]
+    for y in sorted(across):
+        own, boxes = bands[-1]
+        above, below = [ln for ln in own if ln.baseline <= y], [ln for ln in own if ln.baseline > y]
+        if min(len(above), len(below)) < _MIN_BAND or any(s.box.t < y < s.box.b for s in boxes):
+            continue
+        upper, lower = [s for s in boxes if s.box.b <= y], [s for s in boxes if s.box.b > y]
+        bands[-1:] = [(above, upper), (below, lower)]
+    return bands
 
 
 def _ordered(number: int, lines: Sequence[Line], solids: Sequence[Figure | Grid]) -> list[LayoutRow]:

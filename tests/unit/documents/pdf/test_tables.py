@@ -187,3 +187,11 @@ def test_a_picture_with_a_few_labels_is_a_figure(sheets, prose, tmp_path):
 
     assert len(document.pictures) == 1
     assert len(document.pictures[0].children) == 3
+
+
+def test_narrow_columns_of_prose_side_by_side_are_no_table_at_their_end_either(sheets, prose, tables):
+    lines = [" ".join(line.split()[:5]) for line in prose * 2][:7]
+    sheets.lines(72, 100, lines)
+    sheets.lines(320, 100, lines)
+
+    assert tables() == []
