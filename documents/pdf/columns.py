@@ -263,7 +263,9 @@ def _is_prose(pieces: Sequence[LayoutPiece], own: list[int], box: Box) -> bool:
     lines = [pieces[i] for i in own if not pieces[i].solid]
     if not lines:
         return True
-    full = sum(p.box.width > _FULL_LINE * box.width for p in lines) / len(lines)
+    # A side may be columns itself: then its lines fill one of them, not the side.
+    width = min(box.width, max(p.box.width for p in lines))
+    full = sum(p.box.width > _FULL_LINE * width for p in lines) / len(lines)
     words = statistics.mean(p.words for p in lines)
     return any(words >= least and full >= share for least, share in _PROSE)
 

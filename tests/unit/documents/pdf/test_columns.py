@@ -48,3 +48,15 @@ def test_page_numbers_at_the_right_are_no_column():
 
 def test_no_pieces_have_no_order():
     assert reading_order([]) == []
+
+
+def test_three_narrow_columns_on_the_same_lines_are_read_in_turn():
+    pieces = [p for k in range(3) for p in column(60 + 165 * k, 150, 9, words=5)]
+
+    assert reading_order(pieces) == [list(range(9 * k, 9 * k + 9)) for k in range(3)]
+
+
+def test_three_columns_of_short_cells_are_rows():
+    pieces = [p for k in range(3) for p in column(60 + 165 * k, 60, 9, words=2)]
+
+    assert len(reading_order(pieces)) == 1
