@@ -9,8 +9,9 @@ positions, so the same audio gives the same events however it was cut.
     speaking --(longer than `longest`)--> speaking        cut at the least voiced frame of the last seconds
     silent --(no speech for `idle_timeout`)--> silent     a timeout event, and the wait starts again
 
-Without turn detection nothing is judged: the client commits; what grows beyond `longest` is committed for it, so that
-memory stays bounded and no word is lost. Hysteresis as in Silero's own VADIterator.
+Without turn detection the client commits; what grows beyond `longest` is committed for it, so that memory stays bounded
+and no word is lost. What is committed by hand is judged too, and has no samples if nobody speaks in it: engines make
+words up for noise and music. Hysteresis as in Silero's own VADIterator.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from fastembed.pipeline.payload.audio import (
 
 RATE_HZ: Final = 16_000
 FRAME: Final = 512
+VOICE: Final = 0.3
+"""Probability from which a frame that is committed by hand counts as speech: low, for the client says that it is."""
 HYSTERESIS: Final = 0.15
 """Speech that has begun ends only this far below the threshold."""
 SHORTEST_COMMIT_MS: Final = 100
@@ -102,6 +105,7 @@ class Segmenter:
         self._quiet_since = 0  # for the idle timeout
         self._speech: _Speech | None = None
         self._manual_id: str | None = None
+        self._voice_at = -FRAME  # position of the newest frame with a voice
         self._partial_at = 0  # position of the last partial of a manual utterance
 
     def configure(self, settings: SpeechSettings) -> Iterator[SegmenterEvent]:
@@ -121,9 +125,7 @@ class Segmenter:
             yield from self._grow_manually()
             return
         while self._audio.end - self._judged >= FRAME:
-            frame = self._audio.slice(self._judged, self._judged + FRAME)
-            self._judged += FRAME
-            yield from self._judge_frame(self._judge.probability(frame), self._settings.turn_detection)
+            yield from self._judge_frame(self._judge_next(), self._settings.turn_detection)
         self._forget()
 
     def commit(self, ref: str | None = None) -> Iterator[SegmenterEvent]:
@@ -139,8 +141,10 @@ class Segmenter:
             )
             return
         utterance_id = self._speech.id if self._speech else self._manual_id or self._new_id()
+        self._judge_until(self._audio.end)
+        voiced = self._speech is not None or self._voiced(start)
         self._speech = None
-        yield from self._finish(utterance_id, start, self._audio.end)
+        yield from self._finish(utterance_id, start, self._audio.end, voiced=voiced)
 
     def clear(self) -> Iterator[SegmenterEvent]:
         """Throw away everything buffered."""
@@ -160,6 +164,23 @@ class Segmenter:
     def kept_samples(self) -> int:
         """How much audio is in memory."""
         return self._audio.end - self._audio.start
+
+    def _judge_next(self) -> float:
+        """Return the probability of speech in the next frame."""
+        probability = self._judge.probability(self._audio.slice(self._judged, self._judged + FRAME))
+        if probability >= VOICE:
+            self._voice_at = self._judged
+        self._judged += FRAME
+        return probability
+
+    def _judge_until(self, end: int) -> None:
+        """Judge what is yet to be judged without turn detection, whole frames up to a position."""
+        while self._settings.turn_detection is None and end - self._judged >= FRAME:
+            self._judge_next()
+
+    def _voiced(self, start: int) -> bool:
+        """Whether somebody speaks behind a position, as far as it was judged."""
+        return self._voice_at + FRAME > start
 
     def _judge_frame(self, probability: float, turns: TurnDetection) -> Iterator[SegmenterEvent]:
         threshold = turns.threshold or 0.0
@@ -210,12 +231,16 @@ class Segmenter:
             yield SpeechStopped(speech.id, _ms(end))
             yield from self._finish(speech.id, speech.start, end)
 
-    def _finish(self, utterance_id: str, start: int, end: int) -> Iterator[SegmenterEvent]:
+    def _finish(self, utterance_id: str, start: int, end: int, *, voiced: bool = True) -> Iterator[SegmenterEvent]:
         self._manual_id = None
         self._floor = self._quiet_since = end
+        if self._settings.turn_detection is None:
+            self._judged = end
+            self._judge.reset()
         yield Committed(utterance_id, _ms(start), _ms(end))
         if self._settings.model is not None:
-            yield self._utterance(utterance_id, start, end, final=True)
+            utterance = self._utterance(utterance_id, start, end, final=True)
+            yield utterance if voiced else replace(utterance, samples=utterance.samples[:0])
         self._forget()
 
     def _grow_manually(self) -> Iterator[SegmenterEvent]:
@@ -228,11 +253,14 @@ class Segmenter:
             partial = self._partial_at + self._pace()
             if partial <= min(self._audio.end, start + longest - 1):
                 self._partial_at = int(partial)
-                if self._settings.model is not None:
+                self._judge_until(self._partial_at)
+                if self._settings.model is not None and self._voiced(start):
                     yield self._utterance(self._manual_id, start, self._partial_at, final=False)
             elif self._audio.end - start >= longest:
-                yield from self._finish(self._manual_id, start, start + longest)
+                self._judge_until(start + longest)
+                yield from self._finish(self._manual_id, start, start + longest, voiced=self._voiced(start))
             else:
+                self._judge_until(self._audio.end)
                 return
 
     def _pace(self) -> float:

@@ -150,7 +150,8 @@ class IdleTimeout(Lasting):
 class Utterance:
     """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance.
 
-    recorded: a piece of a recording, which is less urgent than live speech. channel: of a recording that is split.
+    samples: none where nobody speaks in what was committed by hand. recorded: a piece of a recording, which is less
+    urgent than live speech. channel: of a recording that is split.
     """
 
     utterance_id: str

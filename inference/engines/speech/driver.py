@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,8 @@ from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabula
 
 SILENCE_S: Final = 2.0
 """Behind the sound; with 1.5 s Whisper begins to go on in loops, with 0.5 s every second text does."""
-_STEP_FRAMES: Final = 10
+_STEP_FRAMES: Final = 100
+"""Windows are whole seconds: OpenVINO prepares kernels for every new length, at the price of 3 s of sound."""
 _SHORTEST_WINDOW_S: Final = 10.0  # of models: one that was trained on less knows no other length than its own
 _TOKENS_A_SECOND: Final = 8
 _TOKENS_MORE: Final = 16
@@ -56,7 +58,7 @@ class Sound:
     """What to hear: float32 [n] at 16 kHz, levelled, no longer than a window.
 
     draft: tokens that an earlier pass over the same sound gave. before: the tokens of a prompt. careful: what is
-    uncertain is heard once more in the full window.
+    uncertain, or goes on in a loop, is heard once more in the full window.
     """
 
     samples: NDArray[np.float32]
@@ -90,6 +92,10 @@ class Said:
     def logprob(self) -> float:
         """The average log probability of its tokens, the end included."""
         return sum(self.logprobs) / max(1, len(self.logprobs))
+
+
+class Interrupted(Exception):
+    """A pass left off before its end."""
 
 
 class Networks:
@@ -129,12 +135,14 @@ class Runner:
         self._encode: Any = networks.encoder.create_infer_request()
         self._decode: Any = networks.decoder.create_infer_request()
         self._decode.set_tensor("beam_idx", _tensor(np.zeros(1, np.int32)))
+        self._left = threading.Event()
 
-    def hear(self, sound: Sound) -> Said:
-        """Write down a sound, in a full window if it does not end in its own."""
+    def hear(self, sound: Sound, left: threading.Event) -> Said:
+        """Write down a sound, in a full window if it does not end in its own. Interrupted: `left` was set meanwhile."""
+        self._left = left
         frames = self._window(sound.length_s)
         said = self._pass(sound, frames)
-        if frames < self._full and (self._doubtful(said) or (sound.careful and said.logprob < _UNCERTAIN)):
+        if sound.careful and frames < self._full and (self._doubtful(said) or said.logprob < _UNCERTAIN):
             again = self._pass(replace(sound, language=said.language, draft=()), self._full)
             said = again if self._doubtful(said) or again.logprob > said.logprob else said
         if _nobody(said):
@@ -235,6 +243,8 @@ class Runner:
 
     def _logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return [tokens, vocabulary] of the tokens' followers; valid until the next call."""
+        if self._left.is_set():
+            raise Interrupted
         self._decode.set_tensor("input_ids", _tensor(np.array([tokens], np.int64)))
         self._decode.infer()
         found: NDArray[np.float32] = self._decode.get_output_tensor(0).data[0]

@@ -31,8 +31,8 @@ class PipelineWriter:
         self._longest_prompt = int(generation.get("max_length") or 448) // 2 - 1  # tokens, as OpenAI's whisper
         self._pipeline: Any = genai.WhisperPipeline(str(folder), device, **options)  # genai ships no types
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard:
-        """Return what was said. left: nobody waits any more; it leaves off after the window that it hears."""
+    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
+        """Return what was said. left: nobody waits any more; it leaves off where it is, and returns None."""
         del slot
         samples = levelled(request.samples).tolist()
         language = self._language(request)
@@ -48,6 +48,8 @@ class PipelineWriter:
         except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
             _log.exception("%s failed on %.1f s of sound", self._name, len(samples) / RATE_HZ)
             raise Unavailable(f"{self._name} could not transcribe {len(samples) / RATE_HZ:.1f} s of sound") from error
+        if left.is_set():
+            return None
         end_s = len(samples) / RATE_HZ
         words = tuple(_within(w.word.strip(), w.start_ts, w.end_ts, end_s) for w in result.words or ())
         detected = getattr(result, "language", None) or language

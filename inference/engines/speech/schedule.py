@@ -9,9 +9,10 @@ what waits long comes first in the end, whatever it is, so nothing starves.
     piece of a recording         due two seconds later
 
 Of a live utterance there is one partial at most: a newer one takes its place (and keeps its turn), the final one drops
-it. Two passes over one utterance never run at the same time, since the second begins with what the first said. Partials
-take at most 70 % of the machine: after one that took t seconds the next waits for 0.43 t. What they do not take is
-there for ends, recordings, and everything else that runs here.
+it. The final one also interrupts the partial that runs, or another utterance's where no slot is free. Two passes over
+one utterance never run at the same time, since the second begins with what the first said. Partials take at most 70 %
+of the machine: after one that took t seconds the next waits for 0.43 t. What they do not take is there for ends,
+recordings, and everything else that runs here.
 
 The queue also measures: how long a second of sound takes, from which `wait_s` tells what a newcomer has to expect.
 """
@@ -97,6 +98,15 @@ class SpeechQueue(Generic[T]):
         self._waiting.remove(chosen)
         self._running.append(chosen)
         return chosen
+
+    def in_the_way(self, wish: Wish[T]) -> Wish[T] | None:
+        """Return the running partial that the end of an utterance need not wait for: its own, else a later one's."""
+        if wish.kind is not Kind.FINAL:
+            return None
+        own = next((w for w in self._running if w.partial and w.stream == wish.stream), None)
+        if own is not None or len(self._running) < self.slots:
+            return own
+        return next((w for w in reversed(self._running) if w.kind is Kind.PARTIAL), None)
 
     def done(self, wish: Wish[T], took_s: float, now_s: float) -> None:
         """Take note that a wish was served."""

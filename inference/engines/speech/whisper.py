@@ -36,8 +36,8 @@ class Writer(Protocol):
 
     slots: int
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard:
-        """Return what was said, heard in one of the slots; `left` is set when nobody waits any more."""
+    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
+        """Return what was said, heard in one of the slots; None where `left`, set when nobody waits, stopped it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -128,6 +128,8 @@ class WhisperEngine:
         older = self._queue.put(wish, time.monotonic())
         if older is not None and not older.content.heard.done():
             older.content.heard.set_result(None)
+        if (running := self._queue.in_the_way(wish)) is not None:
+            running.content.left.set()
         self._serve()
         try:
             return await waiting.heard

@@ -5,26 +5,23 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.engines.speech.driver import SILENCE_S, Networks, Runner, Said, Sound
+from fastembed.inference.engines.speech.driver import SILENCE_S, Interrupted, Networks, Runner, Said, Sound
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
 from fastembed.inference.engines.speech.level import levelled
+from fastembed.inference.engines.speech.progress import Progress, settled
 from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 _UNSETTLED: Final = 3
 """Tokens at the end of a pass that the next one mostly changes: the last word or two, and the closing time."""
 _REMEMBERED: Final = 1_024
 """Utterances whose last pass is kept; those of sessions that left are the oldest."""
+_CONTEXT: Final = 240
+"""Characters of settled text that a pass is given as what was said before."""
 _LEAST_ADVANCE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _WindowDraft:
-    tokens: tuple[int, ...] = ()
-    language: str | None = None
 
 
 class WindowedWriter:
@@ -39,60 +36,88 @@ class WindowedWriter:
         self._networks = Networks(folder, options, self._words, generation.get("alignment_heads") or ())
         self._runners = [Runner(self._networks) for _ in range(slots)]
         self._lock = threading.Lock()
-        self._drafts: OrderedDict[str, _WindowDraft] = OrderedDict()
+        self._progresses: OrderedDict[str, Progress] = OrderedDict()
         self.slots = slots
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard:
-        """Return what was said. left: nobody waits any more; it leaves off after the window that it hears.
+    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
+        """Return what was said. left: nobody waits any more; it leaves off with the token it is at, and returns None.
 
         Sound that is longer than a window is heard one window after the other, each from where the last one's finished
-        segments end (Radford et al. 2022, section 3.8).
+        segments end (Radford et al. 2022, section 3.8). A growing utterance goes on behind what is settled of it.
         """
         runner = self._runners[slot]
         samples = levelled(request.samples)
         longest = int((self._networks.window_s - SILENCE_S) * RATE_HZ)
-        sound = self._first(request)
-        texts: list[str] = []
-        segments: list[SpokenWord] = []
-        words: list[SpokenWord] = []
-        at = 0
-        while at < len(samples) and not left.is_set():
-            last = len(samples) - at <= longest
-            length = len(samples) - at if last else int(self._networks.window_s * RATE_HZ)
-            sound = replace(sound, samples=samples[at : at + length])
-            said, advance_s = runner.hear(sound), length / RATE_HZ
-            if last and at == 0:
-                self._remember(request, said)
-            elif not last:
-                said, advance_s = self._finished(said, advance_s)
-            found = list(self._segments(said, advance_s))
-            texts += [text for text, _, _ in found]
-            segments += [SpokenWord(text.strip(), at / RATE_HZ + a, at / RATE_HZ + b) for text, a, b in found]
-            if request.words and found:
-                words += [_moved(word, at / RATE_HZ) for word in runner.times(sound, said)]
-            sound = replace(sound, language=sound.language or said.language, draft=())
-            at += int(advance_s * RATE_HZ)
-        return Heard("".join(texts).strip(), tuple(words), sound.language, segments=tuple(segments))
+        progress = self._progress(request)
+        sound = self._first(request, progress)
+        try:
+            while progress.at < len(samples):
+                last = len(samples) - progress.at <= longest
+                length = len(samples) - progress.at if last else int(self._networks.window_s * RATE_HZ)
+                sound = replace(sound, samples=samples[progress.at : progress.at + length])
+                said = runner.hear(sound, left)
+                if last:
+                    if request.partial and not said.ended:
+                        return None  # a loop: the next pass, or the last one, hears better
+                    return self._ended(runner, request, sound, said, progress)
+                said, advance_s = self._finished(said, length / RATE_HZ)
+                words = runner.times(sound, said) if request.words and said.tokens else ()
+                progress = progress.behind(advance_s, self._segments(said, advance_s), words, said.language)
+                sound = replace(sound, language=progress.language, draft=())
+        except Interrupted:
+            return None
+        return progress.heard()
 
-    def _first(self, request: SpeechRequest) -> Sound:
-        """Return the first window's settings; a partial takes its language from the pass before."""
+    def _ended(
+        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: Progress
+    ) -> Heard | None:
+        """Return what was said up to the last window; remember of a growing utterance how far it was heard."""
+        words = runner.times(sound, said) if request.words and said.tokens and not request.partial else ()
+        whole = progress.behind(sound.length_s, self._segments(said, sound.length_s), words, said.language)
+        if request.stream_id is not None:
+            self._remember(request, self._grown(runner, request, sound, said, progress))
+        return whole.heard()
+
+    def _grown(
+        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: Progress
+    ) -> Progress | None:
+        """Return from where the next pass over the utterance goes on; None: it has ended."""
+        if not request.partial:
+            return None
+        grown = replace(progress, tokens=said.tokens, language=said.language)
+        cut = settled(said.tokens, progress.tokens, sound.samples, self._words.first_time)
+        if cut is None:
+            return grown
+        tokens = said.tokens[: cut.tokens]
+        words: tuple[SpokenWord, ...] = ()
+        if request.words:
+            texts = [token for token in tokens if token < self._words.end]
+            words = runner.times(sound, said)[: len(self._words.words(texts))]
+        behind = progress.behind(cut.at_s, self._segments(replace(said, tokens=tokens), cut.at_s), words, said.language)
+        return replace(behind, tokens=cut.rest)
+
+    def _progress(self, request: SpeechRequest) -> Progress:
         with self._lock:
-            draft = self._drafts.get(request.stream_id or "", _WindowDraft())
-        language = _base(request.language) or (draft.language if request.partial else None)
+            return self._progresses.get(request.stream_id or "", Progress())
+
+    def _first(self, request: SpeechRequest, progress: Progress) -> Sound:
+        """Return the first window's settings; what goes on behind settled words goes on in their language."""
+        language = _base(request.language) or (progress.language if request.partial or progress.at else None)
         task = "translate" if request.translate else "transcribe"
-        before = tuple(self._words.prompt(request.prompt)) if request.prompt else ()
-        return Sound(request.samples, language, task, before, draft.tokens, careful=not request.partial)
+        context = _ending(progress.text) or request.prompt
+        before = tuple(self._words.prompt(context)) if context else ()
+        draft = progress.tokens[:-_UNSETTLED]
+        return Sound(request.samples, language, task, before, draft, careful=not request.partial)
 
-    def _remember(self, request: SpeechRequest, said: Said) -> None:
-        """Keep what a pass said for the next one over the same utterance."""
-        if request.stream_id is None:
-            return
+    def _remember(self, request: SpeechRequest, progress: Progress | None) -> None:
+        """Keep how far an utterance was heard for the next pass over it."""
+        stream_id = request.stream_id or ""
         with self._lock:
-            self._drafts.pop(request.stream_id, None)
-            if request.partial and said.ended:
-                self._drafts[request.stream_id] = _WindowDraft(said.tokens[:-_UNSETTLED], said.language)
-            while len(self._drafts) > _REMEMBERED:
-                self._drafts.popitem(last=False)
+            self._progresses.pop(stream_id, None)
+            if progress is not None:
+                self._progresses[stream_id] = progress
+            while len(self._progresses) > _REMEMBERED:
+                self._progresses.popitem(last=False)
 
     def _finished(self, said: Said, length_s: float) -> tuple[Said, float]:
         """Return the finished segments of a window that more sound follows, and when they end."""
@@ -123,8 +148,9 @@ class WindowedWriter:
             tokens, start_s = [], time_s
 
 
-def _moved(word: SpokenWord, by_s: float) -> SpokenWord:
-    return SpokenWord(word.text, by_s + word.start_s, by_s + word.end_s)
+def _ending(text: str) -> str:
+    """Return the last words of a settled text, from the start of one."""
+    return text if len(text) <= _CONTEXT else text[-_CONTEXT:].partition(" ")[2] or text[-_CONTEXT:]
 
 
 def _base(language: str | None) -> str | None:

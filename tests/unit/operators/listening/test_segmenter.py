@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from fastembed.operators.listening.segmenter import SegmenterLimits, effective
 from fastembed.pipeline.payload.audio import (
@@ -121,6 +122,37 @@ def test_without_turn_detection_partials_come_before_the_commit_under_its_id() -
     assert [round(len(p.samples) / 16_000, 3) for p in partials] == [0.3, 0.6, 0.9]
     committed, utterance = segmenter.commit()
     assert {p.utterance_id for p in partials} == {committed.utterance_id} == {utterance.utterance_id}
+
+
+def test_what_is_committed_by_hand_has_no_samples_where_nobody_speaks() -> None:
+    segmenter = listening(MANUAL, SegmenterLimits(partial_s=1.0))
+    assert list(segmenter.push(sound((3.0, 0.1)))) == []
+    committed, utterance = segmenter.commit()
+    assert (committed.start_ms, committed.end_ms, utterance.end_ms, len(utterance.samples)) == (0, 3000, 3000, 0)
+    list(segmenter.push(sound((1.0, 0.1), (0.5, 0.9), (1.0, 0.1))))
+    _, utterance = segmenter.commit()
+    assert len(utterance.samples) == 2.5 * 16_000
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.9, 11.3])
+def test_whether_somebody_speaks_in_a_commit_does_not_depend_on_how_the_audio_was_cut(seconds: float) -> None:
+    audio = sound((12.0, 0.1), (0.7, 0.9), (5.0, 0.1))
+    step = round(seconds * 16_000)
+    segmenter = listening(MANUAL, SegmenterLimits(longest_manual_s=10, partial_s=1.0))
+    events = [event for at in range(0, len(audio), step) for event in segmenter.push(audio[at : at + step])]
+    events += segmenter.commit()
+    found = [(event.end_ms, len(event.samples)) for event in events if isinstance(event, Utterance)]
+    assert found == [
+        (10_000, 0),
+        *((ms, (ms - 10_000) * 16) for ms in (13_000, 14_000, 15_000, 16_000, 17_000, 17_700)),
+    ]
+
+
+def test_noise_committed_by_hand_between_turns_has_no_samples() -> None:
+    segmenter = listening()
+    list(segmenter.push(sound((1.0, 0.1))))
+    _, utterance = segmenter.commit()
+    assert len(utterance.samples) == 0
 
 
 def test_what_nobody_commits_is_committed_at_the_limit_and_no_sample_is_lost() -> None:

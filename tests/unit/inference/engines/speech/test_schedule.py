@@ -108,3 +108,14 @@ def test_what_is_discarded_is_not_served() -> None:
     made.discard(gone)
     assert served(made) == ["FINAL b"]
     assert list(made.empty()) == []
+
+
+def test_the_end_of_an_utterance_interrupts_its_own_partial_or_where_no_slot_is_free_anothers() -> None:
+    made = queue(wish(Kind.FIRST, "a"), wish(Kind.PARTIAL, "b"), slots=2)
+    first, partial = made.take(0.0), made.take(0.0)
+    assert made.in_the_way(wish(Kind.FINAL, "a")) is first
+    assert made.in_the_way(wish(Kind.FINAL, "c")) is partial
+    assert made.in_the_way(wish(Kind.PIECE)) is None
+    assert partial is not None
+    made.done(partial, 0.1, 0.1)
+    assert made.in_the_way(wish(Kind.FINAL, "c")) is None
