@@ -19,12 +19,13 @@ from typing import Any, Final
 from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceName
 from fastembed.inference.library.devices import DeviceLimits
 from fastembed.inference.library.folders import locate
-from fastembed.inference.library.hub.known import command_for, find_known
+from fastembed.inference.library.hub.known import KNOWN, command_for, find_known
 from fastembed.inference.library.shipped import shipped
 from fastembed.inference.library.specs import AUTO, ModelSpec
 from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.errors import ConfigError
+from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
 from fastembed.pipeline.units import parse_size
 
@@ -67,21 +68,10 @@ class Tuning:
             devices[device] = devices.get(device, DeviceLimits()).model_copy(update={"memory": limit})
         sections["devices"] = devices
         base = configuration.path.parent if configuration.path else Path()
-        reader = self._reader(sections["models"], base.absolute())
+        missing = _missing(self.models, sections["models"], base.absolute())
+        reader = self.models.get("documents") if "documents" not in missing else None
         pipelines = {name: self._tuned(plan, reader) for name, plan in configuration.pipelines.items()}
         return replace(configuration, sections=sections, pipelines=pipelines)
-
-    def _reader(self, declared: Mapping[str, ModelSpec], base: Path) -> str | None:
-        """Return the document model that `parse` shall use, if its files are here."""
-        name = self.models.get("documents")
-        if name is None:
-            return None
-        origin = declared[name].origin
-        known = find_known(origin)
-        if locate(origin, base) or (known and locate(known.origin, base)):
-            return name
-        log.warning("documents are read by rules until %s is here: %s", name, command_for(name, origin))
-        return None
 
     def _tuned(self, plan: PipelinePlan, reader: str | None) -> PipelinePlan:
         def tuned(step: StepPlan) -> StepPlan:
@@ -93,6 +83,27 @@ class Tuning:
 
         changed = replace(plan, steps=tuple(_mapped(step, tuned) for step in plan.steps))
         return replace(changed, definition=definition_hash(changed))
+
+
+def _missing(models: Mapping[str, str], declared: Mapping[str, ModelSpec], base: Path) -> set[str]:
+    """Return the roles whose models' files are not here, after a warning that says what answers until they are."""
+    missing = set()
+    for role, name in models.items():
+        origin = declared[name].origin
+        known = find_known(origin)
+        if name in shipped() or locate(origin, base) or (known and locate(known.origin, base)):
+            continue
+        missing.add(role)
+        until = "documents are read by rules" if role == "documents" else f"other models answer for {role!r}"
+        log.warning("%s until %s is here: %s%s", until, name, command_for(name, origin), _near(name, declared))
+    return missing
+
+
+def _near(name: str, declared: Mapping[str, ModelSpec]) -> str:
+    """Return the known name that a misspelt one may mean; nothing for a known one or a repository's id."""
+    if "/" in name or find_known(name):
+        return ""
+    return did_you_mean(name, {*(one.name for one in KNOWN), *shipped(), *declared} - {name})
 
 
 def _mapped(step: Step, change: Callable[[StepPlan], StepPlan]) -> Step:

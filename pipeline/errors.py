@@ -145,7 +145,9 @@ class Expired(ItemError):
 
 
 class StepFailed(ItemError):
-    """A step raised something unexpected; `__cause__` is what it raised."""
+    """A step raised something unexpected; `__cause__` is what it raised. `traced`: the log has its trace already."""
+
+    traced = False
 
     def __init__(self, step: str, cause: BaseException, *, attempts: int = 1, config_hash: str = "") -> None:
         """Name the step, its attempts and the configuration that it ran under."""

@@ -46,6 +46,7 @@ class Registry:
         self._origins: dict[tuple[Role, str], str] = {}
         self._found: dict[tuple[Role, str], Spec] = {}
         self._refused: set[tuple[Role, str]] = set()
+        self._lacks_a_plugin = False
         self._files: dict[Role, dict[str, Path]] = {}
         self._entry_points: dict[str, list[EntryPoint]] | None = None
 
@@ -77,9 +78,11 @@ class Registry:
         extended._added, extended._origins = dict(self._added), dict(self._origins)
         extended._files, extended._found = self._files, dict(self._found)
         extended._entry_points, extended._refused = self._entry_points, set(self._refused)
+        extended._lacks_a_plugin = self._lacks_a_plugin
         try:
             module, revision = load_file(path)
         except ConfigError as error:
+            extended._lacks_a_plugin = True
             return extended, error.problems
         problems: list[str] = []
         for target in _marked(module):
@@ -91,8 +94,16 @@ class Registry:
         return extended, problems
 
     def refused(self, role: Role, name: str) -> bool:
-        """Whether a plug-in has such a component that was refused, and nothing else has it."""
-        return (role, name) in self._refused and not self.knows(role, name)
+        """Whether a plug-in has such a component that was refused, and nothing else has it.
+
+        One that could not be run may have had any component but such as are known, or are nearly written like one.
+        """
+        if self.knows(role, name):
+            return False
+        if (role, name) in self._refused:
+            return True
+        known_elsewhere = any(self.knows(other, name) for other in ROLES)
+        return self._lacks_a_plugin and not known_elsewhere and not did_you_mean(name, self.names(role))
 
     def names(self, role: Role) -> tuple[str, ...]:
         """Return what may be named, sorted, without importing anything. Entry points count for every role."""

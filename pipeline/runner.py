@@ -12,7 +12,7 @@ from typing import Any
 from aiostream import streamcontext
 
 from fastembed.pipeline.component import Context, Progress, Resources
-from fastembed.pipeline.errors import FastEmbedError, ItemError, Overloaded, Unavailable
+from fastembed.pipeline.errors import FastEmbedError, ItemError, Overloaded, StepFailed, Unavailable
 from fastembed.pipeline.failures import Failures, failed_step, is_bad
 from fastembed.pipeline.graph import Graph
 from fastembed.pipeline.item import Ack, Item, Outcome
@@ -358,8 +358,9 @@ class Pipeline:
     def _log_end(self, ack: Ack, outcome: Outcome) -> None:
         """Log a bad end: a failure with its trace; what was refused, and told to its caller, for debugging only."""
         caller_knows = outcome is not Outcome.FAILED and ack.origin.reply is not None
+        level = logging.DEBUG if caller_knows else logging.WARNING
         log.log(
-            logging.DEBUG if caller_knows else logging.WARNING,
+            level,
             "%s: item %d %s at %s: %s",
             self.name,
             ack.origin.id,
@@ -369,6 +370,8 @@ class Pipeline:
             exc_info=ack.error if outcome is Outcome.FAILED and ack.error is not None else None,
             extra={"pipeline": self.name, "item": ack.origin.id, "request": ack.origin.trace, "step": ack.step},
         )
+        if isinstance(ack.error, StepFailed):
+            ack.error.traced = outcome is Outcome.FAILED and log.isEnabledFor(level)
 
     async def _abandon(self) -> None:
         """Settle the items that are still in the graph when the pipeline ends before them.

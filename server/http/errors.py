@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.exceptions import HTTPException
 
-from fastembed.pipeline.errors import Expired, ItemError
+from fastembed.pipeline.errors import Expired, ItemError, StepFailed
 
 _log = logging.getLogger("fastembed.http")
 
@@ -84,9 +84,10 @@ def internal_body(request_id: str) -> bytes:
 
 
 def log_internal(error: BaseException, request_id: str) -> None:
-    """Log the cause of a 500 with its traceback."""
+    """Log the cause of a 500, with its traceback unless the pipeline has logged it under the same request id."""
     level = logging.INFO if isinstance(error, asyncio.CancelledError) else logging.ERROR
-    _log.log(level, "request failed: %s", error, exc_info=error, extra={"request": request_id})
+    trace = None if isinstance(error, StepFailed) and error.traced else error
+    _log.log(level, "request failed: %s", error, exc_info=trace, extra={"request": request_id})
 
 
 def _error_headers(error: ItemError) -> tuple[tuple[bytes, bytes], ...]:

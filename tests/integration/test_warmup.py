@@ -1,6 +1,9 @@
 """A real model is there before it is asked for, if it usually is at that hour."""
 
 import asyncio
+import logging
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -107,6 +110,23 @@ async def test_the_history_outlives_the_process_and_what_is_old_is_dropped(tmp_p
     assert history.used() == {"mini": [101, 101 + KEPT_H]}
     assert sorted(history.observed()) == [101, 101 + KEPT_H]
     await history.close()
+
+
+async def test_a_second_server_of_a_user_leaves_the_habits_to_the_first(tmp_path, caplog):
+    file = tmp_path / "usage.duckdb"
+    hold = f"import duckdb; c = duckdb.connect({str(file)!r}); print('open', flush=True); input()"
+    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        holder.stdout.readline()
+        caplog.set_level(logging.INFO, "fastembed.warmup")
+        history = History(file)
+        await history.open()
+        await history.close()
+        holder.kill()
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("habits are remembered by another server of this user")
 
 
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path, caplog):

@@ -16,6 +16,7 @@ log = logging.getLogger("fastembed.warmup")
 KEPT_H: Final = 8 * 168
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (model VARCHAR, hour INTEGER, uses DOUBLE, PRIMARY KEY (model, hour))"
 _ADD: Final = "INSERT INTO used VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET uses = uses + excluded.uses"
+_LOCKED: Final = "Conflicting lock"  # how DuckDB begins to say that another process has the file open
 _NOBODY: Final = ""
 """The name under which stand the hours in which there was a server."""
 
@@ -68,7 +69,10 @@ class History:
             for model, hour, uses in self._database.execute("SELECT model, hour, uses FROM used").fetchall():
                 self._uses.setdefault(model, {})[hour] = uses
         except (duckdb.Error, OSError) as error:
-            log.warning("habits are not remembered in %s: %s", self._file, error)
+            if _LOCKED in str(error):  # a second server of this user, which is all right: the first one remembers
+                log.info("habits are remembered by another server of this user, which has %s open", self._file)
+            else:
+                log.warning("habits are not remembered in %s: %s", self._file, error)
             self._close()
             if is_new:
                 self._discard()

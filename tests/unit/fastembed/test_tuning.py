@@ -56,6 +56,28 @@ def test_documents_are_read_by_the_named_model_as_soon_as_it_is_here(caplog):
     assert step(over({"documents": "docling-pocket"}), "documents", "parse").options["model"] == "docling-pocket"
 
 
+@pytest.mark.parametrize(
+    ("role", "name", "warning"),
+    [
+        ("text", "phi-4-mini", "other models answer for 'text' until phi-4-mini is here: fastembed pull phi-4-mini"),
+        ("text", "phi4-mini", "pull phi4-mini; did you mean 'phi-4-mini'?"),
+        ("speech", "whisper-bse", "did you mean 'whisper-base'?"),
+        ("embeddings", "some/model", "until some/model is here: fastembed pull some/model"),
+    ],
+)
+def test_a_model_that_is_not_here_is_told_with_the_command_that_gets_it(caplog, role, name, warning):
+    with caplog.at_level(logging.WARNING):
+        over({role: name})
+    assert warning in caplog.text
+
+
+@pytest.mark.parametrize("name", ["whisper-base", "whisper-pocket"])
+def test_of_a_model_that_ships_nothing_is_told(caplog, name):
+    with caplog.at_level(logging.WARNING):
+        over({"speech": name})
+    assert not caplog.text
+
+
 def test_nothing_said_changes_nothing():
     before = read_configuration()
     assert Tuning.of({}, {"enable_model_quantization": True, "fallback_to_cpu": True}).over(before) is before

@@ -178,6 +178,20 @@ def test_a_plugin_that_fails_says_where_and_why(registry: Registry, write: Write
     assert expected in message(lambda: registry.with_plugins([path]))
 
 
+@pytest.mark.parametrize("text", ["def (:\n", None])
+def test_what_a_plugin_that_fails_may_have_had_is_no_problem_of_its_own(
+    registry: Registry, tmp_path: Path, text: str | None
+):
+    if text is not None:
+        (tmp_path / "plug.py").write_text(text)
+    extended, problems = registry.with_plugin(tmp_path / "plug.py")
+    assert len(problems) == 1
+    assert extended.refused("operator", "frobnicate")
+    assert not extended.refused("operator", "double")
+    assert not extended.refused("operator", "duoble")  # a slip is told all the same
+    assert not registry.refused("operator", "frobnicate")
+
+
 def test_a_missing_plugin_is_named(registry: Registry, tmp_path: Path):
     path = tmp_path / "no.py"
     assert message(lambda: registry.with_plugins([path])) == f"found no Python file {path}, expected a plug-in"

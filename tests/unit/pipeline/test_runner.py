@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -48,6 +49,14 @@ def test_an_unexpected_error_names_step_cause_and_attempts():
     assert isinstance(error, StepFailed)
     assert str(error) == "crash_on_three: ZeroDivisionError: integer division or modulo by zero"
     assert error.attempts == 1
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR])
+def test_an_error_whose_traceback_was_logged_says_so(caplog, level):
+    with caplog.at_level(level, "fastembed.pipeline"):
+        error = run_values([3], step(crash_on_three)).source.errors[0]
+    shown = any(record.exc_info for record in caplog.records)
+    assert error.traced is shown is (level == logging.WARNING)
 
 
 @pytest.mark.parametrize(

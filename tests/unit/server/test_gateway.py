@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fastembed.pipeline.errors import Overloaded
+from fastembed.pipeline.errors import Overloaded, StepFailed
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.policy import QueuePolicy
 from fastembed.server.app import create_app
@@ -85,6 +85,20 @@ async def test_what_breaks_shows_its_request_id_and_nothing_else(world, caplog):
         "code": None,
     }
     assert "a secret path" in caplog.text
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_the_server_repeats_no_traceback_that_the_pipeline_has_logged(world, caplog, traced):
+    async def breaks(_):
+        error = StepFailed("breaks", RuntimeError("a secret path"))
+        error.traced = traced
+        raise error
+
+    async with serving(world.routes, "POST /breaks", breaks):
+        await call(world.app, "POST", "/breaks", body={}, headers={"x-request-id": "r1"})
+    (record,) = (record for record in caplog.records if record.name == "fastembed.http")
+    assert (record.request, bool(record.exc_info)) == ("r1", not traced)
+    assert "a secret path" in record.getMessage()
 
 
 async def test_a_full_queue_is_429_with_the_time_to_come_back(world):
