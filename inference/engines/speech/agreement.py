@@ -99,7 +99,12 @@ def _spaced(unit: str) -> bool:
 
 def _key(unit: str) -> str:
     """Compare words, not their case and punctuation, which whisper revises until the end."""
-    return _BARE.sub("", unit).casefold() or unit.strip()
+    return bare(unit) or unit.strip()
+
+
+def bare(text: str) -> str:
+    """Return the letters and digits of a text, in lower case."""
+    return _BARE.sub("", text).casefold()
 
 
 def _common_prefix(left: list[str], right: list[str]) -> int:

@@ -208,10 +208,11 @@ class Runner:
             accepted += stood
             if stood == len(draft) or tokens[-1] == words.end:
                 break
-            draft = _behind(draft[stood:], tokens[-1]) if stood >= _NEAR else []  # it leads nowhere any more
+            retimed = min(tokens[-1], draft[stood]) >= words.first_time  # of what was cut, times differ by little
+            draft = _behind(draft[stood:], tokens[-1]) if stood >= _NEAR or retimed else []  # else it leads nowhere
             self._decode.reset_state()
             logits = self._logits([*head, *opening, *tokens, *draft])
-        limit = _TOKENS_MORE + int(_TOKENS_A_SECOND * sound.length_s)
+        limit = (_TOKENS_MORE if sound.careful else _TOKENS_MORE // 2) + int(_TOKENS_A_SECOND * sound.length_s)
         limit = min(limit, words.longest - len(head) - len(opening) - 1)
         while tokens[-1] != words.end and len(tokens) < limit:
             self._add(rules, self._logits(tokens[-1:])[-1], tokens, logprobs)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed.inference.engines.speech.agreement import bare
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpokenWord
 from fastembed.inference.engines.speech.level import loudness
 from fastembed.inference.engines.speech.vocabulary import TICK_S
@@ -67,6 +68,15 @@ class Progress:
         return Heard(self.text.strip(), self.words, self.language, segments=self.segments)
 
 
+class Vocabulary(Protocol):
+    """What tokens mean: from first_time on they are times, below text."""
+
+    first_time: int
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """Return the words of tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """Where to go on: behind so many tokens, at a time in the window; rest: what was said behind it, from there."""
@@ -76,37 +86,33 @@ class Cut:
     rest: tuple[int, ...]
 
 
-def settled(tokens: Sequence[int], before: Sequence[int], samples: NDArray[np.float32], first_time: int) -> Cut | None:
+def settled(
+    tokens: Sequence[int], before: Sequence[int], samples: NDArray[np.float32], vocabulary: Vocabulary
+) -> Cut | None:
     """Return the last place up to which a pass over the samples can be settled, if there is one.
 
-    before: the tokens of the last pass over the same beginning. first_time: the token of 0.00 s; all behind it are
-    times, all before it text.
+    before: the tokens of the last pass over the same beginning; marks and case, which Whisper revises until the end,
+    may differ.
     """
+    first_time = vocabulary.first_time
     length_s = len(samples) / RATE_HZ
     if length_s < _CUT_FROM_S:
         return None
-    agreed = _agreed([t for t in tokens if t < first_time], [t for t in before if t < first_time])
+    last = bare(vocabulary.text(before))
     for place in range(len(tokens) - 1, 0, -1):
         if tokens[place] < first_time or tokens[place - 1] >= first_time:
             continue  # no segment's end
         rest = tokens[place + 1 :]
         end_s = (tokens[place] - first_time) * TICK_S
-        text = sum(token < first_time for token in tokens[:place])
-        if text < agreed and any(t < first_time for t in rest) and _LEAST_S <= end_s <= length_s - _BEHIND_S:
+        if not (any(t < first_time for t in rest) and _LEAST_S <= end_s <= length_s - _BEHIND_S):
+            continue
+        said = bare(vocabulary.text(tokens[:place]))
+        if len(said) < len(last) and last.startswith(said):
             next_s = (rest[0] - first_time) * TICK_S if rest[0] >= first_time else end_s
             at_s = _pause(samples, end_s - _ROUGH_S, max(end_s, next_s) + _ROUGH_S)
             if at_s is not None:
                 return Cut(place + 1, at_s, _moved(rest, at_s, first_time))
     return None
-
-
-def _agreed(left: Sequence[int], right: Sequence[int]) -> int:
-    count = 0
-    for a, b in zip(left, right, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
 
 
 def _pause(samples: NDArray[np.float32], start_s: float, end_s: float) -> float | None:

@@ -85,7 +85,7 @@ class WindowedWriter:
         if not request.partial:
             return None
         grown = replace(progress, tokens=said.tokens, language=said.language)
-        cut = settled(said.tokens, progress.tokens, sound.samples, self._words.first_time)
+        cut = settled(said.tokens, progress.tokens, sound.samples, self._words)
         if cut is None:
             return grown
         tokens = said.tokens[: cut.tokens]
