@@ -19,6 +19,8 @@ _UNSETTLED: Final = 3
 """Tokens at the end of a pass that the next one mostly changes: the last word or two, and the closing time."""
 _REMEMBERED: Final = 1_024
 """Utterances whose last pass is kept; those of sessions that left are the oldest."""
+_SURE_S: Final = 4.0
+"""Sound from which a language is known; that of a word or two is often another one."""
 _CONTEXT: Final = 240
 """Characters of settled text that a pass is given as what was said before."""
 _LEAST_ADVANCE_S: Final = 1.0
@@ -84,7 +86,8 @@ class WindowedWriter:
         """Return from where the next pass over the utterance goes on; None: it has ended."""
         if not request.partial:
             return None
-        grown = replace(progress, tokens=said.tokens, language=said.language)
+        sure = progress.language is not None or sound.length_s >= _SURE_S
+        grown = replace(progress, tokens=said.tokens, language=said.language if sure else None)
         cut = settled(said.tokens, progress.tokens, sound.samples, self._words)
         if cut is None:
             return grown
