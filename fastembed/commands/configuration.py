@@ -71,6 +71,9 @@ def schema() -> int:
 def test(config: Path | None) -> int:
     """Run the file's tests; 1 if one fails."""
     configuration = read_configuration(config)
+    if not configuration.tests:
+        typer.echo("found no tests in the configuration, expected some under `tests:`; nothing was run", err=True)
+        return 0
     results = asyncio.run(_run_tests(configuration))
     for result in results:
         name = result.test.name or f"{result.test.pipeline} ({result.test.place})"

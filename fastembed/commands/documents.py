@@ -183,7 +183,8 @@ def list_documents(source: AnswerSource, pipeline: str | None, *, as_json: bool)
     for row in rows:
         why = f"({row['detail']})" if row["state"] == "waiting" else row["title"]
         what = printable(f"{row['name']}  {why}")
-        typer.echo(f"{row['state']:<10} {row['pages']:>4} p {row['chunks']:>5} chunks  {what}")
+        pages = f"{row['pages']:>4} p" if row["pages"] else ""  # DOCX and text have none
+        typer.echo(f"{row['state']:<10} {pages:<6} {row['chunks']:>5} chunks  {what}".rstrip())
     if not rows:
         typer.echo("no file was processed yet", err=True)
     return 0

@@ -69,6 +69,7 @@ def test_run_once_processes_what_is_there_and_the_database_answers(folder: Path)
     assert found[0]["document"] == "note.md"
     listed = json.loads(fastembed(folder, "ls", "--json").stdout)
     assert [(row["name"], row["state"]) for row in listed] == [("note.md", "done"), ("report.docx", "done")]
+    assert fastembed(folder, "ls").stdout.splitlines()[0].split() == ["done", "1", "chunks", "note.md", "Ferry"]
     again = fastembed(folder, "run", "--once")
     assert (again.returncode, again.stdout) == (0, "papers: nothing to do\n")
     assert fastembed(folder, "reprocess", "papers", "--all").stdout.startswith("2 files will be processed again")
@@ -144,6 +145,10 @@ def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
     failed = fastembed(tmp_path, "test")
     assert failed.returncode == 1
     assert "FAILED it is loud" in failed.stdout
+    (tmp_path / "pipelines.yaml").write_text(text[: text.index("tests:")])
+    none = fastembed(tmp_path, "test")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert none.stderr.startswith("found no tests in the configuration")
 
 
 def test_check_names_models_without_which_serve_does_not_start(tmp_path: Path) -> None:
