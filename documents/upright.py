@@ -54,16 +54,19 @@ class UprightReader:
     def __call__(self, image: NDArray[np.uint8]) -> PageReading:
         """Return the lines of a page. In: uint8 [height, width, 3], RGB. EngineFailed: as the reader raises it."""
         self.pages += 1
-        likely = (3, 1) if is_sideways(image) else (0, 2)
+        pairs = [(0, 2), (3, 1)]
+        if is_sideways(image):
+            pairs.reverse()
         best = PageReading([])
-        for turn in (*likely, *((0, 2) if likely[0] else (3, 1))):
-            if turn not in likely and _rank(best)[0] and len(best.lines) >= _SAYING_LINES:
+        for pair in pairs:
+            if len(best.lines) >= _SAYING_LINES and _rank(best)[0]:
                 break  # poor, but its lines lie: a bad scan, not a turned one
-            reading = self._read(image, turn)
-            if not best.lines or _rank(reading) > _rank(best):
-                best = reading
-            if not best.lines or _rank(best) > (True, _SURE):
-                break
+            for turn in pair:  # both: the first of a pair that lies may stand on its head
+                reading = self._read(image, turn)
+                if not best.lines or _rank(reading) > _rank(best):
+                    best = reading
+                if not best.lines or _rank(best) > (True, _SURE):
+                    return best
         return best
 
     def _read(self, image: NDArray[np.uint8], turn: int) -> PageReading:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import httpx2
@@ -241,7 +242,10 @@ def test_ctrl_c_ends_a_transcription_in_the_middle(tmp_path: Path) -> None:
         "  speech:\n    source: {websocket: /speech}\n    operators: [decode, vad, transcribe]\n"
         "    sink: reply\n"
     )
-    command = [sys.executable, "-m", "fastembed", "transcribe", "--follow", str(ASSETS / "morning-call.wav")]
+    with wave.open(str(ASSETS / "morning-call.wav")) as call, wave.open(str(tmp_path / "long.wav"), "wb") as recording:
+        recording.setparams(call.getparams())
+        recording.writeframes(8 * call.readframes(call.getnframes()))  # far from its end when the first word is there
+    command = [sys.executable, "-m", "fastembed", "transcribe", "--follow", "long.wav"]
     running = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )

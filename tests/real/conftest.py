@@ -12,7 +12,7 @@ from tests.real import models
 collect_ignore = [models.FILES[name] for name in models.left_out()]
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def kept_copies() -> Iterator[None]:
     """Keep the exact copies of GGUF files between runs, beside the models; compiled models are not kept."""
     with pytest.MonkeyPatch.context() as patch:
