@@ -33,7 +33,7 @@ _SMOOTH: Final = 5  # frames: a pause is longer than a closed mouth
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SettledSpeech:
     """What is settled of an utterance, up to sample `at`; tokens: what the last pass said of the rest."""
 
     at: int = 0
@@ -49,7 +49,7 @@ class Progress:
         segments: Iterable[tuple[str, float, float]],
         words: Iterable[SpokenWord],
         language: str | None,
-    ) -> Progress:
+    ) -> SettledSpeech:
         """Return the progress behind a window's next segments and words, whose times count from `at`."""
         found = list(segments)
         at_s = self.at / RATE_HZ
@@ -68,7 +68,7 @@ class Progress:
         return Heard(self.text.strip(), self.words, self.language, segments=self.segments)
 
 
-class Vocabulary(Protocol):
+class TokenMeanings(Protocol):
     """What tokens mean: from first_time on they are times, below text."""
 
     first_time: int
@@ -87,7 +87,7 @@ class Cut:
 
 
 def settled(
-    tokens: Sequence[int], before: Sequence[int], samples: NDArray[np.float32], vocabulary: Vocabulary
+    tokens: Sequence[int], before: Sequence[int], samples: NDArray[np.float32], vocabulary: TokenMeanings
 ) -> Cut | None:
     """Return the last place up to which a pass over the samples can be settled, if there is one.
 

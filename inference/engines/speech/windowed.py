@@ -12,7 +12,7 @@ from typing import Any, Final
 from fastembed.inference.engines.speech.driver import SILENCE_S, Interrupted, Networks, Runner, Said, Sound
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
 from fastembed.inference.engines.speech.level import levelled
-from fastembed.inference.engines.speech.progress import Progress, settled
+from fastembed.inference.engines.speech.progress import SettledSpeech, settled
 from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 _UNSETTLED: Final = 3
@@ -38,7 +38,7 @@ class WindowedWriter:
         self._networks = Networks(folder, options, self._words, generation.get("alignment_heads") or ())
         self._runners = [Runner(self._networks) for _ in range(slots)]
         self._lock = threading.Lock()
-        self._progresses: OrderedDict[str, Progress] = OrderedDict()
+        self._progresses: OrderedDict[str, SettledSpeech] = OrderedDict()
         self.slots = slots
 
     def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
@@ -71,7 +71,7 @@ class WindowedWriter:
         return progress.heard()
 
     def _ended(
-        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: Progress
+        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: SettledSpeech
     ) -> Heard | None:
         """Return what was said up to the last window; remember of a growing utterance how far it was heard."""
         words = runner.times(sound, said) if request.words and said.tokens and not request.partial else ()
@@ -81,8 +81,8 @@ class WindowedWriter:
         return whole.heard()
 
     def _grown(
-        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: Progress
-    ) -> Progress | None:
+        self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: SettledSpeech
+    ) -> SettledSpeech | None:
         """Return from where the next pass over the utterance goes on; None: it has ended."""
         if not request.partial:
             return None
@@ -99,11 +99,11 @@ class WindowedWriter:
         behind = progress.behind(cut.at_s, self._segments(replace(said, tokens=tokens), cut.at_s), words, said.language)
         return replace(behind, tokens=cut.rest)
 
-    def _progress(self, request: SpeechRequest) -> Progress:
+    def _progress(self, request: SpeechRequest) -> SettledSpeech:
         with self._lock:
-            return self._progresses.get(request.stream_id or "", Progress())
+            return self._progresses.get(request.stream_id or "", SettledSpeech())
 
-    def _first(self, request: SpeechRequest, progress: Progress) -> Sound:
+    def _first(self, request: SpeechRequest, progress: SettledSpeech) -> Sound:
         """Return the first window's settings; what goes on behind settled words goes on in their language."""
         language = _base(request.language) or (progress.language if request.partial or progress.at else None)
         task = "translate" if request.translate else "transcribe"
@@ -112,7 +112,7 @@ class WindowedWriter:
         draft = progress.tokens[:-_UNSETTLED]
         return Sound(request.samples, language, task, before, draft, careful=not request.partial)
 
-    def _remember(self, request: SpeechRequest, progress: Progress | None) -> None:
+    def _remember(self, request: SpeechRequest, progress: SettledSpeech | None) -> None:
         """Keep how far an utterance was heard for the next pass over it."""
         stream_id = request.stream_id or ""
         with self._lock:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastembed.inference.engines.speech.engine import SpokenWord
-from fastembed.inference.engines.speech.progress import Progress, settled
+from fastembed.inference.engines.speech.progress import SettledSpeech, settled
 
 RATE_HZ = 16_000
 FIRST = 1_000
@@ -77,7 +77,7 @@ def test_a_segment_without_enough_behind_it_stays_open() -> None:
 
 
 def test_what_is_heard_behind_settled_words_has_their_times_behind_it() -> None:
-    first = Progress().behind(4.0, [(" one", 0.0, 3.5)], [SpokenWord("one", 0.0, 3.5)], "en")
+    first = SettledSpeech().behind(4.0, [(" one", 0.0, 3.5)], [SpokenWord("one", 0.0, 3.5)], "en")
     both = first.behind(2.0, [(" two", 0.5, 1.5)], [SpokenWord("two", 0.5, 1.5)], "de").heard()
     assert (both.text, both.language) == ("one two", "en")
     assert both.words == both.segments == (SpokenWord("one", 0.0, 3.5), SpokenWord("two", 4.5, 5.5))
