@@ -37,8 +37,9 @@ from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
-from fastembed.server.endpoints import documents, files, health, models, openapi, pipelines, route, system, tokens
+from fastembed.server.endpoints import openapi
 from fastembed.server.endpoints.context import PipelineView, ServerContext
+from fastembed.server.endpoints.registry import own_routes
 from fastembed.server.files.expiry import keep_clean
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
@@ -285,7 +286,6 @@ class Process:
             files=self.files,
             metrics_path=self.settings.metrics_path,
         )
-        parts = (health, models, route, files, documents, pipelines, system, tokens, openapi)
         speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(
@@ -295,7 +295,7 @@ class Process:
                 starting=lambda: self.lifecycle.phase == "starting",
             )
         ]
-        return endpoints + [route for part in parts for route in part.routes(site)]
+        return [*endpoints, *own_routes(site), *openapi.routes(site)]
 
 
 def _cached_answers(settings: ServerSettings, resources: Resources) -> CachedAnswers | None:

@@ -7,10 +7,16 @@ refused too; `user` is checked and has no effect.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import orjson
+
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest
+from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
+from fastembed.server.wire.chat.answer import LEAST_LOGPROB, check_finished, fingerprint, new_id, no_event, usage
+from fastembed.server.wire.chat.chunk_frame import ChunkFrame
 from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
@@ -25,7 +31,7 @@ from fastembed.server.wire.chat.sampling import (
     read_preferences,
     read_sampling,
 )
-from fastembed.server.wire.completion import CompletionAnswer, CompletionChunks
+from fastembed.server.wire.event_stream import DONE
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, kind, refuse
 from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
@@ -130,6 +136,161 @@ def _prompts(fields: Fields) -> list[str]:
             refuse("found an empty string, expected text to continue", place, "invalid_value")
         prompts.append(entry)
     return prompts
+
+
+class _CompletionState:
+    """How far the answers to the prompts of one call are: choice `prompt * n + index` of the response."""
+
+    def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
+        self.started: ChatStarted | None = None
+        self.delivery = delivery
+        self.per_prompt = requests[0].count
+        self.count = len(requests) * self.per_prompt
+        self.finished: dict[int, ChatFinished] = {}
+        self.lengths = [0] * self.count  # characters shown so far: a token's text_offset
+
+    def head(self) -> dict[str, Any]:
+        """Return the fields that every object begins with."""
+        started = check_finished(self.started, {}, 0)
+        return {
+            "id": new_id("cmpl"),
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": started.model,
+            "system_fingerprint": fingerprint(started.model, started.device),
+        }
+
+    def usage(self) -> dict[str, Any]:
+        """Return the tokens of all prompts together."""
+        total: dict[str, Any] = {}
+        for place in range(0, self.count, self.per_prompt):
+            _add(total, usage([self.finished[place + index] for index in range(self.per_prompt)]))
+        return total
+
+    def logprobs(self, choice: int, delta: ChatDelta) -> dict[str, Any]:
+        """Return the legacy form of a delta's probabilities; its tokens begin at the end of what was shown."""
+        tokens = delta.logprobs
+        return {
+            "tokens": [one.token for one in tokens],
+            "token_logprobs": [max(one.logprob, LEAST_LOGPROB) for one in tokens],
+            "top_logprobs": [{token: max(value, LEAST_LOGPROB) for token, value in _top(one)} for one in tokens],
+            "text_offset": list(_offsets(self.lengths[choice], tokens)),
+        }
+
+
+class CompletionAnswer:
+    """Puts the events of one call together to a `text_completion`."""
+
+    def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
+        self._progress = _CompletionState(requests, delivery)
+        self._texts: list[list[str]] = [[] for _ in range(self._progress.count)]
+        empty = self._progress.logprobs(0, ChatDelta())
+        self._logprobs: list[dict[str, list[Any]]] = [{key: [] for key in empty} for _ in self._texts]
+
+    @property
+    def started(self) -> ChatStarted | None:
+        """Which model answers."""
+        return self._progress.started
+
+    def take(self, event: ChatEvent, prompt: int = 0) -> bytes:
+        """Add an event."""
+        progress = self._progress
+        first = prompt * progress.per_prompt
+        if isinstance(event, ChatDelta):
+            choice = first + event.index
+            if event.logprobs:
+                for key, values in progress.logprobs(choice, event).items():
+                    self._logprobs[choice][key].extend(values)
+            self._texts[choice].append(event.text)
+            progress.lengths[choice] += len(event.text)
+        elif isinstance(event, ChatFinished):
+            progress.finished[first + event.index] = event
+        elif isinstance(event, ChatStarted):
+            progress.started = event
+        else:
+            raise no_event(event)
+        return b""
+
+    def end(self) -> bytes:
+        """Return the response's JSON."""
+        progress = self._progress
+        check_finished(progress.started, progress.finished, progress.count)
+        choices = [
+            {
+                "text": "".join(text),
+                "index": index,
+                "logprobs": self._logprobs[index] if progress.delivery.logprobs else None,
+                "finish_reason": progress.finished[index].reason,
+            }
+            for index, text in enumerate(self._texts)
+        ]
+        return orjson.dumps({**progress.head(), "choices": choices, "usage": progress.usage()})
+
+
+class CompletionChunks:
+    """Turns the events of one call into events of a stream."""
+
+    def __init__(self, requests: Sequence[ChatRequest], delivery: Delivery) -> None:
+        self._progress = _CompletionState(requests, delivery)
+        self._frame: ChunkFrame | None = None
+
+    @property
+    def started(self) -> ChatStarted | None:
+        """Which model answers."""
+        return self._progress.started
+
+    def take(self, event: ChatEvent, prompt: int = 0) -> bytes:
+        """Return the stream's events for one of the answer."""
+        progress, frame = self._progress, self._frame
+        if isinstance(event, ChatStarted):
+            progress.started = progress.started or event
+            self._frame = frame or ChunkFrame(progress.head(), progress.delivery)
+            return b""
+        if frame is None:
+            raise no_event(event)
+        choice = prompt * progress.per_prompt + event.index
+        if isinstance(event, ChatFinished):
+            progress.finished[choice] = event
+            body = b',"text":"","logprobs":null,"finish_reason":"%b"' % event.reason.encode()
+            return frame.choice(choice, body)
+        if not isinstance(event, ChatDelta):
+            raise no_event(event)
+        return self._delta(frame, choice, event)
+
+    def end(self) -> bytes:
+        """Return the usage, if it was asked for, and the mark of the end."""
+        progress = self._progress
+        check_finished(progress.started, progress.finished, progress.count)
+        if progress.delivery.usage and self._frame is not None:
+            return self._frame.usage(progress.usage()) + DONE
+        return DONE
+
+    def _delta(self, frame: ChunkFrame, choice: int, delta: ChatDelta) -> bytes:
+        if not delta.text and not delta.logprobs:
+            return b""
+        probable = orjson.dumps(self._progress.logprobs(choice, delta)) if delta.logprobs else b"null"
+        self._progress.lengths[choice] += len(delta.text)
+        body = b',"text":%b,"logprobs":%b,"finish_reason":null' % (orjson.dumps(delta.text), probable)
+        return frame.choice(choice, body)
+
+
+def _top(token: TokenLogprob) -> Sequence[tuple[str, float]]:
+    """Return the likeliest tokens; the chosen one is always among them."""
+    return [*token.top, (token.token, token.logprob)]
+
+
+def _offsets(start: int, tokens: Sequence[TokenLogprob]) -> Iterator[int]:
+    for token in tokens:
+        yield start
+        start += len(token.token)
+
+
+def _add(total: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict):
+            _add(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value
 
 
 ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_completions, ChatRequest, ChatEvent)

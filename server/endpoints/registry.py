@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
+
+from starlette.routing import BaseRoute
 
 from fastembed.server.endpoints import (
     analyze,
-    audio,
     chat,
     completions,
     custom,
@@ -22,7 +23,9 @@ from fastembed.server.endpoints import (
     route,
     system,
     tokens,
+    transcriptions,
 )
+from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
 
 PIPELINE_ENDPOINTS: Final[Mapping[str, PipelineEndpoint]] = {
@@ -32,22 +35,38 @@ PIPELINE_ENDPOINTS: Final[Mapping[str, PipelineEndpoint]] = {
         completions.ENDPOINT,
         embeddings.ENDPOINT,
         rerank.ENDPOINT,
-        audio.TRANSCRIPTIONS,
-        audio.TRANSLATIONS,
+        transcriptions.TRANSCRIPTIONS,
+        transcriptions.TRANSLATIONS,
         document_processing.ENDPOINT,
         analyze.ENDPOINT,
     )
 }
 """By `METHOD /path`, the best known first: messages list them in this order."""
 
-OWN_OPERATIONS: Final[tuple[Operation, ...]] = tuple(
-    operation
-    for module in (health, models, route, files, documents, pipelines, system, tokens)
-    for operation in module.OPERATIONS
-)
-"""Those that the server answers itself; the path of the metrics is a setting."""
+
+class OwnEndpoint(Protocol):
+    """A module of this folder that answers without a pipeline: what it serves, and the routes that do."""
+
+    @property
+    def OPERATIONS(self) -> tuple[Operation, ...]:  # noqa: N802 - a module's constant
+        """What its routes are to clients; the order of `/openapi.json`."""
+
+    def routes(self, site: ServerContext, /) -> list[BaseRoute]:
+        """Return a route for each operation that is served now."""
+
+
+OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (health, models, route, files, documents, pipelines, system, tokens)
+"""Those that the server answers itself; `/openapi.json`, which describes them all, stands outside."""
+
+OWN_OPERATIONS: Final = tuple(operation for endpoint in OWN_ENDPOINTS for operation in endpoint.OPERATIONS)
+"""What they serve; the path of the metrics is a setting."""
 
 
 def endpoint_of(name: str) -> PipelineEndpoint:
     """Return what answers `METHOD /path`; a path of one's own takes and gives JSON, of a GET the query's."""
     return PIPELINE_ENDPOINTS.get(name) or custom.endpoint_at(*name.split(" ", 1))
+
+
+def own_routes(site: ServerContext) -> list[BaseRoute]:
+    """Return the routes of the server's own endpoints."""
+    return [found for endpoint in OWN_ENDPOINTS for found in endpoint.routes(site)]

@@ -11,8 +11,8 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted, TokenLogprob
-from fastembed.server.wire.chat.answer import ChatAnswer
-from fastembed.server.wire.chat.chunks import ChatChunks
+from fastembed.server.endpoints.chat.answer import ChatAnswer
+from fastembed.server.endpoints.chat.chunks import ChatChunks
 from fastembed.server.wire.chat.sampling import Delivery
 
 TEXT = st.text(min_size=1, max_size=8)

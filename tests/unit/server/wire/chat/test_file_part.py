@@ -15,9 +15,9 @@ from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.chat import AudioPart, ChatRequest, DocumentPart, ImagePart, Part, TextPart, VideoPart
 from fastembed.server.endpoints.chat import decode
+from fastembed.server.endpoints.chat import messages as chat_messages
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.files.store import FileStore
-from fastembed.server.wire.chat import messages as chat_messages
 from tests.integration.test_frames import video
 from tests.unit.server.chatting import chatting
 from tests.unit.server.strict import strict

@@ -1,9 +1,4 @@
-"""POST /v1/audio/transcriptions and /v1/audio/translations (OpenAI API 2.3.0).
-
-A form goes in, with the recording as its `file`; the transcript comes out in the form that was asked for, or as
-Server-Sent Events while it is written. What the engines cannot do (telling speakers apart, probabilities of words) is
-refused, never made up.
-"""
+"""The forms of both endpoints: their OpenAPI descriptions, and how they are decoded."""
 
 from __future__ import annotations
 
@@ -13,18 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
-from fastembed.pipeline.errors import InvalidInput, Unprocessable, UnsupportedMedia
-from fastembed.pipeline.payload.audio import SpeechEvent, SpeechFile, SpeechSettings, TurnDetection
+from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
 from fastembed.server.http.multipart import MultipartForm
 from fastembed.server.wire.chat.sampling import MODEL, read_model
-from fastembed.server.wire.event_stream import EventStream, event
-from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
-from fastembed.server.wire.operation import EVENTS, FORM, JSON, Operation, PipelineEndpoint
+from fastembed.server.wire.operation import EVENTS, FORM, JSON, Operation
 from fastembed.server.wire.schema import Schema, an_object, choice, flag, listed, number, one_of, string, whole
-from fastembed.server.wire.transcript import Transcription
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
@@ -58,7 +47,7 @@ _ANSWER: Final[Mapping[str, Schema]] = {
     "text/plain": string("the formats text and srt"),
     "text/vtt": string("the format vtt"),
 }
-_TRANSCRIPTION: Final = Operation(
+TRANSCRIPTION: Final = Operation(
     "POST",
     "/v1/audio/transcriptions",
     "Write a recording down",
@@ -72,7 +61,7 @@ _TRANSCRIPTION: Final = Operation(
     media=FORM,
     answer={**_ANSWER, EVENTS: an_object(about="transcript.text.delta, transcript.text.done, ...")},
 )
-_TRANSLATION: Final = Operation(
+TRANSLATION: Final = Operation(
     "POST",
     "/v1/audio/translations",
     "Write a recording down in English",
@@ -92,45 +81,6 @@ class TranscriptOptions:
     stream: bool = False
 
 
-async def answer_transcriptions(exchange: Exchange) -> None:
-    """POST /v1/audio/transcriptions."""
-    await _answer(exchange, translate=False)
-
-
-async def answer_translations(exchange: Exchange) -> None:
-    """POST /v1/audio/translations: into English."""
-    await _answer(exchange, translate=True)
-
-
-async def _answer(exchange: Exchange, *, translate: bool) -> None:
-    form = await exchange.form()
-    file, options = decode(form, translate=translate, unknown=UnknownFields.of(exchange.scope))
-    with exchange.watched():
-        try:
-            await (_stream if options.stream else _whole)(exchange, file, options)
-        except (UnsupportedMedia, Unprocessable) as error:  # the real API answers both with 400
-            raise InvalidInput(error.message, param="file", code="invalid_audio") from error
-
-
-async def _whole(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
-    transcription = Transcription(words=options.words, segments=options.segments)
-    async with exchange.submitted(file) as (results,):
-        async for found in results:
-            transcription.take(found)
-        media, body = transcription.encode(options.form)
-        await exchange.respond(body, media=media, headers=transcription.headers())
-
-
-async def _stream(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
-    """Stream the transcript. Nothing is sent before its first text, so that an error until then has a status."""
-    transcription = Transcription(words=options.words, segments=options.segments and options.form == "verbose_json")
-    async with EventStream(exchange, transcription.headers) as out, exchange.submitted(file) as (results,):
-        async for found in results:
-            if data := b"".join(event(orjson.dumps(value)) for value in transcription.take(found)):
-                await out.send(data)
-        await out.end(event(orjson.dumps(transcription.done())))
-
-
 def decode(
     form: MultipartForm, *, translate: bool, unknown: UnknownFields | None = None
 ) -> tuple[SpeechFile, TranscriptOptions]:
@@ -138,7 +88,7 @@ def decode(
     if "file" in form.fields:
         refuse("found a field without a filename, expected a file", "file", "invalid_type")
     fields = Fields(_typed(form.fields), unknown=unknown)
-    fields.known((_TRANSLATION if translate else _TRANSCRIPTION).fields)
+    fields.known((TRANSLATION if translate else TRANSCRIPTION).fields)
     _check_the_rest(fields)
     upload = form.files.get("file")
     if upload is None or len(form.files) > 1:
@@ -230,7 +180,3 @@ def _check_the_rest(fields: Fields) -> None:
     for name, use in (("languages", "language"), ("keywords", "prompt")):
         if fields.has(name):
             refuse(f"found {name}, expected {use}, which the engines support", name, "unsupported_parameter")
-
-
-TRANSCRIPTIONS: Final = PipelineEndpoint(_TRANSCRIPTION, answer_transcriptions, SpeechFile, SpeechEvent)
-TRANSLATIONS: Final = PipelineEndpoint(_TRANSLATION, answer_translations, SpeechFile, SpeechEvent)

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions (OpenAI API 2.3.0): JSON to `ChatRequest`, `ChatEvent`s to JSON or events.
+"""The request of POST /v1/chat/completions: its OpenAPI description, and how it is decoded.
 
 Every field that the API has is checked, also those without effect here (`store`, `prediction`, `verbosity`, ...:
 nothing is stored, guessed or served in tiers); for fields that it has not see `unknown_fields`.
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, DocumentPart, Part, TextPart
+from fastembed.pipeline.payload.chat import ChatRequest
+from fastembed.server.endpoints.chat.messages import MAX_MESSAGES, read_messages
+from fastembed.server.endpoints.chat.template import read_template
+from fastembed.server.endpoints.chat.tools import GUIDES, MAX_TOOLS, read_format, read_tools
 from fastembed.server.fetching.references import NOTHING, References
-from fastembed.server.wire.chat.answer import ChatAnswer
-from fastembed.server.wire.chat.chunks import ChatChunks
-from fastembed.server.wire.chat.messages import MAX_MESSAGES, read_messages
-from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
@@ -33,11 +31,8 @@ from fastembed.server.wire.chat.sampling import (
     read_preferences,
     read_sampling,
 )
-from fastembed.server.wire.chat.template import read_template
-from fastembed.server.wire.chat.tools import GUIDES, MAX_TOOLS, read_format, read_tools
-from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields, refuse
-from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
+from fastembed.server.wire.operation import EVENTS, JSON, Operation
 from fastembed.server.wire.schema import an_object, choice, flag, listed, one_of, string, whole
 
 MAX_TOP_LOGPROBS: Final = 20
@@ -92,18 +87,6 @@ OPERATION: Final = Operation(
 )
 
 
-async def answer_chat(exchange: Exchange) -> None:
-    """POST /v1/chat/completions."""
-    fields = await exchange.fields()
-    with exchange.watched():
-        request, delivery = await decode(fields, exchange.references)
-        shape = ChatChunks if delivery.stream else ChatAnswer
-        try:
-            await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
-        except InvalidInput as error:
-            raise _with_files(error, request) from error
-
-
 async def decode(fields: Fields, references: References = NOTHING) -> tuple[ChatRequest, Delivery]:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(OPERATION.fields)
@@ -131,25 +114,6 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
         **read_preferences(fields),
     )
     return request, delivery
-
-
-def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
-    """Name the files in a prompt that is too long: the request does not show their length."""
-    names = [name for message in request.messages for part in message.parts if (name := _file_of(part))]
-    if error.code != "context_length_exceeded" or not names:
-        return error
-    files = ", ".join(names[:8])
-    advice = "send shorter ones, or have the step `read` cut them (its option `tokens`)"
-    return InvalidInput(
-        f"{error.message}; the prompt contains {files:.400}: {advice}", param=error.param, code=error.code
-    )
-
-
-def _file_of(part: Part) -> str:
-    """Return the name of the file that a part is read from; "" if it is none."""
-    if isinstance(part, DocumentPart):
-        return part.name
-    return part.file if isinstance(part, TextPart) else ""
 
 
 def _max_tokens(fields: Fields) -> int | None:
@@ -194,6 +158,3 @@ def _check_metadata(fields: Fields) -> None:
         if len(key) > 64:  # noqa: PLR2004 - OpenAI's limits
             refuse(f"found a key of {len(key)} characters, expected at most 64", "metadata", "string_above_max_length")
         pairs.text(key, most=512)
-
-
-ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_chat, ChatRequest, ChatEvent)

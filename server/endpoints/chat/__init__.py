@@ -1,0 +1,54 @@
+"""POST /v1/chat/completions (OpenAI API 2.3.0): JSON to `ChatRequest`, `ChatEvent`s to JSON or events.
+
+`request` describes and decodes what comes in (`messages`, `tools` and `template` are its parts); `answer` encodes what
+goes out in one piece, `chunks` as a stream.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, DocumentPart, Part, TextPart
+from fastembed.server.endpoints.chat.answer import ChatAnswer
+from fastembed.server.endpoints.chat.chunks import ChatChunks
+from fastembed.server.endpoints.chat.request import OPERATION, decode
+from fastembed.server.wire.chat.reply import reply
+from fastembed.server.wire.exchange import Exchange
+from fastembed.server.wire.operation import PipelineEndpoint
+
+__all__ = ("ENDPOINT", "OPERATION", "decode")
+
+
+async def answer_chat(exchange: Exchange) -> None:
+    """POST /v1/chat/completions."""
+    fields = await exchange.fields()
+    with exchange.watched():
+        request, delivery = await decode(fields, exchange.references)
+        shape = ChatChunks if delivery.stream else ChatAnswer
+        try:
+            await reply(exchange, [request], shape(request, delivery), stream=delivery.stream)
+        except InvalidInput as error:
+            raise _with_files(error, request) from error
+
+
+def _with_files(error: InvalidInput, request: ChatRequest) -> InvalidInput:
+    """Name the files in a prompt that is too long: the request does not show their length."""
+    names = [name for message in request.messages for part in message.parts if (name := _file_of(part))]
+    if error.code != "context_length_exceeded" or not names:
+        return error
+    files = ", ".join(names[:8])
+    advice = "send shorter ones, or have the step `read` cut them (its option `tokens`)"
+    return InvalidInput(
+        f"{error.message}; the prompt contains {files:.400}: {advice}", param=error.param, code=error.code
+    )
+
+
+def _file_of(part: Part) -> str:
+    """Return the name of the file that a part is read from; "" if it is none."""
+    if isinstance(part, DocumentPart):
+        return part.name
+    return part.file if isinstance(part, TextPart) else ""
+
+
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_chat, ChatRequest, ChatEvent)
