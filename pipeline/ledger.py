@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
-EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated", "waiting"]
+EntryState = Literal["done", "duplicate", "failed", "skipped", "outdated", "waiting", "ignored"]
 """done: its rows are there. duplicate: the same bytes are done under the name in `detail`. failed: `detail` says why.
 skipped: the pipeline filtered it. outdated: its rows are there, but it was marked to be processed again.
-waiting: the machine could not process it (`detail` says why), no fault of the file: it is tried again by itself."""
+waiting: the machine could not process it (`detail` says why), no fault of the file: it is tried again by itself.
+ignored: the pipeline does not take such files (`detail` says why); only listings show it."""
 
 ANY_CONTENT: Final = "*"
 """Instead of a sha256 that the ledger is believed to hold: the change is right whatever it holds."""
@@ -23,6 +24,7 @@ class LedgerEntry:
 
     location: where the pipeline itself moved the file afterwards (absolute), "" while it is still in its folder.
     recorded_at_ns: when the row was written, in Unix time; NEVER while it was not read from the ledger.
+    container: the name of the file that holds this one; the ledger of a folder has rows of parts for listings only.
     """
 
     name: str
@@ -34,6 +36,7 @@ class LedgerEntry:
     detail: str = ""
     location: str = ""
     recorded_at_ns: int = field(default=NEVER, compare=False)
+    container: str = ""
 
 
 class Ledger(Protocol):
@@ -48,7 +51,8 @@ class Ledger(Protocol):
     async def entries(self, state: EntryState | None = None) -> Iterable[LedgerEntry]:
         """Return the rows of this pipeline (those in `state`), whatever definition they were made under.
 
-        Asked for `outdated`, it first marks as such what the ledger and the rows say differently.
+        Files within files and ignored ones are left out: they follow from what is in the folder. Asked for `outdated`,
+        it first marks as such what the ledger and the rows say differently.
         """
 
     async def record(self, entry: LedgerEntry, *, expected: str | None = ANY_CONTENT) -> bool:
@@ -69,3 +73,11 @@ class Ledger(Protocol):
 
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted: remove its rows. A file that the pipeline itself moved away stays known."""
+
+
+@runtime_checkable
+class ListingLedger(Protocol):
+    """A ledger that also lists the files of a folder that its pipeline does not take."""
+
+    async def ignore(self, reasons: Mapping[str, str]) -> None:
+        """Remember, instead of what was remembered so far, which files the pipeline does not take, and why."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from fastembed.sinks.lake.writing import Staged
 
 @sink
 class Duckdb:
-    """Write each file's document and chunks, with its ledger row, in one transaction.
+    """Write each file's document and chunks, with its ledger row, in one transaction; files within it too.
 
     Delivery: exactly once. What came of one file is staged in memory until all of it has ended well; then one
     transaction replaces the rows that the file's name held before and records the file in the ledger. After `kill -9`
@@ -72,7 +72,8 @@ class Duckdb:
         """Stage one document or chunk with the others of its file."""
         staged = self._staged.setdefault(item.ack, Staged())
         if isinstance(item.value, Document):
-            staged.document = item.value
+            if not item.value.file.container:  # else it is a part of the document that came before
+                staged.document = item.value
         elif isinstance(item.value, Chunk):
             staged.chunks.append(item.value)
         else:
@@ -108,6 +109,10 @@ class Duckdb:
     ) -> bool:
         """Follow a file that was renamed."""
         return await self._opened_ledger().rename(old, new, sha256=sha256, replaces=replaces)
+
+    async def ignore(self, reasons: Mapping[str, str]) -> None:
+        """Remember which files the pipeline does not take, and why."""
+        await self._opened_ledger().ignore(reasons)
 
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""

@@ -20,6 +20,8 @@ class File:
 
     path: absolute. name: its path relative to the watched folder, with forward slashes. sha256: hex digest.
     inode, changed_ns: of the file that was hashed and the last change of anything about it, 0: not known.
+    container: the name of the file that holds this one (a mail, an archive), "" for a file of the folder; `name` begins
+    with it, and `path` is its path.
     """
 
     path: Path
@@ -29,6 +31,7 @@ class File:
     mtime_ns: int
     inode: int = 0
     changed_ns: int = 0
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,23 @@ class DocumentRequest:
 class Block:
     """One piece of a document in reading order: markdown text, its page (1-based, None where pages do not exist).
 
-    level: of a heading, 1 is the highest; 0 for everything else.
+    level: of a heading, 1 is the highest; 0 for everything else. seconds: of a recording, from when to when it is said
+    or shown; None where there is no such thing.
     """
 
     kind: BlockKind
     text: str
     page: int | None = None
     level: int = 0
+    seconds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPart:
+    """A file within another one (an attachment, a file of an archive) that could not be read, and why."""
+
+    file: File
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +77,8 @@ class Document:
     parser: what read it, for example "pdf", "pdf+ocr", "pdf+granite-docling-258m", "docx". ocr_pages: how many pages
     were read by OCR. model: the document model that read it, None: none did. unread: the pages (from 1) on which that
     model failed, which were read without it; `warnings` say why. html: the document as HTML, "" unless asked for.
-    metadata: what the file says about itself, so far a Markdown file's front matter.
+    metadata: what the file says about itself: a Markdown file's front matter, an Office file's author, a mail's head.
+    parts: the files within the file (attachments, files of an archive), at every depth. duration_s: of a recording.
     """
 
     file: File
@@ -81,6 +95,8 @@ class Document:
     unread: tuple[int, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     html: str = ""
+    parts: tuple[Document | UnreadPart, ...] = ()
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +104,8 @@ class Chunk:
     """A piece of a document small enough to embed.
 
     index: 0-based place in the document; count: chunks of the document. headings: the path from the title down.
-    pages: first and last page, or None. embedding: float32 [dimensions], unit length, or None before `embed`.
+    pages: first and last page, or None. seconds: of a recording, from when to when. embedding: float32 [dimensions],
+    unit length, or None before `embed`.
     """
 
     document: Document
@@ -100,6 +117,7 @@ class Chunk:
     token_count: int = 0
     embedding: NDArray[np.float32] | None = field(default=None, repr=False)
     model: str | None = None
+    seconds: tuple[float, float] | None = None
 
     @property
     def embedding_text(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -141,13 +141,15 @@ class Lake:
 
     async def commit(self, staged: Staged, *, pipeline: str, definition: str, table: str) -> None:
         """Replace a document's rows and write its ledger row, in one transaction."""
-        document = staged.document or next((chunk.document for chunk in staged.chunks), None)
+        document = staged.document or next(
+            (chunk.document for chunk in staged.chunks if not chunk.document.file.container), None
+        )
         if document is None:
-            raise InvalidInput("found neither a document nor a chunk, expected the result of a file")
+            raise InvalidInput("found neither a document nor a chunk of it, expected the result of a file")
         await self.write(
             writing.replace_document,
             document,
-            sorted(staged.chunks, key=lambda chunk: chunk.index),
+            staged.chunks,
             pipeline=pipeline,
             definition=definition,
             table=table,
@@ -248,6 +250,10 @@ class LakeLedger:
     ) -> bool:
         """Follow a file that was renamed."""
         return await self._lake.write(ledger_changes.rename, self._pipeline, old, new, sha256=sha256, replaces=replaces)
+
+    async def ignore(self, reasons: Mapping[str, str]) -> None:
+        """Remember which files the pipeline does not take, and why, instead of what was remembered so far."""
+        await self._lake.write(ledger_changes.ignore, self._pipeline, reasons, self._clock())
 
     async def forget(self, name: str, *, expected: str | None = ANY_CONTENT) -> bool:
         """Follow a file that was deleted."""

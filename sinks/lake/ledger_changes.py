@@ -6,6 +6,7 @@ False; see `fastembed.pipeline.ledger.Ledger`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -16,10 +17,11 @@ _HOLDING: Final = "('done', 'outdated', 'skipped')"
 """States of the one name that stands for a content."""
 
 _MISMATCHES: Final = f"""
-    WITH l AS (SELECT name, sha256, state, detail FROM ledger WHERE pipeline = ?1),
-         d AS (SELECT name, count(*) AS documents, min(sha256) AS lowest, max(sha256) AS highest
+    WITH l AS (SELECT name, container, sha256, state, detail FROM ledger WHERE pipeline = ?1),
+         d AS (SELECT name, max(container) AS container, count(*) AS documents,
+                       min(sha256) AS lowest, max(sha256) AS highest
                FROM documents WHERE pipeline = ?1 GROUP BY name)
-    SELECT coalesce(l.name, d.name), l.state
+    SELECT coalesce(l.name, d.name), l.state, coalesce(l.container, d.container, '')
     FROM l FULL JOIN d ON d.name = l.name LEFT JOIN l h ON l.state = 'duplicate' AND h.name = l.detail
     WHERE d.documents > 1
        OR l.name IS NULL
@@ -42,7 +44,8 @@ def record(
     if entry.state in ("done", "outdated"):
         if entry.location:
             con.execute(
-                "UPDATE documents SET path = ? WHERE pipeline = ? AND name = ?", [entry.location, pipeline, entry.name]
+                "UPDATE documents SET path = ?1 WHERE pipeline = ?2 AND ?3 IN (name, container)",
+                [entry.location, pipeline, entry.name],
             )
     else:
         drop_rows(con, pipeline, entry.name)
@@ -70,13 +73,18 @@ def rename(
         return True  # its content is unknown, and it holds no rows
     drop_rows(con, pipeline, new)
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
+    moved = """SET name = ?1 || substr(name, length(?3) + 1),
+               container = CASE WHEN container = '' THEN '' ELSE ?1 END"""
     con.execute(
-        """UPDATE documents SET name = ?1,
+        f"""UPDATE documents {moved},
              path = CASE WHEN suffix(path, ?3) THEN left(path, length(path) - length(?3)) || ?1 ELSE path END
-           WHERE pipeline = ?2 AND name = ?3""",
+           WHERE pipeline = ?2 AND (container = ?3 OR (container = '' AND name = ?3))""",
         [new, pipeline, old],
     )
-    con.execute("UPDATE ledger SET name = ? WHERE pipeline = ? AND name = ?", [new, pipeline, old])
+    con.execute(
+        f"UPDATE ledger {moved} WHERE pipeline = ?2 AND (container = ?3 OR (container = '' AND name = ?3))",
+        [new, pipeline, old],
+    )
     con.execute(
         "UPDATE ledger SET detail = ? WHERE pipeline = ? AND state = 'duplicate' AND detail = ?", [new, pipeline, old]
     )
@@ -99,27 +107,49 @@ def forget(con: Connection, pipeline: str, name: str, *, expected: str | None = 
 
 def mismatches(con: Connection, pipeline: str) -> list[str]:
     """Return the names of which the ledger and the rows say different things, or that are duplicates of nothing."""
-    return [name for name, _ in con.execute(_MISMATCHES, [pipeline]).fetchall()]
+    return [name for name, _, _ in con.execute(_MISMATCHES, [pipeline]).fetchall()]
 
 
 def repair(con: Connection, pipeline: str) -> list[str]:
-    """Drop the rows that no ledger row accounts for; mark the files to be processed again. Return their names."""
+    """Drop the rows that no ledger row accounts for; mark the files to be processed again. Return their names.
+
+    For a file within another one, that one is marked.
+    """
     found = con.execute(_MISMATCHES, [pipeline]).fetchall()
-    for name, state in found:
+    for name, state, container in found:
+        if container:
+            drop_rows(con, pipeline, name)
+            con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, name])
+            con.execute(
+                "UPDATE ledger SET state = 'outdated' WHERE pipeline = ? AND name = ? AND state = 'done'",
+                [pipeline, container],
+            )
+            continue
         if state != "duplicate":
             drop_rows(con, pipeline, name)
         if state in ("done", "outdated", "duplicate"):
             con.execute(
                 "UPDATE ledger SET state = 'outdated', detail = '' WHERE pipeline = ? AND name = ?", [pipeline, name]
             )
-    return [name for name, _ in found]
+    return [container or name for name, _, container in found]
+
+
+def ignore(con: Connection, pipeline: str, reasons: Mapping[str, str], at: datetime) -> None:
+    """Remember which files the pipeline does not take, and why; what is known of a name otherwise stays."""
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND state = 'ignored'", [pipeline])
+    con.execute(
+        """INSERT INTO ledger SELECT ?1, i.name, '', '', 'ignored', i.reason, '', 0, 0, ?2, ''
+           FROM (SELECT unnest(?3::VARCHAR[]) AS name, unnest(?4::VARCHAR[]) AS reason) i
+           WHERE i.name NOT IN (SELECT name FROM ledger WHERE pipeline = ?1)""",
+        [pipeline, at, [utf8(name) for name in reasons], [utf8(reason) for reason in reasons.values()]],
+    )
 
 
 def write_entry(con: Connection, pipeline: str, entry: LedgerEntry, at: datetime) -> None:
     """Put a ledger row in place of whatever the name's row was."""
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
     con.execute(
-        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             pipeline,
             entry.name,
@@ -131,6 +161,7 @@ def write_entry(con: Connection, pipeline: str, entry: LedgerEntry, at: datetime
             entry.size_bytes,
             entry.mtime_ns,
             at,
+            entry.container,
         ],
     )
 
@@ -146,9 +177,10 @@ def _moved_when_failed(con: Connection, pipeline: str, entry: LedgerEntry) -> bo
 
 
 def drop_rows(con: Connection, pipeline: str, name: str) -> None:
-    """Delete the document of this name, its chunks and their terms."""
+    """Delete the document of this name, its chunks and their terms, and all that is known of the files within it."""
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND container = ?", [pipeline, name])
     rows = con.execute(
-        "SELECT id, chunk_table FROM documents WHERE pipeline = ? AND name = ?", [pipeline, name]
+        "SELECT id, chunk_table FROM documents WHERE pipeline = ?1 AND ?2 IN (name, container)", [pipeline, name]
     ).fetchall()
     if not rows:
         return
@@ -171,7 +203,8 @@ def _held(con: Connection, pipeline: str, name: str) -> str | None:
     """Return the content that the ledger has of a name; None: nothing, or only where a file was moved."""
     found = con.execute(
         """SELECT sha256 FROM ledger
-           WHERE pipeline = ? AND name = ? AND NOT (location <> '' AND state IN ('failed', 'duplicate'))""",
+           WHERE pipeline = ? AND name = ? AND NOT (location <> '' AND state IN ('failed', 'duplicate'))
+           AND state <> 'ignored' AND container = ''""",
         [pipeline, name],
     ).fetchone()
     return None if found is None else str(found[0])

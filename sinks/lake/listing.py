@@ -13,7 +13,8 @@ from fastembed.sinks.lake.schema import Connection
 class DocumentRow:
     """A file and what became of it, as `fastembed ls` shows it; plain values, so that it is JSON as it is.
 
-    state: as in `fastembed.pipeline.ledger`. at: ISO 8601, UTC. pages, chunks: 0 where there are none.
+    state: as in `fastembed.pipeline.ledger`. at: ISO 8601, UTC. pages, chunks: 0 where there are none. container: the
+    file that holds it. duration_s: of a recording.
     """
 
     pipeline: str
@@ -28,6 +29,8 @@ class DocumentRow:
     definition: str
     detail: str
     at: str
+    container: str = ""
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ _ENTRY = "name, sha256, definition, state, size_bytes, mtime_ns, detail, locatio
 def entries(con: Connection, pipeline: str, state: EntryState | None) -> list[LedgerEntry]:
     """Return a pipeline's ledger rows (those in `state`)."""
     rows = con.execute(
-        f"SELECT {_ENTRY} FROM ledger WHERE pipeline = ? AND (?::VARCHAR IS NULL OR state = ?)",  # noqa: S608 - constant
+        f"SELECT {_ENTRY} FROM ledger WHERE pipeline = ? AND (?::VARCHAR IS NULL OR state = ?)"  # noqa: S608 - constant
+        " AND container = '' AND state <> 'ignored'",
         [pipeline, state, state],
     ).fetchall()
     return [LedgerEntry(*row) for row in rows]
@@ -61,7 +65,7 @@ def documents(con: Connection, pipeline: str | None) -> list[DocumentRow]:
         """SELECT l.pipeline, l.name, l.state, coalesce(d.title, ''), coalesce(d.page_count, 0),
              coalesce(d.chunk_count, 0), coalesce(d.parser, ''),
              coalesce(nullif(l.location, ''), d.path, ''), l.sha256, l.definition, l.detail,
-             strftime(l.recorded_at, '%Y-%m-%dT%H:%M:%SZ')
+             strftime(l.recorded_at, '%Y-%m-%dT%H:%M:%SZ'), l.container, d.duration_s
            FROM ledger l LEFT JOIN documents d USING (pipeline, name)
            WHERE ?::VARCHAR IS NULL OR l.pipeline = ? ORDER BY l.pipeline, l.name""",
         [pipeline, pipeline],
@@ -83,7 +87,7 @@ def failures(con: Connection, pipeline: str | None) -> list[FailureRow]:
 def reprocess(con: Connection, pipeline: str, definition: str | None) -> int:
     """Mark what was made under another definition than this one (None: everything) as outdated."""
     rows = con.execute(
-        """UPDATE ledger SET state = 'outdated' WHERE pipeline = ? AND state IN ('done', 'skipped')
+        """UPDATE ledger SET state = 'outdated' WHERE pipeline = ? AND state IN ('done', 'skipped') AND container = ''
            AND (?::VARCHAR IS NULL OR definition <> ?) RETURNING name""",
         [pipeline, definition, definition],
     ).fetchall()
@@ -91,11 +95,17 @@ def reprocess(con: Connection, pipeline: str, definition: str | None) -> int:
 
 
 def retry(con: Connection, pipeline: str | None, names: Sequence[str] | None) -> list[str]:
-    """Mark failed files that were not moved as outdated: they are still in their folder."""
+    """Mark failed files that were not moved as outdated: they are still in their folder.
+
+    A file within another one fails by itself; the one that holds it is read again.
+    """
     rows = con.execute(
-        """UPDATE ledger SET state = 'outdated' WHERE state = 'failed' AND location = ''
-           AND (?::VARCHAR IS NULL OR pipeline = ?)
-           AND (?::VARCHAR[] IS NULL OR list_contains(?::VARCHAR[], name)) RETURNING name""",
-        [pipeline, pipeline, names, names],
+        """WITH failed AS (
+             SELECT pipeline AS owner, coalesce(nullif(container, ''), name) AS file FROM ledger
+             WHERE state = 'failed' AND location = '' AND (?1::VARCHAR IS NULL OR pipeline = ?1)
+             AND (?2::VARCHAR[] IS NULL OR list_contains(?2::VARCHAR[], name)))
+           UPDATE ledger SET state = 'outdated' FROM failed
+           WHERE pipeline = owner AND name = file AND state IN ('failed', 'done') RETURNING name""",
+        [pipeline, names],
     ).fetchall()
-    return sorted(name for (name,) in rows)
+    return sorted({name for (name,) in rows})

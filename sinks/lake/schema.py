@@ -5,6 +5,8 @@
     <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
     <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
 
+Migrations: new columns come last, so that rows written by position stay right; `{table}` stands for each chunk table.
+
 A chunk's id is its document's id times 2^20 plus its index, so that all rows of a document are one range, which
 DuckDB finds by its block statistics with no index. There are no unique constraints: one thread writes, and DuckDB
 refuses to delete and insert one key in one transaction where there is one.
@@ -34,6 +36,14 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             state VARCHAR NOT NULL, detail VARCHAR NOT NULL, location VARCHAR NOT NULL,
             size_bytes BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, recorded_at TIMESTAMP NOT NULL)""",
     ),
+    (  # files within files, what files say about themselves, recordings
+        "ALTER TABLE documents ADD COLUMN container VARCHAR DEFAULT ''",
+        "ALTER TABLE documents ADD COLUMN metadata MAP(VARCHAR, VARCHAR)",
+        "ALTER TABLE documents ADD COLUMN duration_s DOUBLE",
+        "ALTER TABLE ledger ADD COLUMN container VARCHAR DEFAULT ''",
+        'ALTER TABLE "{table}" ADD COLUMN start_s DOUBLE',
+        'ALTER TABLE "{table}" ADD COLUMN end_s DOUBLE',
+    ),
 )
 VERSION: Final = len(_MIGRATIONS)
 
@@ -51,7 +61,8 @@ def migrate(con: Connection) -> None:
     for version, statements in enumerate(_MIGRATIONS[found:], start=found + 1):
         con.begin()
         for statement in statements:
-            con.execute(statement)
+            for table in chunk_tables(con) if "{table}" in statement else [""]:
+                con.execute(statement.replace("{table}", table))
         con.execute("INSERT INTO schema_version VALUES (?)", [version])
         con.commit()
 
@@ -96,7 +107,7 @@ def prepare_table(con: Connection, table: str, vector_length: int | None) -> Non
         f"""CREATE TABLE IF NOT EXISTS "{table}" (
             id BIGINT NOT NULL, document_id BIGINT NOT NULL, "index" INTEGER NOT NULL, text VARCHAR NOT NULL,
             headings VARCHAR[] NOT NULL, first_page INTEGER, last_page INTEGER, token_count INTEGER NOT NULL,
-            word_count INTEGER NOT NULL, model VARCHAR)"""
+            word_count INTEGER NOT NULL, model VARCHAR, start_s DOUBLE, end_s DOUBLE)"""
     )
     con.execute(
         f"""CREATE TABLE IF NOT EXISTS "{table}_terms" (

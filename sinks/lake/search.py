@@ -33,7 +33,7 @@ class Hit:
     """One chunk found. pages: first and last, or None. score: higher is better, at most 2/61.
 
     similarity: the cosine (-1 to 1), words_score: BM25; None where that ranking did not find it. table, database: where
-    it was found, the database by its path.
+    it was found, the database by its path. seconds: of a recording, from when to when; None otherwise.
     """
 
     chunk_id: int
@@ -52,6 +52,7 @@ class Hit:
     words_score: float | None
     table: str = ""
     database: str = ""
+    seconds: tuple[float, float] | None = None
 
 
 def search(
@@ -158,7 +159,7 @@ def _load(con: Connection, table: str, ids: Sequence[int]) -> dict[int, tuple[An
     """Return the chunks' own columns and their documents', by chunk id."""
     rows = con.execute(
         f"""SELECT c.id, c.document_id, d.pipeline, d.name, d.title, d.path, c."index", c.first_page, c.last_page,
-            c.headings, c.text FROM "{table}" c JOIN documents d ON d.id = c.document_id
+            c.headings, c.text, c.start_s, c.end_s FROM "{table}" c JOIN documents d ON d.id = c.document_id
             WHERE c.id IN (SELECT unnest(?::BIGINT[]))""",  # noqa: S608 - a checked name
         [list(ids)],
     ).fetchall()
@@ -168,7 +169,7 @@ def _load(con: Connection, table: str, ids: Sequence[int]) -> dict[int, tuple[An
 def _hit(
     row: tuple[Any, ...], terms: set[str], score: float, similarity: float | None, words_score: float | None
 ) -> Hit:
-    chunk_id, document_id, pipeline, name, title, path, index, first, last, headings, text = row
+    chunk_id, document_id, pipeline, name, title, path, index, first, last, headings, text, start_s, end_s = row
     return Hit(
         chunk_id=chunk_id,
         document_id=document_id,
@@ -184,6 +185,7 @@ def _hit(
         score=score,
         similarity=similarity,
         words_score=words_score,
+        seconds=None if start_s is None else (start_s, end_s),
     )
 
 

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.pipeline.errors import InvalidInput, TooLarge
-from fastembed.pipeline.ledger import LedgerEntry
-from fastembed.pipeline.payload.document import Chunk, Document
+from fastembed.pipeline.ledger import EntryState, LedgerEntry
+from fastembed.pipeline.payload.document import Chunk, Document, File, UnreadPart
 from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entry
 from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, prepare_table
 from fastembed.sinks.lake.terms import term_key, words
@@ -31,7 +31,7 @@ from fastembed.sinks.lake.terms import term_key, words
 
 @dataclass(slots=True)
 class Staged:
-    """The staged rows of one file, waiting for their commit."""
+    """The staged rows of one file, those of the files within it included, waiting for their commit."""
 
     document: Document | None = None
     chunks: list[Chunk] = field(default_factory=list)
@@ -47,17 +47,47 @@ def replace_document(
     table: str,
     at: datetime,
 ) -> None:
-    """Put a document, its chunks and its ledger row in place of whatever its name held before."""
+    """Put a document and its parts, their chunks and ledger rows in place of whatever its name held before."""
+    own: defaultdict[str, list[Chunk]] = defaultdict(list)
+    for chunk in sorted(chunks, key=lambda chunk: chunk.index):
+        own[chunk.document.file.name].append(chunk)
+    read = [document, *(part for part in document.parts if isinstance(part, Document))]
+    if stray := own.keys() - {part.file.name for part in read}:
+        raise InvalidInput(f"found chunks of {min(stray)}, expected some of {document.file.name} or its parts")
+    drop_rows(con, pipeline, document.file.name)
+    for part in read:
+        _insert_document(con, part, own[part.file.name], pipeline=pipeline, definition=definition, table=table, at=at)
+    for unread in document.parts:
+        if isinstance(unread, UnreadPart):
+            write_entry(con, pipeline, _entry(unread.file, definition, "failed", unread.reason), at)
+
+
+def _entry(file: File, definition: str, state: EntryState, detail: str = "") -> LedgerEntry:
+    return LedgerEntry(
+        file.name, file.sha256, definition, state, file.size_bytes, file.mtime_ns, detail, container=file.container
+    )
+
+
+def _insert_document(
+    con: Connection,
+    document: Document,
+    chunks: Sequence[Chunk],
+    *,
+    pipeline: str,
+    definition: str,
+    table: str,
+    at: datetime,
+) -> None:
     file = document.file
     if len(chunks) > CHUNKS_PER_DOCUMENT:
         msg = f"{file.name}: found {len(chunks)} chunks, expected at most {CHUNKS_PER_DOCUMENT}"
         raise TooLarge(msg)
     vectors = _vectors(file.name, chunks)
     prepare_table(con, table, None if vectors is None else vectors.shape[1])
-    drop_rows(con, pipeline, file.name)
     document_id = con.execute("SELECT nextval('document_ids')").fetchone()[0]
     con.execute(
-        "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?)",
+        """INSERT INTO documents VALUES
+           (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, map(?::VARCHAR[], ?::VARCHAR[]), ?)""",
         [
             document_id,
             pipeline,
@@ -76,15 +106,17 @@ def replace_document(
             table,
             len(chunks),
             at,
+            file.container,
+            [utf8(name) for name in document.metadata],
+            [utf8(text) for text in document.metadata.values()],
+            document.duration_s,
         ],
     )
     if chunks:
         counted = [words(chunk.embedding_text) for chunk in chunks]
         _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
         _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
-    write_entry(
-        con, pipeline, LedgerEntry(file.name, file.sha256, definition, "done", file.size_bytes, file.mtime_ns), at
-    )
+    write_entry(con, pipeline, _entry(file, definition, "done"), at)
 
 
 def _vectors(name: str, chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
@@ -116,6 +148,7 @@ def _insert_chunks(
     Measured for 200 vectors of 384: 14 ms with the texts; as Python lists 72 ms; executemany 436 ms.
     """
     pages = np.array([chunk.pages or (-1, -1) for chunk in chunks], dtype=np.int32)
+    seconds = np.array([chunk.seconds or (np.nan, np.nan) for chunk in chunks], dtype=np.float64)
     columns: dict[str, NDArray[Any]] = {
         "place": np.arange(len(chunks), dtype=np.int64),
         "number": np.array([chunk.index for chunk in chunks], dtype=np.int64),
@@ -125,13 +158,17 @@ def _insert_chunks(
         "token_count": np.array([chunk.token_count for chunk in chunks], dtype=np.int32),
         "word_count": np.array(word_counts, dtype=np.int32),
         "model": _strings(chunk.model or "" for chunk in chunks),
+        "start_s": seconds[:, 0].copy(),
+        "end_s": seconds[:, 1].copy(),
     }
     select = """SELECT ? + s.number AS id, ? AS document_id, s.number, s.text, h.headings, nullif(s.first_page, -1),
-        nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, '')"""
+        nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, ''),
+        nullif(s.start_s, 'nan'::DOUBLE), nullif(s.end_s, 'nan'::DOUBLE)"""
     joined = """ FROM staged_chunks s
         JOIN (SELECT unnest(?::VARCHAR[][]) AS headings, unnest(range(?)) AS place) h ON h.place = s.place"""
     headings = [[utf8(heading) for heading in chunk.headings] for chunk in chunks]
     names = 'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model'
+    names += ", start_s, end_s"
     if vectors is not None:
         n = vectors.shape[1]
         # A vector of zeros or NaN is near to nothing, but DuckDB would rank its similarity, NaN, above all others.
