@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, overload
 
 import numpy as np
@@ -63,6 +64,7 @@ class Embed:
         breakers = context.resources.find(Breakers) or Breakers()
         models = context.resources.get(Models)
         self._models = OwnDevices(models, breakers, "embedding")
+        self._usage = models.usage
         await models.warm(self._model, "embedding")
 
     @overload
@@ -80,7 +82,13 @@ class Embed:
             return await self._embed_chunk(value, item)
         request = EmbeddingRequest([value]) if isinstance(value, str) else value
         name = self._model if request.model == AUTO else request.model
-        return await self._models.use(name, lambda model: _embed_request(request, model, item), priority=item.priority)
+        begun_s = perf_counter()
+        embedded = await self._models.use(
+            name, lambda model: _embed_request(request, model, item), priority=item.priority
+        )
+        tokens = sum(embedded.token_counts)
+        self._usage.of(embedded.model).answered(perf_counter() - begun_s, prompt_tokens=tokens)
+        return embedded
 
     async def _embed_chunk(self, chunk: Chunk, item: Item[Embeddable]) -> Chunk:
         return await self._models.use(
@@ -100,7 +108,9 @@ class Embed:
                 model.window,
                 model.name,
             )
-        vectors, _ = await model.embed(tokens, priority=item.priority, deadline=item.deadline)
+        begun_s = perf_counter()
+        vectors, counts = await model.embed(tokens, priority=item.priority, deadline=item.deadline)
+        self._usage.of(model.name).answered(perf_counter() - begun_s, prompt_tokens=sum(counts))
         return replace(chunk, embedding=normalized(vectors)[0], model=model.name)
 
 

@@ -19,6 +19,7 @@ from fastembed.inference.serving.routing.decision import Decision
 from fastembed.inference.serving.routing.router import Router
 from fastembed.inference.serving.routing.showing import shown
 from fastembed.inference.serving.speech.engines import SpeechEngines
+from fastembed.inference.serving.usage import AnswerMeter
 from fastembed.operators.listening.transcripts import Transcripts, has_sound
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.item import Item
@@ -90,7 +91,9 @@ class Generate:
                 Lent(self._models, candidate, "chat", priority=item.priority) as model,
                 aclosing(model.generate(request, route=route, progress=progress)) as events,
             ):
+                meter = AnswerMeter(self._models.usage.of(candidate.model))
                 async for event in events:
+                    meter.note(event)
                     yield event
 
         attempts = Attempts(decision.candidates, self._breakers)

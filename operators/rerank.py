@@ -6,6 +6,7 @@ Why this is not a `Batch` operator: pairs are batched where the model is, over a
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from time import perf_counter
 
 from fastembed.inference.engines.rerank.model import RerankModel
 from fastembed.inference.library.catalog import AUTO
@@ -44,6 +45,7 @@ class Rerank:
         """Load and warm the model."""
         models = context.resources.get(Models)
         self._models = OwnDevices(models, context.resources.find(Breakers) or Breakers(), "rerank")
+        self._usage = models.usage
         await models.warm(self._model, "rerank")
 
     async def __call__(self, item: Item[RerankRequest]) -> Ranking:
@@ -54,4 +56,7 @@ class Rerank:
         def rank(model: RerankModel) -> Awaitable[Ranking]:
             return model.rank(request, priority=item.priority, deadline=item.deadline)
 
-        return await self._models.use(name, rank, priority=item.priority)
+        begun_s = perf_counter()
+        ranking = await self._models.use(name, rank, priority=item.priority)
+        self._usage.of(ranking.model).answered(perf_counter() - begun_s, prompt_tokens=ranking.tokens)
+        return ranking

@@ -6,12 +6,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from time import perf_counter
 from typing import Final
 
 from fastembed.inference.engines.speech.agreement import Agreement
-from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest, SpokenWord
+from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechEngine, SpeechRequest, SpokenWord
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.speech.engines import SpeechEngines
+from fastembed.inference.serving.usage import Usage
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.item import Item
@@ -55,6 +57,7 @@ class Transcribe:
         self._last_turns: dict[str | None, asyncio.Event] = {}
         self._engines: SpeechEngines | None = None
         self._own_engines: SpeechEngines | None = None
+        self._usage = Usage()
 
     async def open(self, context: Context) -> None:
         """Load the model, so that the first words do not wait for it."""
@@ -62,6 +65,8 @@ class Transcribe:
             self._engines = context.resources.get(SpeechEngines)
         except LookupError:
             self._engines = self._own_engines = SpeechEngines(_models(context))
+        if (models := context.resources.find(Models)) is not None:
+            self._usage = models.usage
         await self._engines.resolve(self._model).warm()
 
     async def close(self) -> None:
@@ -110,7 +115,11 @@ class Transcribe:
         before, mine = self._last_turns.get(session), asyncio.Event()
         self._last_turns[session] = mine
         try:
+            begun_s = perf_counter()
             result = await self._transcribe(utterance, session)
+            if isinstance(result, Heard):
+                use = self._usage.of(self._engine(utterance.settings.model).label)
+                use.answered(perf_counter() - begun_s, audio_s=len(utterance.samples) / RATE_HZ)
             if before is not None:
                 await before.wait()
             for speech_event in self._finished(utterance, result):

@@ -1,7 +1,8 @@
 """OpenTelemetry spans, where its SDK is installed and told to: one for each item, below it one for each stage.
 
 `tracing()` returns None otherwise, and the stages ask once: nothing here costs anything then. OTEL_TRACES_EXPORTER
-names the exporter (`console`, or an installed one such as `otlp`; https://opentelemetry.io/docs/specs/otel/).
+names the exporter (`console`, or an installed one such as `otlp`; https://opentelemetry.io/docs/specs/otel/). An item
+whose `meta` has a `traceparent` (https://www.w3.org/TR/trace-context/) continues its caller's trace.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.item import Ack, Item, Outcome
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context as OtelContext
     from opentelemetry.trace import Span, Tracer
 
 
@@ -69,7 +71,7 @@ class Tracing:
         item = ack.origin
         attributes = {"item.id": item.id, "item.key": item.key, "request.id": item.trace}
         known = {name: value for name, value in attributes.items() if value is not None}
-        self._spans[ack] = self._tracer.start_span(self._pipeline, attributes=known)
+        self._spans[ack] = self._tracer.start_span(self._pipeline, context=_caller(item), attributes=known)
 
     def start(self, item: Item[Any], name: str) -> Span | None:
         """Open the span of one stage's work on an item, or on what was derived from it; the caller ends it."""
@@ -99,3 +101,12 @@ class Tracing:
 
     def _ns(self, seconds: float) -> int:
         return self._epoch_ns + int(seconds * 1e9)
+
+
+def _caller(item: Item[Any]) -> OtelContext | None:
+    """Return the span of the caller, where it sent one; a header that cannot be read counts as none (W3C, level 1)."""
+    if "traceparent" not in item.meta:
+        return None
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract(item.meta)

@@ -28,6 +28,7 @@ from fastembed.inference.library.tasks import TASKS, LoadedModel, LoadRequest, T
 from fastembed.inference.serving.residency.footprints import Footprints
 from fastembed.inference.serving.residency.plan import Outlook
 from fastembed.inference.serving.residency.residents import Resident, Residents
+from fastembed.inference.serving.usage import Usage
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 
 log = logging.getLogger("fastembed.models")
@@ -68,7 +69,7 @@ class Lease(Generic[M_co]):
 class Models:
     """The models of this process: loaded when first asked for, lent to who uses them, kept until `close`.
 
-    catalog: which models there are. devices: where they may be loaded.
+    catalog: which models there are. devices: where they may be loaded. usage: what each did.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Models:
         self.devices = devices or Devices()
         self.residents = Residents(self.devices, footprints or Footprints(), self._forget, clock=clock)
         self.give_back = self.residents.give_back
+        self.usage = Usage()
         self._found: dict[Asked, Resident] = {}
         self._closed = False
 

@@ -1,10 +1,10 @@
-"""Metrics of loading and unloading models, for `/metrics`."""
+"""Metrics of models, for `/metrics`: their loading and unloading, and what they did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fastembed.inference.engines.encoder.model import EncoderModel
@@ -14,7 +14,10 @@ _LABELS = ("model", "device")
 
 
 class ModelMetrics(Collector):
-    """Loads, failed loads, unloads, seconds of loading, bytes, an encoder's padding: by model and device."""
+    """Loads, failed loads, unloads, seconds of loading, bytes, an encoder's padding: by model and device.
+
+    Requests, tokens, seconds of speech, latencies: by model.
+    """
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -38,3 +41,22 @@ class ModelMetrics(Collector):
             if isinstance(resident.model, EncoderModel):
                 padding.add_metric(key, resident.model.padding)
         yield from (loads, failures, unloads, seconds, memory, padding)
+        yield from self._use()
+
+    def _use(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily("fastembed_model_requests", "Answers of a model", labels=["model"])
+        tokens = CounterMetricFamily("fastembed_model_tokens", "Tokens read and written", labels=["model", "kind"])
+        audio = CounterMetricFamily("fastembed_model_audio_seconds", "Seconds of speech heard", labels=["model"])
+        whole = HistogramMetricFamily("fastembed_model_request_seconds", "Asked to answered", labels=["model"])
+        first = HistogramMetricFamily(
+            "fastembed_model_first_token_seconds", "Asked to the first piece", labels=["model"]
+        )
+        for model, use in self._models.usage:
+            requests.add_metric([model], use.requests)
+            tokens.add_metric([model, "prompt"], use.prompt_tokens)
+            tokens.add_metric([model, "completion"], use.completion_tokens)
+            audio.add_metric([model], use.audio_s)
+            whole.add_metric([model], list(use.latency.cumulative()), use.latency.sum_s)
+            if use.first.count:
+                first.add_metric([model], list(use.first.cumulative()), use.first.sum_s)
+        yield from (requests, tokens, audio, whole, first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
+from fastembed.pipeline.item import NO_META
 from fastembed.server.caching.cached_answers import CachedAnswers
 from fastembed.server.fetching.references import NOTHING, References
 from fastembed.server.http.disconnect import DisconnectWatch
@@ -98,7 +99,7 @@ class Exchange:
         """Send one value through the pipeline that serves this route now: it may have been reloaded since the start."""
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
-        send = partial(self.source.submit, value, trace=self.request_id)
+        send = partial(self.source.submit, value, trace=self.request_id, meta=_trace_context(self.scope))
         if self._cached_answers is None or b"no-" in (
             header(self.scope, b"cache-control") or b""
         ):  # no-cache, no-store
@@ -165,6 +166,14 @@ class Submission:
     def _cancel(self) -> None:
         for results in self._running:
             results.cancel()
+
+
+def _trace_context(scope: Scope) -> Mapping[str, str]:
+    """Return the trace that the client says its request belongs to; see `pipeline/tracing.py`."""
+    if (parent := header(scope, b"traceparent")) is None:
+        return NO_META
+    state = header(scope, b"tracestate") or b""
+    return {"traceparent": parent.decode("latin-1"), "tracestate": state.decode("latin-1")}
 
 
 def rate_limits(source: Http) -> list[tuple[bytes, bytes]]:

@@ -19,6 +19,7 @@ from fastembed import FastEmbedClient
 from fastembed.client import ServerError
 from tests.e2e.serving import Serving, fastembed, serving
 
+ROOT = Path(__file__).parents[2]
 EMBEDDINGS = """
 version: 1
 pipelines:
@@ -330,3 +331,20 @@ def test_two_pipelines_on_one_websocket_are_refused(tmp_path: Path) -> None:
     ended = fastembed(tmp_path, "check")
     assert ended.returncode == 2
     assert "found websocket /v1/realtime in b and in a, expected one pipeline a route" in ended.stderr
+
+
+def test_every_metric_is_named_in_the_docs_and_every_metric_of_the_dashboard_exists(
+    server: Serving, client: openai.OpenAI
+) -> None:
+    client.embeddings.create(model="auto", input=["Snow"])
+    scraped = httpx2.get(f"{server.url}/metrics").text
+    kinds = dict(re.findall(r"^# TYPE (fastembed_\w+) (\w+)$", scraped, re.MULTILINE))
+    page = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`(fastembed_\w+)`", page))
+    assert {name for name, kind in kinds.items() if not name.endswith("_created")} <= named
+
+    assert 'fastembed_model_tokens_total{kind="prompt",model="all-MiniLM-L6-v2"}' in scraped
+    used = set()
+    for file in ("grafana.json", "alerts.yaml"):
+        used |= set(re.findall(r"fastembed_\w+", (ROOT / "deploy" / file).read_text()))
+    assert {name.removesuffix("_bucket") for name in used} <= named

@@ -19,6 +19,7 @@ PAGES = (
     "docs/plugins.md",
     "docs/components.md",
     "docs/development.md",
+    "docs/operations.md",
     "bench/README.md",
     "models/README.md",
     "docs/models.md",

@@ -63,3 +63,19 @@ def test_spans_say_which_service_they_are_of(environ, name):
     env = {**os.environ, "OTEL_TRACES_EXPORTER": "console", **environ}  # a process has one provider, set once
     ended = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == name
+
+
+def test_an_item_of_a_caller_who_traces_continues_that_trace(monkeypatch):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("fastembed.pipeline.runner.tracing", lambda name: Tracing(name, provider.get_tracer("test")))
+    caller = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": ""}
+    broken = {"traceparent": "00-zero-b7ad6b7169203331-01", "tracestate": ""}
+
+    run_values([Item(1, trace="req_1", meta=caller), Item(2, trace="req_2", meta=broken)], step(double))
+
+    roots = {s.attributes["request.id"]: s for s in exporter.get_finished_spans() if s.name == "test"}
+    assert f"{roots['req_1'].context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert f"{roots['req_1'].parent.span_id:016x}" == "b7ad6b7169203331"
+    assert roots["req_2"].parent is None
