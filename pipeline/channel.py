@@ -21,7 +21,7 @@ from fastembed.pipeline.waiters import Waiters
 
 T = TypeVar("T")
 
-_RATE_MEMORY = 0.9  # weight of the past in the moving average of the seconds between two takes
+_RATE_MEMORY = 0.9  # weight of the past in the moving average of the seconds between two takes: the last ten count
 
 
 def admit_alone(item: Item[Any]) -> None:
@@ -66,6 +66,8 @@ class Channel(Generic[T]):
         self._admit = admit
         self._per_key = per_key
         self._size_of = size_of
+        # Two indexes of the same items. `_queue` decides who is next; a backlog, who is dropped and whether a key is
+        # full. An item may be dead in one and gone from the other; `_waiting` counts the live ones.
         self._backlogs: dict[str | None, _Backlog] = {}
         self._queue: deque[Item[T]] = deque()
         self._waiting = 0
@@ -95,6 +97,7 @@ class Channel(Generic[T]):
 
     def put_nowait(self, item: Item[T]) -> None:
         """Add an item or refuse it: `Overloaded`, with the ETA, unless the policy drops; `Unavailable` if closed."""
+        # Admitted before anything is decided: a refused item is counted, and ends, like any other.
         self._admit(item)
         self._refuse_if_closed(item)
         if not self._make_room(item):
@@ -112,6 +115,9 @@ class Channel(Generic[T]):
             self.put_nowait(item)
             return
         self._admit(item)
+        # Every take and every drop wakes all writers, and each looks again: one that was woken and found its place
+        # taken waits once more. They are few (a writer a session), and it needs no hand-over that a cancellation could
+        # break.
         while not self._closed and not self._make_room(item):
             try:
                 await self._writers.wait()
@@ -132,12 +138,13 @@ class Channel(Generic[T]):
 
     async def __anext__(self) -> Item[T]:
         while True:
+            # No await while items are there: a burst is handed out in one turn of the event loop.
             while self._queue:
                 item = self._queue.popleft()
-                if item.live:
+                if item.live:  # else it was cancelled or dropped where it stood
                     self._taken(item)
                     return item
-            if self._closed:
+            if self._closed:  # asked only when nothing is left: `close` loses nothing
                 raise StopAsyncIteration
             await self._readers.wait()
 
@@ -154,12 +161,15 @@ class Channel(Generic[T]):
             return False
         if policy.max_bytes is not None and backlog.size_bytes + self._size_of(item.value) > policy.max_bytes:
             return backlog.waiting == 0  # one item larger than the bound may wait alone, else it would wait for ever
+        # Event time, not the time of waiting: five seconds of sound are five seconds however fast they came in.
         if policy.max_seconds is not None:
             oldest = backlog.oldest()
             return oldest is None or item.time - oldest.time <= policy.max_seconds
         return True
 
     def _make_room(self, item: Item[T]) -> bool:
+        # The end of a session takes no room and is never dropped, nor anything before it for its sake: without it the
+        # keyed operators would keep the session for ever.
         if item.value is END_OF_KEY:
             return True
         backlog = self._backlog(item)
@@ -202,6 +212,8 @@ class Channel(Generic[T]):
 
     def _forget(self, item: Item[T]) -> None:
         """Free the item's place; a dead entry may stay in the deques until its turn."""
+        # Searching the deque for it would make every cancellation O(n), and a thousand clients that leave at once
+        # O(n^2). A dead entry costs its reference until the reader reaches it.
         backlog = self._backlog(item)
         backlog.waiting -= 1
         if self.policy.max_bytes is not None:

@@ -15,8 +15,11 @@ def freeze_gc() -> None:
     Measured with 64 clients: it took a fifth of the event loop's time. What exists now is left out of its rounds
     (`gc.freeze`), and a round begins when 20 000 objects are new, not 700: a round looks at the young ones alone.
     """
+    # In this order: what is garbage now would be frozen with the rest, and stay for good.
     gc.collect()
     gc.freeze()
+    # The collector counts allocations less deallocations of containers, so a request that is answered adds nothing;
+    # only cycles and what lives on do. A round over 20 000 young objects stops the loop for 0.15 ms (measured).
     gc.set_threshold(_COLLECTED_AT)
 
 

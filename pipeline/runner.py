@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from time import perf_counter
 from typing import Any
@@ -12,16 +12,16 @@ from typing import Any
 from aiostream import streamcontext
 
 from fastembed.pipeline.component import Context, Progress, Resources
-from fastembed.pipeline.errors import FastEmbedError, ItemError, Overloaded, StepFailed, Unavailable
-from fastembed.pipeline.failures import Failures, failed_step, is_bad
+from fastembed.pipeline.errors import FastEmbedError, Unavailable
+from fastembed.pipeline.failures import failed_step
 from fastembed.pipeline.graph import Graph
 from fastembed.pipeline.item import Ack, Item, Outcome
 from fastembed.pipeline.observe import PipelineStats
 from fastembed.pipeline.part import Part
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
 from fastembed.pipeline.raised import RAISED, as_exception, component_error
+from fastembed.pipeline.settlement import Settlement
 from fastembed.pipeline.step import outcome_of
-from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import tracing
 
 log = logging.getLogger("fastembed.pipeline")
@@ -32,13 +32,10 @@ _MAX_IN_FLIGHT = 1024  # items of a source that is pulled: the rest waits where 
 class Pipeline:
     """A pipeline from `open` to the end of `run`; not reusable.
 
-    Every admitted item ends in exactly one outcome. What a transactional sink staged for it is committed (or aborted)
-    first, then the pipeline's `on_error` sink learns of a failure, then the source (`Item.on_settled`) and the caller
-    (`Reply.close`) learn how it ended.
+    Every admitted item ends in exactly one outcome (`fastembed.pipeline.settlement` says in which order who learns it).
 
-    Theory of operation. `_admitted` feeds the graph; `_live` holds the ack of every admitted item. When an ack's count
-    falls to zero it calls `_complete`, which ends the item at once (`_report`), or, if sinks or `on_error` have to be
-    awaited, in a task (`_finish`). Four things end a run:
+    Theory of operation. `_admitted` feeds the graph; `_live` holds the ack of every admitted item until it has ended.
+    Four things end a run:
 
         the source ends        the graph drains, `run` returns
         `stop` or `drain`      the source is told or interrupted, then as above; after the timeout `run` is cancelled
@@ -60,18 +57,16 @@ class Pipeline:
         self._graph = Graph(plan, self.stats, self._tracing)
         self._resources = resources or Resources()
         self._once = once
-        self._replayable = self._graph.source.capabilities.replayable
-        self._failures = Failures(plan, replayable=self._replayable)
-        self._live: dict[Ack, float] = {}
-        self._finishing = Tasks(self._crashed)
+        self._settlement = Settlement(plan, self._graph, self.stats, self._tracing, self._crashed)
+        self._live = self._settlement.live
+        self._room = self._settlement.ended
         self._stop = asyncio.Event()
-        self._room = asyncio.Event()
         self._error: BaseException | None = None
         self._crash: BaseException | None = None
         self.opened = self._ending = False
-        self._seq = 0
-        self._entered = 0
-        self._pulled = False
+        self._seq = 0  # of the item that was admitted last; acks and logs are in this order
+        self._entered = 0  # seq of the last item that went into the graph: what came later still waits in a channel
+        self._pulled = False  # whether the source gave an item by itself: then a new run may repeat it, see `final`
         self._run: asyncio.Task[None] | None = None
         self._pulling: asyncio.Task[Any] | None = None
 
@@ -142,6 +137,7 @@ class Pipeline:
         opened = []
         try:
             for part in self._graph.parts:
+                # Noted before it is opened: a part that fails half-way, or is cancelled there, may hold something.
                 opened.append(part)
                 await self._open(part, context)
         except BaseException:  # raised again, cancellation too: what is open already must be closed
@@ -168,17 +164,19 @@ class Pipeline:
         self._run = asyncio.current_task()
         try:
             await self._graph.run(self._admitted())
-            await self._finishing.join()
+            await self._settlement.join()
         except asyncio.CancelledError:
-            # Either somebody cancelled `run`, or `_crashed` did: a task of `_finishing` failed and has no other way to
-            # interrupt this one. Only the second is taken back; the crash is raised below.
+            # Either `run` was cancelled from outside, or by `_crashed`: a task of the settlement failed and has no
+            # other way to interrupt this one. Only the second is taken back (`cancelling` would stay above 0, and
+            # errors of components would be taken for cancellations from then on); the crash is raised below.
             if self._crash is None or self._run is None:
                 raise
             self._run.uncancel()
         except Exception as error:  # noqa: BLE001 - the runner: raised again below, when every item has ended
             self._crash = self._crash or error
         finally:
-            # First settle what is left (this may still write to sinks), then close the sinks.
+            # The order matters. `_ending` first: from here on a crash must not cancel this task, which alone still
+            # settles items. Then what is left is settled, which may write to sinks. Then the sinks close.
             self._ending = True
             self._stop.set()
             await self._abandon()
@@ -202,6 +200,8 @@ class Pipeline:
 
     def stop(self) -> None:
         """Admit no more; what has been admitted is still processed. Idempotent."""
+        # Three places where the source's side may wait, each woken in its own way: the pause for room in `_admitted`, a
+        # generator that knows no `stop` and is asked for its next item (cancelled), a source with a `stop`.
         self._stop.set()
         self._room.set()
         if self._pulling is not None:
@@ -221,15 +221,16 @@ class Pipeline:
 
     def admit(self, item: Item[Any]) -> None:
         """Admit an item: from now on it ends in exactly one outcome. Idempotent."""
+        # No await below, so there is no moment at which an item is counted and could not be settled.
         if item.admitted:
             return
         self._seq += 1
         item.seq = self._seq
-        item.ack = ack = Ack(item, self._complete)
+        item.ack = ack = Ack(item, self._settlement.complete)
         if self.plan.timeout_s is not None and item.deadline is None:
             item.deadline = asyncio.get_running_loop().time() + self.plan.timeout_s
         if self._graph.on_error is not None:
-            ack.failures = []
+            ack.failures = []  # else None: nothing is kept of failed values that no dead letter will hold
         self._live[ack] = perf_counter()
         self.stats.admitted += 1
         if self._tracing is not None:
@@ -246,7 +247,7 @@ class Pipeline:
                     self._pulled = True
                 self._entered = item.seq  # items up to here are in the graph: see `_abandon`
                 if item.key is None and self.plan.source.key is not None and not self._keyed(item):
-                    continue
+                    continue  # it has ended as rejected
                 yield item
                 # A channel bounds what is pushed. A source that is pulled would be read to its end, so it pauses here
                 # until items have ended; `stop` sets `_room` so that the pause ends as well.
@@ -274,13 +275,15 @@ class Pipeline:
         interruptible = not source.capabilities.stop
         async with streamcontext(source.call()) as pulled:
             while not (interruptible and self._stop.is_set()):
+                # Set only while this task waits in `anext`: a cancellation anywhere else would cut an item short.
                 self._pulling = asyncio.current_task() if interruptible else None
                 try:
                     item = await anext(pulled)
                 except StopAsyncIteration:
                     return
                 except RAISED as error:  # the runner: `run` raises it at its end
-                    # `stop` cancels the task that waits in `anext`, and only then; any other cancellation is not ours.
+                    # `stop` cancels the task that waits in `anext`, and only then: that one is taken back. Any other
+                    # cancellation is one of `run` (`component_error` raises it again) or the source's own mistake.
                     if isinstance(error, asyncio.CancelledError) and self._pulling and self._stop.is_set():
                         self._pulling.uncancel()
                     else:
@@ -290,89 +293,6 @@ class Pipeline:
                     self._pulling = None
                 yield item
 
-    def _complete(self, ack: Ack) -> None:
-        """Handle the end of an item: at once where nothing must be awaited, else in a task."""
-        self._defer(ack)
-        if ack.participants or (self._graph.on_error is not None and is_bad(ack.outcome)):
-            self._finishing.start(self._finish(ack), name=f"{self.name}:finish")
-        else:
-            self._report(ack)
-
-    async def _finish(self, ack: Ack) -> None:
-        """Commit or abort what sinks staged of an item, write failures to `on_error`, then notify the source."""
-        if ack.outcome in (Outcome.DELIVERED, Outcome.FILTERED):
-            await self._commit(ack)
-            self._defer(ack)  # again: a commit may have failed by the machine's fault (a full disk)
-        else:
-            await self._abort(ack, ack.participants or ())
-        if self._graph.on_error is not None and is_bad(ack.outcome):
-            await self._failures.send(ack, self._graph.on_error)
-        self._report(ack)
-
-    async def _commit(self, ack: Ack) -> None:
-        for index, sink in enumerate(ack.participants or ()):
-            try:
-                await sink.commit(ack.origin)
-            except RAISED as raised:  # the runner: a commit that fails fails its item
-                error = component_error(raised)
-                # Sinks before this one have committed and stay so; two sinks share no transaction.
-                await self._abort(ack, (ack.participants or ())[index:])
-                failed = error if isinstance(error, ItemError) else failed_step(self.plan, self.plan.sink.id, error)
-                ack.outcome, ack.error, ack.step = outcome_of(failed), failed, self.plan.sink.id
-                return
-
-    async def _abort(self, ack: Ack, sinks: Iterable[Any]) -> None:
-        """Call `abort` of the sinks that staged an item."""
-        for sink in sinks:
-            try:
-                await sink.abort(ack.origin)
-            except RAISED as error:  # the runner: the item has failed already, and the source must learn how it ended
-                component_error(error)
-                log.exception("%s: a sink could not abort what came of item %d", self.name, ack.origin.id)
-
-    def _defer(self, ack: Ack) -> None:
-        """Defer an item whose failure is the machine's fault, if its source can bring it again."""
-        if self._replayable and ack.outcome is Outcome.REJECTED and isinstance(ack.error, Unavailable | Overloaded):
-            ack.outcome = Outcome.DEFERRED
-            log.warning("%s: item %d is kept for later: %s", self.name, ack.origin.id, ack.error)
-
-    def _report(self, ack: Ack) -> None:
-        """Notify the source and the caller of the item's outcome."""
-        outcome = ack.outcome or Outcome.CANCELLED
-        started = self._live.pop(ack, None)
-        self.stats.ended(outcome, perf_counter() - started if started is not None else 0.0)
-        self._room.set()
-        if self._tracing is not None:
-            self._tracing.end(ack, outcome)
-        origin = ack.origin
-        if is_bad(outcome):
-            self._log_end(ack, outcome)
-        if origin.on_settled is not None:
-            try:
-                origin.on_settled(outcome, ack.error)
-            except Exception:  # the runner: a source that fails to take note must not break the stage that ended it
-                log.exception("%s: the source failed to learn how item %d ended", self.name, origin.id)
-        if origin.reply is not None:
-            origin.reply.close(outcome, ack.error)
-
-    def _log_end(self, ack: Ack, outcome: Outcome) -> None:
-        """Log a bad end: a failure with its trace; what was refused, and told to its caller, for debugging only."""
-        caller_knows = outcome is not Outcome.FAILED and ack.origin.reply is not None
-        level = logging.DEBUG if caller_knows else logging.WARNING
-        log.log(
-            level,
-            "%s: item %d %s at %s: %s",
-            self.name,
-            ack.origin.id,
-            outcome.value,
-            ack.step or "the source",
-            ack.error,
-            exc_info=ack.error if outcome is Outcome.FAILED and ack.error is not None else None,
-            extra={"pipeline": self.name, "item": ack.origin.id, "request": ack.origin.trace, "step": ack.step},
-        )
-        if isinstance(ack.error, StepFailed):
-            ack.error.traced = outcome is Outcome.FAILED and log.isEnabledFor(level)
-
     async def _abandon(self) -> None:
         """Settle the items that are still in the graph when the pipeline ends before them.
 
@@ -380,14 +300,18 @@ class Pipeline:
         """
         stopped = Unavailable("the pipeline was stopped before the item ended; try again", retry_after_s=1.0)
         self.stats.abandoned += sum(not ack.done for ack in self._live)
+        # A copy: settling takes items out of `_live`. An ack that is done already (its commit is under way) takes no
+        # notice; `join` waits for it. `abandon` sets the count to one, so derived items that are still referenced by a
+        # dead stage settle into nothing.
         for ack in list(self._live):
             if self._crash is not None and ack.origin.seq <= self._entered:
                 ack.abandon(Outcome.FAILED, failed_step(self.plan, self.name, self._crash), self.name)
             else:
                 ack.abandon(Outcome.CANCELLED, stopped)
-        await self._finishing.join()
+        await self._settlement.join()
 
     def _crashed(self, error: BaseException) -> None:
+        """End the run after a defect in the settlement; the first one is what `run` raises."""
         self._crash = self._crash or error
         if self._run is not None and not self._ending:
             self._run.cancel()

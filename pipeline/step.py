@@ -141,6 +141,8 @@ class Step:
             return await (self._tries(call) if retried else call())
 
     async def _tries(self, call: Callable[[], Awaitable[T]]) -> T:
+        # Full jitter (uniform from 0 to the doubled pause): items that failed together, because an engine died, would
+        # otherwise all come back in the same moment. An engine that says when it has room is not asked before.
         retry = self.plan.retry
         for attempt in range(retry.attempts + 1):
             try:

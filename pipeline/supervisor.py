@@ -19,6 +19,8 @@ from fastembed.pipeline.runner import Pipeline
 
 log = logging.getLogger("fastembed.pipeline")
 
+# Doubling from half a second: a disk that was full for a moment costs one file half a second, a database that another
+# process holds is asked about twice a minute, and neither fills the log.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 
@@ -54,6 +56,8 @@ class Supervisor:
     async def run(self) -> None:
         """Run the pipeline, and each rebuilt one after it."""
         try:
+            # A reload starts the new pipeline while the old one drains. An exclusive source (a folder) must not run
+            # twice, so its successor is opened already and waits here; halted meanwhile, it never runs.
             if self._after is not None and await self._halted_within(_end_of(self._after)):
                 return
             pause_s = FIRST_PAUSE_S
@@ -74,6 +78,8 @@ class Supervisor:
         try:
             await pipeline.run()
         except Exception as error:  # noqa: BLE001 - the supervisor: one pipeline's defect ends neither the others nor the process
+            # Asked in this order: a halt wants no successor whatever broke; `final` is the promise "at most once"; only
+            # then is it worth another try.
             if self._halted.is_set():
                 _log("%s: the pipeline broke while it was stopped", pipeline.name, error=error)
             elif reason := pipeline.final:
@@ -99,6 +105,7 @@ class Supervisor:
                 continue
             if not halted:
                 return fresh
+            # Halted in the very turn in which the opening ended: nobody else knows of this pipeline, nobody closes it.
             if fresh.opened:
                 await fresh.close()
         return None
@@ -115,6 +122,8 @@ class Supervisor:
         try:
             await asyncio.wait((working, halted), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Awaited after `cancel`: work that is interrupted (an `open`) closes what it has opened before this
+            # returns.
             for task in (working, halted):
                 task.cancel()
             await asyncio.wait((working, halted))

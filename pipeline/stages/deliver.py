@@ -22,6 +22,7 @@ from fastembed.pipeline.step import Step, outcome_of
 from fastembed.pipeline.tasks import Tasks
 
 _CALLER_WINDOW: Final = 1024
+"""Results that may wait for one caller: seconds of the fastest chat answer, so a pause of the network cuts none."""
 
 
 WriteNowait = Callable[[Item[Any]], bool]
@@ -121,6 +122,8 @@ class _Callers:
         """Write at once, or behind what waits for the same caller."""
         if self._error is not None:
             raise self._error
+        # A caller has an entry in `_waiting` exactly while a task serves it; its items queue behind that task's.
+        # Without an entry nothing of that caller is under way, so a write at once cannot overtake anything.
         caller: Hashable = item.ack if item.key is None else item.key
         waiting = self._waiting.get(caller)
         if waiting is not None:
@@ -131,6 +134,7 @@ class _Callers:
             return
         if self._writer.write_nowait(item):
             return
+        # All places are taken by slow callers: the stream waits. Only this task calls `write`, so one future is enough.
         while len(self._waiting) >= self._limit:
             self._free = asyncio.get_running_loop().create_future()
             await self._free
@@ -155,13 +159,15 @@ class _Callers:
                 self._writer.step.cancelled(item)
             else:
                 await self._write(item)
-            waiting.popleft()
+            waiting.popleft()  # not before it is written: an empty queue means that nothing is under way
         del self._waiting[caller]
         if self._free is not None and not self._free.done():
             self._free.set_result(None)
 
     async def _write(self, item: Item[Any]) -> None:
         """Write one item, in a task of its own so that the caller's leaving ends the wait."""
+        # `wait`, not `await task`: a caller that leaves cancels the task, and that must not look like a cancellation of
+        # this one, which goes on with the caller's other items.
         task = asyncio.ensure_future(self._writer.write(item))
         item.ack.on_cancel(item, task.cancel)
         try:

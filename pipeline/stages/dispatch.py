@@ -69,9 +69,12 @@ class _Dispatch:
         self._workers = workers
         self._window = window
         self._running = 0
+        # From an item's id to its place in the order of the outputs. An item has a ticket from `_offer` to `_leave`,
+        # whether it waits, is at work, or was cancelled in between; a ticket that is never closed would hold up all
+        # that come after it.
         self._tickets: dict[int, int] = {}
-        self._closing = False
-        self._closed = False
+        self._closing = False  # the source has ended: what waits goes at once, batches that are not full too
+        self._closed = False  # the stage is torn down: callbacks of cancelled tasks change nothing any more
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -107,7 +110,10 @@ class _Dispatch:
             self._tickets[item.id] = self._tickets.pop(superseded.id)
             superseded.ack.off_cancel((self, superseded))
             self._step.filtered(superseded)
-        item.ack.on_cancel((self, item), lambda: self._cancel_waiting(item))  # the next stage may have it already
+        # The token is (stage, item), not the item alone: two stages may wait for the same item's cancellation, since
+        # the next one may have it before this one has let go. Once it is at work `_start` puts `task.cancel` in its
+        # place.
+        item.ack.on_cancel((self, item), lambda: self._cancel_waiting(item))
         self._start()
 
     def _refuse(self, item: Item[Any], error: Exception) -> None:
@@ -159,6 +165,7 @@ class _Dispatch:
         if self._closed:
             return
         self._step.stats.latency.observe(perf_counter() - started)
+        # Whatever the work did, or did not begin to do, this runs once for each unit: the counts cannot drift.
         self._running -= 1
         for item in items:
             item.ack.off_cancel((self, item))

@@ -74,6 +74,8 @@ class _Keyed:
                 elif not self._step.skips(item, loop.time()):
                     with suppress(Overloaded):  # the item has ended as rejected; the stream goes on
                         await self._input(item.key).put(item)
+        # The source has ended: every session that is still open flushes now, in its own task. `_fed` before the check,
+        # which the last session to end repeats: whoever of the two comes last finishes the outlet.
         for channel in self._inputs.values():
             channel.close()
         self._inputs.clear()
@@ -90,8 +92,9 @@ class _Keyed:
 
     async def _end(self, end: Item[Any]) -> None:
         """Close the key's stream; the end itself goes last, from the session's own task."""
+        # Taken out first: an item of this key that comes from now on begins a new session with an operator of its own.
         channel = self._inputs.pop(end.key, None)
-        if channel is None:
+        if channel is None:  # a key without items: nothing runs that could pass its end on
             await self.outlet.put(0, end)
         else:
             await channel.put(end)
@@ -120,6 +123,8 @@ class _Keyed:
 
     async def _failed(self, inputs: _Inputs, error: BaseException) -> None:
         """End the item that the operator was at, or the next where it took none: its error has to end something."""
+        # An error with no input to blame may come again at once (an operator that raises before its first input), and a
+        # session must not spin: the next input ends with it, so that each round consumes one.
         failed = inputs.take_current() or await inputs.take()
         inputs.take_current()  # what `take` returned is settled below, so it must not stay current
         if failed is None:
@@ -132,6 +137,11 @@ class _Keyed:
             self.outlet.finish()
 
 
+# States of an input that the operator was given, `_current`:
+#     open      given and not settled yet: outputs may be derived from it
+#     answered  open, and something was derived from it: with a caller waiting it need not stay open any longer
+#     passed    yielded by the operator itself: it is the next stage's, `_current` is empty
+#     consumed  settled as filtered, once the operator asks for the next one, or ends
 class _Inputs:
     """One key's items as the operator sees them: an iterator, not a generator, so that none is left open.
 
@@ -168,7 +178,7 @@ class _Inputs:
             if item is None or item.value is END_OF_KEY:
                 self.ended, self.end = True, item
             elif not self._step.skips(item, asyncio.get_running_loop().time()) and await self._is_for_it(item):
-                self.consumed()
+                self.consumed()  # only now: an input that stayed open is closed by the next one, not before
                 self._current, self._answered = item, False
                 return item
         return None
@@ -177,6 +187,8 @@ class _Inputs:
         """Return an output as an item; TypeError for a bare value with no open input to derive it from."""
         current = self._current
         self._answered = True
+        # An admitted item is one of ours: derived from an input, or the input itself. One that the operator made by
+        # calling `Item` has no ack, and is taken for a wrapped value.
         if isinstance(output, Item) and output.admitted:
             if output is current:  # passed on: it is left to whoever comes next
                 self._current = None

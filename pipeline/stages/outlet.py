@@ -21,6 +21,8 @@ class Outlet(AsyncIterator[Item[Any]]):
     def __init__(self, *, strict: bool, capacity: int) -> None:
         self._strict = strict
         self._capacity = capacity
+        # `_head` is the first ticket that is not closed: its outputs go to `_ready` directly, those of later ones to
+        # `_held`. Closing the head moves it on over all that are closed already, and what they held becomes ready.
         self._ready: deque[Item[Any]] = deque()
         self._held: dict[int, deque[Item[Any]]] = {}
         self._closed_tickets: set[int] = set()
@@ -53,6 +55,7 @@ class Outlet(AsyncIterator[Item[Any]]):
 
     async def put(self, ticket: int, item: Item[Any]) -> None:
         """Hand out one output of the ticket's work; waits while the consumer is behind."""
+        # The queue is looked up in each round: while this waited, its ticket may have become the head's.
         while len(self._queue(ticket)) >= self._capacity:
             await self._writers.wait()
         self.put_nowait(ticket, item)
@@ -86,6 +89,7 @@ class Outlet(AsyncIterator[Item[Any]]):
         self._readers.wake()
 
     async def __anext__(self) -> Item[Any]:
+        # What is ready goes first, also before an error: those items are whole, and whoever comes next settles them.
         while not self._ready:
             if self._error is not None:
                 raise self._error

@@ -59,6 +59,9 @@ class OneByOne:
         latest: Callable[[Item[Any]], bool] | None = None,
         key_of: Callable[[Item[Any]], Hashable] = lambda item: item.key,
     ) -> None:
+        # With order key a key is busy from the moment that one of its items is ready until that item's work has ended:
+        # it has an entry in `_blocked` then, an empty one if nothing else waits. So at most one cell a key is in
+        # `_ready` or at work, and the order within a key needs no other bookkeeping.
         self._by_key = order == "key"
         self._key_of = key_of
         self._latest = latest
@@ -74,6 +77,8 @@ class OneByOne:
         """Add an item, or put it in the place of the waiting one that it supersedes, which is returned."""
         if self._latest is not None:
             if item.value is not END_OF_KEY and self._latest(item):
+                # The newer item inherits the place, and `since`: a partial transcript that is replaced every 400 ms
+                # would otherwise stand at the end of the line for ever.
                 if (cell := self._replaceable.get(self._key_of(item))) is not None and (old := cell.item) is not None:
                     cell.item = item
                     self._cells[item.id] = self._cells.pop(old.id)
@@ -81,6 +86,8 @@ class OneByOne:
                 cell = self._replaceable[self._key_of(item)] = _Cell(item, now)
                 self._append(cell, item)
                 return None
+            # An item that is not replaceable (a final) closes the cell before it: what comes later must not take the
+            # place of something that was said earlier.
             self._replaceable.pop(self._key_of(item), None)
         self._append(_Cell(item, now), item)
         return None
@@ -93,6 +100,7 @@ class OneByOne:
         cell.item = None
         if self._replaceable.get(self._key_of(item)) is cell:
             del self._replaceable[self._key_of(item)]
+        # It was the ready one of its key: the next takes over. One that waited behind another is skipped in `_release`.
         if self._by_key and cell in self._ready:
             self._release(self._key_of(item))
         return True
@@ -141,7 +149,7 @@ class OneByOne:
             if cell.item is not None:
                 self._ready.append(cell)
                 return
-        self._blocked.pop(key, None)
+        self._blocked.pop(key, None)  # the key is free: its next item is ready as it comes
 
 
 class Batches:
@@ -154,6 +162,7 @@ class Batches:
     def __init__(self, policy: BatchPolicy, cost: Callable[[Any], float] | None = None) -> None:
         self._policy = policy
         self._cost = cost or (lambda _: 1.0)
+        # `_waiting` may hold dead entries (cancelled), `_live` says which are not; `_total_cost` is of the live ones.
         self._waiting: deque[tuple[Item[Any], float, float]] = deque()  # item, cost, since
         self._live: set[int] = set()
         self._total_cost = 0.0
@@ -190,6 +199,8 @@ class Batches:
             if item.id not in self._live:
                 self._waiting.popleft()
                 continue
+            # The first is taken whatever it costs, or an item above the limit would block the queue for ever. No later
+            # item that would fit passes this one: batches keep the order of arrival.
             if taken and limit is not None and total + cost > limit:
                 break
             self._waiting.popleft()

@@ -32,6 +32,8 @@ def work_of(step: Step) -> Work:
 def _one(step: Step, apply: Callable[[Step, Item[Any], Emit], Awaitable[None]]) -> Work:
     """Wrap the work on one item: handle skipped, cancelled and failed items."""
 
+    # A worker owns its item until it has emitted or settled it, on every path: one that is lost here would never be
+    # counted, and the pipeline's drain would wait for it until its timeout.
     async def work(items: list[Item[Any]], emit: Emit) -> None:
         item = items[0]
         if item.value is END_OF_KEY:
@@ -85,6 +87,8 @@ async def _expand_stream(step: Step, item: Item[Any], emit: Emit) -> None:
                 async for value in _paced(step, outputs):
                     count += 1
                     await emit(derived(item, value))
+                    # A generator that is faster than the caller reads: it waits here, between two of its outputs, with
+                    # the model's place taken. Half is what keeps it from waking for each output that is consumed.
                     if item.ack.pending > _MAX_ON_THEIR_WAY:
                         await _room(item)
         except RAISED as error:  # raised again below: what has gone on cannot be tried again
@@ -156,6 +160,7 @@ def _batch(step: Step) -> Work:
                 results = [component_error(error)] * len(chosen)
             for item, result in zip(chosen, results, strict=True):
                 _settle_result(step, item, result)
+        # In the order of arrival, ends of keys among them: `_settle_result` has ended those that go no further.
         for item in items:
             if item.live:
                 await emit(item)
