@@ -51,6 +51,8 @@ class Duckdb:
         self._pipeline, self._definition = context.pipeline, context.definition
         self._lakes = Lakes.of(context.resources)
         self._lake = await self._lakes.acquire(context.base / self._path.expanduser())
+        if context.once:
+            self._lake.room_s = 0.0  # nobody frees space while a single run waits: it ends and says so
         self._ledger = self._lake.ledger(context.pipeline)
 
     async def close(self) -> None:
@@ -86,6 +88,9 @@ class Duckdb:
         FileChanged, and nothing is written, if the file was replaced since its content was hashed: what was read from
         it may be another's.
         """
+        # Popped first: an item whose commit fails is aborted (`pop` of nothing), and its rows must not come along with
+        # a later attempt. Between the look at the file and the transaction lies an instant in which it may change all
+        # the same; then the source's next look finds another stamp than the ledger's and has it read again.
         staged = self._staged.pop(origin.ack, None)
         if staged is not None:
             if staged.document is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fastembed.pipeline.component import Context, source
-from fastembed.pipeline.errors import FileChanged
+from fastembed.pipeline.errors import FileChanged, Unavailable
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.payload.document import File
@@ -26,6 +26,8 @@ from fastembed.sources.watching.tracker import Tracker
 
 _log = logging.getLogger(__name__)
 
+_LEDGER_PAUSE_S: Final = 1.0
+"""Between two tries to write a ledger whose disk is full."""
 _ENDS: Final[dict[Outcome, End]] = {
     Outcome.DELIVERED: "delivered",
     Outcome.FILTERED: "filtered",
@@ -136,6 +138,7 @@ class Folder:
         work = asyncio.create_task(self._work(), name=f"folder {self._root.name}")
         try:
             while not self._stopping:
+                # Cleared before looking, so that a change during the look is not slept over.
                 self._changed.clear()
                 await self._act()
                 emission = self._tracker.next_ready()
@@ -161,6 +164,7 @@ class Folder:
     async def close(self) -> None:
         """Record the outcomes of the last items; does nothing if the source was not opened."""
         if self._opened:
+            self._stopping = True
             await self._act()
             if not self._once:
                 self._health.report(f"pipeline {self._pipeline}", "")
@@ -213,11 +217,14 @@ class Folder:
         return item
 
     def _settled(self, name: str, outcome: Outcome, error: BaseException | None) -> None:
+        # Called by the pipeline after the commit (or instead of one), in whatever task ended the item: it only notes
+        # what happened. The ledger has the row of a delivered file by now; all others follow as actions.
         self._in_flight.pop(name, None)
         if name in self._doubtful_in_flight:
             self._doubtful_in_flight.discard(name)
             self._doubtful.add(name)
         detail = "" if error is None else f"{type(error).__name__}: {error}"
+        # A file that changed while it was read is no failure: its new content is another file's turn.
         end = "cancelled" if isinstance(error, FileChanged) else _ENDS.get(outcome, "failed")
         left = self._stopping or (self._once and end == "deferred")  # to the next run
         self._tracker.settled(name, end, self._now(), detail, retry=not left)
@@ -252,19 +259,38 @@ class Folder:
 
     async def _act(self) -> None:
         """Carry out all actions; names for which the ledger refuses one are corrected and decided again."""
+        # One at a time: `items` and `_keep_acting` both come here, and the order of the actions is part of their
+        # meaning.
         async with self._acting:
             while self._tracker.actions or self._doubtful:
-                while self._tracker.actions:
-                    self._doubtful.update(await self._ledger_actions.perform(self._tracker.actions[0]))
-                    self._tracker.actions.popleft()
-                if self._doubtful:
-                    await self._reconcile()
+                try:
+                    await self._act_on_next()
+                except Unavailable:
+                    # The disk is full (the ledger's owner has waited, and logged it). Nothing is lost: the action is
+                    # still the first in the line, and no file is emitted before it is done.
+                    if self._stopping:
+                        return  # the next start compares the folder with the ledger, which is as good
+                    if self._once:
+                        raise  # the run ends, and says why
+                    await asyncio.sleep(_LEDGER_PAUSE_S)
+
+    async def _act_on_next(self) -> None:
+        """Carry out the next action; after the last, look again at what was refused."""
+        if self._tracker.actions:
+            # Taken out of the line after it is done: a crash, or an error, in between does it once more, and each
+            # action is refused or without effect where it has been carried out already.
+            self._doubtful.update(await self._ledger_actions.perform(self._tracker.actions[0]))
+            self._tracker.actions.popleft()
+        else:
+            await self._reconcile()
 
     async def _reconcile(self) -> None:
         """Correct the tracker's view of names for which the ledger holds something else."""
         entries = await self._ledger_actions.reread()
+        # What was decided while this read the ledger may change it, and is not in `entries`: it goes first, and the
+        # names stay doubtful for the next round.
         if self._tracker.actions:
-            return  # they may change it: they come first
+            return
         names, self._doubtful = self._doubtful, set()
         for name in names:
             if not self._tracker.reconcile(name, entries.get(name), self._now()):

@@ -82,6 +82,8 @@ class Lake:
 
     async def close(self) -> None:
         """Finish what is being written, write the log into the file, let go of it."""
+        # Readers first: their cursors are closed in the writer's thread, and none may be in use then. Closing the
+        # connection checkpoints; a `kill -9` before that leaves the log (`.wal`), which the next opening replays.
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._readers.shutdown)
         await loop.run_in_executor(self._writer, self._disconnect)
@@ -92,6 +94,8 @@ class Lake:
 
         On a full disk it is tried again for `room_s`; then LakeFull is raised.
         """
+        # A full disk raises out of the transaction, which is rolled back: trying it again is always right. The waits
+        # are here, on the loop, so that a writer that waits for room does not hold the thread from one that frees some.
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.room_s
         warned = False
@@ -196,6 +200,8 @@ class Lake:
         self._connection.close()
 
     def _transact(self, change: Callable[..., R], args: Sequence[Any]) -> R:
+        # One thread, one transaction at a time. Killed anywhere before `commit` has returned, the file holds the old
+        # state or the new one: DuckDB writes a commit into its log as one record and syncs it before it returns.
         con = self._connection
         con.begin()
         try:
@@ -210,6 +216,9 @@ class Lake:
         return result
 
     def _ask(self, question: Callable[..., R], args: Sequence[Any]) -> R:
+        # A cursor is a connection of its own to the same open file: its transaction is a snapshot, which no commit of
+        # the writer changes and which blocks none. Rolled back at the end, so that no old state is kept from being
+        # freed.
         cursor = getattr(self._own, "cursor", None)
         if cursor is None:
             cursor = self._own.cursor = self._connection.cursor()
@@ -281,6 +290,8 @@ class Lakes:
     async def acquire(self, path: Path) -> Lake:
         """Return the lake at `path`, opened if it is not open; `release` it when done."""
         async with self._lock:
+            # By its real path: a second open of the same file, under whatever name, would be refused by DuckDB. The
+            # lock is held while it opens, so that two pipelines that start together share one.
             key = await asyncio.to_thread(path.resolve)
             lake, users = self._open.get(key) or (await Lake.open(key), 0)
             self._open[key] = (lake, users + 1)

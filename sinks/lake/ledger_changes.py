@@ -16,6 +16,11 @@ from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_t
 _HOLDING: Final = "('done', 'outdated', 'skipped')"
 """States of the one name that stands for a content."""
 
+# What must hold between the ledger (l) and the documents (d) of a pipeline; each line of the WHERE is one way to break
+# it, in the order: two documents under a name, rows without a ledger row, a ledger row without its rows, rows of
+# another content than the ledger says, rows of a state that has none, a duplicate of a name (h) that does not hold the
+# content. Our own transactions keep it. Restored backups, other programs' SQL and defects may not: what breaks it is
+# read again.
 _MISMATCHES: Final = f"""
     WITH l AS (SELECT name, container, sha256, state, detail FROM ledger WHERE pipeline = ?1),
          d AS (SELECT name, max(container) AS container, count(*) AS documents,
@@ -36,6 +41,8 @@ def record(
     con: Connection, pipeline: str, entry: LedgerEntry, at: datetime, *, expected: str | None = ANY_CONTENT
 ) -> bool:
     """Write a ledger row that comes with no data; see `fastembed.pipeline.ledger.Ledger.record`."""
+    # Already recorded: the sink's commit, or this very action before a crash, was faster. Anything else than the caller
+    # believes: an item committed between its decision and now, and what it decided is void.
     if expected != ANY_CONTENT and not _is_recorded(con, pipeline, entry):
         if _held(con, pipeline, entry.name) != expected:
             return False
@@ -49,6 +56,8 @@ def record(
             )
     else:
         drop_rows(con, pipeline, entry.name)
+        # `on_error` has moved the file and said where; the source, which learns of the failure after that, does not
+        # know the place, and its row must not overwrite it: the file could not be found for a replay.
         if entry.state == "failed" and not entry.location and _moved_when_failed(con, pipeline, entry):
             return True
     write_entry(con, pipeline, entry, at)
@@ -71,6 +80,8 @@ def rename(
         return False
     if not con.execute("SELECT 1 FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, old]).fetchone():
         return True  # its content is unknown, and it holds no rows
+    # Three tables in one transaction: after a crash the rows are under the old name or the new one, never under both. A
+    # second execution finds `old` gone and refuses (`_holds`), and the tracker is told what is there.
     drop_rows(con, pipeline, new)
     con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, new])
     moved = """SET name = ?1 || substr(name, length(?3) + 1),
@@ -98,6 +109,7 @@ def forget(con: Connection, pipeline: str, name: str, *, expected: str | None = 
     ).fetchone()
     if moved:
         return True
+    # Nothing held is as good as forgotten. Another content: the file came back and was processed meanwhile.
     if expected != ANY_CONTENT and _held(con, pipeline, name) not in (expected, None):
         return False
     drop_rows(con, pipeline, name)

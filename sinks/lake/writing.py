@@ -54,6 +54,7 @@ def replace_document(
     read = [document, *(part for part in document.parts if isinstance(part, Document))]
     if stray := own.keys() - {part.file.name for part in read}:
         raise InvalidInput(f"found chunks of {min(stray)}, expected some of {document.file.name} or its parts")
+    # By name, not by content: of a changed file the old content's rows go, of a copy under another name they stay.
     drop_rows(con, pipeline, document.file.name)
     for part in read:
         _insert_document(con, part, own[part.file.name], pipeline=pipeline, definition=definition, table=table, at=at)
@@ -82,6 +83,7 @@ def _insert_document(
     if len(chunks) > CHUNKS_PER_DOCUMENT:
         msg = f"{file.name}: found {len(chunks)} chunks, expected at most {CHUNKS_PER_DOCUMENT}"
         raise TooLarge(msg)
+    # All that can be refused is checked before the first DELETE; the rest fails by rollback only.
     vectors = _vectors(file.name, chunks)
     prepare_table(con, table, None if vectors is None else vectors.shape[1])
     document_id = con.execute("SELECT nextval('document_ids')").fetchone()[0]

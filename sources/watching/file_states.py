@@ -81,6 +81,8 @@ class FileStates:
 
     def set_state(self, tracked: Tracked, state: State) -> None:
         """Change the state and everything that is counted or listed by it."""
+        # Three indexes follow from state, size and content. `counted` and `listed` remember under which key the file
+        # stands in them: by the time it leaves, its size or content may be another.
         self.counts[tracked.state] -= 1
         self.counts[state] += 1
         tracked.state = state
@@ -93,6 +95,7 @@ class FileStates:
             if size_bytes is not None:
                 self.undecided[size_bytes] += 1
             tracked.counted = size_bytes
+        # A duplicate that the ledger knows and nobody has looked at yet counts as a copy too: it may take rows over.
         content = tracked.sha256 if state in (State.WAITING, State.DUPLICATE) else None
         if state is State.UNSEEN and tracked.entry is not None and tracked.entry.state == "duplicate":
             content = tracked.entry.sha256

@@ -53,9 +53,12 @@ HOLDING: Final = ("done", "outdated", "skipped")
 AGAIN: Final = ("outdated", "waiting")
 """Ledger states of a content that is to be processed, though the ledger knows it."""
 CLOCK_STEP_NS: Final = 100_000_000
-"""By how much the clock of a file system may be behind, generously."""
+"""By how much the clock of a file system may be behind, generously: Linux stamps files by a clock that ticks every 4 to
+10 ms, so a file changed right after its row was written may carry a time before it."""
 DEFERRAL_S: Final = 5.0
 LONGEST_DEFERRAL_S: Final = 300.0
+"""A file that the machine could not process is tried again after 5, 10, 20, ... 300 s: an engine that was started again
+is there within the first, a full disk waits for a person."""
 SETTLED: Final[dict[EntryState, State]] = {
     "done": State.DONE,
     "duplicate": State.DUPLICATE,

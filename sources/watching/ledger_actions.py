@@ -43,6 +43,7 @@ class LedgerActions:
     async def _change(self, ledger: Ledger, action: Record | Rename | Forget) -> Sequence[str]:
         match action:
             case Record(entry, expected):
+                # A duplicate concerns two names: its own, and the one that is believed to hold the content.
                 names = (entry.name, entry.detail) if entry.state == "duplicate" else (entry.name,)
                 if entry.state in ("failed", "skipped") and await asyncio.to_thread(self._is_another, entry):
                     return names
@@ -54,6 +55,8 @@ class LedgerActions:
 
     async def entries(self) -> list[LedgerEntry]:
         """Return what the ledger says, compared with the rows, after finishing moves that a crash cut short."""
+        # The crash between `move` and its record leaves a file in `done` that the ledger believes in the folder. Seen
+        # as deleted it would lose its rows; so it is looked for there, by name and time, before the first scan.
         if self._ledger is None:
             return []
         await self._ledger.entries("outdated")  # compares the ledger with the rows

@@ -50,6 +50,8 @@ class Placement:
 
     def place(self, tracked: Tracked) -> None:
         """Decide what a file is whose content is known."""
+        # Called again and again for one file, each time something that it waits for has been decided; it must end in
+        # the same place for the same facts, whatever came first.
         sha256, name = tracked.sha256, tracked.name
         if sha256 is None or tracked.in_flight is not None:
             self._states.set_state(tracked, State.WAITING)
@@ -61,16 +63,21 @@ class Placement:
         if holder is tracked:
             self._hold(tracked, sha256)
         elif holder.state is State.MISSING and holder.in_flight is None:
+            # A rename, seen as "gone" and "new": the rows change their name, nothing is parsed or embedded again.
             self._take_over(holder, tracked, sha256)
             self._states.remove(holder)
             self._hold(tracked, sha256)
         elif holder.state in FIRM:
             self._copy(tracked, holder.name, sha256)
         else:
+            # The holder is being hashed or processed: it may turn out to have changed, or fail, and then this copy is
+            # the one to process. `resolve` comes back to it.
             self._states.set_state(tracked, State.WAITING)
 
     def landed(self, tracked: Tracked, flown: Emission, end: End, detail: str) -> None:
         """Account for an item that is not in flight any more; `cancelled` leaves the ledger as it is."""
+        # "delivered" alone has written rows (the commit did, and its ledger row). A failure of bytes that are no longer
+        # there says nothing about the file that is; a success still does, since its rows are in the database.
         unchanged = tracked.state is State.IN_FLIGHT
         tracked.deferrals = tracked.deferrals + 1 if end == "deferred" else 0
         if end == "cancelled" or (end in ("failed", "deferred") and not unchanged):
@@ -123,6 +130,8 @@ class Placement:
 
     def resolve(self) -> None:
         """Place again the files whose content has lost its holder, or whose holder is decided now."""
+        # Placing a file changes hands of contents, which makes others unresolved: a fixed point, reached because each
+        # round gives a content its holder or takes the last claim away.
         states = self._states
         while states.unresolved:
             sha256 = states.unresolved.pop()

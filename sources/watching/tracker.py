@@ -22,8 +22,9 @@ Actions lag behind: each carries what it believes the ledger holds. One that is 
 what the ledger really holds.
 
 A folder whose files are all gone at once, with no word of the watch that they were deleted, is taken for an unmounted
-one; so is another folder than before, and that of the first scan, which holds no file as the ledger has it. While it is
-`suspended` nothing is forgotten. It is the right one again when it holds a file as the ledger has it from before.
+one (`fastembed.sources.watching.presence`). While it is `suspended` nothing is forgotten.
+
+A crash at any line of this file costs nothing but work: all of it is rebuilt from the ledger (`restore`) and the disk.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ from fastembed.sources.watching.actions import Action, Cancel, Forget, Warn
 from fastembed.sources.watching.file_states import FileStates
 from fastembed.sources.watching.files import ACTIVE, AGAIN, HOLDING, SETTLED, Emission, End, Stamp, State, Tracked
 from fastembed.sources.watching.placement import Placement
+from fastembed.sources.watching.presence import Emptied, Presence
 
 MAX_DUE: Final = 1000
+"""Files that one `advance` handles: a folder of a million quiet files must not stop the event loop."""
 
 
 class Tracker:
@@ -63,11 +66,12 @@ class Tracker:
         self._placement = Placement(self._states, self.actions, definition=definition, move_to_done=move_to_done)
         self._settle_s = settle_s
         self._keep = keep_deleted or move_to_done
+        self._presence = Presence(self._states, keeps_rows=self._keep)
+        # Entries of both are never taken out: a file that changed its mind is skipped when its turn comes, since its
+        # state, time or stamp is another by then.
         self._due: list[tuple[float, str]] = []
         self._to_hash: deque[tuple[str, Stamp]] = deque()
-        self._unlisted: tuple[str, ...] = ()
-        self._trusted = False  # the folder was the right one at the last scan
-        self._scan = 0
+        self._scan = 0  # the number of the scan that runs or ran last; a file carries that of the last that saw it
         self._scan_began = self._scan_ended = -inf
 
     # What the shell asks
@@ -85,9 +89,12 @@ class Tracker:
     @property
     def kept(self) -> int:
         """How many files are missing and are not forgotten, because their folder cannot be looked at or is another."""
-        if not (self.suspended or self._unlisted):
-            return 0
-        return sum(tracked.state is State.MISSING and tracked.since == inf for tracked in self.files.values())
+        return self._presence.kept
+
+    @property
+    def emptied(self) -> Emptied:
+        """Why a folder without files may be another one, where rows outlive their files; "" if it may not."""
+        return self._presence.emptied
 
     def misses(self, folder: str) -> bool:
         """Whether there were files below a folder, and the present scan has seen none of them as the ledger has it."""
@@ -117,6 +124,8 @@ class Tracker:
 
     def restore(self, entries: Iterable[LedgerEntry]) -> None:
         """Remember what the ledger says, before the first scan."""
+        # Of two names with one content the first becomes its owner; one whose rows are current goes before one that is
+        # processed again anyway. Nothing is resolved yet: what is on disk is not known, and no action must come of it.
         for entry in sorted(entries, key=lambda e: e.state == "outdated"):
             self._remember(entry)
         self._states.unresolved.clear()
@@ -135,6 +144,9 @@ class Tracker:
 
     def reconcile(self, name: str, entry: LedgerEntry | None, now: float) -> bool:
         """Event: the ledger holds this entry of a name. Return False, and change nothing, while it is in flight."""
+        # An action of ours was refused. What the ledger says is right by definition: it was written in one transaction
+        # with the rows. So the belief is replaced, not the ledger, and the file is looked at as if it had just come. In
+        # flight its commit may change the ledger once more: the caller asks again when it has landed.
         tracked = self.files.get(name)
         if tracked is not None and tracked.in_flight is not None:
             return False
@@ -163,7 +175,8 @@ class Tracker:
         elif tracked.state in (State.UNSEEN, State.MISSING, State.AWAY):
             self._reappear(tracked, stamp, since)
         elif stamp != tracked.stamp:
-            # The file changed under our hands: what is known of it, or in flight, is about bytes that are gone.
+            # The file changed under our hands: what is known of it, or in flight, is about bytes that are gone. The
+            # item is cancelled but keeps `in_flight`: it may commit all the same, and that has to be accounted for.
             if tracked.state is State.IN_FLIGHT:
                 self.actions.append(Cancel(name))
             self._states.recheck(tracked)
@@ -171,6 +184,7 @@ class Tracker:
             tracked.stamp = stamp
             self._consider(tracked, since)
         tracked.scan, tracked.deleted = self._scan, False
+        self.wants_scan = self._presence.sign_of_life() or self.wants_scan
         self._placement.resolve()
 
     def reported_deleted(self, names: Collection[str]) -> None:
@@ -182,7 +196,8 @@ class Tracker:
             tracked = self.files.get(name)
             if tracked is not None and not tracked.deleted:
                 tracked.deleted = True
-                self.wants_scan = self.wants_scan or tracked.state is State.MISSING
+                # The word of the watch may come after a scan has missed the file.
+                self.wants_scan = self._presence.sign_of_life() or self.wants_scan or tracked.state is State.MISSING
 
     def gone(self, name: str, now: float) -> None:
         """Event: a file is no longer there. Unknown names are ignored."""
@@ -212,20 +227,21 @@ class Tracker:
         replaced: the folder itself is another one than at the last scan that found it in order. Files that could not be
         read are tried again.
         """
-        self._unlisted = tuple(f"{folder}/" if folder else "" for folder in unreadable)
-        self._suspend_or_resume(replaced=replaced)
+        # Judged first: whether what was not seen is gone depends on whether this is the right folder at all.
+        self._presence.judge(self._scan, unreadable, replaced=replaced)
         unseen = []
         for tracked in self.files.values():
             if tracked.state is State.UNREADABLE:
                 self._consider(tracked, now - self._settle_s)
-            if tracked.scan != self._scan and not self._below_unlisted(tracked.name):
+            if tracked.scan != self._scan and not self._presence.hides(tracked.name):
                 unseen.append(tracked)
+        # When it began, not now: a file that went missing while the scan ran may have been looked for before that.
         self._scan_ended = self._scan_began
         # Copies first, so that no rows are handed from one file that is gone to the next.
         for tracked in sorted(unseen, key=lambda t: t.entry is None or t.entry.state != "duplicate"):
             if tracked.state is not State.MISSING:
                 self.gone(tracked.name, self._scan_began)
-            elif tracked.since == inf and not self._keeps(tracked):  # it was kept until now
+            elif tracked.since == inf and not self._presence.keeps(tracked):  # it was kept until now
                 self._vanish(tracked, self._scan_began)
         self._placement.resolve()
 
@@ -237,7 +253,7 @@ class Tracker:
             _, name = heapq.heappop(self._due)
             tracked = self.files.get(name)
             if tracked is None or tracked.since + self._settle_s > now:
-                continue
+                continue  # it is gone, or has changed since: then another entry of the heap stands for it
             if tracked.state is State.CANDIDATE:
                 self._states.set_state(tracked, State.HASHING)
                 self._to_hash.append((name, tracked.stamp))
@@ -270,6 +286,8 @@ class Tracker:
         tracked = self.files.get(name)
         if tracked is None or tracked.in_flight is None:
             return
+        # Two questions in turn: what the ledger holds now (`landed`, by what was in flight), and what is to become of
+        # the file (by its state, which has moved on if it changed or went while its item ran).
         self._states.recheck(tracked)
         flown, tracked.in_flight = tracked.in_flight, None
         self._placement.landed(tracked, flown, end, detail)
@@ -318,6 +336,9 @@ class Tracker:
             return False
         if entry.state == "failed" and entry.definition != self._definition:
             return False
+        # Seen in this process before: then even the inode and the time of change must be the same. After a restart the
+        # ledger has size and time only, which tools set at will; there the file system's own time of change has to be
+        # older than the row. Else it is hashed, which is slow and never wrong.
         if before.inode:
             return tracked.as_recorded and tracked.stamp == before
         return tracked.unchanged_since_recorded
@@ -353,7 +374,7 @@ class Tracker:
         # Only a whole scan that began after it went missing proves that it has no new name; and a file of the same size
         # that is not hashed yet may be that new name (`undecided` counts those by size).
         not_looked_for = tracked.since > self._scan_ended
-        if not not_looked_for and self._keeps(tracked):
+        if not not_looked_for and self._presence.keeps(tracked):
             tracked.since = inf
         elif not_looked_for or self._states.undecided[tracked.stamp.size_bytes]:
             self.wants_scan = self.wants_scan or not_looked_for
@@ -365,32 +386,3 @@ class Tracker:
         if record:
             self.actions.append(Forget(tracked.name, tracked.held))
         self._states.remove(tracked)
-
-    # Folders that are not there
-
-    def _suspend_or_resume(self, *, replaced: bool) -> None:
-        """Judge by what this scan has seen whether the folder is the right one."""
-        # Deleted rows cannot be brought back, so an empty mount point must not look like a deletion. One file that is
-        # as the ledger has it proves the right folder; all of them missing, with no word of the watch, the wrong one.
-        missing = recognised = False
-        strict = replaced or not self._trusted  # then a file of a known name is no evidence, only one that is as it was
-        for tracked in self.files.values():
-            if tracked.entry is None or tracked.state is State.AWAY:
-                continue
-            if tracked.scan != self._scan:
-                known = tracked.deleted or self._below_unlisted(tracked.name) or tracked.entry.state not in HOLDING
-                missing = missing or not known
-            elif not tracked.fresh and (tracked.as_recorded or not strict):
-                recognised = True
-        was, self._states.suspended = self.suspended, missing and not recognised and not self._keep
-        self._trusted = not self.suspended
-        if was and not self.suspended:
-            for tracked in self.files.values():
-                tracked.fresh = False
-
-    def _keeps(self, tracked: Tracked) -> bool:
-        """Whether a missing file may be in a folder that cannot be read now."""
-        return not tracked.deleted and (self.suspended or self._below_unlisted(tracked.name))
-
-    def _below_unlisted(self, name: str) -> bool:
-        return bool(self._unlisted) and name.startswith(self._unlisted)

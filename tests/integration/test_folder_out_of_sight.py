@@ -76,6 +76,41 @@ async def test_a_start_before_the_mount_keeps_the_rows(tmp_path: Path, inbox: Pa
     assert await once(tmp_path) == (["a.txt"], ROWS, states)
 
 
+@pytest.mark.parametrize("options", [{"deleted": "keep"}, {"done": "processed"}])
+async def test_an_empty_folder_in_its_place_is_a_problem_where_rows_are_kept_anyway(
+    tmp_path: Path, inbox: Path, options: dict[str, str]
+) -> None:
+    if "done" in options:
+        options = {"done": tmp_path / "processed"}
+    async with line(tmp_path, **options) as run:
+        drop(inbox / "a.txt", "one")
+        await run.expect({"a.txt": "one"})
+        unmount(inbox)
+        await wait_for(lambda: "Check that its file system is mounted" in run.source.progress().problem)
+        mount(inbox)
+        await wait_for(lambda: run.source.progress().problem == "")
+        unmount(inbox)
+        await wait_for(lambda: run.source.progress().problem != "")
+        drop(inbox / "b.txt", "two")  # whoever writes here means this folder
+        await run.expect({"a.txt": "one", "b.txt": "two"})
+        await wait_for(lambda: run.source.progress().problem == "")
+
+
+async def test_files_deleted_by_hand_are_no_problem_where_their_rows_are_kept(
+    tmp_path: Path, inbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with line(tmp_path, deleted="keep", rescan=SETTLE) as run:
+        drop(inbox / "a.txt", "one")
+        await run.expect({"a.txt": "one"})
+        (inbox / "a.txt").unlink()
+        await asyncio.sleep(10 * SETTLE)  # more than a word of the watch takes, which scans may overtake
+        assert run.source.progress().problem == ""
+    caplog.clear()
+    async with line(tmp_path, deleted="keep") as run:  # nobody saw them go now: a line in the log, and all is well
+        await wait_for(lambda: "Check that its file system is mounted" in caplog.text)
+        assert run.source.progress().problem == ""
+
+
 async def test_the_last_files_can_be_deleted(tmp_path: Path, inbox: Path) -> None:
     async with line(tmp_path) as run:
         for name in (*ROWS, "sub/c.txt", "sub/deep/d.txt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.server.observability.full_disks import LEAST_BYTES, free_bytes, look
 from fastembed.sinks.lake.database import Lakes
 from fastembed.sinks.lake.opening import LakeFull
+from tests.integration.test_folder import Line, drop, line, once, wait_for
 
 
 @contextmanager
@@ -59,3 +61,32 @@ async def test_a_database_that_cannot_grow_says_so_until_it_can(
 def test_room_is_measured_where_a_folder_would_be(tmp_path: Path) -> None:
     assert free_bytes(tmp_path / "not" / "there") == free_bytes(tmp_path)
     assert free_bytes(Path("/proc/none")) is None
+
+
+async def test_a_ledger_that_cannot_be_written_for_a_while_breaks_no_pipeline(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    async with line(tmp_path) as run:
+        run.sink.lake.room_s = 0.0
+        drop(tmp_path / "inbox" / "a.txt", "one" * 2000)
+        await run.expect({"a.txt": "one" * 2000})
+        with no_file_may_grow():
+            (tmp_path / "inbox" / "a.txt").rename(tmp_path / "inbox" / "b.txt")
+            drop(tmp_path / "inbox" / "c.txt", "two")
+            await wait_for(lambda: run.sink.lake.full != "")
+            assert run.processed == ["a.txt"], "nothing is emitted while what was decided before is not recorded"
+        await run.expect({"b.txt": "one" * 2000, "c.txt": "two"})
+        assert run.processed == ["a.txt", "c.txt"]
+
+
+async def test_a_single_run_ends_at_once_where_the_ledger_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    drop(tmp_path / "inbox" / "a.txt", "one")
+    await once(tmp_path)
+    for number in range(60):
+        drop(tmp_path / "inbox" / f"copy {number}.txt", "one")
+    run = Line(tmp_path, {}, "d1", once=True)
+    await run.sink.open(run.contexts[0])
+    await run.source.open(run.contexts[1])
+    with no_file_may_grow(), pytest.raises(LakeFull, match="free space on its disk"):
+        await asyncio.wait_for(run.run(), 5)
+    await run.sink.close()
