@@ -1,6 +1,6 @@
 """FastEmbed: a private multimodal server and a reactive stream processor in one process.
 
-`FastEmbedClient` talks to a server, `FastEmbedServer` runs one in this process.
+`FastEmbedClient` talks to a server (`SyncFastEmbedClient` without async), `FastEmbedServer` runs one in this process.
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastembed.client import FastEmbedClient
+    from fastembed.client import EnhancedFastEmbedClient, FastEmbedClient, SyncFastEmbedClient
     from fastembed.embedded import FastEmbedServer
 
-__all__ = ["FastEmbedClient", "FastEmbedServer"]
+__all__ = ["EnhancedFastEmbedClient", "FastEmbedClient", "FastEmbedServer", "SyncFastEmbedClient"]
 
-_HOMES = {"FastEmbedClient": "fastembed.client", "FastEmbedServer": "fastembed.embedded"}
+_HOMES = {
+    "EnhancedFastEmbedClient": "fastembed.client",
+    "FastEmbedClient": "fastembed.client",
+    "FastEmbedServer": "fastembed.embedded",
+    "SyncFastEmbedClient": "fastembed.client",
+}
 _OF_THE_OTHER = frozenset({"TextEmbedding", "SparseTextEmbedding", "ImageEmbedding", "LateInteractionTextEmbedding"})
 
 

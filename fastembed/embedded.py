@@ -24,6 +24,7 @@ from fastembed.server.http.server import address_of, listen
 from fastembed.server.observability.logs import Level, configure
 from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
+from fastembed.server_address import published
 from fastembed.tuning import Tuning
 
 _START_S: Final = 600.0
@@ -93,7 +94,8 @@ class FastEmbedServer:
         self.url = address_of(sock)
         print(f"FastEmbed starts at {self.url}", flush=True)  # noqa: T201 - what a person waits for
         process = Process(self._settings, self._configuration, source=self._source, read=self._read)
-        run_process(process, ready=lambda address: print(f"FastEmbed is ready at {address}", flush=True), sock=sock)  # noqa: T201
+        with published(self.url, self._source):
+            run_process(process, ready=lambda address: print(f"FastEmbed is ready at {address}", flush=True), sock=sock)  # noqa: T201
 
     def __enter__(self) -> Self:
         """Serve in a thread; return when everything is warm."""

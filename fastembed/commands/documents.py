@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from fastembed.assembly import close_resources, make_resources, only, read_configuration
-from fastembed.client import Answer, FastEmbedClient, ServerError
 from fastembed.commands.folder_state import folder_problems
+from fastembed.commands.server import reason, server_url
 from fastembed.guards import keep_files_private
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
@@ -28,6 +28,9 @@ from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.opening import LakeLocked
 from fastembed.sinks.lake.several import select_databases
+
+if TYPE_CHECKING:
+    from fastembed.client import FastEmbedClient
 
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
@@ -101,12 +104,16 @@ class AnswerSource:
         database: str | None,
         locked: LakeLocked,
     ) -> Sequence[T]:
-        async with FastEmbedClient(self.url, self.api_key) as client:
+        from openai import APIError
+
+        from fastembed.client import FastEmbedClient
+
+        url = server_url(self.url, self.config)
+        async with FastEmbedClient(url, self.api_key) as client:
             try:
                 return await online(client, database)
-            except ServerError as error:
-                where = "name it with --url" if error.status == 0 else f"it is {self.url}"
-                raise FastEmbedError(f"{locked}\nthe server was asked instead ({where}): {error}") from error
+            except APIError as error:
+                raise FastEmbedError(f"{locked}\nthe server at {url} was asked instead: {reason(error)}") from error
 
 
 def has_database(configuration: Configuration) -> bool:
@@ -151,7 +158,8 @@ def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table
             await close_resources(resources)
 
     async def online(client: FastEmbedClient, database: str | None) -> Rows:
-        return await client.search(words, limit=limit, table=table, database=database)
+        hits = await client.search(words, limit=limit, table=table, database=database)
+        return [hit.to_dict() for hit in hits]
 
     found = source.ask(offline, online)
     hits = sorted(found, key=lambda hit: -hit["score"])[:limit]
@@ -199,7 +207,7 @@ def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
 
     async def online(client: FastEmbedClient, database: str | None) -> list[int]:
         body = {"pipeline": pipeline, "all": everything} | ({"database": database} if database else {})
-        return [int((await client.request("POST", "/v1/documents/reprocess", body=body))["count"])]
+        return [int((await client.call("POST", "/v1/documents/reprocess", body=body))["count"])]
 
     count = sum(source.ask(offline, online, pipeline))
     typer.echo(f"{count} file{'s' if count != 1 else ''} will be processed again by {pipeline}")
@@ -211,7 +219,7 @@ async def rows_of(
 ) -> Rows:
     """Return what a server lists at a path. problems: gets what it says of the folders."""
     query = {"pipeline": pipeline, "database": database}
-    found = await client.request("GET", path, params={key: value for key, value in query.items() if value})
+    found = await client.call("GET", path, params={key: value for key, value in query.items() if value})
     if problems is not None:
         problems += found.get("problems", [])
     return list(found["data"])
@@ -225,7 +233,7 @@ def _print_hit(number: int, hit: Mapping[str, Any]) -> None:
     typer.echo(f"{printable(head)}\n   {printable(hit['snippet'])}")
 
 
-def print_json(rows: Rows | Sequence[Answer]) -> None:
+def print_json(rows: Rows) -> None:
     """Print rows as a JSON array."""
     import orjson
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from fastembed.assembly import close_resources, make_resources, only, read_configuration
-from fastembed.client import FastEmbedClient
 from fastembed.commands.documents import AnswerSource, Rows, has_database, keeps_rows, print_json, rows_of
 from fastembed.dead_letters import any_items, failed_items, failure_folders, replay_items
 from fastembed.pipeline.plan import Configuration
@@ -21,6 +21,9 @@ from fastembed.server.endpoints.documents import failures, replay_failed
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.dead_letters import Replayed
+
+if TYPE_CHECKING:
+    from fastembed.client import FastEmbedClient
 
 
 def list_failed(source: AnswerSource, pipeline: str | None, *, as_json: bool) -> int:
@@ -61,7 +64,7 @@ def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) 
         nonlocal by_server
         by_server = True
         body = {"pipeline": pipeline, "names": names} | ({"database": database} if database else {})
-        found = await client.request("POST", "/v1/documents/replay", body=body)
+        found = await client.call("POST", "/v1/documents/replay", body=body)
         return list(found["data"])
 
     some = not source.database and any_items(configuration, pipeline, names)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
-from fastembed.client import FastEmbedClient
 from fastembed.commands.documents import AnswerSource
 from fastembed.commands.folder_state import folder_of
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.plan import Configuration
 from fastembed.sinks.lake.database import Lake
+
+if TYPE_CHECKING:
+    from fastembed.client import FastEmbedClient
 
 
 def forget(source: AnswerSource, pipeline: str) -> int:
@@ -33,7 +36,7 @@ def forget(source: AnswerSource, pipeline: str) -> int:
         return [count]
 
     async def online(client: FastEmbedClient, _: str | None) -> list[int]:
-        found = await client.request("POST", "/v1/documents/forget", body={"pipeline": pipeline})
+        found = await client.call("POST", "/v1/documents/forget", body={"pipeline": pipeline})
         return [int(found["count"])]
 
     count = sum(source.ask(offline, online, pipeline))

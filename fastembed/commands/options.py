@@ -14,7 +14,12 @@ Config = Annotated[
     ),
 ]
 Url = Annotated[
-    str, typer.Option(envvar="FASTEMBED_URL", help="The server to ask when one holds the database.", show_default=True)
+    str,
+    typer.Option(
+        envvar="FASTEMBED_URL",
+        help="The server to ask; by default the one that serves this folder, else http://127.0.0.1:8000.",
+        show_default=False,
+    ),
 ]
 ApiKeyOfClient = Annotated[str | None, typer.Option("--api-key", envvar="FASTEMBED_API_KEY", help="The server's key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -24,4 +29,5 @@ Database = Annotated[
 OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
 LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
-LOCAL_URL: Final = "http://127.0.0.1:8000"
+LOCAL_URL: Final = ""
+"""No address was given: `fastembed.commands.server` finds it."""

@@ -13,10 +13,11 @@ from fastembed.pipeline.errors import ConfigError, ItemError
 from fastembed.pipeline.units import parse_size
 from fastembed.runtime import Process, run_process
 from fastembed.server.caching.response_cache import CacheLimits
-from fastembed.server.http.server import listen
+from fastembed.server.http.server import address_of, listen
 from fastembed.server.observability.logs import Format, Level, configure
 from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
+from fastembed.server_address import published
 
 
 def serve(
@@ -65,7 +66,8 @@ def serve(
         print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
 
     try:
-        run_process(process, ready=ready, sock=sock)
+        with published(address_of(sock), chosen_file(config)):
+            run_process(process, ready=ready, sock=sock)
     except (asyncio.CancelledError, KeyboardInterrupt):
         return 130
     except ItemError as error:

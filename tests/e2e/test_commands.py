@@ -12,11 +12,11 @@ import wave
 from pathlib import Path
 
 import httpx2
+import openai
 import pytest
 
 import fastembed as package
 from fastembed import FastEmbedClient, FastEmbedServer
-from fastembed.client import ServerError
 from tests.e2e.serving import fastembed, serving
 
 ASSETS = Path(package.__file__).parent / "demo_assets"
@@ -111,17 +111,22 @@ def test_a_server_that_holds_the_database_is_asked(folder: Path) -> None:
     (folder / "inbox" / "note.md").write_text("# Ferry\n\nThe ferry leaves at seven from the eastern quay.\n")
     assert fastembed(folder, "run", "--once").returncode == 0
     with serving(folder) as server:
-        found = fastembed(folder, "search", "ferry", "--url", server.url)
-        assert "note.md" in found.stdout
+        assert "note.md" in fastembed(folder, "search", "ferry", "--url", server.url).stdout
+        assert "note.md" in fastembed(folder, "search", "ferry").stdout  # its address is beside the configuration
         lost = fastembed(folder, "ls", "--url", "http://127.0.0.1:1")
         for path in ("/v1/documents", "/v1/documents/failed"):
             refused = httpx2.get(f"{server.url}{path}?pipeline=paper").json()["error"]
             assert refused["message"] == "found no pipeline 'paper', expected one of papers; did you mean 'papers'?"
         for body in ({"pipeline": "paper"}, {"pipeline": "papers", "all": "yes"}, {}):
             assert httpx2.post(f"{server.url}/v1/documents/reprocess", json=body).status_code == 400
+        assert server.terminate() == 0
     assert lost.returncode == 1
     assert "DuckDB lets one process at a time hold a database" in lost.stderr
-    assert "name it with --url" in lost.stderr
+    assert (
+        "no server answers at http://127.0.0.1:1 (Connection refused); start one with: fastembed serve" in lost.stderr
+    )
+    assert "named with --url or FASTEMBED_URL" in lost.stderr
+    assert not list(folder.glob(".*.server.json*"))
 
 
 def test_searching_before_anything_was_processed_is_said_plainly(folder: Path) -> None:
@@ -227,10 +232,10 @@ async def test_the_server_takes_the_architecture_documents_parameters(
     )
     with server:
         async with FastEmbedClient(server.url) as client:
-            models = {model.id: model.state for model in await client.models.list()}
-            answer = await client.chat.completions.create(messages=[{"role": "user", "content": "hello"}])
-            with pytest.raises(ServerError, match="is not served here"):
-                await client.request("GET", "/metrics")
+            models = {model.id: model.to_dict()["state"] async for model in client.models.list()}
+            answer = await client.chat.completions.create(model="auto", messages=[{"role": "user", "content": "hello"}])
+            with pytest.raises(openai.NotFoundError, match="is not served here"):
+                await client.call("GET", "/metrics")
         assert "fastembed_items_admitted_total" in httpx2.get(f"{server.url}/numbers").text
     assert (models["gemma-3n-4b"], models["granite-docling-258m"]) == ("missing", "missing")
     assert (answer.model, answer.choices[0].message.content) == ("chat-pocket", "Hello! How can I help you?")

@@ -82,7 +82,7 @@ async def test_our_own_client_sends_a_file_by_its_path(server: Serving, tmp_path
     (tmp_path / "wind.md").write_bytes(MARKDOWN)
     async with FastEmbedClient(server.url) as client:
         found = await client.documents.process(document={"type": "md", "path": str(tmp_path / "wind.md")})
-    assert (found.title, found.tables[0].rows) == ("Wind", [["month", "price"], ["first", "47"]])
+    assert (found.title, found.tables and found.tables[0].rows) == ("Wind", [["month", "price"], ["first", "47"]])
 
 
 def test_a_document_is_fetched_from_a_place_that_is_allowed(server: Serving, shelf: str) -> None:

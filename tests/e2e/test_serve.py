@@ -16,7 +16,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fastembed import FastEmbedClient
-from fastembed.client import ServerError
 from tests.e2e.serving import Serving, fastembed, serving
 
 ROOT = Path(__file__).parents[2]
@@ -247,12 +246,12 @@ def test_the_server_says_what_it_runs_and_measures(server: Serving) -> None:
 
 
 async def test_the_sdk_embeds_and_raises_the_servers_errors(server: Serving) -> None:
-    async with FastEmbedClient(server.url, timeout_s=30) as client:
+    async with FastEmbedClient(server.url, timeout=30) as client:
         result = await client.embeddings.create(input=["a", "b"], model="auto")
         assert len(result.data[1].embedding) == 384
-        assert {"all-MiniLM-L6-v2", "chat-pocket"} <= {model.id for model in await client.models.list()}
+        assert {"all-MiniLM-L6-v2", "chat-pocket"} <= {model.id async for model in client.models.list()}
         assert (await client.system.status()).phase == "serving"
-        with pytest.raises(ServerError, match=r"404: found POST /v1/multimodal/analyze") as caught:
+        with pytest.raises(openai.NotFoundError, match=r"404 - found POST /v1/multimodal/analyze") as caught:
             await client.analyze(text="What is this?")
         assert caught.value.code == "unknown_url"
 
