@@ -33,14 +33,17 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
+from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import export_spans
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
+from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.endpoints import openapi
-from fastembed.server.endpoints.context import PipelineView, ServerContext
+from fastembed.server.endpoints.context import PipelineView, ServerContext, log_crash
 from fastembed.server.endpoints.registry import own_routes
-from fastembed.server.files.expiry import keep_clean
+from fastembed.server.fetching.fetcher import Fetcher
+from fastembed.server.files.expiry import Expiring, keep_clean
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
@@ -201,6 +204,9 @@ class Process:
         for collector in (PipelineCollector(self.engine.stats), self.stats, ModelMetrics(models), breakers):
             self.metrics.register(collector)
         self.files = FileStore(kept_home() / "files", most_bytes=settings.files_bytes)
+        stored = kept_home() / "conversations.sqlite"
+        self.conversations = ConversationStore(stored, most_bytes=size) if (size := settings.stored_bytes) else None
+        self.tasks = Tasks(log_crash)
         self.cached_answers = _cached_answers(settings, self.resources)
         if self.cached_answers is not None:
             self.metrics.register(self.cached_answers.cache)
@@ -219,7 +225,7 @@ class Process:
             self._app(), lifecycle=self.lifecycle, drain=self.engine.stop, drain_s=self.settings.drain_s
         )
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
-        cleaning = asyncio.create_task(keep_clean(self.files), name="files")
+        cleaning = asyncio.create_task(keep_clean(*self._expiring()), name="files")
         disks = watch_disks(Health.of(self.resources), Lakes.of(self.resources), [self.files.folder])
         measuring = asyncio.create_task(disks, name="disks")
         watching: asyncio.Task[None] | None = None
@@ -243,8 +249,14 @@ class Process:
                     task.cancel()
                     await asyncio.wait([task])
             await self.engine.stop()
+            await self.tasks.join()  # what they wait for has ended with the pipelines
+            if self.conversations is not None:
+                await asyncio.to_thread(self.conversations.close)
             await close_resources(self.resources)
             sock.close()
+
+    def _expiring(self) -> list[Expiring]:
+        return [self.files] if self.conversations is None else [self.files, self.conversations]
 
     def stop(self) -> None:
         """Drain and end; called again, end at once. On the event loop's thread."""
@@ -282,8 +294,11 @@ class Process:
             stats=self.stats,
             metrics=lambda: generate_latest(self.metrics),
             version=distribution_version(),
-            cache=self.cached_answers.cache if self.cached_answers else None,
+            cached_answers=self.cached_answers,
             files=self.files,
+            conversations=self.conversations,
+            fetcher=Fetcher(self.settings.urls),
+            tasks=self.tasks,
             metrics_path=self.settings.metrics_path,
         )
         speech = self.resources.get(SpeechEngines)

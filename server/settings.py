@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastembed.pipeline.errors import ConfigError
 from fastembed.server.caching.response_cache import CacheLimits
+from fastembed.server.conversations.store import MOST_BYTES
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
 from fastembed.server.http.auth import ApiKeys, BrowserGuard, is_loopback
@@ -19,7 +20,8 @@ class ServerSettings:
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
     `UrlPolicy` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
-    again; None: none. files_bytes: how much uploaded files may take together. insecure: serve other machines without a
+    again; None: none. files_bytes: how much uploaded files may take together; stored_bytes: stored responses and
+    conversations, 0: none are stored. insecure: serve other machines without a
     key all the same. unknown_fields: whether a request's field that its endpoint does not have is ignored or refused.
     metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
     once it stops.
@@ -33,6 +35,7 @@ class ServerSettings:
     allow_urls: tuple[str, ...] = ()
     cache: CacheLimits | None = None
     files_bytes: int = QUOTA_BYTES
+    stored_bytes: int = MOST_BYTES
     insecure: bool = False
     unknown_fields: UnknownFieldRule = "ignore"
     access_log: bool = False

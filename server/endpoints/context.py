@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fastembed.pipeline.component import Resources
+from fastembed.pipeline.tasks import Tasks
+from fastembed.server.caching.cached_answers import CachedAnswers
 from fastembed.server.caching.response_cache import ResponseCache
+from fastembed.server.conversations.store import ConversationStore
+from fastembed.server.fetching.fetcher import NOWHERE, Fetcher
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sources.http import HttpRoutes
+
+_log: Final = logging.getLogger("fastembed.http")
+
+
+def log_crash(error: BaseException) -> None:
+    """Log what a task that nobody waits for did not catch."""
+    _log.error("a task failed: %s", error, exc_info=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +83,9 @@ class PipelineRuntime(Protocol):
 class ServerContext:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
-    cache: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored. metrics_path:
-    where the metrics are served; None: nowhere.
+    cached_answers: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
+    conversations: stored responses; None: none are. fetcher: gets URLs. tasks: owns what goes on after a request has
+    been answered. metrics_path: where the metrics are served; None: nowhere.
     """
 
     running: PipelineRuntime
@@ -82,8 +95,16 @@ class ServerContext:
     stats: HttpMetrics
     metrics: Callable[[], bytes]
     version: str
-    cache: ResponseCache | None = None
+    cached_answers: CachedAnswers | None = None
     files: FileStore | None = None
+    conversations: ConversationStore | None = None
+    fetcher: Fetcher = NOWHERE
+    tasks: Tasks = field(default_factory=lambda: Tasks(log_crash))
     metrics_path: str | None = "/metrics"
     started_at: float = field(default_factory=time)
     started_s: float = field(default_factory=monotonic)
+
+    @property
+    def cache(self) -> ResponseCache | None:
+        """The store behind `cached_answers`."""
+        return self.cached_answers.cache if self.cached_answers else None

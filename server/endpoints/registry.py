@@ -11,6 +11,7 @@ from fastembed.server.endpoints import (
     analyze,
     chat,
     completions,
+    conversations,
     custom,
     document_processing,
     documents,
@@ -20,6 +21,7 @@ from fastembed.server.endpoints import (
     models,
     pipelines,
     rerank,
+    responses,
     route,
     system,
     tokens,
@@ -55,7 +57,18 @@ class OwnEndpoint(Protocol):
         """Return a route for each operation that is served now."""
 
 
-OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (health, models, route, files, documents, pipelines, system, tokens)
+OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
+    health,
+    models,
+    responses,
+    conversations,
+    route,
+    files,
+    documents,
+    pipelines,
+    system,
+    tokens,
+)
 """Those that the server answers itself; `/openapi.json`, which describes them all, stands outside."""
 
 OWN_OPERATIONS: Final = tuple(operation for endpoint in OWN_ENDPOINTS for operation in endpoint.OPERATIONS)

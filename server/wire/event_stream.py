@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,7 +26,6 @@ from fastembed.server.wire.headers import Headers
 
 KEEP_ALIVE_S: Final = 15.0
 DONE: Final = b"data: [DONE]\n\n"
-_FIXED: Final = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"))
 
 
 def event(data: bytes) -> bytes:
@@ -33,14 +33,30 @@ def event(data: bytes) -> bytes:
     return b"data: %b\n\n" % data
 
 
+@dataclass(frozen=True, slots=True)
+class StreamForm:
+    """How a stream is written. failure: makes its last bytes of an OpenAI error object.
+
+    comment: what is sent when nothing else is; b"": nothing, since clients of this form take everything for an event.
+    """
+
+    media: bytes = b"text/event-stream; charset=utf-8"
+    failure: Callable[[bytes], bytes] = event
+    comment: bytes = b": keep-alive\n\n"
+
+
+OPENAI: Final = StreamForm()
+
+
 class EventStream:
     """The stream of one request. headers: asked for those of the response when its first event is there."""
 
-    __slots__ = ("_exchange", "_headers", "_keep_alive", "_now_s", "_sent_s", "started")
+    __slots__ = ("_exchange", "_form", "_headers", "_keep_alive", "_now_s", "_sent_s", "started")
 
-    def __init__(self, exchange: Exchange, headers: Callable[[], Headers] = list) -> None:
+    def __init__(self, exchange: Exchange, headers: Callable[[], Headers] = list, *, form: StreamForm = OPENAI) -> None:
         self._exchange = exchange
         self._headers = headers
+        self._form = form
         self._keep_alive: asyncio.Task[None] | None = None
         self._now_s = asyncio.get_running_loop().time
         self._sent_s = self._now_s()
@@ -56,7 +72,7 @@ class EventStream:
         self._stop_keep_alive()
         if not self.started or not isinstance(error, ItemError):
             return False
-        await self.end(event(error_response(error, self._exchange.request_id).body))
+        await self.end(self._form.failure(error_response(error, self._exchange.request_id).body))
         return True
 
     async def send(self, data: bytes) -> None:
@@ -78,9 +94,15 @@ class EventStream:
         """Send the status; from now on errors are events."""
         self.started = True
         self._exchange.scope["streaming"] = True
-        headers = [*_FIXED, *self._headers(), *self._exchange.headers()]
+        headers = [
+            (b"content-type", self._form.media),
+            (b"cache-control", b"no-cache"),
+            *self._headers(),
+            *self._exchange.headers(),
+        ]
         await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-        self._keep_alive = asyncio.create_task(self._send_comments())
+        if self._form.comment:
+            self._keep_alive = asyncio.create_task(self._send_comments())
 
     def _stop_keep_alive(self) -> None:
         if self._keep_alive is not None:
@@ -93,4 +115,4 @@ class EventStream:
             if quiet_s < KEEP_ALIVE_S:
                 await asyncio.sleep(KEEP_ALIVE_S - quiet_s)
             else:
-                await self.send(b": keep-alive\n\n")
+                await self.send(self._form.comment)

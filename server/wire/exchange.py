@@ -56,8 +56,8 @@ class Exchange:
         self.send = send
         self.source = source
         self.references = references
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.method = source.method  # not the scope's: several wires lead to the pipeline that answers chats
+        self.path = source.path
         self.request_id: str = scope["request_id"]
         self._routes = routes
         self._cached_answers = cached_answers

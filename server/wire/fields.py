@@ -87,6 +87,11 @@ class Fields:
             hint = f"; did you mean {meant}?" if meant else ""
             refuse(f"found the unknown field {name!r:.80}{hint}", self.at(name[:80]), _UNKNOWN)
 
+    def unsupported(self, name: str, expected: str) -> None:
+        """Ignore and report a value that this server has nothing for, or refuse it, as for unknown fields."""
+        if self._unknown.reject or not self._unknown.ignore(f"{self.at(name)} {shown(self._found.get(name))}"):
+            self.refuse(name, expected, "unsupported_value")
+
     def text(self, name: str, *, most: int | None = None) -> str | None:
         """Return a string."""
         found = self._found.get(name)

@@ -14,6 +14,7 @@ from fastembed.pipeline.payload.chat import ChatRole, DocumentPart, Message, Par
 from fastembed.server.fetching.references import References
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, file_part
 from fastembed.server.wire.chat.media import MAX_MEDIA, audio_part, image_file_part, image_part, sound_part, video_part
+from fastembed.server.wire.chat.open_calls import OpenCalls, open_all
 from fastembed.server.wire.fields import Fields, refuse
 
 MAX_MESSAGES: Final = 2048
@@ -128,25 +129,13 @@ def _call(fields: Fields) -> ToolCall:
 
 
 def _check_calls(messages: list[Message]) -> None:
-    """Refuse calls without answers and answers without calls: templates would lose or misplace them silently."""
-    open_calls: dict[str, str] = {}  # from the id of a call that has no answer yet to its place in the request
+    """Refuse calls without answers and answers without calls."""
+    calls = OpenCalls("a tool message with this tool_call_id")
     for index, message in enumerate(messages):
         place = f"messages[{index}]"
         if message.role == "tool":
-            if open_calls.pop(message.tool_call_id or "", None) is None:
-                refuse(
-                    f"found an answer to {message.tool_call_id!r:.80}, expected one to a call of the assistant's "
-                    "message before it",
-                    f"{place}.tool_call_id",
-                )
+            calls.answer(message.tool_call_id or "", f"{place}.tool_call_id")
             continue
-        _check_answered(open_calls)
-        open_calls = {call.id: f"{place}.tool_calls[{at}]" for at, call in enumerate(message.tool_calls)}
-        if len(open_calls) < len(message.tool_calls):
-            refuse("found two calls with one id, expected an id of its own for each", f"{place}.tool_calls")
-    _check_answered(open_calls)
-
-
-def _check_answered(open_calls: Mapping[str, str]) -> None:
-    for call_id, place in open_calls.items():
-        refuse(f"found no answer to {call_id!r:.80}, expected a tool message with this tool_call_id after it", place)
+        calls.check()
+        open_all(calls, message.tool_calls, f"{place}.tool_calls")
+    calls.check()

@@ -12,9 +12,9 @@ from typing import Final
 
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.server.endpoints.chat.messages import MAX_MESSAGES, read_messages
-from fastembed.server.endpoints.chat.template import read_template
-from fastembed.server.endpoints.chat.tools import GUIDES, MAX_TOOLS, read_format, read_tools
+from fastembed.server.endpoints.chat.tools import GUIDES, read_format, read_tools
 from fastembed.server.fetching.references import NOTHING, References
+from fastembed.server.wire.chat.functions import MAX_TOOLS
 from fastembed.server.wire.chat.sampling import (
     DELIVERY,
     EXTENSIONS,
@@ -31,12 +31,13 @@ from fastembed.server.wire.chat.sampling import (
     read_preferences,
     read_sampling,
 )
+from fastembed.server.wire.chat.template import read_template
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.metadata import MAX_METADATA, read_metadata
 from fastembed.server.wire.operation import EVENTS, JSON, Operation
 from fastembed.server.wire.schema import an_object, choice, flag, listed, one_of, string, whole
 
 MAX_TOP_LOGPROBS: Final = 20
-MAX_METADATA: Final = 16
 
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
@@ -144,17 +145,4 @@ def _check_the_rest(fields: Fields) -> None:
     prediction = fields.object("prediction")
     if prediction is not None and prediction.choice("type", ("content",)) is None:
         prediction.refuse("type", "content")
-    _check_metadata(fields)
-
-
-def _check_metadata(fields: Fields) -> None:
-    found = fields.mapping("metadata")
-    if found is None:
-        return
-    if len(found) > MAX_METADATA:
-        refuse(f"found {len(found)} pairs, expected at most {MAX_METADATA}", "metadata", "object_above_max_properties")
-    pairs = fields.inner(found, "metadata")
-    for key in found:
-        if len(key) > 64:  # noqa: PLR2004 - OpenAI's limits
-            refuse(f"found a key of {len(key)} characters, expected at most 64", "metadata", "string_above_max_length")
-        pairs.text(key, most=512)
+    read_metadata(fields)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import orjson
 
-from fastembed.inference.engines.chat.schema import MAX_DEPTH, deeper, loose
 from fastembed.pipeline.payload.chat import Tool
+from fastembed.server.wire.chat.functions import (
+    MAX_TOOLS,
+    Choice,
+    check_names,
+    find_tool,
+    read_function,
+    read_name,
+    read_schema,
+)
 from fastembed.server.wire.fields import Fields, refuse
 
-MAX_TOOLS: Final = 128
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NAME_WORDS: Final = "1 to 64 of a-z, A-Z, 0-9, underscore and dash"
 GUIDES: Final = ("guided_json", "json_schema")
 """A JSON Schema's fields in vLLM and in llama.cpp."""
 _CHOICES: Final = ("none", "auto", "required")
 _CHOICE_WORDS: Final = 'none, auto, required or {"type": "function", "function": {"name"}}'
-
-Choice = tuple[tuple[Tool, ...], str, bool]
-"""The tools that may be called, `tool_choice` as `ChatRequest` has it, and whether it is a tool's name."""
 
 
 def read_tools(body: Fields) -> Choice:
@@ -30,10 +31,7 @@ def read_tools(body: Fields) -> Choice:
         if body.has(old):
             refuse(f"found the deprecated {old}, expected tools and tool_choice", old, "unsupported_parameter")
     tools = tuple(body.each("tools", "a list of tools", _tool, most=MAX_TOOLS)) if body.has("tools") else ()
-    names = [tool.name for tool in tools]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            refuse(f"found a second tool {name!r}, expected each name once", f"tools[{index}].function.name")
+    check_names(tools, "tools[{}].function.name")
     found = body.raw("tool_choice")
     if found is None:
         return tools, "auto", False
@@ -69,7 +67,7 @@ def _guide(body: Fields, name: str) -> Literal["object"] | Mapping[str, Any]:
             body.refuse(name, "a JSON Schema")
     if not isinstance(found, dict):
         body.refuse(name, "a JSON Schema", "invalid_type")
-    return _schema(body.inner({name: found}, ""), name, strict=False) or "object"
+    return read_schema(body.inner({name: found}, ""), name, strict=False) or "object"
 
 
 def _response_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | None:
@@ -82,45 +80,19 @@ def _response_format(body: Fields) -> Literal["object"] | Mapping[str, Any] | No
     if name == "text":
         return None
     if name == "json_object":
-        return _schema(form, "schema", strict=False) or "object"  # the schema: llama.cpp's, together.ai's, ...
+        return read_schema(form, "schema", strict=False) or "object"  # the schema: llama.cpp's, together.ai's, ...
     if form.has("schema") and not form.has("json_schema"):  # our short form
-        return _schema(form, "schema", strict=False) or "object"
+        return read_schema(form, "schema", strict=False) or "object"
     wrapper = form.required("json_schema", "an object with name and schema")
-    _named_as(wrapper)
+    read_name(wrapper)
     wrapper.text("description")
-    return _schema(wrapper, "schema", strict=wrapper.flag("strict")) or "object"
+    return read_schema(wrapper, "schema", strict=wrapper.flag("strict")) or "object"
 
 
 def _tool(fields: Fields) -> Tool:
     if fields.choice("type", ("function",)) is None:
         fields.refuse("type", "function")
-    function = fields.required("function", "an object with name, description and parameters")
-    strict = function.flag("strict")
-    parameters = _schema(function, "parameters", strict=strict)
-    return Tool(_named_as(function), function.text("description") or "", parameters, strict)
-
-
-def _schema(fields: Fields, name: str, *, strict: bool) -> dict[str, Any]:
-    """Return a JSON Schema; {} if there is none. A strict one that answers may break is refused, as by the real API."""
-    schema = fields.mapping(name) or {}
-    if deeper(schema):  # before anything walks through it: every walk has its depth
-        refuse(
-            f"found a JSON Schema nested deeper than {MAX_DEPTH}, expected less", fields.at(name), "invalid_json_schema"
-        )
-    if strict and (keyword := loose(schema)):
-        refuse(
-            f"found a strict schema with {keyword!r}, which cannot be enforced: leave it out, or set strict: false",
-            fields.at(name),
-            "invalid_json_schema",
-        )
-    return schema
-
-
-def _named_as(fields: Fields) -> str:
-    name = fields.needed("name", "a name")
-    if _NAME.fullmatch(name) is None:
-        fields.refuse("name", _NAME_WORDS)
-    return name
+    return read_function(fields.required("function", "an object with name, description and parameters"))
 
 
 def _named(choice: Fields, tools: Sequence[Tool]) -> Choice:
@@ -128,18 +100,11 @@ def _named(choice: Fields, tools: Sequence[Tool]) -> Choice:
     if kind is None:
         choice.refuse("type", "function or allowed_tools")
     if kind == "function":
-        named = _among(choice.required("function", "an object with the tool's name"), tools)
+        named = find_tool(choice.required("function", "an object with the tool's name"), tools)
         return tuple(tools), named.name, True
     allowed = choice.required("allowed_tools", "an object with mode and tools")
     mode = allowed.choice("mode", ("auto", "required")) or allowed.refuse("mode", "auto or required")
-    kept = allowed.each("tools", "a list of tools", lambda one: _among(one.required("function"), tools), most=MAX_TOOLS)
+    kept = allowed.each(
+        "tools", "a list of tools", lambda one: find_tool(one.required("function"), tools), most=MAX_TOOLS
+    )
     return tuple(tool for tool in tools if tool in kept), mode, False
-
-
-def _among(function: Fields, tools: Sequence[Tool]) -> Tool:
-    name = function.needed("name", "the name of a tool")
-    for tool in tools:
-        if tool.name == name:
-            return tool
-    names = ", ".join(tool.name for tool in tools) or "a tool, but there are none"
-    return function.refuse("name", f"one of the tools: {names}")

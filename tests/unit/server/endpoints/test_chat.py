@@ -369,7 +369,7 @@ async def test_a_bad_field_is_named_with_what_was_found(fields, param, code, mes
         ([CALLED], "messages[0].tool_calls[0]", "found no answer to 'c1'"),
         ([{**ANSWERED, "tool_call_id": ""}], "messages[0].tool_call_id", "found an empty string"),
         ([{**CALLED, "tool_calls": []}], "messages[0].tool_calls", "found an empty list"),
-        ([{**CALLED, "tool_calls": [CALL, CALL]}], "messages[0].tool_calls", "found two calls with one id"),
+        ([{**CALLED, "tool_calls": [CALL, CALL]}], "messages[0].tool_calls[1]", "found two calls with the id"),
         (
             [{**CALLED, "tool_calls": [{**CALL, "function": {"name": "f", "arguments": {}}}]}],
             "messages[0].tool_calls[0].function.arguments",
