@@ -37,6 +37,13 @@ def serve(
     files_size: Annotated[
         str, typer.Option(envvar="FASTEMBED_FILES_SIZE", help="How much the files of /v1/files may take together.")
     ] = "8GiB",
+    conversations_size: Annotated[
+        str,
+        typer.Option(
+            envvar="FASTEMBED_CONVERSATIONS_SIZE",
+            help="How much stored responses and conversations may take together; 0: none are stored.",
+        ),
+    ] = "1GiB",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
     unknown_fields: Annotated[
         Literal["ignore", "reject"],
@@ -65,6 +72,7 @@ def serve(
             allow_urls=tuple(allow_url or ()),
             cache=(cache_size, cache_ttl),
             files_size=files_size,
+            conversations_size=conversations_size,
             insecure=insecure,
             unknown_fields=unknown_fields,
             watch=watch,

@@ -31,6 +31,7 @@ def serve(
     allow_urls: tuple[str, ...],
     cache: tuple[str | None, str],
     files_size: str,
+    conversations_size: str,
     insecure: bool,
     unknown_fields: UnknownFieldRule,
     watch: bool,
@@ -47,7 +48,8 @@ def serve(
         allow_hosts=allow_hosts,
         allow_urls=allow_urls,
         cache=CacheLimits.of(*cache),
-        files_bytes=_size(files_size),
+        files_bytes=_size("--files-size", files_size),
+        stored_bytes=_size("--conversations-size", conversations_size),
         insecure=insecure,
         unknown_fields=unknown_fields,
         access_log=access_log,
@@ -76,9 +78,9 @@ def serve(
     return 130 if process.server is not None and process.server.killed else 0
 
 
-def _size(text: str) -> int:
-    """Read `--files-size`. ConfigError says what it cannot be."""
+def _size(option: str, text: str) -> int:
+    """Read a size. ConfigError says what it cannot be."""
     try:
         return parse_size(text)
     except ValueError as error:
-        raise ConfigError([f"--files-size: {error}"]) from None
+        raise ConfigError([f"{option}: {error}"]) from None

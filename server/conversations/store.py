@@ -19,7 +19,7 @@ from typing import Final
 
 import orjson
 
-from fastembed.pipeline.errors import NotFound, TooLarge, Unavailable
+from fastembed.pipeline.errors import InvalidInput, NotFound, TooLarge, Unavailable
 from fastembed.pipeline.filing import private_folder
 from fastembed.server.conversations.record import Json, StoredItem, StoredRecord, is_id
 
@@ -104,12 +104,15 @@ class ConversationStore:
     def chain(self, owner: str, id_: str, *, param: str) -> list[StoredItem]:
         """Return the items of a response and of all before it, oldest first; all of them stay `TTL_S` from now on.
 
-        NotFound names the field `param`: the response, or one before it, is gone.
+        InvalidInput names the field `param`: the response, or one before it, is gone.
         """
         ids: list[str] = []
         following: str | None = id_
         while following is not None:
-            record = self.find(owner, following, "response", param=param)
+            try:
+                record = self.find(owner, following, "response", param=param)
+            except NotFound as error:  # a 400 of this name there
+                raise InvalidInput(error.message, param=param, code="previous_response_not_found") from error
             ids.append(following)
             following = record.body["response"].get("previous_response_id")
             if len(ids) > MAX_CHAIN:

@@ -1,4 +1,4 @@
-"""/v1/conversations (OpenAI API 2.3.0): items that responses go on from and add to; they stay until they are deleted."""
+"""/v1/conversations (OpenAI API 2.3.0): items that responses go on from and add to; they stay until deleted."""
 
 from __future__ import annotations
 

@@ -44,10 +44,19 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def openapi(_: Request) -> Response:
         served = [endpoint_of(name).operation for name in site.routes.paths()]
-        own = [operation for operation in OWN_OPERATIONS if site.files or not operation.path.startswith("/v1/files")]
+        own = [operation for operation in OWN_OPERATIONS if _is_served(operation, site)]
         return json_answer(document((*served, *own, OPERATION), version=site.version))
 
     return [OPERATION.route(openapi)]
+
+
+def _is_served(operation: Operation, site: ServerContext) -> bool:
+    """Whether one of the server's own operations is there now."""
+    if operation.through:
+        return site.routes.methods(operation.through) is not None
+    if operation.path.startswith("/v1/files"):
+        return site.files is not None
+    return site.conversations is not None or not operation.path.startswith(("/v1/responses", "/v1/conversations"))
 
 
 def document(operations: Iterable[Operation], *, version: str) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Operation:
 
     body: of the request; its properties are the fields that the endpoint knows. refused: fields that are known, and
     refused with a reason. media: the request's content type. query: the parameters behind the `?`. answer: of status
-    200, by content type. open: whether it needs no API key.
+    200, by content type. open: whether it needs no API key. through: the path of another operation, whose pipeline
+    answers it.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Operation:
     query: Mapping[str, Schema] = field(default_factory=dict)
     answer: Mapping[str, Schema] = field(default_factory=lambda: {JSON: {"type": "object"}})
     open: bool = False
+    through: str = ""
 
     @cached_property
     def fields(self) -> frozenset[str]:

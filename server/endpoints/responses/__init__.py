@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.tokenization import Tokenizers
-from fastembed.server.endpoints.chat_route import chat_route, references_of
+from fastembed.server.endpoints.chat_route import CHAT_PATH, chat_route, references_of
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.responses.answering import answer
 from fastembed.server.endpoints.responses.background import BackgroundRuns
@@ -31,7 +31,11 @@ from fastembed.server.wire.schema import an_object, choice, flag, string, whole
 from fastembed.sources.http import MAX_BODY_BYTES
 
 _COUNT: Final = Operation(
-    "POST", "/v1/responses/input_tokens", "How many tokens a response's input has", body=CREATE.body
+    "POST",
+    "/v1/responses/input_tokens",
+    "How many tokens a response's input has",
+    body=CREATE.body,
+    through=CHAT_PATH,
 )
 _SHOW: Final = Operation(
     "GET",

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Message, TextPart
 from fastembed.server.conversations.record import Json, random_id
+from fastembed.server.endpoints.chat_route import CHAT_PATH
 from fastembed.server.endpoints.responses.history import Context, History
 from fastembed.server.endpoints.responses.items import MAX_ITEMS, ItemReader
 from fastembed.server.endpoints.responses.tools import read_text, read_tools
@@ -80,6 +81,7 @@ CREATE: Final = Operation(
     ),
     refused={"prompt": "this server has no prompt templates", "moderation": "this server has no moderation model"},
     answer={JSON: an_object(about="a response"), EVENTS: an_object(about="the events of a response")},
+    through=CHAT_PATH,
 )
 
 
@@ -117,8 +119,9 @@ async def decode(fields: Fields, references: References, history: History) -> Re
     fields.known(CREATE.fields)
     stream, background = fields.flag("stream"), fields.flag("background")
     store = fields.flag("store", default=True)
-    if background and not store:
-        refuse("found background with store: false, expected it to be stored: how would it be found?", "background")
+    if background and not (store and history.store is not None):
+        found = "store: false" if not store else "a server that stores nothing (`serve --conversations-size 0`)"
+        refuse(f"found background with {found}, expected the response to be stored: it is read later", "background")
     logprobs = _includes(fields)
     sampling = read_sampling(
         fields,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,6 +21,9 @@ from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.testing import plan_of, step
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import CachedAnswers
+from fastembed.server.conversations.store import ConversationStore
+from fastembed.server.endpoints.context import ServerContext
+from fastembed.server.endpoints.registry import OwnEndpoint
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.settings import ServerSettings
@@ -80,9 +84,15 @@ class Chatting:
 
 @asynccontextmanager
 async def chatting(
-    answer: Callable[..., Any] = parrot, path: str = CHAT, cached_answers: CachedAnswers | None = None
+    answer: Callable[..., Any] = parrot,
+    path: str = CHAT,
+    cached_answers: CachedAnswers | None = None,
+    *,
+    wires: Sequence[OwnEndpoint] = (),
+    store: Path | None = None,
+    settings: ServerSettings | None = None,
 ) -> AsyncIterator[Chatting]:
-    """Serve one pipeline whose only operator is `answer`."""
+    """Serve one pipeline whose only operator is `answer`. wires: endpoints that lead to it; store: of conversations."""
     routes, lifecycle, crashes = HttpRoutes(), Lifecycle(), []
     lifecycle.serve()
     plan = plan_of(
@@ -96,8 +106,17 @@ async def chatting(
     await pipeline.open()
     tasks = Tasks(crashes.append)
     running = tasks.start(pipeline.run(), name="pipeline")
+    conversations = ConversationStore(store / "conversations.sqlite") if store else None
+    site = ServerContext(
+        None, Resources(routes), routes, lifecycle, HttpMetrics(), bytes, "0", conversations=conversations, tasks=tasks
+    )
     app = create_app(
-        ServerSettings(), routes=routes, lifecycle=lifecycle, stats=HttpMetrics(), cached_answers=cached_answers
+        settings or ServerSettings(),
+        routes=routes,
+        lifecycle=lifecycle,
+        stats=HttpMetrics(),
+        cached_answers=cached_answers,
+        endpoints=[route for wire in wires for route in wire.routes(site)],
     )
     served = Chatting(app, pipeline)
     try:
@@ -108,4 +127,6 @@ async def chatting(
         await pipeline.drain(1)
         await running
         await tasks.close()
+        if conversations is not None:
+            conversations.close()
         assert crashes == []
