@@ -20,7 +20,7 @@ from fastembed.server.endpoints.chat_route import CHAT_PATH, chat_route, referen
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.responses.answering import answer
 from fastembed.server.endpoints.responses.background import BackgroundRuns
-from fastembed.server.endpoints.responses.history import History
+from fastembed.server.endpoints.responses.history import ConversationHistory
 from fastembed.server.endpoints.responses.request import CREATE, decode
 from fastembed.server.endpoints.responses.stored import MAX_PAGE, ShowOrFollow, StoredResponses
 from fastembed.server.wire.exchange import Exchange
@@ -61,7 +61,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def create(exchange: Exchange) -> None:
         fields = await exchange.fields()
-        history = History(site.conversations, exchange.scope["owner"])
+        history = ConversationHistory(site.conversations, exchange.scope["owner"])
         with exchange.watched():
             asked = await decode(fields, exchange.references, history)
             if not asked.background:
@@ -76,7 +76,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def count(request: Request) -> Response:
         fields = await read_fields(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
-        history = History(site.conversations, request.scope["owner"])
+        history = ConversationHistory(site.conversations, request.scope["owner"])
         asked = await decode(fields, references_of(site, request.scope), history)
         model = await Tokenizers(site.resources.get(Models).catalog).of(fields.text("model") or AUTO)
         ids = await model.encode(asked.chat, special=True)

@@ -12,7 +12,7 @@ import orjson
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatEvent
 from fastembed.server.endpoints.responses.events import ResponseEvents
-from fastembed.server.endpoints.responses.history import History
+from fastembed.server.endpoints.responses.history import ConversationHistory
 from fastembed.server.endpoints.responses.request import ResponseRequest, about_input
 from fastembed.server.endpoints.responses.trace import pack
 from fastembed.server.wire.event_stream import EventStream, StreamForm
@@ -38,7 +38,7 @@ async def chat_events(exchange: Exchange, asked: ResponseRequest) -> AsyncGenera
             asked, turns = shorter, turns * 2
 
 
-async def answer(exchange: Exchange, asked: ResponseRequest, history: History) -> None:
+async def answer(exchange: Exchange, asked: ResponseRequest, history: ConversationHistory) -> None:
     """Answer a request whose client waits; keep the response before the client learns that it is complete."""
     events = ResponseEvents(asked.head, summarize=asked.summarize, logprobs=asked.logprobs)
     if asked.stream:
@@ -54,7 +54,9 @@ async def answer(exchange: Exchange, asked: ResponseRequest, history: History) -
     await exchange.respond(orjson.dumps(events.response), headers=headers_of(events))
 
 
-async def _stream(exchange: Exchange, asked: ResponseRequest, history: History, events: ResponseEvents) -> None:
+async def _stream(
+    exchange: Exchange, asked: ResponseRequest, history: ConversationHistory, events: ResponseEvents
+) -> None:
     trace: list[Any] = []
     form = StreamForm(failure=events.failure)
     async with (
@@ -70,7 +72,7 @@ async def _stream(exchange: Exchange, asked: ResponseRequest, history: History, 
         await out.end(last + events.end())
 
 
-async def keep(history: History, asked: ResponseRequest, events: ResponseEvents, trace: list[Any]) -> None:
+async def keep(history: ConversationHistory, asked: ResponseRequest, events: ResponseEvents, trace: list[Any]) -> None:
     """Store the response, if it is to be."""
     if asked.store and history.store is not None:
         await history.keep(events.response, asked.given, trace=trace, position=asked.context.position)

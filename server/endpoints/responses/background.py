@@ -15,7 +15,7 @@ from fastembed.pipeline.tasks import Tasks
 from fastembed.server.conversations.record import Json
 from fastembed.server.endpoints.responses.answering import chat_events, keep
 from fastembed.server.endpoints.responses.events import ResponseEvents
-from fastembed.server.endpoints.responses.history import History
+from fastembed.server.endpoints.responses.history import ConversationHistory
 from fastembed.server.endpoints.responses.request import ResponseRequest
 from fastembed.server.endpoints.responses.trace import pack
 from fastembed.server.http.errors import error_response
@@ -27,7 +27,7 @@ RUNNING: Final = ("queued", "in_progress")
 class BackgroundRun:
     """One response on its way. events: of its chat, so far; done: its record is final."""
 
-    def __init__(self, exchange: Exchange, asked: ResponseRequest, history: History) -> None:
+    def __init__(self, exchange: Exchange, asked: ResponseRequest, history: ConversationHistory) -> None:
         self.asked = asked
         self.events: list[ChatEvent] = []
         self.done = False
@@ -100,7 +100,7 @@ class BackgroundRuns:
         self._tasks = tasks
         self._runs: dict[str, BackgroundRun] = {}
 
-    async def start(self, exchange: Exchange, asked: ResponseRequest, history: History) -> BackgroundRun:
+    async def start(self, exchange: Exchange, asked: ResponseRequest, history: ConversationHistory) -> BackgroundRun:
         """Begin to work on a request."""
         run = BackgroundRun(exchange, asked, history)
         await run.start(self._tasks)

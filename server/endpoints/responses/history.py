@@ -14,7 +14,7 @@ from fastembed.server.wire.fields import Fields, refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class EarlierItems:
     """The items before those of a request. place: the field that named them."""
 
     items: tuple[Json, ...] = ()
@@ -24,29 +24,29 @@ class Context:
     position: int = 0
 
 
-class History:
+class ConversationHistory:
     """The stored conversations of one owner, as requests refer to them. store: None, nothing is stored."""
 
     def __init__(self, store: ConversationStore | None, owner: str) -> None:
         self.store = store
         self.owner = owner
 
-    async def context(self, fields: Fields) -> Context:
+    async def context(self, fields: Fields) -> EarlierItems:
         """Return what the request goes on from. NotFound names the field."""
         previous = fields.text("previous_response_id", most=128)
         conversation = _conversation(fields)
         if previous and conversation:
             refuse("found previous_response_id and conversation, expected one of them", "conversation")
         if not previous and not conversation:
-            return Context()
+            return EarlierItems()
         store = self._opened("previous_response_id" if previous else "conversation")
         if previous:
             found = await asyncio.to_thread(store.chain, self.owner, previous, param="previous_response_id")
-            return Context(tuple(item.body for item in found), "previous_response_id", previous=previous)
+            return EarlierItems(tuple(item.body for item in found), "previous_response_id", previous=previous)
         await asyncio.to_thread(store.find, self.owner, conversation, "conversation", param="conversation")
         found = await asyncio.to_thread(store.items, self.owner, conversation)
         end = found[-1].position + 1 if found else 0
-        return Context(tuple(item.body for item in found), "conversation", conversation=conversation, position=end)
+        return EarlierItems(tuple(item.body for item in found), "conversation", conversation=conversation, position=end)
 
     async def referenced(self, id_: str, place: str) -> Json:
         """Return the item that an `item_reference` stands for. NotFound names its place."""
@@ -56,7 +56,7 @@ class History:
     async def keep(
         self, response: Mapping[str, Any], given: tuple[Json, ...], *, trace: list[Any], position: int = 0
     ) -> None:
-        """Store a response with its items, and add them to its conversation. position: see `Context`."""
+        """Store a response with its items, and add them to its conversation. position: see `EarlierItems`."""
         store = self._opened("store")
         created_at = float(response["created_at"])
         body = {"response": response, "trace": trace, "position": position}

@@ -11,7 +11,7 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Message, TextPart
 from fastembed.server.conversations.record import Json, random_id
 from fastembed.server.endpoints.chat_route import CHAT_PATH
-from fastembed.server.endpoints.responses.history import Context, History
+from fastembed.server.endpoints.responses.history import ConversationHistory, EarlierItems
 from fastembed.server.endpoints.responses.items import MAX_ITEMS, ItemReader
 from fastembed.server.endpoints.responses.tools import read_text, read_tools
 from fastembed.server.fetching.references import References
@@ -95,7 +95,7 @@ class ResponseRequest:
     chat: ChatRequest
     head: Json
     given: tuple[Json, ...] = ()
-    context: Context = field(default_factory=Context)
+    context: EarlierItems = field(default_factory=EarlierItems)
     stream: bool = False
     store: bool = True
     background: bool = False
@@ -114,7 +114,7 @@ class ResponseRequest:
         return replace(self, chat=replace(self.chat, messages=(*kept, *rest)))
 
 
-async def decode(fields: Fields, references: References, history: History) -> ResponseRequest:
+async def decode(fields: Fields, references: References, history: ConversationHistory) -> ResponseRequest:
     """Check a request's JSON. InvalidInput names the field, what was found and what was expected."""
     fields.known(CREATE.fields)
     stream, background = fields.flag("stream"), fields.flag("background")
@@ -238,7 +238,7 @@ def _head(
     chat: ChatRequest,
     *,
     tools: list[Any],
-    context: Context,
+    context: EarlierItems,
     store: bool,
     effort: str | None,
     summary: str | None,
