@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from fastembed.definitions import with_resolved_models
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import own_home
 from fastembed.inference.library.sections import SECTIONS, wrong_names
@@ -67,7 +68,7 @@ def read_configuration(named: Path | None = None, *, metrics_path: str | None = 
     else:
         found = load(file, registry=registry, sections=SECTIONS, check=wrong_names, environ=os.environ)
     soundness(found, metrics_path=metrics_path).check()
-    return found
+    return with_resolved_models(found)
 
 
 def lint_configuration(named: Path | None = None) -> Report:

@@ -35,6 +35,7 @@ from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import export_spans
+from fastembed.reembedding import Reembeddings, table_targets
 from fastembed.server.app import create_app
 from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
@@ -56,6 +57,7 @@ from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
+from fastembed.sinks.lake.reembedding import ReembedStatus
 from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
@@ -85,6 +87,7 @@ class RunningPipelines:
         self._resources = resources
         self._configuration = configuration
         self._read = read
+        self._reembeddings = Reembeddings(Lakes.of(resources), resources.get(Models), idle=self._is_idle)
 
     def views(self) -> Sequence[PipelineView]:
         """Describe each pipeline."""
@@ -126,6 +129,21 @@ class RunningPipelines:
     async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
         """Resume such items at the step where they failed; wait until they have ended."""
         return await replay_items(self._configuration, self._resources, pipeline, names)
+
+    async def reembed(self, pipeline: str | None) -> Sequence[ReembedStatus]:
+        """Start giving the chunks of a pipeline's table (None: of all) new vectors; return how far each is."""
+        return await self._reembeddings.start(table_targets(self._configuration, pipeline))
+
+    def reembed_statuses(self) -> Sequence[ReembedStatus]:
+        """Return how far each table is that gets new vectors, or got them since the start."""
+        return self._reembeddings.statuses()
+
+    async def cancel_reembed(self) -> Sequence[ReembedStatus]:
+        """Stop giving chunks new vectors; return how far each table is."""
+        return await self._reembeddings.cancel()
+
+    def _is_idle(self) -> bool:
+        return not any(running.stats.in_flight for running in self._engine.pipelines.values())
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
@@ -248,6 +266,7 @@ class Process:
                 if task is not None and not task.done():
                     task.cancel()
                     await asyncio.wait([task])
+            await self.running.cancel_reembed()
             await self.engine.stop()
             await self.tasks.join()  # what they wait for has ended with the pipelines
             if self.conversations is not None:

@@ -11,11 +11,12 @@ runs: `enable_model_quantization` is understood, and changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from fastembed.definitions import map_steps
 from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceName
 from fastembed.inference.library.devices import DeviceLimits
 from fastembed.inference.library.folders import locate
@@ -26,7 +27,7 @@ from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.config.definition import definition_hash
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.names import did_you_mean
-from fastembed.pipeline.plan import Branch, Configuration, PipelinePlan, Step, StepPlan
+from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.units import parse_size
 
 log: Final = logging.getLogger("fastembed.server")
@@ -81,7 +82,7 @@ class Tuning:
                 return replace(step, options={**step.options, "model": reader})
             return step
 
-        changed = replace(plan, steps=tuple(_mapped(step, tuned) for step in plan.steps))
+        changed = replace(plan, steps=map_steps(plan.steps, tuned))
         return replace(changed, definition=definition_hash(changed))
 
 
@@ -104,16 +105,6 @@ def _near(name: str, declared: Mapping[str, ModelSpec]) -> str:
     if "/" in name or find_known(name):
         return ""
     return did_you_mean(name, {*(one.name for one in KNOWN), *shipped(), *declared} - {name})
-
-
-def _mapped(step: Step, change: Callable[[StepPlan], StepPlan]) -> Step:
-    """Change a step, or those in the branches of a route or fork."""
-    if isinstance(step, StepPlan):
-        return change(step)
-    branches: tuple[Branch, ...] = tuple(
-        replace(branch, steps=tuple(_mapped(one, change) for one in branch.steps)) for branch in step.branches
-    )
-    return replace(step, branches=branches)
 
 
 def _spec(name: str, on: tuple[DeviceName, ...]) -> ModelSpec:

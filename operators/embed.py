@@ -66,6 +66,8 @@ class Embed:
         self._models = OwnDevices(models, breakers, "embedding")
         self._usage = models.usage
         await models.warm(self._model, "embedding")
+        # Chunks of one run are of the model in the definition, though "auto" may soon mean one that was pulled.
+        self._chunk_model = models.catalog.place(self._model, "embedding").name
 
     @overload
     async def __call__(self, item: Item[Document]) -> Document: ...
@@ -92,7 +94,7 @@ class Embed:
 
     async def _embed_chunk(self, chunk: Chunk, item: Item[Embeddable]) -> Chunk:
         return await self._models.use(
-            self._model, lambda model: self._embed_text(chunk, model, item), priority=item.priority
+            self._chunk_model, lambda model: self._embed_text(chunk, model, item), priority=item.priority
         )
 
     async def _embed_text(self, chunk: Chunk, model: EmbeddingModel, item: Item[Embeddable]) -> Chunk:
@@ -111,7 +113,7 @@ class Embed:
         begun_s = perf_counter()
         vectors, counts = await model.embed(tokens, priority=item.priority, deadline=item.deadline)
         self._usage.of(model.name).answered(perf_counter() - begun_s, prompt_tokens=sum(counts))
-        return replace(chunk, embedding=normalized(vectors)[0], model=model.name)
+        return replace(chunk, embedding=normalized(vectors)[0], model=model.name, model_revision=model.revision)
 
 
 async def _embed_request(request: EmbeddingRequest, model: EmbeddingModel, item: Item[Embeddable]) -> Embeddings:

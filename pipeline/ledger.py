@@ -39,6 +39,17 @@ class LedgerEntry:
     container: str = ""
 
 
+def model_part(definition: str) -> str:
+    """Return what a definition says of the model of its vectors (`fastembed.definitions`), "" where it says nothing."""
+    return definition.partition(".")[2]
+
+
+def differs_in_model_only(made_by: str, definition: str) -> bool:
+    """Whether only the model of the vectors has changed since a row was made: its text is what would be read now."""
+    (old, _, before), (new, _, now) = made_by.partition("."), definition.partition(".")
+    return old == new and before != now
+
+
 class Ledger(Protocol):
     """Read by sources, written by the sink in the same transaction as the rows that it accounts for.
 

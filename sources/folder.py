@@ -14,6 +14,7 @@ from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import FileChanged, Unavailable
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item, Outcome
+from fastembed.pipeline.ledger import differs_in_model_only
 from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.units import Duration
 from fastembed.sources.watching import disk
@@ -193,7 +194,18 @@ class Folder:
         """Read the ledger: not before the pipeline that wrote it last has ended, on a reload."""
         entries = await self._ledger_actions.entries()
         await asyncio.to_thread(self._tracker.restore, entries)
-        if others := sum(entry.state == "done" and entry.definition != self._definition for entry in entries):
+        older = [
+            entry.definition for entry in entries if entry.state == "done" and entry.definition != self._definition
+        ]
+        unlike = sum(differs_in_model_only(definition, self._definition) for definition in older)
+        if unlike:
+            _log.info(
+                "%s: the vectors of %d files are of another model; `fastembed reembed %s` makes new ones of their text",
+                self._root,
+                unlike,
+                self._pipeline,
+            )
+        if others := len(older) - unlike:
             _log.info(
                 "%s: %d files were processed by another definition of this pipeline; `fastembed reprocess %s` "
                 "processes them again",

@@ -100,6 +100,22 @@ def reprocess(
 
 
 @commands.command()
+def reembed(
+    pipeline: Annotated[str | None, typer.Argument(help="The pipeline; none: all.")] = None,
+    *,
+    database: Database = None,
+    config: Config = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Give stored chunks vectors of the model that their pipeline names now, without reading the files again."""
+    from fastembed.commands.documents import AnswerSource
+    from fastembed.commands.reembed import reembed as run
+
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline))
+
+
+@commands.command()
 def forget(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     *,

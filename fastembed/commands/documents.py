@@ -151,8 +151,12 @@ def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table
         resources = make_resources(configuration)
         models = resources.get(Models)
         try:
-            if waiting := await waiting_chunks(lakes, table):
-                typer.echo(f"{waiting} chunks of another embedding model are found by their words only", err=True)
+            if waiting := await waiting_chunks(lakes, models, table):
+                typer.echo(
+                    f"{waiting} chunks of another embedding model are found by their words only, until "
+                    "`fastembed reembed` gives them new vectors",
+                    err=True,
+                )
             return [asdict(hit) for hit in await search_lakes(lakes, models, words, limit=limit, table=table)]
         finally:
             await close_resources(resources)

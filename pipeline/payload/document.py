@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -105,7 +106,7 @@ class Chunk:
 
     index: 0-based place in the document; count: chunks of the document. headings: the path from the title down.
     pages: first and last page, or None. seconds: of a recording, from when to when. embedding: float32 [dimensions],
-    unit length, or None before `embed`.
+    unit length, or None before `embed`. model, model_revision: what made it (`VectorOrigin`).
     """
 
     document: Document
@@ -118,8 +119,14 @@ class Chunk:
     embedding: NDArray[np.float32] | None = field(default=None, repr=False)
     model: str | None = None
     seconds: tuple[float, float] | None = None
+    model_revision: str = ""
 
     @property
     def embedding_text(self) -> str:
         """The text to embed: the heading path, then the text, so that a chunk is also found by its section's words."""
-        return "\n".join((" > ".join(self.headings), self.text)) if self.headings else self.text
+        return embedding_text(self.headings, self.text)
+
+
+def embedding_text(headings: Sequence[str], text: str) -> str:
+    """Return what a chunk's vector is made of."""
+    return "\n".join((" > ".join(headings), text)) if headings else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 EmbeddingInput = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOrigin:
+    """The model that made a vector: its name, and what tells its files from others under that name.
+
+    Vectors of two origins cannot be compared, even if their lengths agree.
+    """
+
+    model: str
+    revision: str
+
+    @property
+    def mark(self) -> str:
+        """Return what stands for it in a pipeline's definition (`fastembed.definitions`)."""
+        return hashlib.sha256(f"{self.model} {self.revision}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

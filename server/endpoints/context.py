@@ -20,6 +20,7 @@ from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
+from fastembed.sinks.lake.reembedding import ReembedStatus
 from fastembed.sources.http import HttpRoutes
 
 _log: Final = logging.getLogger("fastembed.http")
@@ -74,6 +75,15 @@ class PipelineRuntime(Protocol):
 
     async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
         """Resume such items at the step where they failed; wait until they have ended."""
+
+    async def reembed(self, pipeline: str | None) -> Sequence[ReembedStatus]:
+        """Start giving the chunks of a pipeline's table (None: of all) new vectors; return how far each is."""
+
+    def reembed_statuses(self) -> Sequence[ReembedStatus]:
+        """Return how far each table is that gets new vectors, or got them since the start."""
+
+    async def cancel_reembed(self) -> Sequence[ReembedStatus]:
+        """Stop giving chunks new vectors; return how far each table is."""
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; say what changed. ConfigError: nothing did."""

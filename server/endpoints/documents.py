@@ -19,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from fastembed.inference.engines.embedding.origin import vector_origin
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, NotFound
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.names import did_you_mean
+from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.operation import Operation
@@ -89,18 +91,18 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         lakes = opened(site.resources, request.query_params.get("database"))
         table = request.query_params.get("table")
         hits = await search(lakes, site.resources.get(Models), query, limit=limit, table=table)
-        waiting = await waiting_chunks(lakes, table)
+        waiting = await waiting_chunks(lakes, site.resources.get(Models), table)
         return listing(hits, query=query, **({"waiting_for_reembed": waiting} if waiting else {}))
 
     async def documents(request: Request) -> Response:
-        pipeline = _asked(site, request.query_params.get("pipeline"))
+        pipeline = checked_pipeline(site, request.query_params.get("pipeline"))
         lakes = opened(site.resources, request.query_params.get("database"))
         rows = [row for lake in lakes for row in await lake.documents(pipeline)]
         problems = Health.of(site.resources).lines()
         return listing(rows, **({"problems": problems} if problems else {}))
 
     async def failed(request: Request) -> Response:
-        pipeline = _asked(site, request.query_params.get("pipeline"))
+        pipeline = checked_pipeline(site, request.query_params.get("pipeline"))
         database = request.query_params.get("database")
         items = [] if database else await asyncio.to_thread(site.running.failed_items, pipeline)
         lakes = opened(site.resources, database, some=not items)
@@ -108,7 +110,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def replay(request: Request) -> Response:
         fields = await _read(request, _REPLAY)
-        names, pipeline = _names(fields), _asked(site, fields.text("pipeline"))
+        names, pipeline = _names(fields), checked_pipeline(site, fields.text("pipeline"))
         folders, database = site.running.failure_folders(pipeline), fields.text("database")
         rows = await replay_failed(opened(site.resources, database, some=not folders), folders, pipeline, names)
         items = () if database else await site.running.replay_items(pipeline, names)
@@ -117,7 +119,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     async def reprocess(request: Request) -> Response:
         fields = await _read(request, _REPROCESS)
         views = {view.name: view for view in site.running.views()}
-        name = _asked(site, fields.text("pipeline"))
+        name = checked_pipeline(site, fields.text("pipeline"))
         if name is None:
             raise InvalidInput(f"found no pipeline, expected one of {', '.join(views)}", param="pipeline")
         definition = None if fields.flag("all") else views[name].definition
@@ -126,7 +128,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def forget(request: Request) -> Response:
         fields = await _read(request, _FORGET)
-        name = _asked(site, fields.text("pipeline"))
+        name = checked_pipeline(site, fields.text("pipeline"))
         if name is None:
             raise InvalidInput("found no pipeline, expected the one whose missing files are to be forgotten")
         return json_answer({"count": site.running.forget_missing(name)})
@@ -164,21 +166,28 @@ async def search(
     vectors: dict[str, NDArray[np.float32]] = {}
     found: list[tuple[str, list[Hit]]] = []
     for lake, name in await tables_of(lakes, table):
-        embedded_with = await lake.models(name)
-        model = embedded_with[0][0] if embedded_with else ""
+        origin = await _origin(lake, name, models)
+        model = origin.model if origin else ""
         if model and model not in vectors:
             vectors[model] = await _embedded(models, model, query)
-        hits = await lake.search(query, vectors.get(model), limit, table=name, model=model or None)
+        hits = await lake.search(query, vectors.get(model), limit, table=name, origin=origin)
         found.append((model, [replace(hit, table=name, database=str(lake.path)) for hit in hits]))
     return merge_hits(found, limit)
 
 
-async def waiting_chunks(lakes: Sequence[Lake], table: str | None = None) -> int:
-    """Return how many chunks were embedded with another model than the rest of their table.
+async def waiting_chunks(lakes: Sequence[Lake], models: Models, table: str | None = None) -> int:
+    """Return how many chunks have a vector of another model than the one that their table is searched with.
 
     Vectors of two models cannot be compared: those are found by their words only, until they are embedded anew.
     """
-    return sum([await lake.waiting(name) for lake, name in await tables_of(lakes, table)])
+    found = await tables_of(lakes, table)
+    return sum([await lake.incomparable(name, await _origin(lake, name, models)) for lake, name in found])
+
+
+async def _origin(lake: Lake, table: str, models: Models) -> VectorOrigin | None:
+    """Return the model that a table is searched with: that of most of its vectors, as its files are now."""
+    embedded_with = await lake.models(table)
+    return vector_origin(models.catalog, embedded_with[0][0]) if embedded_with else None
 
 
 async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32]:
@@ -207,7 +216,7 @@ async def replay_failed(
     return [*moved, *(Replayed(name, "") for name in marked if name not in {file.name for file in moved})]
 
 
-def _asked(site: ServerContext, pipeline: str | None) -> str | None:
+def checked_pipeline(site: ServerContext, pipeline: str | None) -> str | None:
     """Return the pipeline that is asked for, None: all. InvalidInput where there is none of that name."""
     known = [view.name for view in site.running.views()]
     if pipeline is None or pipeline in known:

@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.ledger import ANY_CONTENT, EntryState, LedgerEntry
+from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.opening import FULL, LakeFull, connect
-from fastembed.sinks.lake.schema import Connection, chunk_tables, dimensions, table_exists
+from fastembed.sinks.lake.origins import count_incomparable, models_of
+from fastembed.sinks.lake.schema import Connection, chunk_tables
 from fastembed.sinks.lake.search import Hit, search
 from fastembed.sinks.lake.writing import Staged
 
@@ -126,18 +128,18 @@ class Lake:
         limit: int = 10,
         *,
         table: str = "chunks",
-        model: str | None = None,
+        origin: VectorOrigin | None = None,
     ) -> list[Hit]:
         """Find the best chunks for these words and this embedding of them; see `fastembed.sinks.lake.search.search`."""
-        return await self.read(search, words, vector, limit=limit, table=table, model=model)
+        return await self.read(search, words, vector, limit=limit, table=table, origin=origin)
 
     async def models(self, table: str = "chunks") -> list[tuple[str, int]]:
         """Return (model, vector length) of what embedded the chunks of `table`, the most used first."""
-        return await self.read(_models, table)
+        return await self.read(models_of, table)
 
-    async def waiting(self, table: str = "chunks") -> int:
-        """Return how many chunks of `table` were embedded with another model than most are."""
-        return await self.read(_waiting, table)
+    async def incomparable(self, table: str, origin: VectorOrigin | None) -> int:
+        """Return how many chunks of `table` have a vector of another model than this one (None: of any)."""
+        return await self.read(count_incomparable, table, origin)
 
     async def tables(self) -> list[str]:
         """Return the names of the chunk tables."""
@@ -310,24 +312,3 @@ class Lakes:
     def opened(self) -> list[Lake]:
         """Return the lakes that are open, in the order of their opening."""
         return [lake for lake, _ in self._open.values()]
-
-
-def _waiting(con: Connection, table: str) -> int:
-    if not table_exists(con, table) or dimensions(con, table) is None:
-        return 0
-    counts = con.execute(
-        f"""SELECT count(*) FROM "{table}" WHERE model IS NOT NULL AND embedding IS NOT NULL
-            GROUP BY model ORDER BY count(*) DESC, model"""  # noqa: S608 - only names of existing tables come here
-    ).fetchall()
-    return sum(count for (count,) in counts[1:])
-
-
-def _models(con: Connection, table: str) -> list[tuple[str, int]]:
-    length = dimensions(con, table) if table_exists(con, table) else None
-    if length is None:
-        return []
-    rows = con.execute(
-        f"""SELECT model FROM "{table}" WHERE model IS NOT NULL AND embedding IS NOT NULL
-            GROUP BY model ORDER BY count(*) DESC, model"""  # noqa: S608 - only names of existing tables come here
-    ).fetchall()
-    return [(model, length) for (model,) in rows]

@@ -4,6 +4,7 @@
     ledger             one row a file: what became of it
     <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
     <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
+    <chunks>_reembedded  new vectors of those chunks while `fastembed reembed` makes them (`reembedding.py`)
 
 Migrations: new columns come last, so that rows written by position stay right; `{table}` stands for each chunk table.
 
@@ -44,11 +45,15 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         'ALTER TABLE "{table}" ADD COLUMN start_s DOUBLE',
         'ALTER TABLE "{table}" ADD COLUMN end_s DOUBLE',
     ),
+    ('ALTER TABLE "{table}" ADD COLUMN model_revision VARCHAR',),  # which files of a model made a vector
 )
 VERSION: Final = len(_MIGRATIONS)
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 _RESERVED: Final = frozenset({"documents", "ledger", "schema_version"})
+SHADOW: Final = "_reembedded"
+"""What ends the name of the table that holds new vectors until they are all there."""
+_OWN_SUFFIXES: Final = ("_terms", SHADOW)
 
 
 def migrate(con: Connection) -> None:
@@ -69,10 +74,10 @@ def migrate(con: Connection) -> None:
 
 def check_table_name(table: str) -> str:
     """Return `table` if chunks can live under that name. InvalidInput says what is expected."""
-    if not _NAME.fullmatch(table) or table in _RESERVED or table.endswith("_terms"):
+    if not _NAME.fullmatch(table) or table in _RESERVED or table.endswith(_OWN_SUFFIXES):
         msg = (
             f"found the table name {table!r}, expected lower-case letters, digits and _, not starting with a digit, "
-            f"not ending in _terms and none of {', '.join(sorted(_RESERVED))}"
+            f"not ending in {' or '.join(_OWN_SUFFIXES)} and none of {', '.join(sorted(_RESERVED))}"
         )
         raise InvalidInput(msg, param="table")
     return table
@@ -94,21 +99,30 @@ def chunk_tables(con: Connection) -> list[str]:
 
 def dimensions(con: Connection, table: str) -> int | None:
     """Return the length of the vectors in `table`, None while there are none."""
-    row = con.execute(
-        "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = 'embedding'", [table]
-    ).fetchone()
-    return int(row[0].removeprefix("FLOAT[").removesuffix("]")) if row else None
+    kind = columns_of(con, table).get("embedding")
+    return int(kind.removeprefix("FLOAT[").removesuffix("]")) if kind else None
 
 
-def prepare_table(con: Connection, table: str, vector_length: int | None) -> None:
-    """Make the chunk table, and its vector column once the length is known. InvalidInput if the length is another."""
-    check_table_name(table)
+def columns_of(con: Connection, table: str) -> dict[str, str]:
+    """Return the types of the columns of `table` by their names."""
+    query = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal"
+    return dict(con.execute(query, [table]).fetchall())
+
+
+def create_chunks(con: Connection, table: str, vector_length: int | None = None) -> None:
+    """Make a chunk table where there is none of that name."""
+    vector = "" if vector_length is None else f", embedding FLOAT[{vector_length:d}]"
     con.execute(
         f"""CREATE TABLE IF NOT EXISTS "{table}" (
             id BIGINT NOT NULL, document_id BIGINT NOT NULL, "index" INTEGER NOT NULL, text VARCHAR NOT NULL,
             headings VARCHAR[] NOT NULL, first_page INTEGER, last_page INTEGER, token_count INTEGER NOT NULL,
-            word_count INTEGER NOT NULL, model VARCHAR, start_s DOUBLE, end_s DOUBLE)"""
+            word_count INTEGER NOT NULL, model VARCHAR, start_s DOUBLE, end_s DOUBLE, model_revision VARCHAR{vector})"""
     )
+
+
+def prepare_table(con: Connection, table: str, vector_length: int | None) -> None:
+    """Make the chunk table, and its vector column once the length is known. Unavailable if the length is another."""
+    create_chunks(con, check_table_name(table))
     con.execute(
         f"""CREATE TABLE IF NOT EXISTS "{table}_terms" (
             term UINTEGER NOT NULL, chunk_id BIGINT NOT NULL, occurrences USMALLINT NOT NULL,
@@ -122,6 +136,6 @@ def prepare_table(con: Connection, table: str, vector_length: int | None) -> Non
     elif found != vector_length:
         msg = (
             f"found vectors of {vector_length} values, expected {found} as in the table {table}: "
-            "name another table for another model, or embed with the first one"
+            "`fastembed reembed` gives its chunks vectors of the new model; else name another table for it"
         )
-        raise InvalidInput(msg)
+        raise Unavailable(msg)

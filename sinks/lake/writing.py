@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,17 @@ from fastembed.pipeline.payload.document import Chunk, Document, File, UnreadPar
 from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entry
 from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, prepare_table
 from fastembed.sinks.lake.terms import term_key, words
+from fastembed.sinks.lake.vectors import insert_vectors
+
+_NAMES: Final = (
+    'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model, model_revision, '
+    "start_s, end_s"
+)
+_SELECT: Final = """SELECT ? + s.number, ?, s.number, s.text, h.headings, nullif(s.first_page, -1),
+    nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, ''), nullif(s.model_revision, ''),
+    nullif(s.start_s, 'nan'::DOUBLE), nullif(s.end_s, 'nan'::DOUBLE)"""
+_HEADINGS: Final = """
+    JOIN (SELECT unnest(?::VARCHAR[][]) AS headings, unnest(range(?)) AS place) h ON h.place = s.place"""
 
 
 @dataclass(slots=True)
@@ -145,10 +156,7 @@ def _insert_chunks(
     vectors: NDArray[np.float32] | None,
     word_counts: Sequence[int],
 ) -> None:
-    """Insert the chunks column by column; vectors travel as one flat column and are regrouped in SQL.
-
-    Measured for 200 vectors of 384: 14 ms with the texts; as Python lists 72 ms; executemany 436 ms.
-    """
+    """Insert the chunks column by column."""
     pages = np.array([chunk.pages or (-1, -1) for chunk in chunks], dtype=np.int32)
     seconds = np.array([chunk.seconds or (np.nan, np.nan) for chunk in chunks], dtype=np.float64)
     columns: dict[str, NDArray[Any]] = {
@@ -160,35 +168,19 @@ def _insert_chunks(
         "token_count": np.array([chunk.token_count for chunk in chunks], dtype=np.int32),
         "word_count": np.array(word_counts, dtype=np.int32),
         "model": _strings(chunk.model or "" for chunk in chunks),
+        "model_revision": _strings(chunk.model_revision for chunk in chunks),
         "start_s": seconds[:, 0].copy(),
         "end_s": seconds[:, 1].copy(),
     }
-    select = """SELECT ? + s.number AS id, ? AS document_id, s.number, s.text, h.headings, nullif(s.first_page, -1),
-        nullif(s.last_page, -1), s.token_count, s.word_count, nullif(s.model, ''),
-        nullif(s.start_s, 'nan'::DOUBLE), nullif(s.end_s, 'nan'::DOUBLE)"""
-    joined = """ FROM staged_chunks s
-        JOIN (SELECT unnest(?::VARCHAR[][]) AS headings, unnest(range(?)) AS place) h ON h.place = s.place"""
     headings = [[utf8(heading) for heading in chunk.headings] for chunk in chunks]
-    names = 'id, document_id, "index", text, headings, first_page, last_page, token_count, word_count, model'
-    names += ", start_s, end_s"
+    values = [document_id * CHUNKS_PER_DOCUMENT, document_id, headings, len(chunks)]
     if vectors is not None:
-        n = vectors.shape[1]
-        # A vector of zeros or NaN is near to nothing, but DuckDB would rank its similarity, NaN, above all others.
-        columns["says_something"] = np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
-        flat = vectors.reshape(-1)
-        con.register("staged_values", {"value": flat, "i": np.arange(flat.size, dtype=np.int64)})
-        names += ", embedding"
-        select += ", CASE WHEN s.says_something THEN v.embedding END"
-        joined += f""" JOIN (SELECT i // {n:d} AS place, list(value ORDER BY i)::FLOAT[{n:d}] AS embedding
-            FROM staged_values GROUP BY ALL) v ON v.place = s.place"""  # noqa: S608 - a number
-    con.register("staged_chunks", columns)
-    con.execute(
-        f'INSERT INTO "{table}" ({names}) {select} {joined} ORDER BY s.number',
-        [document_id * CHUNKS_PER_DOCUMENT, document_id, headings, len(chunks)],
-    )
-    con.unregister("staged_chunks")
-    if vectors is not None:
-        con.unregister("staged_values")
+        target, select = f'"{table}" ({_NAMES}, embedding)', f"{_SELECT}, {{vector}}"
+        insert_vectors(con, target, select, columns, vectors, values=values, joined=_HEADINGS)
+        return
+    con.register("staged_rows", columns)
+    con.execute(f'INSERT INTO "{table}" ({_NAMES}) {_SELECT} FROM staged_rows s {_HEADINGS} ORDER BY s.place', values)
+    con.unregister("staged_rows")
 
 
 def _insert_terms(con: Connection, table: str, ids: Sequence[int], counted: Sequence[Sequence[str]]) -> None:

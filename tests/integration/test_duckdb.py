@@ -165,7 +165,7 @@ async def test_text_that_utf8_cannot_hold_is_written_with_replacements(sink: Duc
 
 async def test_vectors_of_another_length_are_refused_and_change_nothing(sink: Duckdb) -> None:
     await put(sink, file_called("a.pdf"), ["one"])
-    with pytest.raises(InvalidInput, match="found vectors of 8 values, expected 4 as in the table chunks"):
+    with pytest.raises(Unavailable, match="found vectors of 8 values, expected 4 as in the table chunks"):
         await put(sink, file_called("a.pdf", "a2"), ["two"], length=8)
     assert await rows(sink, "SELECT text FROM chunks") == [("one",)]
 

@@ -12,6 +12,7 @@ import pytest
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.ledger import LedgerEntry
 from fastembed.pipeline.payload.document import Chunk, Document, File
+from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.search import K1, B
 from fastembed.sinks.lake.writing import Staged
@@ -34,10 +35,22 @@ async def put(
     *,
     table: str = "chunks",
     model: str = "mini",
+    revision: str = "",
 ) -> None:
     document = Document(File(Path("/in") / name, name, name, 1, 1), f"About {name}", "", "{}", (), 9, "pdf")
     chunks = [
-        Chunk(document, i, len(texts), text, ("Top", f"Part {i}"), (i + 1, i + 1), 1, vectors and vectors[i], model)
+        Chunk(
+            document,
+            i,
+            len(texts),
+            text,
+            ("Top", f"Part {i}"),
+            (i + 1, i + 1),
+            1,
+            vectors and vectors[i],
+            model,
+            revision,
+        )
         for i, text in enumerate(texts)
     ]
     await lake.commit(Staged(document, chunks), pipeline="papers", definition="d", table=table)
@@ -201,8 +214,19 @@ async def test_the_listing_has_every_file_and_what_became_of_it(lake: Lake) -> N
 async def test_vectors_of_another_model_of_the_same_length_are_not_compared(lake: Lake) -> None:
     await put(lake, "a.pdf", ["red apple", "green pear"], [AXES[0], AXES[1]])
     await put(lake, "b.pdf", ["blue plum"], [AXES[2]], model="other")
-    assert [hit.document for hit in await lake.search("", AXES[2], 5, model="other")] == ["b.pdf"]
-    mine = await lake.search("plum", AXES[2], 5, model="mini")
+    other, mini = VectorOrigin("other", ""), VectorOrigin("mini", "")
+    assert [hit.document for hit in await lake.search("", AXES[2], 5, origin=other)] == ["b.pdf"]
+    mine = await lake.search("plum", AXES[2], 5, origin=mini)
     assert [(hit.document, hit.similarity is None) for hit in mine if hit.document == "b.pdf"] == [("b.pdf", True)]
-    assert await lake.waiting() == 1
-    assert await lake.waiting("nothing") == 0
+    assert await lake.incomparable("chunks", mini) == 1
+    assert await lake.incomparable("chunks", other) == 2
+    assert await lake.incomparable("nothing", mini) == 0
+
+
+async def test_vectors_of_other_files_under_the_same_name_are_not_compared(lake: Lake) -> None:
+    await put(lake, "a.pdf", ["red apple"], [AXES[0]], revision="one")
+    await put(lake, "b.pdf", ["blue plum"], [AXES[0]], revision="two")
+    await put(lake, "c.pdf", ["old pear"], [AXES[0]])  # of before revisions were kept: of the present files
+    one = VectorOrigin("mini", "one")
+    assert [hit.document for hit in await lake.search("", AXES[0], 5, origin=one)] == ["a.pdf", "c.pdf"]
+    assert await lake.incomparable("chunks", one) == 1

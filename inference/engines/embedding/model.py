@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.inference.engines.embedding.engine import EmbeddingEngine
+from fastembed.inference.engines.embedding.origin import revision_of
 from fastembed.inference.engines.embedding.prompts import Prompts, read_prompts
 from fastembed.inference.engines.embedding.tokens import Analyzed, Tokens, check_ids, check_inputs, foreign_ids
 from fastembed.inference.engines.encoder.model import INLINE_CHARS, EncoderModel
@@ -39,6 +40,7 @@ class EmbeddingModel(EncoderModel):
             self._tokenizer = load_tokenizer(folder)
             engine = EmbeddingEngine(folder, devices, device)
         self.dimensions = engine.dimensions
+        self.revision = revision_of(folder, self.prompts)
         self._special = len(self._tokenizer.complete([]))
         super().__init__(name, folder, device, engine, limits)
 
