@@ -18,6 +18,7 @@ from fastembed.definitions import embedding_model
 from fastembed.inference.engines.embedding.origin import vector_origin
 from fastembed.inference.engines.embedding.shape import normalized
 from fastembed.inference.serving.models import Models
+from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import FastEmbedError, InvalidInput, Overloaded
 from fastembed.pipeline.payload.document import embedding_text
@@ -149,10 +150,9 @@ class Reembedding:
 class Reembeddings:
     """Those of a server, one a table at a time. Call it on one event loop."""
 
-    def __init__(self, lakes: Lakes, models: Models, *, idle: Callable[[], bool]) -> None:
+    def __init__(self, resources: Resources, *, idle: Callable[[], bool]) -> None:
         """Start with none."""
-        self._lakes = lakes
-        self._models = models
+        self._resources = resources
         self._idle = idle
         self._jobs: dict[tuple[Path, str], tuple[asyncio.Task[None], Reembedding]] = {}
 
@@ -161,8 +161,8 @@ class Reembeddings:
         for target in targets:
             key = (target.database, target.table)
             if key not in self._jobs or self._jobs[key][0].done():
-                lake = await self._lakes.acquire(target.database)
-                job = Reembedding(lake, target, self._models, idle=self._idle)
+                lake = await Lakes.of(self._resources).acquire(target.database)
+                job = Reembedding(lake, target, self._resources.get(Models), idle=self._idle)
                 task = asyncio.create_task(self._run(lake, job), name=f"reembed {target.table}")
                 self._jobs[key] = (task, job)
         keys = {(target.database, target.table) for target in targets}
@@ -185,4 +185,4 @@ class Reembeddings:
         try:
             await job.run()
         finally:
-            await self._lakes.release(lake)
+            await Lakes.of(self._resources).release(lake)

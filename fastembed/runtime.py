@@ -87,7 +87,7 @@ class RunningPipelines:
         self._resources = resources
         self._configuration = configuration
         self._read = read
-        self._reembeddings = Reembeddings(Lakes.of(resources), resources.get(Models), idle=self._is_idle)
+        self._reembeddings = Reembeddings(resources, idle=self._is_idle)
 
     def views(self) -> Sequence[PipelineView]:
         """Describe each pipeline."""
