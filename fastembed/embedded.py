@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Final, Self, get_args
 
 from fastembed.assembly import chosen_file, read_configuration
-from fastembed.definitions import with_resolved_models
 from fastembed.guards import check_installation, keep_files_private
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Configuration
@@ -86,8 +85,7 @@ class FastEmbedServer:
         """Where it listens, once it does."""
 
     def _read(self) -> Configuration:
-        tuned = self._tuning.over(read_configuration(self._named, metrics_path=self._settings.metrics_path))
-        return with_resolved_models(tuned)
+        return self._tuning.over(read_configuration(self._named, metrics_path=self._settings.metrics_path))
 
     def start(self) -> None:
         """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.definitions import map_steps
+from fastembed.definitions import map_steps, with_resolved_models
 from fastembed.inference.library.device_traits import DEVICE_KINDS, DeviceName
 from fastembed.inference.library.devices import DeviceLimits
 from fastembed.inference.library.folders import locate
@@ -72,7 +72,7 @@ class Tuning:
         missing = _missing(self.models, sections["models"], base.absolute())
         reader = self.models.get("documents") if "documents" not in missing else None
         pipelines = {name: self._tuned(plan, reader) for name, plan in configuration.pipelines.items()}
-        return replace(configuration, sections=sections, pipelines=pipelines)
+        return with_resolved_models(replace(configuration, sections=sections, pipelines=pipelines))
 
     def _tuned(self, plan: PipelinePlan, reader: str | None) -> PipelinePlan:
         def tuned(step: StepPlan) -> StepPlan:
