@@ -6,18 +6,20 @@ import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from fastembed.assembly import close_resources, make_resources
-from fastembed.client import FastEmbedClient
 from fastembed.commands.documents import AnswerSource
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.plan import Configuration
 from fastembed.reembedding import Reembedding, table_targets
 from fastembed.sinks.lake.database import Lake
+
+if TYPE_CHECKING:
+    from fastembed.client import FastEmbedClient
 
 _PATH: Final = "/v1/documents/reembed"
 _LOOK_S: Final = 0.5
@@ -42,7 +44,7 @@ def reembed(source: AnswerSource, pipeline: str | None) -> int:
         return [asdict(job.status) for job in jobs]
 
     async def online(client: FastEmbedClient, _: str | None) -> list[Status]:
-        started = await client.request("POST", _PATH, body={} if pipeline is None else {"pipeline": pipeline})
+        started = await client.call("POST", _PATH, body={} if pipeline is None else {"pipeline": pipeline})
         return await _watch(client, list(started["data"]))
 
     try:
@@ -72,10 +74,10 @@ async def _watch(client: FastEmbedClient, statuses: list[Status]) -> list[Status
         while any(status["state"] == "running" for status in statuses):
             _show(statuses)
             await asyncio.sleep(_LOOK_S)
-            found = (await client.request("GET", _PATH))["data"]
+            found = (await client.call("GET", _PATH))["data"]
             statuses = [status for status in found if (status["database"], status["table"]) in mine]
     except asyncio.CancelledError:
-        await client.request("DELETE", _PATH)
+        await client.call("DELETE", _PATH)
         raise
     return statuses
 

@@ -38,7 +38,8 @@ async def put(lake: Lake, name: str, count: int, length: int = 4, *, model: str 
     document = Document(File(Path("/in") / name, name, name, 1, 1), name, "", "{}", (), 1, "pdf")
     vector = np.ones(length, np.float32)
     chunks = [
-        Chunk(document, i, count, f"{name} {i}", ("Top",), (1, 1), 1, vector, model, revision) for i in range(count)
+        Chunk(document, i, count, f"{name} {i}", ("Top",), (1, 1), 1, vector, model, None, revision)
+        for i in range(count)
     ]
     await lake.commit(Staged(document, chunks), pipeline="papers", definition="plan.r0", table="chunks")
 

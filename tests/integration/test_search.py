@@ -49,6 +49,7 @@ async def put(
             1,
             vectors and vectors[i],
             model,
+            None,
             revision,
         )
         for i, text in enumerate(texts)
