@@ -47,7 +47,7 @@ HYSTERESIS: Final = 0.15
 SHORTEST_COMMIT_MS: Final = 100
 """As in the realtime API: a commit of less is an error."""
 
-_CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame
+_CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame: people breathe more often
 
 SegmenterEvent = SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
 
@@ -124,6 +124,8 @@ class Segmenter:
         if self._settings.turn_detection is None:
             yield from self._grow_manually()
             return
+        # Whole frames only: the rest waits for the next push, so that how the audio is cut into messages decides
+        # nothing.
         while self._audio.end - self._judged >= FRAME:
             yield from self._judge_frame(self._judge_next(), self._settings.turn_detection)
         self._forget()
@@ -185,6 +187,8 @@ class Segmenter:
     def _judge_frame(self, probability: float, turns: TurnDetection) -> Iterator[SegmenterEvent]:
         threshold = turns.threshold or 0.0
         now = self._judged
+        # The wait for idleness begins where the last utterance ended, or the last timeout was told: one event each
+        # period.
         if self._speech is None:
             if probability >= threshold:
                 yield self._start(now - FRAME, turns)
@@ -200,6 +204,7 @@ class Segmenter:
             speech.silent_since = None
         elif probability < max(threshold - HYSTERESIS, 0.01) and speech.silent_since is None:
             speech.silent_since = now - FRAME
+        # The end before the cut, the cut before a partial: an utterance that is over needs no draft of itself.
         if speech.silent_since is not None and now - speech.silent_since >= silence:
             yield from self._close(now)
         elif now - speech.start >= self._limits.longest_s * RATE_HZ:
@@ -232,6 +237,7 @@ class Segmenter:
             yield from self._finish(speech.id, speech.start, end)
 
     def _finish(self, utterance_id: str, start: int, end: int, *, voiced: bool = True) -> Iterator[SegmenterEvent]:
+        # `_floor` is the one guarantee that no sample is in two utterances: every start is at or behind it.
         self._manual_id = None
         self._floor = self._quiet_since = end
         if self._settings.turn_detection is None:

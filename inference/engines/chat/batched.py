@@ -31,7 +31,7 @@ from fastembed.pipeline.errors import Overloaded, Unavailable
 
 log = logging.getLogger("fastembed.chat")
 
-_SWEEPS: Final = 4
+_SWEEPS: Final = 4  # steps in which genai may drop what was cancelled, until it counts as wedged
 _TO_BE_READ: Final = 2
 """Rounds of the loop until what came during a step has been read: a step that went first would hold it up once more."""
 _TO_BE_DONE: Final = 3
@@ -73,6 +73,9 @@ class BatchedEngine:
         self._most = most
         self._stall_s = stall_s
         self._clock = clock
+        # A generation is in one of three places: waiting (not yet given to genai), suspect (was in a step that raised;
+        # runs again with nothing beside it), live (genai has it, `handle` is set). `_next` is the turn that is planned,
+        # if any.
         self._waiting: deque[Generation] = deque()
         self._suspects: deque[Generation] = deque()
         self._live: dict[int, Generation] = {}
@@ -80,7 +83,7 @@ class BatchedEngine:
         self._closing = False
         self._giving_way = 0
         self._beat_s = self._clock()
-        self._pace_s = 0.002
+        self._pace_s = 0.002  # seconds a step, smoothed; the guess is a small model's, for a 429 before any step
         self.restarts = 0
 
     @property
@@ -179,6 +182,8 @@ class BatchedEngine:
 
     def _admit(self) -> None:
         """Add waiting requests; one that may have crashed a step runs alone."""
+        # Suspects first, one at a time, and only when nothing runs: if the step raises again, its only passenger did
+        # it. The others wait for it, which lasts as long as that one answer; crashes are rare, and blaming is exact.
         if self._suspects:
             admitted = [self._suspects.popleft()] if not self._live else []
         else:
@@ -234,6 +239,8 @@ class BatchedEngine:
 
     def _recover(self, error: RuntimeError) -> None:
         """After a step that raised: read what came before it, try what can be tried again."""
+        # The tokens of the steps before are still in the handles: read, they are the caller's, and part of the prompt
+        # that goes on. In reverse, so that `appendleft` keeps the order in which they came.
         self._read()
         left = list(self._live.values())
         log.error("a step of the chat engine failed with %d answers under way: %s", len(left), error)

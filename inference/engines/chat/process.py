@@ -30,10 +30,13 @@ from fastembed.pipeline.processes.starter import ChildProcess
 log = logging.getLogger("fastembed.chat")
 
 _RUNS: Final = 3
+"""A request that was there when three processes died is taken for the reason: asking a fourth would cost all others."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 10.0
 _LIVED_S: Final = 60.0
+"""A process that lived so long did not die of its start: the next one is started after the first pause again."""
 _POLITE_S: Final = 5.0
+"""What a process that is told to end gets until it is killed."""
 _ids: Final = itertools.count(1)
 
 
@@ -120,6 +123,15 @@ class ChatProcess:
         self._stall_s = loading.stall_s
         self._child = ChatChild(loading)
         self._child.load()
+        # The states of the process, by what is set:
+        #     loaded    `_following` is None: nobody has asked yet, there may be no event loop
+        #     serving   `_writer` is set: requests go out at once
+        #     dead      `_writer` is None, `_following` runs: it waits out the pause and starts the next; requests
+        # gather
+        #               in `_asked`, with `runs` as it was, and are sent when `_follow` has a writer again
+        #     closed    `_closed`: the task is cancelled, the process ended
+        # A request is in `_asked` from `generate` until its `ChatOver` has come, whatever becomes of processes
+        # meanwhile.
         self._asked: dict[int, _PendingChat] = {}
         self._following: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -193,6 +205,8 @@ class ChatProcess:
             self._writer.write(asked.frame())
 
     def _leave(self, asked: _PendingChat) -> None:
+        # Asked already: it stays in `_asked` until the process confirms with `ChatOver`, so that `busy` counts the
+        # place that the engine still holds. Not asked, or its process is gone: nobody will confirm.
         if asked.runs and self._writer is not None:
             self._writer.write(pickled(CancelChat(asked.id)))
         else:
@@ -207,6 +221,7 @@ class ChatProcess:
                 await self._follow(self._child)
             finally:
                 self._writer = None
+            # Reaped first: only a process that is surely gone may be followed by one that takes the same memory.
             ended = await asyncio.to_thread(self._child.end)
             if self._stalled:
                 ended = f"gave no sign of life for {self._stall_s:g} s and was ended"
@@ -222,6 +237,7 @@ class ChatProcess:
         self._writer = writer
         loop = asyncio.get_running_loop()
         self._sign_s = loop.time()
+        # After a crash: everybody who waits is asked again, with what came of the answer so far as its beginning.
         for asked in self._asked.values():
             self._ask(asked)
         watching = loop.create_task(self._watch(child))
@@ -248,6 +264,8 @@ class ChatProcess:
 
     async def _watch(self, child: ChatChild) -> None:
         """Kill a process that has work and gives no sign of life."""
+        # Any message is a sign of life, also one for another request: a long prompt is worked on for seconds without a
+        # token of its own. Killing ends the pipe, so `_follow` returns as it does after a crash.
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._stall_s / 4)
@@ -279,6 +297,8 @@ class ChatProcess:
                 self._fail(list(self._asked.values()), f"the chat model cannot be loaded again: {why}")
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 due_s = loop.time() + pause_s
+                # Nobody waits any more, so nobody needs it: a model that cannot be loaded (its files are gone, memory
+                # is short) is not tried in a loop, but when somebody asks.
                 self._wanted.clear()
                 await self._wanted.wait()
             else:

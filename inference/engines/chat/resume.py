@@ -60,6 +60,8 @@ class AnswerProgress:
     def note(self, event: ChatEvent | Produced) -> None:
         """Note what came."""
         match event:
+            # The ids come in the same message as the text that they say, so what is noted here and what the caller has
+            # read never differ by a piece: the seam is between two messages.
             case Produced(choice, ids, formed):
                 self._produced.setdefault(choice, []).extend(ids)
                 self.formed = self.formed or formed
@@ -78,8 +80,12 @@ def go_on(engine: TextEngine, generation: Generation, answer: AnswerSplitter, id
 
     Raises Unavailable where it cannot go on.
     """
+    # In this order: what the caller has seen already is fed to the stages (so that a stop string that began before the
+    # break is found when it goes on), then it is asked whether anything is missing, and only then whether there is
+    # room.
     if not ids:
         return None
+    # A grammar's automaton cannot be put into the middle of its text: the engine would begin a second JSON value.
     if generation.config.structured_output_config is not None:
         raise CannotGoOn(
             "found an answer that is held to a form and broke off, expected a free one: only those go on in the middle",

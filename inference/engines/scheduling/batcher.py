@@ -34,9 +34,9 @@ from fastembed.pipeline.errors import Overloaded, Unavailable
 
 P = TypeVar("P")
 
-_MAX_PRIORITY: Final = 10
-_INSORT_BELOW: Final = 16
-_NEWEST_WEIGHT: Final = 0.1
+_MAX_PRIORITY: Final = 10  # either way: 50 s of head start at most, so that nobody is starved by an absurd number
+_INSORT_BELOW: Final = 16  # from here one sort of the whole list, which is sorted but for its end, is cheaper
+_NEWEST_WEIGHT: Final = 0.1  # in the rate behind the ETA of a 429: the last ten batches count
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,10 @@ class Batcher(Generic[P]):
         self.in_flight = 0
         self.waiting_items = 0
         self.waiting_cost = 0
+        # Invariants. `_by_cost` holds exactly the waiting entries: it forms batches, and must not propose a dead one.
+        # The two heaps may hold dead entries besides, which are dropped when they surface: cancelling stays O(log n).
+        # `waiting_items` and `waiting_cost` are the sums over `_by_cost`. What is in `_again` is RUNNING, not waiting:
+        # it has had its turn, holds no place in the queue, and cannot expire.
         self._by_due: list[tuple[float, int, QueueEntry[P]]] = []
         self._by_cost: list[tuple[int, int, QueueEntry[P]]] = []
         self._by_deadline: list[tuple[float, int, QueueEntry[P]]] = []
@@ -173,6 +177,8 @@ class Batcher(Generic[P]):
 
     def fail(self, batch: ModelBatch[P]) -> list[QueueEntry[P]]:
         """Split a failed batch in halves that run next; return the entries that failed alone, for good."""
+        # An entry fails only after it failed alone: one whose companions were cancelled meanwhile runs once more by
+        # itself, since they may have been at fault. A bad entry among n costs about 2 log2(n) calls.
         self.in_flight -= 1
         left = [entry for entry in batch.entries if entry.state is QueueState.RUNNING]
         if len(left) == 1 == len(batch.entries):
@@ -184,6 +190,7 @@ class Batcher(Generic[P]):
 
     def cancel(self, entry: QueueEntry[P]) -> None:
         """Free the entry's place; its result, if it is being computed, is dropped. Final entries stay as they are."""
+        # A running call cannot be interrupted, and its other entries want their results: only this result is dropped.
         if entry.state is QueueState.WAITING:
             self._unindex(entry)
             entry.state = QueueState.CANCELLED
@@ -227,6 +234,7 @@ class Batcher(Generic[P]):
     def _admit(self, items: int, cost: int) -> None:
         if self._closed:
             raise Unavailable("the model is closing and takes no new inputs")
+        # An empty queue takes any submission: one that is larger than the whole queue would else never be served.
         limits = self.limits
         if self.waiting_items and (
             self.waiting_items + items > limits.queue_items or self.waiting_cost + cost > limits.queue_cost
@@ -278,9 +286,12 @@ class Batcher(Generic[P]):
     def _formed(self, now: float) -> ModelBatch[P] | None:
         if not self.waiting_items:
             return None
+        # Three bounds on the batch, the tightest counts: the configured budget, what runs for `longest_s` by
+        # measurement (a call blocks whoever comes next), and an equal share of the work for each free slot.
         leader = self._leader()
         most = self._took.most(self.limits.longest_s, leader.cost)
         budget = self.limits.batch_cost if most is None else min(self.limits.batch_cost, most)
+        # Only while another batch runs: an idle engine never waits for company.
         lingers = self.in_flight and self.waiting_cost < budget and now < leader.submitted + self.limits.linger_s
         if lingers:
             return None
@@ -295,6 +306,9 @@ class Batcher(Generic[P]):
 
     def _window(self, leader: QueueEntry[P], budget: int) -> tuple[int, int]:
         """Return the slice of `_by_cost` around the leader that makes the batch: nearest lengths first."""
+        # Greedy from the leader outwards. The padded size is (longest in the window) x (entries), so a neighbour above
+        # raises the price of all, one below only adds itself; both are judged by `_fits` with the window they would
+        # make.
         queue = self._by_cost
         low = bisect_left(queue, (leader.cost, leader.order))  # the prefix sorts just before the entry's own key
         high = low + 1

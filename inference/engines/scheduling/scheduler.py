@@ -45,6 +45,8 @@ class Scheduler(Generic[P, R]):
         """Serve `engine`. stall_s: a batch that takes longer hangs: it fails, and its place stays taken."""
         self._engine = engine
         self._stall_s = stall_s
+        # From a running batch to its alarm. Whoever takes the batch out first (its end, or the alarm) speaks for it;
+        # the other finds nothing. So a hung call that ends after all changes nothing any more.
         self._running: dict[int, asyncio.TimerHandle] = {}
         self.batcher: Batcher[P] = Batcher(limits)
         self._submissions: dict[int, _Submission[P, R]] = {}
@@ -79,6 +81,7 @@ class Scheduler(Generic[P, R]):
         try:
             return await submission.waiter
         finally:
+            # Cancelled, or one of its inputs has failed: the places of the others are free for callers who still wait.
             if submission.left:
                 self._abandon(submission)
 
@@ -109,6 +112,8 @@ class Scheduler(Generic[P, R]):
             self._drained.set()
 
     def _rearm(self, loop: asyncio.AbstractEventLoop) -> None:
+        # One timer for the next thing that only time decides (a deadline, the end of lingering), armed anew after each
+        # pump; one that is right already stays, since cancelled timers pile up in the loop's heap.
         wake_at = self.batcher.wake_at(loop.time())
         if self._timer and self._timer.when() != wake_at:
             self._timer.cancel()
@@ -124,6 +129,8 @@ class Scheduler(Generic[P, R]):
         def done(results: Sequence[R] | None, error: Exception | None) -> None:
             loop.call_soon_threadsafe(self._ended, batch, results, error)
 
+        # A call that hangs cannot be interrupted, and the engine's own place for it stays taken. Its callers must not
+        # wait with it: they get 503, which the breaker counts, so that soon nobody is sent there.
         hung = Unavailable(f"the device has not answered for {self._stall_s:g} s", retry_after_s=1.0)
         self._running[id(batch)] = loop.call_later(self._stall_s, self._ended, batch, None, hung)
 

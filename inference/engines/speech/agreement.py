@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 _UNIT: Final = re.compile(
@@ -55,6 +56,9 @@ class Agreement:
 
         unsettled: how many of its last words are not to be trusted yet, whatever was agreed.
         """
+        # Two numbers in units of this pass: `agreed`, up to where it and the one before say the same; `at`, up to where
+        # it covers what is published. What lies between them is certain and new. A pass that contradicts what was
+        # published moves `at` by alignment, so that the words behind it are neither said twice nor left out.
         if self.finished:
             return ""
         units = split_units(text)
@@ -97,6 +101,7 @@ def _spaced(unit: str) -> bool:
     return len(unit) > 1 or unit.isascii()
 
 
+@lru_cache(maxsize=4096)  # each pass over an utterance has most words of the last one, and aligns them all
 def _key(unit: str) -> str:
     """Compare words, not their case and punctuation, which whisper revises until the end."""
     return bare(unit) or unit.strip()
@@ -131,6 +136,8 @@ def _continuation(published: list[str], final: list[str]) -> int:
     Of equally good ends the one at which the last words are the same, so that none is said twice; then the one nearest
     to as many words as were published.
     """
+    # One row of the edit distance table at a time, of the whole published text against every prefix of the new one. The
+    # cost is quadratic: measured 11 ms for 80 words, which is the most that 28 s of speech have.
     if not published:
         return 0
     row: list[float] = [float(j) for j in range(len(final) + 1)]
@@ -149,6 +156,10 @@ def _continuation(published: list[str], final: list[str]) -> int:
 
 def _difference(published: str, unit: str) -> float:
     """Return 0 for the same word, a half for one that has grown, 1 for another."""
-    if _key(published) == _key(unit):
+    known, now = _key(published), _key(unit)
+    if known == now:
         return 0.0
+    # Almost all pairs differ in the first letter, and a word that has grown does not.
+    if known[0] != now[0] and known[0].isalnum():
+        return 1.0
     return 0.5 if _grown(published, unit) else 1.0

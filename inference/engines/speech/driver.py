@@ -141,6 +141,9 @@ class Runner:
         """Write down a sound, in a full window if it does not end in its own. Interrupted: `left` was set meanwhile."""
         self._left = left
         frames = self._window(sound.length_s)
+        # Twice at most. The second pass has no draft, which may have led into the loop, and the window that the model
+        # was trained on; a language that was told apart in the first is kept, since noise behind the words may change
+        # it.
         said = self._pass(sound, frames)
         if sound.careful and frames < self._full and (self._doubtful(said) or said.logprob < _UNCERTAIN):
             again = self._pass(replace(sound, language=said.language, draft=()), self._full)
@@ -208,6 +211,8 @@ class Runner:
             accepted += stood
             if stood == len(draft) or tokens[-1] == words.end:
                 break
+            # The cache holds the rest of a draft that is wrong from here on, and cannot be cut (it is stateful): it is
+            # reset and fed again, in the same call as what of the draft may still hold.
             retimed = min(tokens[-1], draft[stood]) >= words.first_time  # of what was cut, times differ by little
             draft = _behind(draft[stood:], tokens[-1]) if stood >= _NEAR or retimed else []  # else it leads nowhere
             self._decode.reset_state()

@@ -25,7 +25,7 @@ _CUT_FROM_S: Final = 10.0
 """Shorter sound is heard as a whole."""
 _BEHIND_S: Final = 4.0
 """What must follow a segment until its end is trusted."""
-_LEAST_S: Final = 2.0
+_LEAST_S: Final = 2.0  # to settle less is not worth a prompt of its own
 _ROUGH_S: Final = 0.2  # what Whisper's times are wrong by, either way
 _FRAME: Final = RATE_HZ // 50
 _QUIET: Final = 0.01  # 20 dB below the loud frames
@@ -94,6 +94,8 @@ def settled(
     before: the tokens of the last pass over the same beginning; marks and case, which Whisper revises until the end,
     may differ.
     """
+    # From the last segment backwards: the first that two passes agree on, with enough behind it and a pause at its end,
+    # settles the most. A segment's end is a time token behind a text token; times count from the window's start.
     first_time = vocabulary.first_time
     length_s = len(samples) / RATE_HZ
     if length_s < _CUT_FROM_S:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _SHARE: Final = 0.7
 """Of the machine that partials take at most."""
-_SMOOTHING: Final = 0.2
+_SMOOTHING: Final = 0.2  # weight of the newest pass in the cost of a second of sound: the last five count
 _GUESS: Final = 0.05
 """Seconds of work that a second of sound is taken to cost before anything was measured."""
 
@@ -42,6 +42,8 @@ class Kind(IntEnum):
     PIECE = 3
 
 
+# Half a second is what a reader of live words does not notice once some are shown; two seconds is what nobody notices
+# of a recording. The end of an utterance is put before anything that waits for less than a quarter of an hour.
 _SLACK_S: Final = {Kind.FINAL: -1000.0, Kind.FIRST: 0.0, Kind.PARTIAL: 0.5, Kind.PIECE: 2.0}
 
 
@@ -74,6 +76,8 @@ class SpeechQueue(Generic[T]):
     def put(self, wish: Wish[T], now_s: float) -> Wish[T] | None:
         """Add a wish; return the partial of the same utterance that it makes superfluous."""
         wish.due_s = now_s + _SLACK_S[wish.kind]
+        # The newer partial keeps the older one's turn: partials that come faster than they are served would else move
+        # to the end of the line for ever. The older one is handed back, and its caller told that nothing comes.
         older = next((w for w in self._waiting if w.partial and w.stream == wish.stream), None)
         if older is not None:
             self._waiting.remove(older)
@@ -110,6 +114,7 @@ class SpeechQueue(Generic[T]):
 
     def done(self, wish: Wish[T], took_s: float, now_s: float) -> None:
         """Take note that a wish was served."""
+        # Only whole passes teach what a second of sound costs: partials hear again what they know, from a draft.
         self._running.remove(wish)
         if wish.partial:
             self._partials_after_s = max(self._partials_after_s, now_s + took_s * (1 - _SHARE) / _SHARE / self.slots)

@@ -41,7 +41,9 @@ AGEING_S: Final = 10.0
 """Waiting so long counts as much as one step of priority."""
 _SOON_S: Final = 1.0
 _SEARCHED: Final = 10
+"""Of so many idle models every set is tried, 1,023 of ten; of more they are taken by value a byte."""
 _REMEMBERED: Final = 1_000
+"""Absent models whose frequency of use is remembered."""
 
 
 class ResidencyState(Enum):
@@ -54,6 +56,10 @@ class ResidencyState(Enum):
     LEAVING = "leaving"
 
 
+# ABSENT -> WAITING -> LOADING -> LOADED -> LEAVING -> ABSENT, and back to ABSENT from WAITING (refused, withdrawn) and
+# LOADING (failed). `step` makes the transitions that need a decision, in the moment in which it orders the work; the
+# shell reports the two that take time, `loaded` and `gone`. So bytes are promised to one entry only, however long it
+# takes until they are really free.
 _TAKES_ROOM: Final = (ResidencyState.LOADING, ResidencyState.LOADED, ResidencyState.LEAVING)
 
 
@@ -194,6 +200,7 @@ class ResidencyPlan:
         return min((max(0.0, left) for left in due if left is not None), default=None)
 
     def _step(self, device: str, now_s: float) -> Iterable[PlanStep]:
+        # Closed models reopen when nobody waits any more: the reason for closing them has gone.
         waited_for = bool(self._on(device, ResidencyState.WAITING))
         for entry in self._on(device, ResidencyState.LOADED):
             entry.closing = entry.closing and waited_for
@@ -212,6 +219,8 @@ class ResidencyPlan:
                 entry.state, entry.bytes = ResidencyState.LOADING, need + more
                 yield PlanStep("load", entry)
             elif first is None:
+                # The first that does not fit has room made for it. The loop goes on: those behind it that fit as it is
+                # may pass, until it has waited for `patience_s`; then they would only keep it waiting.
                 first = entry
                 yield from self._make_way(entry, self.taken(device) + need - room.bytes, now_s)
                 if now_s - entry.asked_s >= self._patience_s:
@@ -223,6 +232,7 @@ class ResidencyPlan:
 
     def _make_way(self, first: ResidencyEntry, lacking: int, now_s: float) -> Iterable[PlanStep]:
         """Evict the models in the way of the first in the line, as far as they are idle."""
+        # What is leaving already will be free: without this line each step would evict one more for the same bytes.
         lacking -= sum(entry.bytes for entry in self._on(first.device, ResidencyState.LEAVING))
         victims = self._victims(first.device, lacking, now_s)
         if victims is None and now_s - first.asked_s >= self._patience_s:
@@ -251,6 +261,8 @@ class ResidencyPlan:
 
     def _need(self, entry: ResidencyEntry, room: DeviceRoom) -> int | None:
         """Return the bytes that it needs; None: it will never fit. Where the room is an estimate, it is tried alone."""
+        # Pinned models never leave, so what they take is no room. An estimate (a device that tells nothing) may be
+        # wrong: there a model that seems too large is tried alone, and the device says no itself.
         rest = room.bytes - sum(other.bytes for other in self._on(entry.device, *_TAKES_ROOM) if other.pinned)
         if entry.bytes <= rest:
             return entry.bytes
@@ -271,6 +283,7 @@ class ResidencyPlan:
         )
 
     def _line(self, device: str, now_s: float) -> list[ResidencyEntry]:
+        # Both terms in the same unit: ten seconds of waiting are worth one step of priority, so nobody waits for ever.
         def place(entry: ResidencyEntry) -> tuple[float, float]:
             return (-entry.priority - (now_s - entry.asked_s) / AGEING_S, entry.asked_s)
 

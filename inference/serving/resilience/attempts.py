@@ -85,7 +85,7 @@ class Attempts:
             if entered is not None:
                 return Attempt(candidate, breaker, entered)
             wait_s = breaker.retry_after_s(now_s)
-            self._note(_Tried(candidate, "skipped", f"its breaker is open, next try in {wait_s:.0f} s", wait_s))
+            self._note(_Tried(candidate, "skipped", self._breakers.why(wait_s), wait_s))
         return None
 
     def again(self, candidate: Candidate) -> None:
@@ -124,6 +124,11 @@ class Attempts:
 
         unfit: whatever the error says, it is no failure of the engine. Call it in the `except` clause.
         """
+        # fate        the breaker    asked next
+        # abandoned   says nothing   nobody: the caller's own fault is raised
+        # failed      counts it      whoever is next
+        # busy        says nothing   whoever is next and was made for this
+        # unfit       says nothing   whoever is next
         fate = "unfit" if unfit else _fate(error)
         if fate == "abandoned":
             self.abandoned(attempt)
@@ -152,6 +157,9 @@ class Attempts:
         to: what was to be done, for the message.
         """
         tried, alternatives = self._tried, [*self._because, *alternatives]
+        # One error for all of them: 429 if a queue was full anywhere (waiting helps), 503 otherwise, and the shortest
+        # of their times to come back. Where all say the same about the request, or one alone was asked, its own words
+        # stand.
         if not tried:
             return Unavailable("no model could answer: there is none for this request")
         if all(one.fate == "unfit" for one in tried) or (len(tried) == 1 and not alternatives):

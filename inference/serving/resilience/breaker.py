@@ -20,7 +20,7 @@ from fastembed.inference.library.policies import BreakerPolicy
 
 BreakerState = Literal["closed", "open", "half_open"]
 """What a breaker does with the next call."""
-_MOST_DOUBLINGS: Final = 3
+_MOST_DOUBLINGS: Final = 3  # four minutes with the default of 30 s: longer, and a mended engine would stand idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Breaker:
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         """Begin closed. opened: how often it has opened."""
         self._policy = policy or BreakerPolicy()
+        # Times of the failures that count, oldest first. A success takes the oldest away, so an engine that fails one
+        # call in three stays closed, and one that fails four in five opens.
         self._failed_s: deque[float] = deque(maxlen=self._policy.failures)
         self._open = False
         self._opened_s = 0.0
@@ -74,9 +76,10 @@ class Breaker:
 
     def succeeded(self, entered: Pass) -> None:
         """Note that the engine did its work."""
+        # Of another epoch: a slow call from before it opened says nothing of the engine that is there now.
         if entered.epoch != self._epoch:
             return
-        if self._open:
+        if self._open:  # then it is the probe: nothing else passes while it is open
             self._change(is_open=False)
         elif self._failed_s:
             self._failed_s.popleft()
@@ -88,6 +91,7 @@ class Breaker:
         self._forget(now_s)
         self._failed_s.append(now_s)
         if self._open or surely or len(self._failed_s) == self._policy.failures:
+            # Failed while open: the probe. Each lost probe doubles the pause; opening from closed begins anew.
             self._probes_lost = self._probes_lost + 1 if self._open else 0
             self._change(is_open=True)
             self._opened_s = now_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,7 +19,10 @@ _LEVEL: Final[Mapping[BreakerState, int]] = {"closed": 0, "half_open": 1, "open"
 
 @dataclass(frozen=True, slots=True)
 class BreakerView:
-    """A breaker as it is now. failures: those that count. retry_after_s: when a call may pass, 0: now."""
+    """A breaker as it is now. failures: those that count. retry_after_s: when a call may pass, 0: now.
+
+    why: the same with the local time of day, "" while it is closed or half open.
+    """
 
     model: str
     device: str
@@ -26,17 +30,25 @@ class BreakerView:
     failures: int
     opened: int
     retry_after_s: float
+    why: str = ""
 
 
 class Breakers(Collector):
     """Finds each model's breaker on each device; Prometheus may collect it."""
 
-    def __init__(self, policy: BreakerPolicy | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Use one policy for all. clock: seconds."""
+    def __init__(
+        self,
+        policy: BreakerPolicy | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        """Use one policy for all. clock: seconds that never go back. wall: the time of day, for messages."""
         self._policy = policy or BreakerPolicy()
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._counts: dict[tuple[str, str, str], int] = {}
         self.clock = clock
+        self._wall = wall
 
     @classmethod
     def from_sections(cls, sections: Mapping[str, Any]) -> Breakers:
@@ -50,6 +62,10 @@ class Breakers(Collector):
             breaker = self._breakers[model, device] = Breaker(self._policy)
         return breaker
 
+    def why(self, wait_s: float) -> str:
+        """Say that a breaker is open, and until when: on the clock, for whoever reads it later, and in seconds."""
+        return f"breaker open until {self._wall() + timedelta(seconds=wait_s):%H:%M:%S} (in {wait_s:.0f} s)"
+
     def count(self, model: str, device: str, outcome: str) -> None:
         """Count how one attempt of a request ended."""
         key = (model, device, outcome)
@@ -57,13 +73,7 @@ class Breakers(Collector):
 
     def views(self) -> list[BreakerView]:
         """Describe those that were asked for, in that order."""
-        now_s = self.clock()
-        return [
-            BreakerView(
-                model, device, one.state(now_s), one.failures(now_s), one.opened, round(one.retry_after_s(now_s), 3)
-            )
-            for (model, device), one in self._breakers.items()
-        ]
+        return [self._view(model, device, one) for (model, device), one in self._breakers.items()]
 
     def degraded(self) -> list[BreakerView]:
         """Describe those that let not everything pass."""
@@ -73,6 +83,12 @@ class Breakers(Collector):
         """Return the models that nothing passes to, on any device that they were tried on."""
         views = self.views()
         return {view.model for view in views} - {view.model for view in views if view.state != "open"}
+
+    def _view(self, model: str, device: str, breaker: Breaker) -> BreakerView:
+        now_s = self.clock()
+        state, wait_s = breaker.state(now_s), breaker.retry_after_s(now_s)
+        why = self.why(wait_s) if state == "open" else ""
+        return BreakerView(model, device, state, breaker.failures(now_s), breaker.opened, round(wait_s, 3), why)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families."""

@@ -46,7 +46,8 @@ class EngineState:
 
     room: what would come of loading it, as the planner of memory says; without weight where it is loaded.
     waiting: requests before a new one. eta_s: seconds until a new one begins. retry_after_s: when an open breaker lets
-    a request try. longest_prompt: tokens, where the device fixes them (an NPU), else None.
+    a request try; breaker_why: the same in words. longest_prompt: tokens, where the device fixes them (an NPU), else
+    None.
     """
 
     loaded: bool = False
@@ -54,6 +55,7 @@ class EngineState:
     eta_s: float = 0.0
     breaker: BreakerState = "closed"
     retry_after_s: float | None = None
+    breaker_why: str = ""
     longest_prompt: int | None = None
     room: Outlook = "free"
 

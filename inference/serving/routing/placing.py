@@ -128,9 +128,7 @@ def _unfit(
 def _unusable(offer: ModelOffer, device: str, engine: EngineState, wanted: ModelRequirements) -> Iterator[Rejected]:
     """Give the reasons against a model on this device."""
     if engine.breaker == "open":
-        yield Rejected(
-            offer.name, device, "breaker", "its breaker is open after repeated failures", engine.retry_after_s
-        )
+        yield Rejected(offer.name, device, "breaker", engine.breaker_why or "breaker open", engine.retry_after_s)
     traits = traits_of(device)
     if wanted.task == "chat" and "audio" in offer.good_at and not traits.hears:
         yield Rejected(offer.name, device, "device", f"models that hear do not run on {traits.noun}")

@@ -179,6 +179,7 @@ class Router:
             eta_s=0.0 if traits_of(device).batches and "audio" not in offer.good_at else waiting * ANSWER_S,
             breaker=health.state if health else "closed",
             retry_after_s=health.retry_after_s if health else None,
+            breaker_why=health.why if health else "",
             longest_prompt=self._longest_prompt(offer, device),
             room=self._rooms.get((offer.name, device), "free"),
         )

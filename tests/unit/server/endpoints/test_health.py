@@ -1,5 +1,6 @@
 """What /readyz and /v1/system/status say of models that fail."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sources.http import HttpRoutes
+
+NOW = datetime(2026, 7, 1, 12, 2, 40, tzinfo=UTC)
 
 
 class Running:
@@ -37,7 +40,7 @@ async def site(tmp_path: Path):
     await models.warm()
     lifecycle = Lifecycle()
     lifecycle.serve()
-    resources = Resources(models, Breakers(clock=lambda: 0.0), Warmup(models, History(None)))
+    resources = Resources(models, Breakers(clock=lambda: 0.0, wall=lambda: NOW), Warmup(models, History(None)))
     yield ServerContext(Running(), resources, HttpRoutes(), lifecycle, HttpMetrics(), lambda: b"", "0")
     await models.close()
 
@@ -69,6 +72,7 @@ async def test_a_model_that_fails_is_listed_and_the_others_go_on(site):
     status, body = asked(site, "/readyz")
     assert (status, body["status"]) == (200, "degraded")
     told = {"model": "gemma-3n-4b", "device": "NPU", "state": "open", "failures": 0, "opened": 1, "retry_after_s": 30}
+    told["why"] = "breaker open until 12:03:10 (in 30 s)"
     assert body["degraded"] == [told]
     assert asked(site, "/v1/system/status")[1]["breakers"] == [told]
 

@@ -1,6 +1,7 @@
 """Candidates are asked in order; whose fault a failure is decides what comes next."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -24,7 +25,11 @@ class Clock:
 
 @pytest.fixture
 def breakers():
-    return Breakers(BreakerPolicy(failures=2, recovery="30s"), clock=Clock())
+    return Breakers(
+        BreakerPolicy(failures=2, recovery="30s"),
+        clock=Clock(),
+        wall=lambda: datetime(2026, 7, 1, 12, 2, 40, tzinfo=UTC),
+    )
 
 
 async def answer(breakers, outcomes, candidates=ALL):
@@ -104,7 +109,7 @@ async def test_only_failures_of_the_engine_open_its_breaker(breakers):
 async def test_an_open_breaker_is_passed_over_until_its_probe_succeeds(breakers):
     for _ in range(2):
         await answer(breakers, {NPU: Unavailable("failed")})
-    assert await answer(breakers, {}) == (CPU, [CPU], "gemma on NPU: its breaker is open, next try in 30 s")
+    assert await answer(breakers, {}) == (CPU, [CPU], "gemma on NPU: breaker open until 12:03:10 (in 30 s)")
     breakers.clock.now_s = 30
     assert (await answer(breakers, {}))[0] == NPU
     assert breakers.degraded() == []
@@ -153,7 +158,7 @@ async def test_where_all_breakers_are_open_the_error_says_when_one_lets_a_reques
         with pytest.raises(Unavailable):
             await answer(breakers, {CPU: Unavailable("failed")}, (CPU,))
     breakers.clock.now_s = 12
-    with pytest.raises(Unavailable, match="gemma on CPU: its breaker is open, next try in 18 s") as told:
+    with pytest.raises(Unavailable, match=r"gemma on CPU: breaker open until 12:02:58 \(in 18 s\)") as told:
         await answer(breakers, {}, (CPU,))
     assert told.value.retry_after_s == 18
 

@@ -86,6 +86,7 @@ def _machine(models: Mapping[str, Any], when: Mapping[str, Any]) -> tuple[list[M
                 eta_s=eta_s,
                 breaker="open" if isinstance(broken, int) else broken or "closed",
                 retry_after_s=broken if isinstance(broken, int) else None,
+                breaker_why=f"breaker open until 12:03:{broken:02} (in {broken} s)" if isinstance(broken, int) else "",
                 room="wait" if place in when.get("full", ()) else "never" if place in when.get("small", ()) else "free",
                 longest_prompt=_NPU_PROMPT if device == "NPU" and offer.task == "chat" else None,
             )

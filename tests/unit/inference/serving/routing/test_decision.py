@@ -120,9 +120,11 @@ def test_open_breakers_say_when_to_come_back():
         for offer in OFFERS
         for device in offer.devices
     }
-    engines["small", "CPU"] = EngineState(breaker="open", retry_after_s=4)
+    engines["small", "CPU"] = EngineState(
+        breaker="open", retry_after_s=4, breaker_why="breaker open until 12:03:10 (in 4 s)"
+    )
     decision = decide(CHAT, Preferences(), OFFERS, MachineLoad(engines))
-    with pytest.raises(Unavailable, match="its breaker is open") as caught:
+    with pytest.raises(Unavailable, match="small on CPU: breaker open until 12:03:10") as caught:
         decision.checked()
     assert caught.value.retry_after_s == 4
 
