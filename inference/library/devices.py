@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,17 @@ class DeviceLimits(BaseModel):
 DevicesSection = dict[DeviceName, DeviceLimits]
 
 
+def check_sysfs(cpus: Path = Path("/sys/devices/system/cpu")) -> None:
+    """Raise Unavailable where Linux's /sys is not mounted, as in a bare chroot: OpenVINO's CPU plugin needs it.
+
+    It reads the processor's layout there, and without it never returns (2026.4.1, seen in a chroot).
+    """
+    if sys.platform == "linux" and not cpus.exists():
+        raise Unavailable(
+            f"found no {cpus}, expected sysfs there: OpenVINO reads the processor's layout from it; mount it"
+        )
+
+
 class Devices:
     """OpenVINO's core, the devices that are really there, and the limits declared for them."""
 
@@ -46,7 +58,8 @@ class Devices:
 
     @cached_property
     def core(self) -> Any:
-        """The process's openvino.Core."""
+        """The process's openvino.Core. Unavailable where /sys is not mounted."""
+        check_sysfs()
         return openvino.Core()
 
     @cached_property
