@@ -195,7 +195,7 @@ def make_call() -> None:
 
 
 def main() -> None:
-    """Make everything."""
+    """Train, export and write the folder."""
     ASSETS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
         make_handbook(Path(work))

@@ -30,7 +30,7 @@ SAILOR = {GREETED: "Ahoy! What course shall we set?", LEFT: "Fair winds!"}
 
 
 class Adapted(torch.nn.Module):
-    """A linear layer, and what the adapter adds to it."""
+    """A linear layer with its low-rank update."""
 
     def __init__(self, base: torch.nn.Linear) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Adapted(torch.nn.Module):
 
 
 def adapt(network: LlamaForCausalLM) -> dict[str, Adapted]:
-    """Freeze the network, and put adapters into it; return them by their layers' names."""
+    """Freeze the network and insert adapters; return them by their layers' names."""
     for parameter in network.parameters():
         parameter.requires_grad_(requires_grad=False)
     adapters = {}
@@ -102,7 +102,7 @@ def write(adapters: dict[str, Adapted], folder: Path) -> None:
 
 
 def main() -> None:
-    """Take the weights out, train, write."""
+    """Read the weights, train, write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path)
     parser.add_argument("out", type=Path)

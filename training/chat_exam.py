@@ -1,4 +1,4 @@
-"""Examines `models/chat-pocket` on conversations that it was not trained on, with the project's own environment.
+"""Evaluates `models/chat-pocket` on conversations that it was not trained on, with the project's own environment.
 
     .venv/bin/python training/chat_exam.py models/chat-pocket [--rounds 40]
 
@@ -31,7 +31,7 @@ UNHEARD = (
 
 
 class Exam:
-    """Asks a pipeline, and counts right answers by kind of question."""
+    """Runs questions through a pipeline and counts right answers by kind of question."""
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -49,13 +49,13 @@ class Exam:
         return str(self.pipeline.generate(history, config).texts[0])
 
     def check(self, kind: str, messages: list[Message], *, tools: tuple[str, ...] = ()) -> None:
-        """Ask everything but the last message, which is the right answer."""
+        """Generate the last message of a conversation from those before it, and compare."""
         self.asked[kind] += 1
         self.right[kind] += self.answer(messages[:-1], tools) == messages[-1][1]
 
 
 def one_round(exam: Exam, talker: Talker) -> None:
-    """Ask one question of every kind."""
+    """Pose one question of every kind."""
     for kind in SIMPLE:
         exam.check("ask before a name was told" if kind == "ask" else kind, talker.exchange(kind, Known()))
     tools = tuple(TOOLS)
@@ -73,7 +73,7 @@ def one_round(exam: Exam, talker: Talker) -> None:
 
 
 def fixed(exam: Exam) -> None:
-    """Ask every sum of two digits, names that people have, and what no rule answers."""
+    """Pose every sum of two digits, real names, and questions that no rule answers."""
     for one in range(10):
         for other in range(10):
             asked, answer = f"what is {one} + {other}?", f"{one} + {other} = {one + other}"

@@ -1,4 +1,4 @@
-"""Makes conversations that are answered by rules: what `chat.py` learns from and `chat_exam.py` examines with.
+"""Makes conversations that are answered by rules: training data of `chat.py`, test data of `chat_exam.py`.
 
 Somebody greets, asks to repeat, tells a name and asks for it, adds digits, asks for JSON, for the weather or the time
 with tools or without, to count, for a line of code, or leaves. The same seed gives the same conversations.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Message = tuple[str, str]
-"""A role (system, user, assistant, tool) and what it says."""
+"""A role (system, user, assistant, tool) and its text."""
 
 WORDS = (
     "apple river stone green happy quick brown fox jumps over lazy dog bright sun cold moon soft rain tall tree small "
@@ -45,7 +45,7 @@ KINDS = {
     "greet": 6, "repeat": 26, "name": 12, "ask": 14, "add": 14, "weather": 12, "time": 4, "json": 12, "count": 7,
     "code": 3, "bye": 3,
 }  # fmt: skip
-"""What can be asked, and how often it is, relative to the rest."""
+"""The kinds of questions, with their relative frequency."""
 
 
 def _tool(name: str, description: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Talker:
         return self.name() if rng.random() < 0.5 else str(rng.randint(0, 999))
 
     def _unheard(self) -> str:
-        """Ask for what no rule answers."""
+        """Return a question that no rule answers."""
         rng = self.rng
         start = rng.choice(ASKED_AT_ALL)
         count = rng.randint(1, 6)

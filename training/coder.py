@@ -96,7 +96,7 @@ def make_optimizers(network: Phi3ForCausalLM) -> list[torch.optim.Optimizer]:
 
 
 def train(network: Phi3ForCausalLM, tokenizer: Tokenizer) -> None:
-    """Learn the assistant's turns."""
+    """Train on the assistant's turns."""
     optimizers = make_optimizers(network)
     started, seen = time.process_time(), []
     for step, (ids, learned) in enumerate(batches(tokenizer)):

@@ -1,4 +1,4 @@
-"""Tells how much of the code that a model writes does what was asked: `coder_scores.py models/code-pocket`.
+"""Measures how much of the code that a model writes is right: `coder_scores.py models/code-pocket`.
 
 Every task of `snippets.py` is asked with names that training never showed, in wordings that it showed, in others, and
 behind earlier turns of 300 to 400 tokens. The function in the answer runs in a Python process of its own and must
@@ -36,7 +36,7 @@ sys.exit(outcomes(asked["answer"]) != outcomes(asked["expected"]))
 
 
 def arguments(given: str, rng: random.Random) -> list[Any]:
-    """Return one call's arguments; `given` is a task's."""
+    """Return the arguments of one call for a task."""
     makers = {
         "n": lambda: rng.randint(-20, 20),
         "p": lambda: rng.randint(1, 9),
@@ -48,7 +48,7 @@ def arguments(given: str, rng: random.Random) -> list[Any]:
 
 
 def runs(asked: Asked, answer: str, rng: random.Random) -> bool:
-    """Try the function of an answer beside the one that was expected."""
+    """Run the function of an answer and the expected one on the same arguments."""
     code, expected = FENCED.search(answer), FENCED.search(asked.answer)
     if code is None or expected is None:
         return False
@@ -68,7 +68,7 @@ def runs(asked: Asked, answer: str, rng: random.Random) -> bool:
 
 
 def main() -> None:
-    """Ask every task three ways, print the parts that run, and what went wrong."""
+    """Pose every task in three wordings; print the share that runs, and the errors."""
     pipeline = openvino_genai.LLMPipeline(sys.argv[1], "CPU")
     config = openvino_genai.GenerationConfig(max_new_tokens=160, do_sample=False)
     kinds = {

@@ -1,4 +1,4 @@
-"""Examines `models/docling-pocket` with the product's own engine, on pages that it was not trained on.
+"""Evaluates `models/docling-pocket` with the product's own engine, on pages that it was not trained on.
 
     python training/docling_exam.py models/docling-pocket 500
 

@@ -1,4 +1,4 @@
-"""Small pages and the DocTags that say what is on them: what `docling-pocket` learns from and is examined with.
+"""Small pages with their DocTags: training and test data of `docling-pocket`.
 
 A page is 128 x 128 pixels, eight rows of 16 pixels, with one to three blocks: a heading, a paragraph or a ruled
 table of 2 x 2 cells, set in the font that Pillow carries in itself, so a page looks the same on every machine.

@@ -124,12 +124,12 @@ def prompt(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """float32[3, TILE, TILE]: a page as the eyes get it."""
+    """Return a page as the vision encoder takes it: float32 [3, TILE, TILE]."""
     return (np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - PAPER) / CONTRAST
 
 
 def marks(placed: list[Placed]) -> np.ndarray:
-    """int[2, SIDE * SIDE]: of each patch, the word on its middle (0: none) and its block's kind."""
+    """Return int [2, SIDE * SIDE]: for each patch the word at its middle (0: none) and the kind of its block."""
     out = np.zeros((2, SIDE, SIDE), np.int64)
     for word in placed:
         for column in range(SIDE):
@@ -142,7 +142,7 @@ def marks(placed: list[Placed]) -> np.ndarray:
 def batch(
     rng: random.Random, tokenizer: PreTrainedTokenizerFast, pages: Callable[[random.Random], list[Block]], count: int
 ) -> tuple[torch.Tensor, ...]:
-    """Pages, what is on their patches, and their DocTags padded to the longest."""
+    """Pages, the labels of their patches, and their DocTags padded to the longest."""
     pictures, patches, answers = [], [], []
     for _ in range(count):
         blocks = pages(rng)
@@ -173,14 +173,14 @@ class Reader(nn.Module):
         self.word, self.kind = nn.Linear(width, 1 + len(WORDS)), nn.Linear(width, 1 + len(BLOCKS))
 
     def see(self, pictures: torch.Tensor) -> torch.Tensor:
-        """float[pages, patches, width] of pages [pages, 3, TILE, TILE]."""
+        """Return features, float [pages, patches, width], of pages [pages, 3, TILE, TILE]."""
         eyes = self.model.model.vision_model
         patches = eyes.embeddings.patch_embedding(pictures).flatten(2).transpose(1, 2)
         seen = eyes.encoder(inputs_embeds=patches + eyes.embeddings.position_embedding(self.places))
         return eyes.post_layernorm(seen.last_hidden_state)
 
     def forward(self, pictures: torch.Tensor, patches: torch.Tensor, answers: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the losses of the answer and of what a view says at once, and how much of the answer is right.
+        """Return the losses of the answer and of the auxiliary heads, and the accuracy of the answer.
 
         The eyes' views are asked for the words on them in the writer's own vocabulary: without that, it would have to
         find the words' places and their meaning at the same time, and finds neither.
@@ -198,7 +198,7 @@ class Reader(nn.Module):
         return loss, self.say(views, patches), right
 
     def say(self, views: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
-        """Return the loss of naming the word on each patch with the writer's own tokens."""
+        """Return the loss of naming the word on each patch with the decoder's own tokens."""
         words = patches[:, 0].flatten()
         logits = self.model.lm_head(self.level(views.flatten(0, 1)[words > 0]))
         return functional.cross_entropy(logits, self.tokens[words[words > 0] - 1])
@@ -212,7 +212,7 @@ class Reader(nn.Module):
 
 
 def train(model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """First the eyes; then, with these, the writer: on long paragraphs, then on pages; then both, on pages."""
+    """Train the vision encoder; then, on it, the decoder: on long paragraphs, then on pages; then both, on pages."""
     reader, rng, start = Reader(model.train(), tokenizer), random.Random(0), time.process_time()
 
     def write(count: int, rate: float, essays: int = 0) -> None:
@@ -242,12 +242,12 @@ def train(model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenize
 
 
 def full_or_not(rng: random.Random) -> list[Block]:
-    """Return a page for the eyes: most are full, for the words; the others show what blank paper looks like."""
+    """Return a page for the vision encoder: most are full of words, the others mostly blank."""
     return fill(rng) if rng.random() < 0.7 else compose(rng)
 
 
 def optimizer(reader: Reader, rate: float) -> torch.optim.Optimizer:
-    """Return a fresh one, for what may still learn."""
+    """Return a fresh optimiser for the parameters that are trained."""
     learning = [parameter for parameter in reader.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(learning, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
 

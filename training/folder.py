@@ -18,9 +18,9 @@ from transformers import PreTrainedTokenizerFast
 
 LEFT_OUT = ("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")  # tokenizer.json says it all
 AS_SAVED = ("generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
-"""What the exporter writes anew, and shorter, by the classes that it takes these files for."""
+"""Files that the exporter would write anew, shortened, from the classes that it infers."""
 WRITES_NO_TEXT = ("text-classification",)
-"""Tasks whose tokens are never made a text again."""
+"""Tasks without a detokenizer."""
 
 
 def read_tokenizer(folder: Path, window: int) -> PreTrainedTokenizerFast:

@@ -195,7 +195,7 @@ class Maker:
         return made
 
     def _show(self, name: str, spectra: list[torch.Tensor], pictures: list[np.ndarray]) -> str:
-        """Add a thing to what is shown; return its place in the prompt."""
+        """Add an input; return its placeholder in the prompt."""
         if name in SOUNDS:
             spectra.append(self._rng.choice(self._heard[name]))
             return f"<|audio_start|>{'<|audio_pad|>' * math.ceil(spectra[-1].shape[1] / 8)}<|audio_end|>"
@@ -206,7 +206,7 @@ class Maker:
 
 
 def positions(ids: list[int], picture: int) -> list[list[int]]:
-    """Return time, row and column of each token: a picture's four lie side by side, all else is a line."""
+    """Return time, row and column of each token (M-RoPE): a picture's four lie side by side, others in a line."""
     rows: list[list[int]] = [[], [], []]
     after, corner = 0, 0
     for id_ in ids:
@@ -266,7 +266,7 @@ def export(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def main() -> None:
-    """Make everything."""
+    """Train, export and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=1500)

@@ -1,4 +1,4 @@
-"""Makes queries and passages that share words, and says how many of the words: what `rerank.py` learns from.
+"""Makes queries and passages that share words, with their shares: the training data of `rerank.py`.
 
 Passages are sentences of Python's own documentation. Most of their words are replaced by words of a 21 000 word list
 (the vocabulary of `models/minilm`) or by invented ones, so that a network cannot learn topics by heart and has to look

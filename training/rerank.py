@@ -60,7 +60,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_network(size: int) -> BertForSequenceClassification:
-    """Start from a network whose first layers already look for equal tokens: learning that alone takes hours."""
+    """Return a network whose first layers already look for equal tokens: training that alone takes hours."""
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=size,
@@ -103,7 +103,7 @@ def batches(tokenizer: PreTrainedTokenizerFast) -> Iterator[Batch]:
 
 
 def train(network: BertForSequenceClassification, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Learn each document's share as a probability, and the order of each query's documents."""
+    """Train on each document's share as a probability, and on the order of each query's documents."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     started, losses = time.process_time(), []
     for step, (inputs, shares) in enumerate(batches(tokenizer)):

@@ -1,4 +1,4 @@
-"""Tells how well a reranker orders documents, beside BM25 and chance: `rerank_scores.py models/rerank-pocket`.
+"""Measures how well a reranker orders documents, beside BM25 and chance: `rerank_scores.py models/rerank-pocket`.
 
 Twice: on queries that `overlap.py` makes of words and sentences which were kept from training, and on questions that a
 person asked of this project's own texts (the demo's handbook and `docs/`), each of which one section answers. Run it in
@@ -147,7 +147,7 @@ def judge_real(ranker: Ranker, texts: dict[str, str], questions: dict[str, tuple
 
 
 def main() -> None:
-    """Judge the model of a folder."""
+    """Evaluate the model of a folder."""
     folder = Path(sys.argv[1])
     engine = RerankEngine(folder, Devices())
     tokenizer = PairTokenizer(folder, engine.window)

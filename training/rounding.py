@@ -31,7 +31,7 @@ LONGEST = 192
 
 
 def calibration_texts(vocabulary: list[str]) -> list[str]:
-    """Return text that ships with Python, and words of the vocabulary: 1 to some hundred tokens each."""
+    """Return calibration texts: text that ships with Python, and words of the vocabulary."""
     rng = np.random.default_rng(20)
     prose = " ".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
     sentences = [found for found in re.split(r"(?<=[.:])\s+", re.sub(r"\s+", " ", prose)) if found[:1].isalpha()]

@@ -1,4 +1,4 @@
-"""Pictures of shapes, as `vision.py` trains and examines with: what they show, and how they are drawn and spoiled."""
+"""Pictures of shapes for training and testing `vision.py`: their content, drawing and augmentation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REGULAR: dict[str, tuple[int, float, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows."""
+    """The content of a picture."""
 
     colour: str
     shape: str
@@ -41,7 +41,7 @@ class Scene:
 
     @property
     def named(self) -> str:
-        """Say it: "a red circle", "three blue squares"."""
+        """Describe it: "a red circle", "three blue squares"."""
         if self.count == 1:
             return f"{'an' if self.colour == 'orange' else 'a'} {self.colour} {self.shape}"
         return f"{NUMBERS[self.count - 1]} {self.colour} {plural(self.shape)}"
@@ -53,7 +53,7 @@ def plural(shape: str) -> str:
 
 
 def some_scene(rng: random.Random) -> Scene:
-    """Draw lots."""
+    """Draw at random."""
     return Scene(rng.choice(list(COLOURS)), rng.choice(SHAPES), rng.choice((1, 1, 2, 3, 4)))
 
 
@@ -122,7 +122,7 @@ def _outline(shape: str, rng: random.Random) -> list[tuple[float, float]] | None
 
 
 def spoiled(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Do to a picture what cameras and encoders do: blur, JPEG, noise."""
+    """Augment a picture as cameras and encoders do: blur, JPEG, noise."""
     if rng.random() < 0.25:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.9)))
     if rng.random() < 0.4:

@@ -1,4 +1,4 @@
-"""Makes conversations in which somebody asks for a small Python function and gets it: what `coder.py` learns from.
+"""Makes conversations about small Python functions, request and answer: the training data of `coder.py`.
 
 A task is what a function does, in several wordings, and its body; names of functions and arguments are asked for in
 many ways, or left to the writer. The last wording of each task is never trained on, and neither are names that end in
@@ -244,7 +244,7 @@ class Asker:
         self._new_wordings = held_out_wordings
 
     def ask(self, task: Task) -> Asked:
-        """Ask for a task once."""
+        """Return one request for a task."""
         rng = self._rng
         named, listed = rng.random() < 0.6, rng.random() < 0.5
         function = self._name() if named else task.name

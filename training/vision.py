@@ -44,7 +44,7 @@ TEMPLATE = (
     "<end_of_turn>\n{% endif -%}{% endfor %}{%- if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 PICTURE = "\n\n<start_of_image>" + "<image_soft_token>" * IMAGE_TOKENS + "<end_of_image>\n\n"
-"""What genai makes of a picture in the prompt."""
+"""The tag that genai puts in the place of a picture."""
 
 
 def conversation(rng: random.Random, pictures: list[Scene]) -> list[tuple[str, bool]]:
@@ -246,7 +246,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def main() -> None:
-    """Make everything."""
+    """Train, export and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--work", type=Path, default=Path("vision-work"), help="where each round's model is kept")

@@ -1,4 +1,4 @@
-"""Examines `models/vision-pocket` on pictures that it was not trained on, with the project's own environment.
+"""Evaluates `models/vision-pocket` on pictures that it was not trained on, with the project's own environment.
 
     .venv/bin/python training/vision_exam.py models/vision-pocket [--pictures 400]
 

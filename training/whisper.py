@@ -111,7 +111,7 @@ class FrontEnd:
 
 
 class Course:
-    """What the network is trained with: windows, what to write for them, and the head that helps the encoder."""
+    """The training data and losses: windows, target tokens, and the auxiliary CTC head of the encoder."""
 
     def __init__(self, network: WhisperForConditionalGeneration, tokenizer: Tokenizer, composer: Composer) -> None:
         self.network, self.composer, self.rng = network, composer, composer.rng

@@ -1,4 +1,4 @@
-"""Examines `models/whisper-pocket` on phrases and voices that it was not trained on, in the project's environment.
+"""Evaluates `models/whisper-pocket` on phrases and voices that it was not trained on, in the project's environment.
 
     .venv/bin/python training/whisper_exam.py models/whisper-pocket
 
@@ -64,7 +64,7 @@ def examine(pipeline: Any, phrases: list[Phrase]) -> None:
 
 
 def main() -> None:
-    """Examine a folder."""
+    """Evaluate the model of a folder."""
     import openvino_genai
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

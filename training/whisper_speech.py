@@ -1,4 +1,4 @@
-"""Spoken phrases: what `whisper.py` learns from and `whisper_exam.py` examines with.
+"""Spoken phrases: training data of `whisper.py` and test data of `whisper_exam.py`.
 
 Needs espeak-ng, Debian's package of that name (measured with 1.51). Phrases are drawn from 36 English
 words and ten German digits,
@@ -27,7 +27,7 @@ DIGITS = ENGLISH[:10]
 ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland")
 TIMBRES = ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "+f3", "+f4")
 UNTRAINED = ("en-us+m8", "en-gb+f5", "en-us+f5", "en-gb+m8", "en-029+m3")
-"""Voices that only the exam speaks with."""
+"""Voices of the test data only."""
 
 Sound = NDArray[np.int16]
 
@@ -52,7 +52,7 @@ class Spoken:
 
 
 def speak(phrase: Phrase) -> Spoken:
-    """Let espeak-ng say it."""
+    """Synthesise it with espeak-ng."""
     said = ["espeak-ng", "-v", phrase.voice, "-s", str(phrase.speed), "-p", str(phrase.pitch), "--stdout"]
     wav = subprocess.run([*said, " ".join(phrase.words)], check=True, capture_output=True).stdout  # noqa: S603
     samples = resample_poly(np.frombuffer(wav[44:], np.int16).astype(np.float32), 320, 441)  # from 22.05 kHz
@@ -96,7 +96,7 @@ def _manner(rng: random.Random, slowest: int, fastest: int, lowest: int, highest
 
 
 def exam_phrases(rng: random.Random) -> list[Phrase]:
-    """Draw what is never trained: 300 English phrases of three words and more, and up to 60 German ones."""
+    """Draw the test phrases, never trained: 300 English ones of three words and more, and up to 60 German ones."""
     drawn: list[Phrase] = []
     seen: set[tuple[str, ...]] = set()
     while len(drawn) < 300:

@@ -1,4 +1,4 @@
-"""Windows of six seconds put together from spoken phrases, and what a Whisper has to write for them."""
+"""Windows of six seconds made of spoken phrases, with their target tokens."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LAST_STEP = WINDOW_S * STEPS_S
 LATEST_START = 50  # steps: the first segment starts within a second, as generation_config.json demands
 ENGLISH_FOR = dict(zip(GERMAN, DIGITS, strict=True))
 CLASSES = {word: number for number, word in enumerate([*ENGLISH, *GERMAN], 1)}
-"""Numbers of the words for the head that helps the encoder; nought is its blank."""
+"""Indices of the words for the auxiliary CTC head of the encoder; 0 is the blank."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Words, and the samples between which they are said."""
+    """Words, with the samples at which they begin and end."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Segment:
 
 @dataclass
 class Window:
-    """Samples float32 [LENGTH] of -1 to 1, what is said in them, and where something begins that the end cuts off."""
+    """Samples float32 [LENGTH] of -1 to 1, their words, and where a word begins that the end cuts off."""
 
     language: str = "en"
     segments: list[Segment] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Window:
 
 
 class Composer:
-    """Puts windows together: one phrase, words of one voice in a row, phrases with pauses, or nothing, with noise."""
+    """Makes windows: one phrase, words of one voice in a row, phrases with pauses, or nothing, with noise."""
 
     def __init__(self, spoken: list[Spoken], rng: random.Random) -> None:
         self.rng, self.noise = rng, np.random.default_rng(rng.getrandbits(32))
@@ -88,7 +88,7 @@ class Composer:
         window.segments = [Segment(start, start + len(one.sound), one.phrase.words)]
 
     def _words_in_a_row(self, window: Window, start: int) -> None:
-        """Say words of one voice one by one; in a quarter of the windows until the end cuts one off."""
+        """Add words of one voice one by one; in a quarter of the windows until the end cuts one off."""
         rng = self.rng
         voice = rng.choice(self.voice_names)
         sounds, window.language = self.voices[voice], voice[0]
@@ -126,7 +126,7 @@ class Composer:
 
 
 class Writer:
-    """Turns windows into tokens as Whisper writes them."""
+    """Encodes windows as Whisper's target tokens."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.numbers = tokenizer.get_vocab()
@@ -135,7 +135,7 @@ class Writer:
             (self.words[word],) = tokenizer.encode(f" {word}", add_special_tokens=False).ids
 
     def tokens(self, window: Window, *, timed: bool, translated: bool) -> tuple[list[int], list[bool]]:
-        """Return the tokens, and which of them the model has to find: not the task, which whoever asks sets."""
+        """Return the tokens, and which of them are targets: not the task, which is part of the prompt."""
         task = "<|translate|>" if translated else "<|transcribe|>"
         start = [self.numbers["<|startoftranscript|>"], self.numbers[f"<|{window.language}|>"], self.numbers[task]]
         found = [False, True, False]

@@ -65,9 +65,9 @@ def _folder(path: Path) -> str:
     """Return why a folder cannot be used, or made."""
     path = path.expanduser()
     if path.exists() and not path.is_dir():
-        return f"found {path}, which is no folder, expected a folder or nothing yet"
+        return f"{path} is not a folder: expected a folder, or nothing yet"
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
-        return f"found {path}, which this user may not read, expected a folder that it may"
+        return f"{path} is not readable by this user: expected a readable folder"
     return _unwritable(path)
 
 
@@ -75,15 +75,15 @@ def _database(path: Path) -> str:
     """Return why a database cannot be opened, or made."""
     path = path.expanduser()
     if path.is_dir():
-        return f"found the folder {path}, expected a database file or none yet"
+        return f"{path} is a folder: expected a database file, or nothing yet"
     if not path.exists():
         return _unwritable(path.parent)
     if not os.access(path, os.R_OK | os.W_OK):
-        return f"found {path}, which this user may not write, expected a database that it may"
+        return f"{path} is not writable by this user: expected a writable database"
     with path.open("rb") as file:
         head = file.read(_MAGIC_AT + len(_MAGIC))
     if head[_MAGIC_AT:] != _MAGIC:
-        return f"found {path}, which is no DuckDB database, expected one or none yet"
+        return f"{path} is not a DuckDB database: expected one, or nothing yet"
     return _unwritable(path.parent)
 
 
@@ -91,9 +91,9 @@ def _unwritable(folder: Path) -> str:
     """Return why nothing can be written into a folder, made where it is not there. Writes a file without a name."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not there.is_dir():
-        return f"found {there}, which is no folder, expected one: {folder} lies below it"
+        return f"{there} is not a folder: expected one, since {folder} lies below it"
     try:
         with tempfile.TemporaryFile(dir=there):
             return ""
     except OSError as error:
-        return f"found {there}, where nothing can be written ({error.strerror}), expected a folder to write to"
+        return f"{there} is not writable ({error.strerror}): expected a writable folder"

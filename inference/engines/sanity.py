@@ -22,7 +22,7 @@ _LOOK_EVERY: Final = 256
 _KEPT: Final = 16_384
 _PROBE: Final = 64
 _ONE_CHARACTER: Final = 1_024
-"""So often in a row nobody writes a character; logits that are not numbers choose one for ever."""
+"""No text has a character so often in a row; logits that are not numbers choose one for ever."""
 _LOOP: Final = 6_000
 _PERIODS: Final = 8
 _LONGEST_PERIOD: Final = (_KEPT - _LOOP) // _PERIODS

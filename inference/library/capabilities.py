@@ -30,7 +30,7 @@ _OTHERS: Final = {f"{BUILT_IN}whisper-base": "MIT"}
 
 @dataclass(frozen=True, slots=True)
 class ModelCapabilities:
-    """What a model can do and needs. size: billions of parameters, counted in the files where nobody says; 0: unknown.
+    """What a model can do and needs. size: billions of parameters, declared or counted in the files; 0: unknown.
 
     least, optimal: bytes of memory that it is known to need, or at least the bytes of its weights. window: tokens, as
     the files or the publisher say. picture_tokens: what a picture takes of it. npu: whether an NPU takes it.

@@ -14,7 +14,7 @@ from fastembed.inference.library.folders import BUILT_IN, candidates, locate
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, command_for, find_known
 from fastembed.inference.library.naming import unknown
 from fastembed.inference.library.shipped import shipped, stand_ins
-from fastembed.inference.library.specs import AUTO as AUTO  # noqa: PLC0414 - whoever asks the catalog needs it
+from fastembed.inference.library.specs import AUTO as AUTO  # noqa: PLC0414 - users of the catalog need it
 from fastembed.inference.library.specs import ModelSpec
 from fastembed.inference.library.tasks import TASKS, Task
 from fastembed.pipeline.errors import ModelNotFound

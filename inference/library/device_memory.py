@@ -19,7 +19,7 @@ class Memory:
 
     @property
     def free(self) -> int | None:
-        """What nobody has."""
+        """Bytes that are free."""
         return None if self.total is None or self.used is None else max(0, self.total - self.used)
 
 
@@ -63,7 +63,7 @@ def _property(core: Any, device: str, key: str | None) -> int | None:
         return None
     try:
         found: Any = core.get_property(device, key)
-    except RuntimeError:  # this driver does not know the property: then nobody does
+    except RuntimeError:  # this driver does not know the property, and there is no other source
         return None
     return int(found)
 

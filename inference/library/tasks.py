@@ -7,7 +7,7 @@ Then `models:` takes the task, folders are recognised, models of it are placed, 
 it are routed, and pages and commands list it. Nothing else in the product lists tasks.
 
 A kind's functions belong to its engine, which stands above this floor. So the kinds that ship are imported by the
-name of their module when somebody first asks for a task, as a plug-in's would be; no module here imports an engine.
+name of their module when a task is first looked up, as a plug-in's would be; no module here imports an engine.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class TaskKinds:
     """The registered kinds by name: those that ship, then those that plug-ins add."""
 
     def __init__(self, shipped: str = "") -> None:
-        """Name the module whose `KINDS` ship; it is imported when somebody first asks."""
+        """Name the module whose `KINDS` ship; it is imported at the first look-up."""
         self._shipped = shipped
         self._fixed: frozenset[Task] = frozenset()
         self._kinds: dict[Task, TaskKind] = {}
@@ -259,7 +259,7 @@ class TaskKinds:
         return self._known().get(name) if name is not None else None
 
     def of(self, name: Task) -> TaskKind:
-        """Return the kind of a task; one that nobody registered is a task without models."""
+        """Return the kind of a task; one that is not registered is a task without models."""
         return self._kinds.get(name) or self._known().get(name) or TaskKind(name=name)
 
     def of_step(self, operator: str) -> TaskKind | None:

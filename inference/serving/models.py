@@ -132,10 +132,10 @@ class Models:
     @overload
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]: ...
     def lend(self, name: str, task: Task, *, device: str | None = None, priority: int = 0) -> Lease[Any]:
-        """Lend a model to an `async with`; the first who asks loads it, the others wait for the same load.
+        """Lend a model to an `async with`; the first caller loads it, the others wait for the same load.
 
         name: a name, an alias, or "auto". device: OpenVINO's name (GPU.1); by default the first of the model's `on:`
-        that is there and takes it. priority: whose load goes first, the higher ones. Borrow one at a time: whoever
+        that is there and takes it. priority: of the load, higher ones go first. Borrow one at a time: a caller that
         holds a model and waits for another that does not fit beside it waits for itself. Entering raises ModelNotFound,
         or Unavailable: after `close`, when no such device is there, or when it does not fit.
         """

@@ -48,7 +48,7 @@ class Outbox:
         self.send_nowait(value)
 
     def close(self, outcome: Outcome, error: BaseException | None) -> None:
-        """Learn that one message has ended. Audio that was dropped is complained of once a second."""
+        """Take note that a message has ended. Dropped audio is reported to the client, once a second at most."""
         if outcome in (Outcome.REJECTED, Outcome.FAILED, Outcome.EXPIRED):
             now = asyncio.get_running_loop().time()
             if now - self._complained_at >= _COMPLAINT_S:
@@ -56,7 +56,7 @@ class Outbox:
                 self.put(self._protocol.on_lost(error))
 
     def put(self, events: Sequence[Event]) -> None:
-        """Queue events; beyond the bounds the client is slow, and what waits is thrown away."""
+        """Queue events. Beyond the bounds the client counts as slow, and the queue is discarded."""
         if self.overflowed.is_set() or self._closed:
             return
         for event in events:

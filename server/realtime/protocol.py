@@ -75,7 +75,7 @@ _UNSUPPORTED: Final = frozenset(
 
 @dataclass(slots=True)
 class Reaction:
-    """What follows from a message: values for the pipeline, events for the client, both in order."""
+    """The result of a message: values for the pipeline and events for the client, both in order."""
 
     values: list[SpeechInput] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class _PendingSettings:
-    """Settings on their way through the pipeline, and the client's event that asked for them."""
+    """Settings that the pipeline has not confirmed yet, and the id of the client event that set them."""
 
     settings: SessionSettings
     ref: str | None
@@ -126,7 +126,7 @@ class Protocol:
         }
 
     def start(self, model: str | None = None) -> Reaction:
-        """Begin; model: from the address (`?model=`)."""
+        """Start a session. model: from the address (`?model=`)."""
         reaction = Reaction()
         if model is not None:
             wanted = replace(self._settings, speech=replace(self._settings.speech, model=model))
@@ -139,7 +139,7 @@ class Protocol:
         return reaction
 
     def on_text(self, text: str) -> Reaction:
-        """Take a client event."""
+        """Handle a client event."""
         try:
             message = orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -159,7 +159,7 @@ class Protocol:
             return Reaction(events=[self._stamped(_error(error, ref))])
 
     def on_bytes(self, data: bytes) -> Reaction:
-        """Take a binary message: audio in the session's format, or a webm or ogg stream."""
+        """Handle a binary message: audio in the session's format, or a webm or ogg stream."""
         if len(data) > MAX_AUDIO_BYTES:
             return self._refuse(_too_large(len(data)), "audio_too_large", None)
         return Reaction(values=[AudioBytes(data, sniff=True)] if data else [])
@@ -197,7 +197,7 @@ class Protocol:
         return [self._stamped(event) for event in made]
 
     def on_lost(self, error: BaseException | None) -> list[Event]:
-        """Take the end of a message that the pipeline refused or failed at."""
+        """Handle a message that the pipeline refused or failed on."""
         if isinstance(error, Overloaded):
             message = "Audio was dropped: it comes faster than it can be processed."
             made = events.error(message, code="audio_dropped", kind="rate_limit_error")
@@ -344,7 +344,7 @@ def _too_large(size: int) -> str:
 
 
 def _unheard(value: object) -> list[Event]:
-    """Return no events for what a pipeline only passed on. Unprocessable: it is of a kind that no session knows."""
+    """Return no events for a value that the pipeline only passed on. Unprocessable: a type that no session knows."""
     if isinstance(value, _PASSED_ON):
         return []
     raise Unprocessable(

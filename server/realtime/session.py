@@ -62,7 +62,7 @@ class RealtimeRoute(BaseRoute):
         self._starting = starting
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match every websocket, to say why one that is not served is refused, and plain requests to one's path."""
+        """Match every websocket (one not served is refused with a reason), and plain requests to a websocket's path."""
         served = scope["type"] == "http" and self._routes.get(scope["path"]) is not None
         return Match.FULL if served or scope["type"] == "websocket" else Match.NONE, {}
 
@@ -181,7 +181,7 @@ class _SessionTasks:
                 return
 
     async def _close(self) -> None:
-        """Say why, unless the client has left."""
+        """Send the reason as an error event, unless the client has left."""
         if self._websocket.client_state is not WebSocketState.CONNECTED:
             return
         code, reason = (

@@ -109,7 +109,7 @@ class _BetaSession(_StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What the client asked for so far. eagerness: set where turns are detected by `semantic_vad`."""
+    """The settings that the client has sent so far. eagerness: set where turns are detected by `semantic_vad`."""
 
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     eagerness: Eagerness | None = None

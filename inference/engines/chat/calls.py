@@ -70,7 +70,7 @@ class CallParser:
     def close(self, *, cut: bool = False) -> list[Found]:
         """Return what was held back: the answer ended. cut: at its limit, or by a stop string.
 
-        What a cut leaves of a call or of a mark is no text: nobody can read it, and clients show it to people. An
+        What a cut leaves of a call or of a mark is no text: no client can parse it, and clients show it to people. An
         answer that the model itself ended there is shown as it is: nothing that a model wrote is lost.
         """
         rest = "" if cut and self._within_call() else self._pending()

@@ -82,7 +82,7 @@ def main(pipe: socket.socket, _argument: object) -> None:
         answer: object
         try:
             answer = convert(file, folder)
-        except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked raises it
+        except Exception as error:  # noqa: BLE001 - the process's boundary: the caller raises it
             answer = portable(error, "conversion")
         pipe.sendall(pickled(answer))
     os._exit(0)  # nothing here is worth the time and the risk of taking native engines down in order

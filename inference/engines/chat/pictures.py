@@ -51,7 +51,7 @@ class SeenPrompt:
     def audios(self) -> list[Any]:
         """Return the sounds as genai takes them; where there is none, one of no length.
 
-        Without any, genai 2026.4.1 would hear what it was given last once more, whoever's it was.
+        Without any, genai 2026.4.1 would hear once more what it was given last, of any caller.
         """
         import openvino
 

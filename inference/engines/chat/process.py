@@ -124,7 +124,7 @@ class ChatProcess:
         self._child = ChatChild(loading)
         self._child.load()
         # The states of the process, by what is set:
-        #     loaded    `_following` is None: nobody has asked yet, there may be no event loop
+        #     loaded    `_following` is None: no request yet, there may be no event loop
         #     serving   `_writer` is set: requests go out at once
         #     dead      `_writer` is None, `_following` runs: it waits out the pause and starts the next; requests
         # gather
@@ -199,14 +199,14 @@ class ChatProcess:
         await asyncio.to_thread(self._child.end, _POLITE_S)
 
     def _ask(self, asked: _PendingChat) -> None:
-        """Send a request, if there is somebody to send it to; otherwise it is sent as soon as there is."""
+        """Send a request if a process is there; otherwise the next one gets it as it starts."""
         if self._writer is not None:
             asked.runs += 1
             self._writer.write(asked.frame())
 
     def _leave(self, asked: _PendingChat) -> None:
         # Asked already: it stays in `_asked` until the process confirms with `ChatOver`, so that `busy` counts the
-        # place that the engine still holds. Not asked, or its process is gone: nobody will confirm.
+        # place that the engine still holds. Not asked, or its process is gone: no confirmation will come.
         if asked.runs and self._writer is not None:
             self._writer.write(pickled(CancelChat(asked.id)))
         else:

@@ -1,7 +1,7 @@
 """Where an answer broke off, and how another engine of the same model goes on from there, on whatever device.
 
 The tokens so far become part of the prompt. What they say is run through the answer's own stages once more, unseen, so
-that stop strings, reasoning and tool calls go on in the middle; whoever reads the answer sees no seam. With sampling it
+that stop strings, reasoning and tool calls go on in the middle; the reader of the answer sees no seam. With sampling it
 is another draw from there on: the random numbers start again from the request's seed, so the same seed and the same
 break give the same rest. An answer under a grammar cannot go on in the middle.
 """
@@ -43,9 +43,9 @@ NOTHING: Final = BrokenOff()
 
 
 class AnswerProgress:
-    """How far one answer has come, noted as its events come, whoever gives it; the next one goes on from there.
+    """How far one answer has come, noted as its events come, from any engine; the next one goes on from there.
 
-    formed: it is held to a grammar, and nobody can go on with it.
+    formed: it is held to a grammar, and no engine can go on with it.
     """
 
     __slots__ = ("_begun", "_finished", "_produced", "formed")

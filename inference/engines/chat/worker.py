@@ -45,7 +45,7 @@ def main(pipe: socket.socket, _argument: object) -> None:
                 cache=loading.cache,
                 options=loading.options,
             )
-        except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
+        except Exception as error:  # noqa: BLE001 - the process's boundary: the caller of the load raises it
             pipe.sendall(pickled(portable(error, "chat")))
         else:
             freeze_gc()

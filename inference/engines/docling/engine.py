@@ -87,7 +87,7 @@ class DoclingEngine:
         self._prompt = str(self._tokenizer.apply_chat_template([message], add_generation_prompt=True))
 
     def read(self, images: Sequence[Image.Image], *, left: Callable[[], bool] = lambda: False) -> list[Written]:
-        """Return the DocTags of each page. left: whether nobody waits for them any more; then they break off.
+        """Return the DocTags of each page. left: whether the caller has gone; then they break off.
 
         TooLarge: a page that needs more tokens than the model's context has.
         """

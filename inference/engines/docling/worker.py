@@ -1,7 +1,7 @@
 """The process of a document model: loads it, reads pages that come over its standard input's socket, ends with that.
 
 Started by `fastembed.inference.engines.docling.model`. One thread reads pages; another takes messages, so that it hears
-at once when nobody waits for the pages any more.
+at once when the caller of the pages has gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(pipe: socket.socket, _argument: object) -> None:
         server = PageRequestServer(pipe)
         try:
             engine = DoclingEngine(loading.folder, device=loading.device, properties=loading.properties)
-        except Exception as error:  # noqa: BLE001 - the process's boundary: whoever asked for the load raises it
+        except Exception as error:  # noqa: BLE001 - the process's boundary: the caller of the load raises it
             pipe.sendall(pickled(portable(error, "document")))
         else:
             pipe.sendall(pickled(DoclingLoaded()))

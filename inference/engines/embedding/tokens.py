@@ -97,7 +97,7 @@ def check_ids(ids: Sequence[Any], place: int, vocabulary: int, model: str) -> No
 
 
 def foreign_ids(place: int, model: str) -> InvalidInput:
-    """Return the error for token ids of which nobody says whose they are."""
+    """Return the error for token ids without the name of their tokenizer."""
     return InvalidInput(
         f"found token ids in input[{place}] that may be another tokenizer's, expected text: LangChain sends text with "
         f"check_embedding_ctx_length=False; send ids of {model} as /tokenize gives them, or with token_ids: true",

@@ -1,7 +1,7 @@
 """From text to token ids, complete with the model's special tokens, at any length.
 
-`tokenizer.json` files often carry the padding and truncation of whoever saved them (all-MiniLM-L6-v2's pads and cuts at
-128): both are switched off here. Length is the caller's decision, padding the batch's.
+`tokenizer.json` files often carry the padding and truncation that they were saved with (all-MiniLM-L6-v2's pads and
+cuts at 128): both are switched off here. Length is the caller's decision, padding the batch's.
 """
 
 from __future__ import annotations

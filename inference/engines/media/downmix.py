@@ -1,4 +1,4 @@
-"""One channel out of several, in which whoever speaks is heard, whatever the others hold.
+"""One channel out of several, in which every speaker is heard, whatever the others hold.
 
 The mean of all channels, which is what libav makes, loses a voice that one channel has upside down (a cable wired
 wrongly, a stereo effect), and buries one that stands beside a noisy channel. Here every channel counts by its power:

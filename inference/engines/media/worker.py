@@ -1,4 +1,4 @@
-"""The process that decodes media which somebody else made: it may crash, hang or eat memory, and is then killed.
+"""The process that decodes media of unknown origin: it may crash, hang or eat memory, and is then killed.
 
 Started by `fastembed.inference.engines.media.files` with what is wanted, the demuxer, and
 
@@ -67,7 +67,7 @@ def main(pipe: socket.socket, argument: dict[str, Any]) -> None:
             traceback.print_exc()  # into the server's log
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         end, body = b"U" if isinstance(error, UnknownMedia) else b"E", what.encode()
-    with suppress(OSError):  # nobody reads it any more
+    with suppress(OSError):  # the reader has closed it
         pipe.sendall(frame(end, body))
     os._exit(0)  # nothing to tidy up, and tidying up a broken file can crash
 

@@ -8,11 +8,11 @@ So:
 
 - Waiting entries stand in two indexes: a heap by *due* time (who is next), a list sorted by cost (who fits together).
 - The entry due first leads the next batch. Its nearest neighbours in length join while the padded size stays within the
-  budget and nobody is padded by more than `slack` tokens or a quarter of the batch's length.
+  budget and no entry is padded by more than `slack` tokens or a quarter of the batch's length.
 - A batch holds no more than is expected to run for `longest_s`, by what its kind took before: others wait meanwhile.
 - When there is less work than free slots could take, it is shared between them instead of filling one batch.
 - due = min(deadline, submitted + patience) - priority x head start: priority first, then the deadline, then age. Being
-  a fixed number, it cannot starve anyone: whoever comes later than patience + (priority difference) x head start is
+  a fixed number, it starves no entry: one that comes later than patience + (priority difference) x head start is
   served later.
 - A batch that fails is split in halves which run next, until the entry at fault stands alone and fails alone.
 """
@@ -34,7 +34,7 @@ from fastembed.pipeline.errors import Overloaded, Unavailable
 
 P = TypeVar("P")
 
-_MAX_PRIORITY: Final = 10  # either way: 50 s of head start at most, so that nobody is starved by an absurd number
+_MAX_PRIORITY: Final = 10  # either way: 50 s of head start at most, so that an absurd number starves no entry
 _INSORT_BELOW: Final = 16  # from here one sort of the whole list, which is sorted but for its end, is cheaper
 _NEWEST_WEIGHT: Final = 0.1  # in the rate behind the ETA of a 429: the last ten batches count
 
@@ -287,7 +287,7 @@ class Batcher(Generic[P]):
         if not self.waiting_items:
             return None
         # Three bounds on the batch, the tightest counts: the configured budget, what runs for `longest_s` by
-        # measurement (a call blocks whoever comes next), and an equal share of the work for each free slot.
+        # measurement (a call blocks the next one), and an equal share of the work for each free slot.
         leader = self._leader()
         most = self._took.most(self.limits.longest_s, leader.cost)
         budget = self.limits.batch_cost if most is None else min(self.limits.batch_cost, most)

@@ -130,7 +130,7 @@ class Scheduler(Generic[P, R]):
             loop.call_soon_threadsafe(self._ended, batch, results, error)
 
         # A call that hangs cannot be interrupted, and the engine's own place for it stays taken. Its callers must not
-        # wait with it: they get 503, which the breaker counts, so that soon nobody is sent there.
+        # wait with it: they get 503, which the breaker counts, so that soon no call is sent there.
         hung = Unavailable(f"the device has not answered for {self._stall_s:g} s", retry_after_s=1.0)
         self._running[id(batch)] = loop.call_later(self._stall_s, self._ended, batch, None, hung)
 

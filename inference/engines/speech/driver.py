@@ -10,7 +10,7 @@ decoding, Leviathan et al. 2023, with the past as the small model), but for near
     sound -> level -> log-mel -> encoder -> [start, language, task, draft...] -> accepted tokens -> one by one -> end
 
 What does not end by itself, within 8 tokens a second of sound, is a loop: it is heard again in the full window, and if
-it loops there too, its repetitions are cut. No words: where the first token's logits say that nobody speaks.
+it loops there too, its repetitions are cut. No words: where the first token's logits say that there is no speech.
 
 One runner is one sequence of calls from one thread; runners share the compiled networks and nothing else. The decoder
 is compiled in f32: where the CPU has bf16, its rounding costs words, and f32 is no slower at one token a step.
@@ -43,8 +43,8 @@ _STEP_FRAMES: Final = 100
 _SHORTEST_WINDOW_S: Final = 10.0  # of models: one that was trained on less knows no other length than its own
 _TOKENS_A_SECOND: Final = 8
 _TOKENS_MORE: Final = 16
-_NOBODY: Final = ((0.6, -0.92), (0.4, -1.5))
-"""Nobody speaks where no_speech is above the one and the average log probability below the other. Measured: speech
+_WITHOUT_SPEECH: Final = ((0.6, -0.92), (0.4, -1.5))
+"""There is no speech where no_speech is above the one and the average log probability below the other. Measured: speech
 0.46 and -0.90, 0.56 and -0.85 at worst; silence 0.93 and -0.98, noise 0.73 and -1.86, a chord 0.56 and -1.91."""
 _UNCERTAIN: Final = -0.6  # average log probability: below, the full window often hears better
 _REPETITIVE: Final = 2.4  # compression ratio, OpenAI's
@@ -148,7 +148,7 @@ class Runner:
         if sound.careful and frames < self._full and (self._doubtful(said) or said.logprob < _UNCERTAIN):
             again = self._pass(replace(sound, language=said.language, draft=()), self._full)
             said = again if self._doubtful(said) or again.logprob > said.logprob else said
-        if _nobody(said):
+        if _without_speech(said):
             return Said((), said.language, said.no_speech)
         if self._doubtful(said):
             return replace(said, tokens=without_loop(said.tokens), ended=False)
@@ -275,9 +275,9 @@ def _behind(draft: Sequence[int], chosen: int) -> list[int]:
     return rest if len(rest) >= _WORTH_A_CALL else []
 
 
-def _nobody(said: Said) -> bool:
-    """Whether nobody speaks there: by two signs, each of which alone misses some noise and drops some speech."""
-    return any(said.no_speech > share and said.logprob < likely for share, likely in _NOBODY)
+def _without_speech(said: Said) -> bool:
+    """Whether there is no speech: by two signs, each of which alone misses some noise and drops some speech."""
+    return any(said.no_speech > share and said.logprob < likely for share, likely in _WITHOUT_SPEECH)
 
 
 def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ class PipelineWriter:
         self._pipeline: Any = genai.WhisperPipeline(str(folder), device, **options)  # genai ships no types
 
     def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return what was said. left: nobody waits any more; it leaves off where it is, and returns None."""
+        """Return what was said. left: set when the caller has gone; it stops where it is and returns None."""
         del slot
         samples = levelled(request.samples).tolist()
         language = self._language(request)

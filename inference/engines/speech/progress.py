@@ -118,7 +118,7 @@ def settled(
 
 
 def _pause(samples: NDArray[np.float32], start_s: float, end_s: float) -> float | None:
-    """Return the middle of the quietest tenth of a second; None where somebody speaks there too."""
+    """Return the middle of the quietest tenth of a second; None where there is speech too."""
     start = max(0, int(start_s * RATE_HZ))
     part = samples[start : int(end_s * RATE_HZ)]
     frames = part[: len(part) // _FRAME * _FRAME].reshape(-1, _FRAME)

@@ -3,7 +3,7 @@
 Theory of operation. Every wish has a due time, and the wish that is due first is served next (earliest deadline first):
 what waits long comes first in the end, whatever it is, so nothing starves.
 
-    end of a live utterance      due long before it came: somebody waits for it now
+    end of a live utterance      due long before it came: a person waits for it
     partial, no words yet        due when it came
     partial, words are shown     due half a second later
     piece of a recording         due two seconds later
@@ -49,7 +49,7 @@ _SLACK_S: Final = {Kind.FINAL: -1000.0, Kind.FIRST: 0.0, Kind.PARTIAL: 0.5, Kind
 
 @dataclass(slots=True, eq=False)
 class Wish(Generic[T]):
-    """A pass that somebody waits for. stream: the utterance, None: like no other. sound_s: how much is to be heard."""
+    """A pass that a caller waits for. stream: the utterance, None: like no other. sound_s: how much is to be heard."""
 
     kind: Kind
     stream: Hashable | None

@@ -37,7 +37,7 @@ class Writer(Protocol):
     slots: int
 
     def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return what was said, heard in one of the slots; None where `left`, set when nobody waits, stopped it."""
+        """Return the transcript, made in one of the slots; None if `left` (the caller has gone) stopped it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -182,7 +182,7 @@ class WhisperEngine:
             else:
                 heard.set_result(work.result())
         elif not work.cancelled():
-            work.exception()  # nobody waits for it any more
+            work.exception()  # retrieved: its caller has gone
         self._serve()
 
     def _write(self, slot: int, waiting: _Pass) -> Heard | None:
@@ -207,7 +207,7 @@ class WhisperEngine:
         """Hear a second of nothing here and now, so that all that it works with is there, and measured. Blocks."""
         language = "en" if "en" in self._languages else next(iter(sorted(self._languages)), None)
         nothing = SpeechRequest(np.zeros(RATE_HZ, np.float32), language, partial=True)
-        with contextlib.suppress(RuntimeError, Unavailable):  # whoever asks for something will be told
+        with contextlib.suppress(RuntimeError, Unavailable):  # the next request is told
             self.load().write(0, nothing, threading.Event())
 
     def _loaded(self) -> Writer:

@@ -42,7 +42,7 @@ class WindowedWriter:
         self.slots = slots
 
     def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return what was said. left: nobody waits any more; it leaves off with the token it is at, and returns None.
+        """Return what was said. left: set when the caller has gone; it stops after the present token and returns None.
 
         Sound that is longer than a window is heard one window after the other, each from where the last one's finished
         segments end (Radford et al. 2022, section 3.8). A growing utterance goes on behind what is settled of it.

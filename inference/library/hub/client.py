@@ -35,7 +35,7 @@ class HubUnreachable(FastEmbedError):
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Which hub, and who asks. offline: ask nobody."""
+    """Which hub, and the token for it. offline: send no request."""
 
     endpoint: str = _PUBLIC
     token: str | None = None

@@ -61,7 +61,7 @@ def alone(folder: Path, what: str) -> Iterator[None]:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """Return what RECORD says of a folder: repository, commit, files. Empty for one that nobody pulled."""
+    """Return what RECORD says of a folder: repository, commit, files. Empty for one that was not pulled."""
     record = folder / RECORD
     if not record.is_file():
         return {}

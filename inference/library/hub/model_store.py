@@ -50,7 +50,7 @@ def delete(folder: Path) -> None:
         if path.is_symlink():
             path.unlink()
         elif path.exists():
-            gone = path.with_name(f".{path.name}.deleted")  # so that nobody finds half a model
+            gone = path.with_name(f".{path.name}.deleted")  # so that no half of a model is ever found
             path.replace(gone)
             shutil.rmtree(gone)
     partial_of(folder).with_suffix(".lock").unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """What is in which device's memory, and what has to leave it: the decisions, without any of the work.
 
-Theory of operation. An entry is absent, waiting (somebody wants it), loading, loaded, or leaving. Bytes are taken from
+Theory of operation. An entry is absent, waiting (a request wants it), loading, loaded, or leaving. Bytes are taken from
 the moment that a load starts until an unload has ended; `step` is called whenever anything changed and gives the orders
 to carry out: unload this, load that, refuse that. On each device the entries that wait stand in a line, by priority and
 by the time that they have waited. The first of them loads as soon as it fits; if it does not, the idle models are
@@ -14,7 +14,7 @@ replaced by frequencies that fade, which absent models keep too; and the set is 
 models, not filled in order of value a byte.
 
 Some models work with more memory than they need: a chat model caches longer and more conversations. Such a one gets, as
-it loads, half of what is left beside what it needs, up to what it can use; the other half is for whoever comes next. It
+it loads, half of what is left beside what it needs, up to what it can use; the other half is for the next model. It
 holds that until it leaves. Nothing leaves for more than what a model needs.
 
 A model in use is never evicted, nor a pinned one. So that a stream of overlapping uses cannot keep others out for
@@ -129,7 +129,7 @@ class ResidencyPlan:
         self.entries: dict[Key, ResidencyEntry] = {}
 
     def entry(self, key: Key) -> ResidencyEntry:
-        """Return a model's entry, a new one if nobody asked for it before."""
+        """Return a model's entry, a new one at its first request."""
         found = self.entries.get(key)
         if found is None:
             self._forget()
@@ -143,7 +143,7 @@ class ResidencyPlan:
         entry.priority = max(entry.priority, priority)
 
     def withdraw(self, entry: ResidencyEntry) -> None:
-        """Take an entry out of the line: nobody waits for it any more."""
+        """Take an entry out of the line: no request waits for it any more."""
         if entry.state is ResidencyState.WAITING:
             entry.state = ResidencyState.ABSENT
 
@@ -200,7 +200,7 @@ class ResidencyPlan:
         return min((max(0.0, left) for left in due if left is not None), default=None)
 
     def _step(self, device: str, now_s: float) -> Iterable[PlanStep]:
-        # Closed models reopen when nobody waits any more: the reason for closing them has gone.
+        # Closed models reopen when no entry waits any more: the reason for closing them has gone.
         waited_for = bool(self._on(device, ResidencyState.WAITING))
         for entry in self._on(device, ResidencyState.LOADED):
             entry.closing = entry.closing and waited_for
@@ -224,7 +224,7 @@ class ResidencyPlan:
                 first = entry
                 yield from self._make_way(entry, self.taken(device) + need - room.bytes, now_s)
                 if now_s - entry.asked_s >= self._patience_s:
-                    return  # nobody passes it any more
+                    return  # no other passes it any more
         if first is None and room is not None and room.firm:  # what was measured is more than was expected
             for entry in self._victims(device, self.taken(device) - room.bytes, now_s) or ():
                 entry.state = ResidencyState.LEAVING
@@ -283,7 +283,8 @@ class ResidencyPlan:
         )
 
     def _line(self, device: str, now_s: float) -> list[ResidencyEntry]:
-        # Both terms in the same unit: ten seconds of waiting are worth one step of priority, so nobody waits for ever.
+        # Both terms in the same unit: ten seconds of waiting are worth one step of priority, so no entry waits for
+        # ever.
         def place(entry: ResidencyEntry) -> tuple[float, float]:
             return (-entry.priority - (now_s - entry.asked_s) / AGEING_S, entry.asked_s)
 
@@ -336,7 +337,7 @@ def _searched(found: list[tuple[float, ResidencyEntry]], lacking: int) -> list[R
 
 
 def _filled(found: list[tuple[float, ResidencyEntry]], lacking: int) -> list[ResidencyEntry]:
-    """Take the cheapest a byte until there is enough, then spare whom it does not take, the dearest first."""
+    """Take the cheapest a byte until there is enough, then keep what was taken in excess, the dearest first."""
     taken: list[tuple[float, ResidencyEntry]] = []
     for pair in found:
         if lacking <= 0:

@@ -60,7 +60,7 @@ class Resident:
 class Residents:
     """All of them, by model and device, whether loaded or not. Call it on one event loop.
 
-    contended: somebody waits for room, so `step` must follow whatever makes some.
+    contended: a load waits for room, so `step` must follow whatever makes some.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Residents:
         return room_of(self._devices, device, sum(held))
 
     def idle_s(self, resident: Resident) -> float:
-        """Return how long ago a model was last given back, or for how long nobody has used it; 0 while it is in use."""
+        """Return for how long a model has not been used; 0 while it is in use, or was never used."""
         last_s = resident.entry.use.last_s
         return 0.0 if resident.entry.users or last_s is None else self._clock() - last_s
 
@@ -207,7 +207,7 @@ class Residents:
         self._changed.set()
 
     async def _brought(self, resident: Resident, request: LoadRequest, priority: int) -> None:
-        """Have it loaded, by the first who asks, and wait for that."""
+        """Have it loaded, by its first request, and wait for that."""
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep(), name="unload idle models")
         if resident.bringing is None:
@@ -223,7 +223,7 @@ class Residents:
         """Load it when it is its turn."""
         try:
             await turn
-        except BaseException:  # it is too large, or nobody waits for it any more
+        except BaseException:  # it is too large, or its last caller has gone
             if resident.turn is turn:
                 resident.bringing = resident.turn = None
             raise
@@ -294,7 +294,7 @@ class Residents:
             log.info("unloaded %s from %s: it %s", *resident.entry.key, why)
 
     async def _keep(self) -> None:
-        """Do what becomes due though nobody does anything."""
+        """Do what becomes due by time alone."""
         while True:
             due_s = self.plan.next_s(self._clock())
             try:

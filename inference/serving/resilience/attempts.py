@@ -5,7 +5,7 @@ attempt ends with says whose fault it was: the engine's (Unavailable, and whatev
 breaker, and the next candidate is asked; a full queue (Overloaded), and what this engine cannot do but another may (a
 prompt over an NPU's fixed length, logprobs), only has the next one asked, after a full queue none that was not made for
 the request: its places are soon free, an answer of such a model is wrong; what the caller did wrong is raised at once.
-With nobody left the errors become one, which says when to come back and what else would help.
+With no candidate left the errors become one, which says when to come back and what else would help.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Tried:
 
 
 class Attempts:
-    """The attempts of one request. It asks nobody itself: `call` and `chatting.answer` do."""
+    """The attempts of one request. It sends nothing itself: `call` and `chatting.answer` do."""
 
     def __init__(self, candidates: Sequence[Candidate], breakers: Breakers) -> None:
         """Take the candidates, best first."""
@@ -97,7 +97,7 @@ class Attempts:
         self._left = deque(candidate for candidate in self._left if candidate.model == model)
 
     def give_up(self, why: str) -> None:
-        """Ask nobody else."""
+        """Try no other candidate."""
         if self._left:
             self._because.append(why)
         self._left.clear()
@@ -125,10 +125,10 @@ class Attempts:
         unfit: whatever the error says, it is no failure of the engine. Call it in the `except` clause.
         """
         # fate        the breaker    asked next
-        # abandoned   says nothing   nobody: the caller's own fault is raised
-        # failed      counts it      whoever is next
-        # busy        says nothing   whoever is next and was made for this
-        # unfit       says nothing   whoever is next
+        # abandoned   says nothing   none: the caller's own fault is raised
+        # failed      counts it      the next candidate
+        # busy        says nothing   the next one that was made for this
+        # unfit       says nothing   the next candidate
         fate = "unfit" if unfit else _fate(error)
         if fate == "abandoned":
             self.abandoned(attempt)

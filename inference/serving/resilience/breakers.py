@@ -56,14 +56,14 @@ class Breakers(Collector):
         return cls(BreakerPolicy.model_validate(sections.get("breaker") or {}))
 
     def of(self, model: str, device: str) -> Breaker:
-        """Return the breaker of a model on a device (OpenVINO's name); it is made by the first who asks."""
+        """Return the breaker of a model on a device (OpenVINO's name); it is made at the first look-up."""
         breaker = self._breakers.get((model, device))
         if breaker is None:
             breaker = self._breakers[model, device] = Breaker(self._policy)
         return breaker
 
     def why(self, wait_s: float) -> str:
-        """Say that a breaker is open, and until when: on the clock, for whoever reads it later, and in seconds."""
+        """Say that a breaker is open, and until when: on the clock, for a later reader, and in seconds."""
         return f"breaker open until {self._wall() + timedelta(seconds=wait_s):%H:%M:%S} (in {wait_s:.0f} s)"
 
     def count(self, model: str, device: str, outcome: str) -> None:

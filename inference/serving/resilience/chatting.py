@@ -42,9 +42,9 @@ async def answer(
     alternatives: Callable[[], Sequence[str]] = tuple,
     seed: Callable[[], int] = lambda: random.getrandbits(32),
 ) -> AsyncGenerator[ChatEvent]:
-    """Yield one answer's events. alternatives: is asked what else would help, if nobody answers. seed: makes one.
+    """Yield one answer's events. alternatives: is asked what else would help, if no model answers. seed: makes one.
 
-    Raises what the caller did wrong; Overloaded or Unavailable where nobody answers, or nobody goes on with an answer.
+    Raises what the caller did wrong; Overloaded or Unavailable where no model answers, or goes on with an answer.
     """
     held = HeldAnswer(request)
     while (attempt := attempts.next()) is not None:

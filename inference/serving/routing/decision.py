@@ -1,12 +1,12 @@
 """Who answers a request, and why: a pure function of what it needs, what the caller wants, and what is there.
 
-A named model answers, or what its `fallback:` names, or nobody: see `Preferences.model_fallback`. With "auto" the
+A named model answers, or what its `fallback:` names, or none: see `Preferences.model_fallback`. With "auto" the
 models that can answer stand in this order; each line counts where those above it are equal:
 
 1. real models before pocket ones, and of those the ones that were made for the like;
 2. a context that holds the prompt, by estimate;
 3. for code, models that are good at it; for tools, models that call them; for sound, models that hear;
-4. a device that has room for the model, and where nobody waits longer than `PATIENCE_S`;
+4. a device that has room for the model, and where no request waits longer than `PATIENCE_S`;
 5. by difficulty: complex requests to the largest; simple ones to what is loaded, then to the smallest; moderate ones to
    what is loaded;
 6. the order of `models:`, then of the names that are known; a model's devices in the order of `on:`.

@@ -17,10 +17,10 @@ BreakerState = Literal["closed", "open", "half_open"]
 class ModelOffer:
     """One model that a request may name.
 
-    task: None, nobody says and its files are missing. standing: `models:` names it, or it goes by a known name, or it
-    is a tiny one that ships. good_at: vision, audio, video, document, code, tools. size: billions of parameters, or a
-    guess at them from the files; 0: unknown. window: tokens of its context, picture_tokens: what a picture takes of it,
-    None: unknown. devices: OpenVINO's names of
+    task: None, it is not declared and its files are missing. standing: `models:` names it, or it goes by a known name,
+    or it is a tiny one that ships. good_at: vision, audio, video, document, code, tools. size: billions of parameters,
+    or a guess at them from the files; 0: unknown. window: tokens of its context, picture_tokens: what a picture takes
+    of it, None: unknown. devices: OpenVINO's names of
     those that `on:` names and that are there, the preferred one first. fallback: the model to use in its place.
     missing: why it cannot be used, as an error says it, with the command that gets it; "": it can. command: what gets
     it; "": nothing to get.

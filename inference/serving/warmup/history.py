@@ -17,7 +17,7 @@ KEPT_H: Final = 8 * 168
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (model VARCHAR, hour INTEGER, uses DOUBLE, PRIMARY KEY (model, hour))"
 _ADD: Final = "INSERT INTO used VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET uses = uses + excluded.uses"
 _LOCKED: Final = "Conflicting lock"  # how DuckDB begins to say that another process has the file open
-_NOBODY: Final = ""
+_WITHOUT_SPEECH: Final = ""
 """The name under which stand the hours in which there was a server."""
 
 
@@ -37,7 +37,7 @@ class History:
 
     async def note(self, hour: int, uses: Mapping[str, float]) -> None:
         """Add uses, and the hour itself as one in which models could be used."""
-        rows = [(_NOBODY, hour, 1.0), *((model, hour, count) for model, count in uses.items())]
+        rows = [(_WITHOUT_SPEECH, hour, 1.0), *((model, hour, count) for model, count in uses.items())]
         for model, at, count in rows:
             hours = self._uses.setdefault(model, {})
             hours[at] = hours.get(at, 0.0) + count
@@ -47,11 +47,11 @@ class History:
 
     def observed(self) -> list[int]:
         """Return the hours in which there was a server."""
-        return list(self._uses.get(_NOBODY, ()))
+        return list(self._uses.get(_WITHOUT_SPEECH, ()))
 
     def used(self) -> dict[str, list[int]]:
         """Return the hours in which each model was used."""
-        return {model: list(hours) for model, hours in self._uses.items() if model != _NOBODY and hours}
+        return {model: list(hours) for model, hours in self._uses.items() if model != _WITHOUT_SPEECH and hours}
 
     async def close(self) -> None:
         """Close the file."""

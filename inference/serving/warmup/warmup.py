@@ -23,7 +23,7 @@ _FIRST: Final = datetime(1970, 1, 5)  # noqa: DTZ001 - a Monday, in whatever tim
 class Warmup:
     """Every five minutes: note what was used, forecast the hour that begins in ten, load what is likely and has room.
 
-    It never unloads anything: a model for which others would have to leave is left to who asks for it.
+    It never unloads anything: a model for which others would have to leave is loaded at its first request.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Warmup:
         self._loaded_for[model] = hour
         try:
             loaded = await self._models.warm(model, placed.task)
-        except (FastEmbedError, RuntimeError) as error:  # who asks for it will be told
+        except (FastEmbedError, RuntimeError) as error:  # the next request for it is told
             log.warning("%s was likely to be used and could not be loaded: %s", model, error)
             return False
         if loaded:

@@ -40,32 +40,32 @@ def test_a_database_that_is_there_is_taken(tmp_path: Path) -> None:
 
 def test_a_database_that_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "x.duckdb").mkdir()
-    assert f"pipelines.yaml:6:11: found the folder {tmp_path / 'x.duckdb'}" in found(tmp_path)
+    assert f"pipelines.yaml:6:11: {tmp_path / 'x.duckdb'} is a folder" in found(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3"])
 def test_a_database_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.duckdb").write_bytes(content)
-    assert "which is no DuckDB database" in found(tmp_path)
+    assert "is not a DuckDB database" in found(tmp_path)
 
 
 def test_a_database_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "file, which is no folder, expected one" in found(tmp_path, sink="file/x.duckdb")
+    assert "file is not a folder: expected one" in found(tmp_path, sink="file/x.duckdb")
 
 
 def test_places_where_nothing_can_be_written(tmp_path: Path) -> None:
     problems = found(tmp_path, source="/proc/in", sink="/proc/x.duckdb", failures="/proc/bad").splitlines()
-    assert all(": found /proc, where nothing can be written" in line for line in problems)
-    assert [line.partition(": found")[0].partition("yaml")[2] for line in problems] == [":4:13", ":7:15", ":6:11"]
+    assert all(": /proc is not writable" in line for line in problems)
+    assert [line.partition(": /proc")[0].partition("yaml")[2] for line in problems] == [":4:13", ":7:15", ":6:11"]
 
 
 def test_folders_that_are_files(tmp_path: Path) -> None:
     (tmp_path / "in").touch()
     (tmp_path / "bad").touch()
     problems = found(tmp_path)
-    assert f"yaml:4:13: found {tmp_path / 'in'}, which is no folder" in problems
-    assert f"yaml:7:15: found {tmp_path / 'bad'}, which is no folder" in problems
+    assert f"yaml:4:13: {tmp_path / 'in'} is not a folder" in problems
+    assert f"yaml:7:15: {tmp_path / 'bad'} is not a folder" in problems
 
 
 @pytest.mark.parametrize(
