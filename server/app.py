@@ -39,6 +39,7 @@ _EXPOSED = [
     "x-fastembed-model-state",
     "x-fastembed-route",
     "x-fastembed-cache",
+    "x-fastembed-voice",
     "x-fastembed-warning",
 ]
 

@@ -1,4 +1,4 @@
-"""Commands that write down what is said."""
+"""Commands that write down what is said, and say what is written."""
 
 from __future__ import annotations
 
@@ -23,3 +23,19 @@ def transcribe(
     from fastembed.commands.transcribe import transcribe as run
 
     raise typer.Exit(run(file, config, follow=follow))
+
+
+@commands.command()
+def speak(
+    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file: .wav, .mp3, .opus, .ogg, .aac, .flac, .pcm.")],
+    voice: Annotated[str, typer.Option(help="One of GET /v1/audio/voices; by default the model's own choice.")] = "",
+    model: Annotated[str, typer.Option(help="A model that speaks; by default the first that is here.")] = "auto",
+    speed: Annotated[float, typer.Option(min=0.25, max=4.0, help="1 is the voice's own pace.")] = 1.0,
+    config: Config = None,
+) -> None:
+    """Read a text aloud into a file. No voice ships: fastembed pull kokoro gets one."""
+    from fastembed.commands.speak import speak as run
+
+    raise typer.Exit(run(text, output, config, model=model, voice=voice, speed=speed))

@@ -9,6 +9,7 @@ from fastembed.inference.engines.docling.kind import DOCUMENT
 from fastembed.inference.engines.embedding.kind import EMBEDDING
 from fastembed.inference.engines.rerank.kind import RERANK
 from fastembed.inference.engines.speech.kind import TRANSCRIPTION
+from fastembed.inference.engines.voice.kind import SPEECH_SYNTHESIS
 from fastembed.inference.library.tasks import ModelFiles, TaskKind
 
 
@@ -25,6 +26,7 @@ KINDS: Final[tuple[TaskKind, ...]] = (
     RERANK,
     VOICE_ACTIVITY,
     DOCUMENT,
+    SPEECH_SYNTHESIS,
     TRANSCRIPTION,
     SPEECH,
 )

@@ -205,7 +205,8 @@ class Catalog:
                     return model
                 first = first or model
         if first is None:
-            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one", param="model")
+            pulled = next((f": {known.command}" for known in KNOWN if known.task == task and known.packaged), "")
+            raise ModelNotFound(f"found no model for {task} in `models:`, expected at least one{pulled}", param="model")
         return self._present(first)
 
     def _is_here(self, known: KnownModel) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastembed.inference.library.specs import ModelSpec
 
 Task: TypeAlias = str
-"""A task's name: embedding, rerank, chat, code, transcription, document, or one that was registered."""
+"""A task's name: embedding, rerank, chat, code, transcription, speech_synthesis, document, or a registered one."""
 Ability = Literal["vision", "audio", "video", "document", "code", "tools"]
 ABILITIES: Final[tuple[Ability, ...]] = get_args(Ability)
 AutoChoice = Literal["best", "first", "only"]
@@ -155,6 +155,11 @@ def _no_growth(model: Any) -> int:
     return 0
 
 
+def _no_details(folder: Path) -> Mapping[str, Any]:
+    del folder
+    return {}
+
+
 def _any_length(properties: Mapping[str, Any], window: int | None) -> int | None:
     del properties, window
     return None
@@ -188,7 +193,8 @@ class TaskKind:
         longest_prompt: tokens that a model is compiled for where shapes are fixed, by its properties and its window.
 
     Pages and commands:
-        facts: what the list of models says of every such model. steps: operators that answer with a model of this task,
+        facts: what the list of models says of every such model, details: of the one in a folder.
+        steps: operators that answer with a model of this task,
             prepares: those that use one before another model answers; the `model:` of both is of this task.
         roles: what `FastEmbedServer(models={role: name})` calls it.
     """
@@ -212,6 +218,7 @@ class TaskKind:
     longest_prompt: Callable[[Mapping[str, Any], int | None], int | None] = _any_length
 
     facts: frozenset[str] = frozenset()
+    details: Callable[[Path], Mapping[str, Any]] = _no_details
     steps: frozenset[str] = frozenset()
     prepares: frozenset[str] = frozenset()
     roles: tuple[str, ...] = ()

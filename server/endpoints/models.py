@@ -82,7 +82,14 @@ def describe(card: ModelCard) -> dict[str, Any]:
             "optimal_vram": format_size(card.capabilities.optimal),
             "npu_compatible": card.capabilities.npu,
         },
+        **_details(card),
     }
+
+
+def _details(card: ModelCard) -> Mapping[str, Any]:
+    """Return what only models of its task have, such as voices."""
+    kind = TASKS.get(card.task)
+    return kind.details(card.folder) if kind and card.folder else {}
 
 
 def _capabilities(card: ModelCard) -> dict[str, bool]:

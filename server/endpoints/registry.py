@@ -24,9 +24,11 @@ from fastembed.server.endpoints import (
     rerank,
     responses,
     route,
+    speech,
     system,
     tokens,
     transcriptions,
+    voices,
 )
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
@@ -40,6 +42,7 @@ PIPELINE_ENDPOINTS: Final[Mapping[str, PipelineEndpoint]] = {
         rerank.ENDPOINT,
         transcriptions.TRANSCRIPTIONS,
         transcriptions.TRANSLATIONS,
+        speech.ENDPOINT,
         document_processing.ENDPOINT,
         analyze.ENDPOINT,
     )
@@ -61,6 +64,7 @@ class OwnEndpoint(Protocol):
 OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
     health,
     models,
+    voices,
     responses,
     conversations,
     route,

@@ -27,6 +27,7 @@ SOURCES = {
     "rerank": "{http: POST /v1/rerank}",
     "documents": "{http: POST /v1/documents/process}",
     "transcriptions": "{http: POST /v1/audio/transcriptions}",
+    "speech": "{http: POST /v1/audio/speech}",
     "realtime": "{websocket: /v1/realtime}",
 }
 SINKS = {"duckdb": "lake.duckdb", "folder": "failed", "reply": ""}
@@ -87,11 +88,13 @@ def test_what_check_accepts_of_all_combinations_is_this(tmp_path: Path) -> None:
         "folder parse duckdb",
         "http reply",
         "http embed reply",
+        "http speak reply",
         "embeddings embed reply",
         "chat generate reply",
         "rerank rerank reply",
         "documents parse reply",
         "transcriptions listen reply",
+        "speech speak reply",
     }
 
 

