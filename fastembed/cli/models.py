@@ -50,7 +50,7 @@ def pull(
 
 
 @commands.command()
-def export(
+def convert(
     name: Annotated[str, typer.Argument(help="A name that `fastembed models` lists, or a hub id: organisation/name.")],
     *,
     task: Annotated[str | None, typer.Option(help="Optimum's name for what the model does.")] = None,
@@ -60,7 +60,7 @@ def export(
     print_only: Annotated[bool, typer.Option("--print", help="Print the command line and do not run it.")] = False,
 ) -> None:
     """Convert a model to OpenVINO's format with optimum-cli, or say how."""
-    from fastembed.commands.export import export as run
+    from fastembed.commands.convert import convert as run
 
     raise typer.Exit(run(name, task=task, weights=weights, print_only=print_only))
 

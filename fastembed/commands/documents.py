@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fastembed.client import FastEmbedClient
 
 T = TypeVar("T")
+U = TypeVar("U")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -84,7 +85,7 @@ class AnswerSource:
             for lake in lakes:
                 await lake.close()
         if locked is not None:
-            answers += await self._of_server(online, str(paths[0]) if self.database else None, locked)
+            answers += await self.of_server(online, str(paths[0]) if self.database else None, locked)
         return answers
 
     def _existing(self, configuration: Configuration) -> list[Path]:
@@ -95,16 +96,24 @@ class AnswerSource:
             raise ConfigError([f"--database: {error.message}"]) from None
         if there := [path for path in selected if path.is_file()]:
             return there
-        databases = f"database {selected[0]}" if len(selected) == 1 else f"databases {', '.join(map(str, selected))}"
+        databases = f"database {selected[0]}" if len(selected) == 1 else f"databases {_listed(selected)}"
         raise FastEmbedError(f"found no {databases}: nothing was processed yet")
 
-    async def _of_server(
+    def file(self) -> Path:
+        """Return the one database that is meant. ConfigError: there are several, and none is named."""
+        there = self._existing(read_configuration(self.config))
+        if len(there) > 1:
+            raise ConfigError([f"found {len(there)} databases, expected --database with one of {_listed(there)}"])
+        return there[0]
+
+    async def of_server(
         self,
-        online: Callable[[FastEmbedClient, str | None], Awaitable[Sequence[T]]],
+        online: Callable[[FastEmbedClient, str | None], Awaitable[U]],
         database: str | None,
         locked: LakeLocked,
-    ) -> Sequence[T]:
-        from openai import APIError
+    ) -> U:
+        """Have the server that holds a database answer. FastEmbedError says what is in the way."""
+        from openai import APIError, BadRequestError
 
         from fastembed.client import FastEmbedClient
 
@@ -112,8 +121,14 @@ class AnswerSource:
         async with FastEmbedClient(url, self.api_key) as client:
             try:
                 return await online(client, database)
+            except BadRequestError as error:  # it has looked at the request: who holds the file explains nothing
+                raise FastEmbedError(reason(error)) from error
             except APIError as error:
                 raise FastEmbedError(f"{locked}\nthe server at {url} was asked instead: {reason(error)}") from error
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def has_database(configuration: Configuration) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.server_address import find_server
@@ -13,7 +13,7 @@ from fastembed.server_address import find_server
 if TYPE_CHECKING:
     from openai import APIError
 
-    from fastembed.client import SyncFastEmbedClient
+    from fastembed.client import FastEmbedClient, SyncFastEmbedClient
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -50,3 +50,22 @@ def reason(error: APIError) -> str:
     if isinstance(error, AuthenticationError):
         return f"{text}; give it with --api-key or FASTEMBED_API_KEY"
     return text
+
+
+async def download(client: FastEmbedClient, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes]:
+    """Send a request whose answer is a file; yield it in pieces. Raises openai.APIError, also where it breaks off."""
+    import httpx2
+    from openai import APIConnectionError
+
+    from fastembed.client.connection import path_of
+
+    raw: Any = {"headers": {"X-Stainless-Raw-Response": "stream"}}  # OpenAI's client: leave the body to the caller
+    response: Any = await client.post(path_of(client.root, path), cast_to=object, body=dict(body), options=raw)
+    try:
+        async for piece in response.iter_bytes():
+            yield piece
+    except httpx2.TransportError as error:
+        message = f"the answer broke off: {error}"
+        raise APIConnectionError(message=message, request=response.http_request) from error
+    finally:
+        await response.close()

@@ -180,7 +180,7 @@ class Models:
         if not others:
             raise Unavailable(
                 f"{model.name} is a GGUF model, which {traits_of(found[0]).noun} does not run: expected "
-                "`on: [gpu, cpu]`, or OpenVINO IR of it (fastembed export)"
+                "`on: [gpu, cpu]`, or OpenVINO IR of it (fastembed convert)"
             )
         return others
 

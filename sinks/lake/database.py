@@ -32,6 +32,7 @@ from fastembed.sinks.lake.opening import FULL, LakeFull, connect
 from fastembed.sinks.lake.origins import count_incomparable, models_of
 from fastembed.sinks.lake.schema import Connection, chunk_tables
 from fastembed.sinks.lake.search import Hit, search
+from fastembed.sinks.lake.sql.query import ReadOnlyQueries
 from fastembed.sinks.lake.writing import Staged
 
 P = ParamSpec("P")
@@ -40,7 +41,10 @@ R = TypeVar("R")
 READERS: Final = 4
 ROOM_S: Final = 30.0
 """How long a change waits for room on a full disk before it is given up."""
+IDLE_S: Final = 5.0
+"""After how long without a change the log is written into the file, so that a copy of it holds everything."""
 _LOOK_S: Final = 1.0
+_INTERRUPT_S: Final = 0.1
 _log: Final = logging.getLogger(__name__)
 
 
@@ -53,6 +57,7 @@ class Lake:
     """An open database file. Make it with `Lake.open`; close it after its last use."""
 
     room_s: float = ROOM_S
+    idle_s: float = IDLE_S
 
     def __init__(
         self, path: Path, connection: Connection, writer: ThreadPoolExecutor, clock: Callable[[], datetime]
@@ -67,6 +72,9 @@ class Lake:
         self._own = threading.local()
         self._cursors: list[Connection] = []
         self._clock = clock
+        self.queries = ReadOnlyQueries(path, connection.cursor)
+        """Queries of users."""
+        self._idle: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, path: Path, *, clock: Callable[[], datetime] = utc_now) -> Lake:
@@ -87,6 +95,10 @@ class Lake:
         # Readers first: their cursors are closed in the writer's thread, and none may be in use then. Closing the
         # connection checkpoints; a `kill -9` before that leaves the log (`.wal`), which the next opening replays.
         loop = asyncio.get_running_loop()
+        await self.queries.close()
+        if self._idle is not None:
+            self._idle.cancel()
+            await asyncio.wait([self._idle])
         await loop.run_in_executor(None, self._readers.shutdown)
         await loop.run_in_executor(self._writer, self._disconnect)
         self._writer.shutdown()
@@ -94,7 +106,8 @@ class Lake:
     async def write(self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `change(connection, ...)` in the writer's thread as one transaction, all or nothing.
 
-        On a full disk it is tried again for `room_s`; then LakeFull is raised.
+        On a full disk it is tried again for `room_s`; then LakeFull is raised. Where users' queries have the memory,
+        they are interrupted.
         """
         # A full disk raises out of the transaction, which is rolled back: trying it again is always right. The waits
         # are here, on the loop, so that a writer that waits for room does not hold the thread from one that frees some.
@@ -112,9 +125,26 @@ class Lake:
                     _log.warning("%s", error)
                 warned = True
                 await asyncio.sleep(_LOOK_S)
+            except duckdb.OutOfMemoryException:
+                if not self.queries.interrupt("new documents need the memory") or loop.time() >= give_up:
+                    raise
+                await asyncio.sleep(_INTERRUPT_S)
             else:
                 self.full = ""
+                self._checkpoint_when_idle()
                 return result
+
+    def _checkpoint_when_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.create_task(self._checkpoint_later(), name="checkpoint")
+
+    async def _checkpoint_later(self) -> None:
+        await asyncio.sleep(self.idle_s)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._connection.execute, "CHECKPOINT")
+        except duckdb.Error as error:  # a full disk: nothing is lost, it stands in the log
+            _log.warning("%s: the log cannot be written into the file now: %s", self.path, error)
 
     async def read(self, question: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `question(cursor, ...)` in a reader's thread on one snapshot."""
@@ -161,6 +191,10 @@ class Lake:
             table=table,
             at=self._clock(),
         )
+
+    def cursor(self) -> Connection:
+        """Return a new connection to the database, for one thread at a time; close it."""
+        return self._connection.cursor()
 
     def ledger(self, pipeline: str) -> LakeLedger:
         """Return the ledger of one pipeline."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +13,21 @@ import duckdb
 
 from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.filing import private_folder, sync
-from fastembed.sinks.lake.schema import Connection, migrate
+from fastembed.sinks.lake.schema import OWN_SUFFIXES, Connection, is_current, migrate
 
 FULL: Final = re.compile("No space left on device|Disk quota exceeded|File too large")
 _HOLDER: Final = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 
-# Nothing is ever downloaded; everything that is needed is in the package.
+# Nothing is ever downloaded; everything that is needed is in the package. A name in a query is never taken for one of
+# Python's variables. Settings hold for the whole database, its writer too: there is one of each file in a process.
 _SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": "50%",  # DuckDB's own is 80 %: the models need memory, too
 }
+HIDDEN: Final = frozenset({"ledger", "schema_version"})
+"""Tables that queries of users do not see; indexes and shadows of chunk tables, by `OWN_SUFFIXES`, neither."""
 
 
 class LakeLocked(Unavailable):
@@ -56,10 +62,58 @@ def connect(path: Path) -> Connection:
         raise _unusable(path, error) from error
     try:
         migrate(connection)
+        shutil.rmtree(_transfer_path(path), ignore_errors=True)  # what a killed process has left
+        _lock_down(connection, path)
     except BaseException:  # raised again: the open connection would keep the file locked
         connection.close()
         raise
     return connection
+
+
+def connect_read_only(path: Path) -> Connection | None:
+    """Open the file for queries only; None: an older version made it, and `connect` has to bring it up to date first.
+
+    Several processes may have it open so at a time. LakeLocked: a process that writes has it.
+    """
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=_SETTINGS)
+    except (duckdb.Error, OSError) as error:
+        raise _unusable(path, error) from error
+    if not is_current(connection):
+        connection.close()
+        return None
+    _lock_down(connection, path)
+    return connection
+
+
+def transfer_folder(path: Path) -> Path:
+    """Return the one folder that the database may write to: exports and results on their way out; made if missing."""
+    folder = _transfer_path(path)
+    private_folder(folder)
+    return folder
+
+
+def _transfer_path(path: Path) -> Path:
+    return path.absolute().with_name(f".{path.name}.transfer")
+
+
+def relations(con: Connection) -> frozenset[str]:
+    """Return the names of the tables and views that queries of users may read, in lower case."""
+    names = con.execute(
+        """SELECT table_name FROM duckdb_tables() WHERE NOT internal AND schema_name = 'main'
+           AND database_name = current_database()
+           UNION SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'
+           AND database_name = current_database()"""
+    ).fetchall()
+    return frozenset(name.casefold() for (name,) in names if name not in HIDDEN and not name.endswith(OWN_SUFFIXES))
+
+
+def _lock_down(con: Connection, path: Path) -> None:
+    """Take away what no query of ours needs: files outside of one folder, the network, extensions, other settings."""
+    folder = str(_transfer_path(path)).replace("'", "''")
+    con.execute(f"SET allowed_directories = ['{folder}']")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
 
 
 def _make(path: Path) -> None:

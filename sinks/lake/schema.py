@@ -5,6 +5,7 @@
     <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
     <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
     <chunks>_reembedded  new vectors of those chunks while `fastembed reembed` makes them (`reembedding.py`)
+    files, passages, tables   views for people (`views.py`)
 
 Migrations: new columns come last, so that rows written by position stay right; `{table}` stands for each chunk table.
 
@@ -19,6 +20,7 @@ import re
 from typing import Any, Final
 
 from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.sinks.lake.views import make_room, make_views
 
 Connection = Any  # duckdb.DuckDBPyConnection: the package has no types
 
@@ -46,6 +48,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         'ALTER TABLE "{table}" ADD COLUMN end_s DOUBLE',
     ),
     ('ALTER TABLE "{table}" ADD COLUMN model_revision VARCHAR',),  # which files of a model made a vector
+    (),  # the views for people: every step makes them anew
 )
 VERSION: Final = len(_MIGRATIONS)
 
@@ -53,7 +56,7 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 _RESERVED: Final = frozenset({"documents", "ledger", "schema_version"})
 SHADOW: Final = "_reembedded"
 """What ends the name of the table that holds new vectors until they are all there."""
-_OWN_SUFFIXES: Final = ("_terms", SHADOW)
+OWN_SUFFIXES: Final = ("_terms", SHADOW)
 
 
 def migrate(con: Connection) -> None:
@@ -68,16 +71,25 @@ def migrate(con: Connection) -> None:
         for statement in statements:
             for table in chunk_tables(con) if "{table}" in statement else [""]:
                 con.execute(statement.replace("{table}", table))
+        if version == VERSION:
+            make_views(con, chunk_tables(con))
         con.execute("INSERT INTO schema_version VALUES (?)", [version])
         con.commit()
 
 
+def is_current(con: Connection) -> bool:
+    """Whether the database is of this version."""
+    if not table_exists(con, "schema_version"):
+        return False
+    return bool(con.execute("SELECT max(version) FROM schema_version").fetchone()[0] == VERSION)
+
+
 def check_table_name(table: str) -> str:
     """Return `table` if chunks can live under that name. InvalidInput says what is expected."""
-    if not _NAME.fullmatch(table) or table in _RESERVED or table.endswith(_OWN_SUFFIXES):
+    if not _NAME.fullmatch(table) or table in _RESERVED or table.endswith(OWN_SUFFIXES):
         msg = (
             f"found the table name {table!r}, expected lower-case letters, digits and _, not starting with a digit, "
-            f"not ending in {' or '.join(_OWN_SUFFIXES)} and none of {', '.join(sorted(_RESERVED))}"
+            f"not ending in {' or '.join(OWN_SUFFIXES)} and none of {', '.join(sorted(_RESERVED))}"
         )
         raise InvalidInput(msg, param="table")
     return table
@@ -122,12 +134,18 @@ def create_chunks(con: Connection, table: str, vector_length: int | None = None)
 
 def prepare_table(con: Connection, table: str, vector_length: int | None) -> None:
     """Make the chunk table, and its vector column once the length is known. Unavailable if the length is another."""
-    create_chunks(con, check_table_name(table))
+    check_table_name(table)
+    is_new = not table_exists(con, table)
+    if is_new:
+        make_room(con, table)
+    create_chunks(con, table)
     con.execute(
         f"""CREATE TABLE IF NOT EXISTS "{table}_terms" (
             term UINTEGER NOT NULL, chunk_id BIGINT NOT NULL, occurrences USMALLINT NOT NULL,
             length UINTEGER NOT NULL)"""
     )
+    if is_new:
+        make_views(con, chunk_tables(con))
     if vector_length is None:
         return
     found = dimensions(con, table)

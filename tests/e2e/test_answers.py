@@ -64,7 +64,7 @@ def test_it_lists_every_model_that_can_be_named_and_knows_how_to_get_others(clie
     }
     assert client.models.retrieve("whisper-pocket").capabilities["transcription"]  # type: ignore[attr-defined]
     assert client.models.retrieve("auto").stands_for == "auto"  # type: ignore[attr-defined]
-    with pytest.raises(openai.NotFoundError, match=r"found no files of gemma-3n-4b, .*: fastembed export gemma-3n-4b"):
+    with pytest.raises(openai.NotFoundError, match=r"found no files of gemma-3n-4b, .*: fastembed convert gemma-3n-4b"):
         client.models.retrieve("gemma-3n-4b")
 
 

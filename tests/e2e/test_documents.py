@@ -113,7 +113,7 @@ def test_html_and_json_are_written_too(server: Serving) -> None:
 def test_a_model_that_is_not_here_is_a_404_with_the_command_that_gets_it(server: Serving) -> None:
     refused = process(server, "md", MARKDOWN, model="granite-docling-258m")
     assert refused.status_code == 404
-    assert refused.json()["error"]["message"].endswith("fastembed export granite-docling-258m")
+    assert refused.json()["error"]["message"].endswith("fastembed convert granite-docling-258m")
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,15 @@ def test_the_curl_commands_are_answered(server: DemoServer) -> None:
         assert answer["object"] == "list"
 
 
+def test_the_query_is_answered_while_the_server_runs(server: DemoServer) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    body = json.dumps({"query": snippets("sql")[0]})
+    connection.request("POST", "/v1/sql", body, {"content-type": "application/json"})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    assert [column["name"] for column in answer["columns"]] == ["file", "page", "heading", "text"]
+
+
 def test_the_pipelines_file_checks(tmp_path: Path) -> None:
     (tmp_path / "pipelines.yaml").write_text(snippets("yaml")[0])
     command = [sys.executable, "-m", "fastembed", "check"]

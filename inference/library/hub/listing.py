@@ -129,5 +129,5 @@ def _nothing(listing: Listing, include: Sequence[str]) -> str:
     found = ", ".join(weights[:3]) or f"{len(listing.files)} files, no weights"
     return (
         f"found {found} in {listing.repository}, expected OpenVINO IR (.xml and .bin) or GGUF; "
-        f"to convert it: fastembed export {listing.repository}"
+        f"to convert it: fastembed convert {listing.repository}"
     )

@@ -52,7 +52,7 @@ def test_documents_are_read_by_the_named_model_as_soon_as_it_is_here(caplog):
     with caplog.at_level(logging.WARNING):
         found = over({"documents": "granite-docling-258m"})
     assert step(found, "documents", "parse").options["model"] == "auto"
-    assert "until granite-docling-258m is here: fastembed export granite-docling-258m" in caplog.text
+    assert "until granite-docling-258m is here: fastembed convert granite-docling-258m" in caplog.text
     assert step(over({"documents": "docling-pocket"}), "documents", "parse").options["model"] == "docling-pocket"
 
 

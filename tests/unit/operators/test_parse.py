@@ -22,7 +22,7 @@ def test_it_is_an_operator_from_files_to_documents():
 
 async def test_a_model_without_files_is_refused_with_the_command_that_gets_them():
     parse = Parse(model="granite-docling-258m")
-    with pytest.raises(ModelNotFound, match="fastembed export granite-docling-258m"):
+    with pytest.raises(ModelNotFound, match="fastembed convert granite-docling-258m"):
         await parse.open(Context("papers", "parse", "d", Path(), resources=Resources(Models())))
 
 

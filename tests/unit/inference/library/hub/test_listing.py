@@ -102,6 +102,6 @@ def test_graphs_that_lead_out_of_the_folder_are_left_out():
 
 def test_weights_of_others_are_named_with_the_command_that_converts_them():
     with pytest.raises(
-        UnusableRepository, match=r"found model\.safetensors in acme/mine, .*: fastembed export acme/mine"
+        UnusableRepository, match=r"found model\.safetensors in acme/mine, .*: fastembed convert acme/mine"
     ):
         targets("model.safetensors", "config.json")

@@ -48,7 +48,7 @@ def test_the_table_has_every_known_model_with_its_licence_and_where_it_comes_fro
 def test_the_commands_and_options_exist():
     commands = get_command(app).commands
     named = set(re.findall(r"^fastembed ([a-z]+)", PAGE, re.MULTILINE)) | set(re.findall(r"`fastembed ([a-z]+)", PAGE))
-    assert {"models", "pull", "export", "rm"} <= named <= set(commands)
+    assert {"models", "pull", "convert", "rm"} <= named <= set(commands)
     options = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
     own = re.findall(r"`(--(?!group-size)[a-z-]+)", PAGE)
     assert set(own) <= options
