@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import Unavailable
 from fastembed.server.http.auth import ApiKeys, BrowserGuard
+from fastembed.server.http.error_dialects import translated
 from fastembed.server.http.errors import ErrorResponse, error_response, log_internal
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.request_body import ClientDisconnected
@@ -174,13 +175,13 @@ class _ResponseWriter:
         what = error_response(error, self.request_id)
         if what.status == 429 and "pipeline_source" in self._scope:  # noqa: PLR2004 - too many requests: say how many are not
             what = replace(what, headers=(*what.headers, *rate_limits(self._scope["pipeline_source"])))
-        await respond(self.send, what)
+        await respond(self.send, translated(what, self._scope))
 
     async def fail_silently(self) -> None:
         """Answer a request that was cancelled because the server's time to drain is over."""
         if not self.status:
             error = Unavailable("the server stopped before the request ended; send it again", retry_after_s=5.0)
-            await respond(self.send, error_response(error, self.request_id))
+            await respond(self.send, translated(error_response(error, self.request_id), self._scope))
 
 
 async def respond(send: Callable[[Message], Any], what: ErrorResponse) -> None:

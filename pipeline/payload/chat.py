@@ -198,7 +198,7 @@ class ChatStarted:
 class ChatFinished:
     """Ends one choice. Token counts are of the whole request so far; cached_tokens came from the prefix cache.
 
-    cut: why it was ended before its time, if it was.
+    cut: why it was ended before its time, if it was. stop: the stop string that ended it, if one did.
     """
 
     index: int
@@ -208,6 +208,7 @@ class ChatFinished:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cut: str = ""
+    stop: str = ""
 
 
 ChatEvent = ChatStarted | ChatDelta | ChatFinished

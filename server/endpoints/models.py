@@ -6,6 +6,7 @@ The list stands under `data`, where OpenAI clients look, and under `models`, as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +38,12 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     def aliases() -> Mapping[str, str]:
         return site.resources.get(Models).catalog.aliases
 
-    async def list_models(_: Request) -> Response:
+    async def list_models(request: Request) -> Response:
         found = [describe(card) for card in cards()]
-        return json_answer({"object": "list", "data": found, "models": found, "aliases": dict(aliases())})
+        if "anthropic-version" in request.headers:
+            found = [{**card, **_for_anthropic(card)} for card in found]
+        ends = {"has_more": False, "first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {}
+        return json_answer({"object": "list", "data": found, "models": found, "aliases": dict(aliases()), **ends})
 
     async def one_model(request: Request) -> Response:
         name = request.path_params["name"]
@@ -90,6 +94,12 @@ def _details(card: ModelCard) -> Mapping[str, Any]:
     """Return what only models of its task have, such as voices."""
     kind = TASKS.get(card.task)
     return kind.details(card.folder) if kind and card.folder else {}
+
+
+def _for_anthropic(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that Anthropic's clients read."""
+    created_at = datetime.fromtimestamp(model["created"], UTC).isoformat()
+    return {"type": "model", "display_name": model["id"], "created_at": created_at}
 
 
 def _capabilities(card: ModelCard) -> dict[str, bool]:

@@ -52,11 +52,11 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
 def _is_served(operation: Operation, site: ServerContext) -> bool:
     """Whether one of the server's own operations is there now."""
-    if operation.through:
-        return site.routes.methods(operation.through) is not None
+    if operation.through and site.routes.methods(operation.through) is None:
+        return False
     if operation.path.startswith("/v1/files"):
         return site.files is not None
-    return site.conversations is not None or not operation.path.startswith(("/v1/responses", "/v1/conversations"))
+    return site.conversations is not None or not operation.path.startswith(("/v1/responses/{id}", "/v1/conversations"))
 
 
 def document(operations: Iterable[Operation], *, version: str) -> dict[str, Any]:

@@ -57,11 +57,11 @@ class AnswerSplitter:
             self.tokens += 1
             self.reasoning_tokens += self._reasoning.thinking
             shown = self._through(self._stops.feed(token.text)) if token.text else []
-            self.stopped = self.stopped or self._stops.found
+            self.stopped = self.stopped or bool(self._stops.found)
             deltas += self._with_logprob(shown, token)
         if tail and not self.stopped:
             deltas += self._through(self._stops.feed(tail))
-            self.stopped = self._stops.found
+            self.stopped = bool(self._stops.found)
         return self._checked(_merged(deltas))
 
     def end(self, ended: Ended) -> tuple[list[ChatDelta], FinishReason]:
@@ -81,6 +81,11 @@ class AnswerSplitter:
         if self._begun and (self.stopped or ended == "stop"):
             return deltas, "tool_calls"
         return deltas, "stop" if self.stopped else ended
+
+    @property
+    def stop(self) -> str:
+        """The stop string that ended it; "": none did."""
+        return self._stops.found
 
     @property
     def fault(self) -> Fault | None:

@@ -208,6 +208,7 @@ def last_events(
         sum(one.tokens for one in answers),
         reasoning_tokens=sum(one.reasoning_tokens for one in answers),
         cut=str(answer.fault) if endless else "",
+        stop=answer.stop,
     )
     return [*deltas, finished]
 

@@ -12,17 +12,18 @@ class StopStrings:
         """Watch for these; empty ones are ignored."""
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
-        self.found = False
+        self.found = ""
 
     def feed(self, text: str) -> str:
-        """Return what can be shown now. `found` is set, and nothing more comes, after a stop string."""
+        """Return what can be shown now. `found` is the stop string, and nothing more comes, after one."""
         if self.found or not self._stops:
             return "" if self.found else text
         text = self._held + text
-        places = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        places = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
         if places:
-            self.found, self._held = True, ""
-            return text[: min(places)]
+            place, self.found = min(places)
+            self._held = ""
+            return text[:place]
         keep = max(held_back(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -16,13 +16,13 @@ from starlette.routing import BaseRoute, Route
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.tokenization import Tokenizers
-from fastembed.server.endpoints.chat_route import CHAT_PATH, chat_route, references_of
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.responses.answering import answer
 from fastembed.server.endpoints.responses.background import BackgroundRuns
 from fastembed.server.endpoints.responses.history import ConversationHistory
 from fastembed.server.endpoints.responses.request import CREATE, decode
 from fastembed.server.endpoints.responses.stored import MAX_PAGE, ShowOrFollow, StoredResponses
+from fastembed.server.endpoints.through import CHAT_PATH, references_of, through
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import read_fields
 from fastembed.server.wire.operation import EVENTS, JSON, Operation
@@ -43,6 +43,7 @@ _SHOW: Final = Operation(
     "A stored response; with stream, its events again",
     query={"stream": flag(), "starting_after": whole(0, 2**31 - 1, "the last sequence_number that was seen")},
     answer={JSON: an_object(about="a response"), EVENTS: an_object(about="its events")},
+    through=CHAT_PATH,
 )
 _DELETE: Final = Operation("DELETE", "/v1/responses/{id}", "Delete a stored response")
 _CANCEL: Final = Operation("POST", "/v1/responses/{id}/cancel", "Stop the work on a background response")
@@ -82,7 +83,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         ids = await model.encode(asked.chat, special=True)
         return json_answer({"object": "response.input_tokens", "input_tokens": len(ids)})
 
-    found: list[BaseRoute] = [chat_route(site, CREATE, create), _COUNT.route(count)]
+    found: list[BaseRoute] = [through(site, CREATE, create), _COUNT.route(count)]
     stored = None if site.conversations is None else StoredResponses(site.conversations, runs)
     if stored is None:
         return found
@@ -90,7 +91,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     async def follow(exchange: Exchange) -> None:
         await stored.follow(exchange, exchange.scope["path_params"]["id"])
 
-    following = chat_route(site, _SHOW, follow)
+    following = through(site, _SHOW, follow)
     show = Route(_SHOW.path, ShowOrFollow(stored.show, following.app), methods=["GET"])
     rest = (_DELETE.route(stored.delete), _CANCEL.route(stored.cancel), _ITEMS.route(stored.items))
     return [*found, show, *rest]

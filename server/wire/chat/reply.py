@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
-from fastembed.server.wire.event_stream import EventStream
+from fastembed.server.wire.event_stream import OPENAI, EventStream, StreamForm
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.headers import Headers, model_headers
 
@@ -25,9 +25,19 @@ class AnswerEncoder(Protocol):
         """Return what comes last, or the whole answer. StepFailed if the pipeline left it unfinished."""
 
 
-async def reply(exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder, *, stream: bool) -> None:
+async def reply(
+    exchange: Exchange,
+    requests: Sequence[ChatRequest],
+    encoder: AnswerEncoder,
+    *,
+    stream: bool,
+    form: StreamForm = OPENAI,
+) -> None:
     """Send the requests through their pipeline, all at once, and answer with their events, in order."""
-    await (_stream if stream else _whole)(exchange, requests, encoder)
+    if stream:
+        await _stream(exchange, requests, encoder, form)
+    else:
+        await _whole(exchange, requests, encoder)
 
 
 async def _whole(exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder) -> None:
@@ -39,8 +49,13 @@ async def _whole(exchange: Exchange, requests: Sequence[ChatRequest], encoder: A
         await exchange.respond(body, headers=_headers(encoder))
 
 
-async def _stream(exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder) -> None:
-    async with EventStream(exchange, lambda: _headers(encoder)) as out, exchange.submitted(*requests) as running:
+async def _stream(
+    exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder, form: StreamForm
+) -> None:
+    async with (
+        EventStream(exchange, lambda: _headers(encoder), form=form) as out,
+        exchange.submitted(*requests) as running,
+    ):
         for prompt, results in enumerate(running):
             async for event in results:
                 await out.send(encoder.take(event, prompt))

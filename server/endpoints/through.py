@@ -1,4 +1,4 @@
-"""From another wire's path to the pipeline that answers chats: one internal conversation, several wires.
+"""From another wire's path to the pipeline that answers it: one internal conversation, several wires.
 
 `/v1/responses`, `/v1/messages` and Ollama's paths have no pipelines of their own: what they decode is the `ChatRequest`
 that the pipeline on `POST /v1/chat/completions` takes, and its `ChatEvent`s are what they encode.
@@ -21,9 +21,9 @@ from fastembed.server.wire.operation import Operation
 CHAT_PATH: Final = "/v1/chat/completions"
 
 
-def chat_route(site: ServerContext, operation: Operation, answer: Callable[[Exchange], Awaitable[None]]) -> Route:
-    """Return the route of an operation whose answer is an exchange with the pipeline that answers chats."""
-    return Route(operation.path, _ChatRoute(site, operation, answer), methods=[operation.method])
+def through(site: ServerContext, operation: Operation, answer: Callable[[Exchange], Awaitable[None]]) -> Route:
+    """Return the route of an operation whose answer is an exchange with another operation's pipeline."""
+    return Route(operation.path, _Through(site, operation, answer), methods=[operation.method])
 
 
 def references_of(site: ServerContext, scope: Scope) -> References:
@@ -31,22 +31,24 @@ def references_of(site: ServerContext, scope: Scope) -> References:
     return References(site.fetcher, site.files, scope["owner"])
 
 
-class _ChatRoute:
-    """An ASGI application, since an answer may be a stream."""
+class _Through:
+    """An ASGI application, since an answer may be a stream; the pipeline is that of `operation.through`."""
 
     def __init__(
         self, site: ServerContext, operation: Operation, answer: Callable[[Exchange], Awaitable[None]]
     ) -> None:
         self._site = site
         self._path = operation.path
+        self._through = operation.through
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["served_path"] = self._path
-        source = (self._site.routes.methods(CHAT_PATH) or {}).get("POST")
+        source = (self._site.routes.methods(self._through) or {}).get("POST")
         if source is None:
             raise NotFound(
-                f"found no pipeline on POST {CHAT_PATH}, expected one: it answers {self._path} too", code="unknown_url"
+                f"found no pipeline on POST {self._through}, expected one: it answers {self._path} too",
+                code="unknown_url",
             )
         scope["pipeline_source"] = source
         await self._answer(
