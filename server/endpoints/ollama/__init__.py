@@ -23,7 +23,7 @@ from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.fields import Fields
 
-OPERATIONS: Final = (CHAT, GENERATE, EMBED, EMBEDDINGS, *library.OPERATIONS)
+OPERATIONS: Final = (CHAT, GENERATE, EMBED, EMBEDDINGS, *library.OF_MODELS)
 
 
 def routes(site: ServerContext) -> list[BaseRoute]:

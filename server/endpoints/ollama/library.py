@@ -36,7 +36,7 @@ PULL: Final = Operation(
     "Say that a model is here, or which command gets it",
     body=an_object({**_NAMED, "stream": flag(default=True), "insecure": flag("without effect")}),
 )
-OPERATIONS: Final = (TAGS, SHOW, PS, VERSION, PULL)
+OF_MODELS: Final = (TAGS, SHOW, PS, VERSION, PULL)
 
 _TASKS: Final = ("chat", "code", "embedding")
 _FAMILY: Final = "openvino"
