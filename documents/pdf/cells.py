@@ -20,6 +20,8 @@ _COVERED: Final = 0.35  # of a column, or of the text itself: less is overhang
 _MIN_PROSE_LINES: Final = 5  # fewer lines below each other are cells
 _PROSE_WORDS: Final = 3.5  # a line of running text has at least
 _PROSE_GOES_ON: Final = 0.5  # of the lines of running text start within a sentence
+_WRAPPED_EM: Final = 1.35  # from baseline to baseline: a cell's next line, not the next row
+_MARGIN: Final = 1.0  # points between a table's text and its edge, and by which a cell may begin before its column
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def grid_of(
     """
     rows = [_split_head(row, xs) if row[0].baseline <= head_end else row for row in rows]
     placed = groups or _placed(rows, xs, head_end, partial)
-    top = [rows[0][0].box.t - 1]
+    top = [rows[0][0].box.t - _MARGIN]
     ys = top + [(a[-1][0].box.b + b[0][0].box.t) / 2 for a, b in itertools.pairwise(placed)] + [outer.b]
     cells = []
     for r, group in enumerate(placed):
@@ -129,7 +131,7 @@ def column_edges(rows: list[list[Line]], outer: Box) -> list[float]:
         else:
             merged.append([left, right])
     inner = [(a[1] + b[0]) / 2 for a, b in itertools.pairwise(merged)]
-    return [min(outer.l, merged[0][0]) - 1, *inner, max(outer.r, merged[-1][1]) + 1]
+    return [min(outer.l, merged[0][0]) - _MARGIN, *inner, max(outer.r, merged[-1][1]) + _MARGIN]
 
 
 def _placed(
@@ -138,12 +140,12 @@ def _placed(
     """Group the rows: a row that continues the cells above it joins the row above."""
     groups: list[list[list[Line]]] = []
     for row in rows:
-        first_empty = row[0].box.l > xs[1] - 1
+        first_empty = row[0].box.l > xs[1] - _MARGIN
         sparse = len(row) <= max(1, (len(xs) - 1) // 2)
         goes_on = first_empty or all(line.text[:1].islower() for line in row)
         if groups and goes_on and sparse and row[0].baseline > head_end:
             above = groups[-1][-1]
-            close = row[0].baseline - above[0].baseline < 1.35 * row[0].size
+            close = row[0].baseline - above[0].baseline < _WRAPPED_EM * row[0].size
             ruled = any(above[0].baseline < r.position < row[0].baseline for r in partial)
             if close and not ruled and above[0].baseline > head_end:
                 groups[-1].append(row)

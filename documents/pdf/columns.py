@@ -5,8 +5,6 @@ gutter is found first, by how much text covers each x, and what crosses it (titl
 bands. So a heading across both columns never hides the gutter, and a gap inside one column never becomes one.
 """
 
-# ruff: noqa: PLR2004 - thresholds have names; what is left are small counts and signs
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +39,10 @@ _SOLID_LINE: Final = 12  # points of a figure or table that count as one line
 _FULL_LINE: Final = 0.75  # of its side's width
 _PROSE: Final = ((4, 0.3), (2.5, 0.55))  # words a line at least, with this share of full lines at least
 _LEVEL_POINTS: Final = 0.7  # by which the baselines of one row may differ
+_MIN_FOLLOWING: Final = 3  # lines of a band that may be columns because the page has columns elsewhere
+_MIN_WORDS: Final = 3  # words a line of such a band, or it is a table below the text
+_CROSSING: Final = 1.0  # points that a line must reach over the gutter on both sides to cross it
+_USUAL_SIZE: Final = 10.0  # points, of pieces whose type is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class LayoutPiece:
 
     box: Box
     words: int = 1
-    size: float = 10.0
+    size: float = _USUAL_SIZE
     mono: bool = False
     solid: bool = False
     letters: float = 1.0
@@ -126,7 +128,7 @@ def _gutters(pieces: Sequence[LayoutPiece], own: list[int], area: Box) -> list[f
 
 
 def _bands(pieces: Sequence[LayoutPiece], own: list[int], x: float, area: Box) -> tuple[list[_Band], float]:
-    crossing = [i for i in own if pieces[i].box.l < x - 1 and pieces[i].box.r > x + 1]
+    crossing = [i for i in own if pieces[i].box.l < x - _CROSSING and pieces[i].box.r > x + _CROSSING]
     crossing = sorted(crossing + _headings_alone(pieces, own, x), key=lambda i: pieces[i].box.t)
     middles = [(pieces[i].box.t + pieces[i].box.b) / 2 for i in crossing]
     sides: list[tuple[list[int], list[int]]] = [([], []) for _ in range(len(crossing) + 1)]
@@ -166,11 +168,11 @@ def _headings_alone(pieces: Sequence[LayoutPiece], own: list[int], x: float) -> 
     They head both columns, though they are too short to cross the gutter.
     """
     em = statistics.median(pieces[i].size for i in own)
-    right = [pieces[i].box for i in own if pieces[i].box.l > x - 1]
+    right = [pieces[i].box for i in own if pieces[i].box.l > x - _CROSSING]
     found = []
     for i in own:
         piece = pieces[i]
-        if piece.solid or piece.size < _HEADING * em or piece.box.r > x + 1:
+        if piece.solid or piece.size < _HEADING * em or piece.box.r > x + _CROSSING:
             continue
         top, bottom = piece.box.t - _HEADING_ROOM_EM * em, piece.box.b + _HEADING_ROOM_EM * em
         above, below = any(b.b <= top for b in right), any(b.t >= bottom for b in right)
@@ -210,12 +212,12 @@ def _may_follow(pieces: Sequence[LayoutPiece], left: list[int], right: list[int]
         return False
     if any(pieces[i].solid for i in left + right):
         return True
-    if len(left) + len(right) < 3:
+    if len(left) + len(right) < _MIN_FOLLOWING:
         return False
     words = statistics.median(pieces[i].words for i in left + right)
     starts = (min(pieces[i].box.l for i in left), min(pieces[i].box.l for i in right))
     flush = abs(starts[0] - edges[0]) < _FLUSH and abs(starts[1] - edges[1]) < _FLUSH
-    return words >= 3 or (flush and min(len(left), len(right)) >= _MIN_LINES)
+    return words >= _MIN_WORDS or (flush and min(len(left), len(right)) >= _MIN_LINES)
 
 
 def _is_columns(  # noqa: PLR0911 - a list of decisions, each with its result

@@ -7,7 +7,7 @@ import math
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import pypdfium2.raw as pdfium
 
@@ -37,12 +37,17 @@ _HYPHENS = {0x02, 0xAD, 0xFFFE}
 _ACCENTS = dict(
     zip("´`¨ˆ˜¯˘˙¸˚ˇ˝", "\u0301\u0300\u0308\u0302\u0303\u0304\u0306\u0307\u0327\u030a\u030c\u030b", strict=True)
 )
-_ACCENT_REACH = 150
+_ACCENT_REACH: Final = 150
 """How many glyphs away an accent may be written from its letter: PDFium sorts by place, TeX draws them first."""
-_BASELINE_EM = 0.12
-_MIN_PITCH_GLYPHS = 6
-_PITCH_SPREAD = 0.15
-_UPRIGHT = 0.17  # the sine of 10 degrees
+_ACCENT_RAISED: Final = 0.4  # of the letter's height, by which the accent's own baseline may differ from the letter's
+_ACCENT_INSET: Final = 0.1  # of the letter's width: nearer to its edge an accent is the next letter's
+_BASELINE_EM: Final = 0.12  # by which the baselines of a word's glyphs differ at most
+_OVERLAP_EM: Final = 1.2  # by which a glyph may begin before the end of the last one: kerning, and text drawn twice
+_TURNED_ACROSS_EM: Final = 0.75  # of overlap across the line that a turned word's glyphs have
+_TURNED_REACH_EM: Final = 0.6  # of room around a turned word in which its next glyph stands
+_MIN_PITCH_GLYPHS: Final = 6  # different letters of a font until its pitch is judged
+_PITCH_SPREAD: Final = 0.15  # of the widest letter: by which widths in fixed pitch differ at most, as drawn
+_UPRIGHT: Final = 0.17  # the sine of 10 degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +202,9 @@ def _accented(glyphs: list[Glyph]) -> list[Glyph]:
 
 def _stands_over(mark: Glyph, letter: Glyph) -> bool:
     middle = (mark[1] + mark[3]) / 2
-    if not letter[1] < middle < letter[3] or abs(letter[6] - mark[6]) > 0.4 * (letter[4] - letter[2]):
+    if not letter[1] < middle < letter[3] or abs(letter[6] - mark[6]) > _ACCENT_RAISED * (letter[4] - letter[2]):
         return False
-    inset = 0.1 * (letter[3] - letter[1])
+    inset = _ACCENT_INSET * (letter[3] - letter[1])
     return letter[1] + inset < middle < letter[3] - inset and chr(letter[0]).isalpha()
 
 
@@ -322,14 +327,14 @@ def _bare(code: int) -> str:
 def _follows(draft: _Draft, box: Box, baseline: float, runs: list[_Run]) -> bool:
     size = runs[draft.run].style.size
     gap = box.l - draft.r
-    return abs(baseline - draft.baseline) <= _BASELINE_EM * size and -1.2 * size < gap <= SPACE_EM * size
+    return abs(baseline - draft.baseline) <= _BASELINE_EM * size and -_OVERLAP_EM * size < gap <= SPACE_EM * size
 
 
 def _beside(draft: _Draft, box: Box, size: float, direction: int) -> bool:
     """Whether a glyph goes on with a turned word: close to it, and in its line where the line is no slope."""
     last = Box(draft.l, draft.t, draft.r, draft.b)
     across = {0: size, -1: size, 2: y_overlap(last, box)}.get(direction, x_overlap(last, box))
-    return across > 0.75 * size and last.grown(0.6 * size).touches(box)
+    return across > _TURNED_ACROSS_EM * size and last.grown(_TURNED_REACH_EM * size).touches(box)
 
 
 def _append(draft: _Draft, char: str, box: Box) -> None:

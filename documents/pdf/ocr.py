@@ -1,9 +1,7 @@
 """Pages of pixels: what recognises their text, and how its result becomes lines and rules."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
-
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +14,28 @@ from fastembed.documents.pdf.text import Line
 from fastembed.documents.pdf.words import PdfWord
 from fastembed.documents.upright import PageReading
 
-OCR_SCALE = 200 / 72
+OCR_SCALE: Final = 200 / 72
 """Pixels a point in which a page is given to be recognised: 200 dpi."""
 
-DOUBTFUL = 0.85
+DOUBTFUL: Final = 0.85
 """A page's mean confidence below which the document says so: clean print reaches 0.97 and more."""
-_MAX_PIXELS = 40_000_000
-_MAX_CHARACTERS = 25
-_CAP_HEIGHT_EM = 0.78
-_MIN_SURE = 0.4
-_BOLD_STROKE = 1.22
+_MAX_PIXELS: Final = 40_000_000  # of a page's picture: a poster is rendered at less than 200 dpi
+_MAX_CHARACTERS: Final = 25  # a page with as many has text of its own; fewer are a stamp or a page number on a scan
+_MIN_IMAGE: Final = 0.05  # of the page: a smaller picture is a logo on an empty page
+_MIN_DRAWN: Final = 100  # lines and areas: fewer are a frame; text drawn as outlines has far more
+_SCAN: Final = 0.5  # of the page: a picture that large is the page itself, no figure on it
+_CAP_HEIGHT_EM: Final = 0.78  # a recognised line's box goes from ascenders to descenders; its type size is less
+_MIN_SURE: Final = 0.4  # confidence: below, it is ornaments read as letters
+_ONE_SIZE: Final = (0.82, 1.17)  # of the middle size: boxes differ so much by which letters have ascenders
+_BOLD_STROKE: Final = 1.22  # times the middle stroke of the page
+_CHARACTERS_A_VOTE: Final = 10  # a line counts for its size and stroke once for so many characters
+_MIN_CONTRAST: Final = 60  # grey levels between ink and paper in a line's box
+_INK_BLOCK: Final = 25  # pixels a side: of the neighbourhood whose mean tells ink from paper
+_INK_BELOW: Final = -8  # grey levels from that mean
+_MIN_RULE: Final = 12.0  # points: shorter is a letter's stroke or a dash
+_MAX_THICK: Final = 8.0  # points: thicker is a bar
+_LONG_ACROSS: Final = 20.0  # points that a kernel is long which horizontal strokes must fill: more than any letter
+_LONG_DOWN: Final = 11.0  # points, of vertical ones: rows of tables are low
 
 
 class PageOcr(Protocol):
@@ -41,8 +51,8 @@ def needs_ocr(page: Page) -> bool:
     if page.width <= 0 or page.height <= 0 or page.characters >= _MAX_CHARACTERS:
         return False
     drawing = page.drawing
-    covered = max((b.area for b in drawing.images), default=0.0) > 0.05 * page.width * page.height
-    return covered or len(drawing.strokes) + len(drawing.shades) > 100
+    covered = max((b.area for b in drawing.images), default=0.0) > _MIN_IMAGE * page.width * page.height
+    return covered or len(drawing.strokes) + len(drawing.shades) > _MIN_DRAWN
 
 
 def ocr_scale(page: Page) -> float:
@@ -79,7 +89,7 @@ def _turned(box: Box, page: Page, turn: int) -> Box:
 
 
 def _is_scan(box: Box, page: Page) -> bool:
-    return box.area > 0.5 * page.width * page.height
+    return box.area > _SCAN * page.width * page.height
 
 
 def _line(text: str, box: tuple[float, float, float, float], sure: float, scale: float) -> Line:
@@ -100,11 +110,16 @@ def _line(text: str, box: tuple[float, float, float, float], sure: float, scale:
 
 def _in_line(lines: list[Line]) -> list[Line]:
     """Give lines of nearly one size that size, so that what a recogniser measures does not break paragraphs."""
-    sizes = sorted(line.size for line in lines for _ in range(max(1, len(line.text) // 10)))
+    sizes = sorted(line.size for line in lines for _ in range(_votes(line)))
     if not sizes:
         return []
     body = sizes[len(sizes) // 2]
-    return [_sized(line, body) if 0.82 < line.size / body < 1.17 else line for line in lines]
+    return [_sized(line, body) if _ONE_SIZE[0] < line.size / body < _ONE_SIZE[1] else line for line in lines]
+
+
+def _votes(line: Line) -> int:
+    """Return how often a line counts for the page's middle values: by its length, each at least once."""
+    return max(1, len(line.text) // _CHARACTERS_A_VOTE)
 
 
 def _sized(line: Line, size: float) -> Line:
@@ -118,7 +133,7 @@ def _styled(line: Line, style: Style) -> Line:
 def _weighted(lines: list[Line], image: npt.NDArray[np.uint8], scale: float) -> list[Line]:
     """Mark the lines in bold: their strokes are wider than most, for their size."""
     strokes = [_stroke_em(line, image, scale) for line in lines]
-    usual = sorted(s for s, line in zip(strokes, lines, strict=True) for _ in range(max(1, len(line.text) // 10)) if s)
+    usual = sorted(s for s, line in zip(strokes, lines, strict=True) for _ in range(_votes(line)) if s)
     if not usual:
         return lines
     bold = _BOLD_STROKE * usual[len(usual) // 2]
@@ -132,7 +147,7 @@ def _stroke_em(line: Line, image: npt.NDArray[np.uint8], scale: float) -> float:
     """Return the mean length of the dark runs in a line's pixels, as a share of its size; 0 for no ink."""
     left, top, right, bottom = (max(0, int(v * scale)) for v in line.box)
     grey = image[top:bottom, left:right].mean(axis=2)
-    if grey.size == 0 or grey.max() - grey.min() < 60:
+    if grey.size == 0 or grey.max() - grey.min() < _MIN_CONTRAST:
         return 0.0
     dark = grey < (float(grey.max()) + float(grey.min())) / 2
     starts = int(np.count_nonzero(dark[:, 1:] & ~dark[:, :-1])) + int(np.count_nonzero(dark[:, 0]))
@@ -150,9 +165,9 @@ def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[RuledLine]:
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     inverted = cv2.bitwise_not(cv2.GaussianBlur(grey, (3, 3), 0))
-    ink = cv2.adaptiveThreshold(inverted, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 25, -8)
+    ink = cv2.adaptiveThreshold(inverted, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, _INK_BLOCK, _INK_BELOW)
     rules = []
-    for width, height in ((int(20 * scale), 1), (1, int(11 * scale))):
+    for width, height in ((int(_LONG_ACROSS * scale), 1), (1, int(_LONG_DOWN * scale))):
         opened = cv2.morphologyEx(ink, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_RECT, (width, height)))
         opened = cv2.dilate(opened, np.ones((3, 3), np.uint8))
         count, _, stats, _ = cv2.connectedComponentsWithStats(opened)
@@ -160,7 +175,7 @@ def pixel_rules(image: npt.NDArray[np.uint8], scale: float) -> list[RuledLine]:
             x, y, w, h = (float(v) for v in stats[k][:4])
             horizontal = width > height
             long, thin = (w, h) if horizontal else (h, w)
-            if long > 12 * scale and thin < 8 * scale:
+            if long > _MIN_RULE * scale and thin < _MAX_THICK * scale:
                 box = Box(x / scale, y / scale, (x + w) / scale, (y + h) / scale)
                 rules.append(RuledLine(box, horizontal=horizontal))
     return rules

@@ -1,7 +1,5 @@
 """Rows: the lines of a page in reading order, each with its column and the space above it."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of a box
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +15,13 @@ from fastembed.documents.pdf.text import Line, merged_row
 
 _ACROSS: Final = 0.9  # of the text's width: a rule that parts what is above from what is below
 _MIN_BAND: Final = 12  # lines on either side of such a rule
+_REACH: Final = 2.0  # points by which text and rules may stand out of the table or figure that they belong to
+_IN_TABLE: Final = 0.6  # of a line's box: then it is in the table's cells already
+_IN_FIGURE: Final = 0.9  # of a rule: then it is part of a drawing
+_RULES: Final = (3, 2000)  # of a table: fewer make no cells, more are a drawing
+_LEVEL_EM: Final = 0.3  # by which the baselines of one row differ at most
+_APART: Final = 1.0  # points by which lines that stand side by side may overlap
+_MONO: Final = 0.5  # of a line's characters, in fixed pitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def page_rows(page: Page, furniture: tuple[set[int], set[int]], body: float) -> 
     figures, lines = _figures(page, lines, body)
     upright = [line for line in lines if not line.turned]
     grids = _tables(page, upright, figures)
-    rest = [ln for ln in upright if not any(ln.box.share_inside(g.box.grown(2)) > 0.6 for g in grids)]
+    rest = [ln for ln in upright if not any(ln.box.share_inside(g.box.grown(_REACH)) > _IN_TABLE for g in grids)]
     rows = [
         row for lines, solids in _bands(page, rest, [*figures, *grids]) for row in _ordered(page.number, lines, solids)
     ]
@@ -98,8 +103,10 @@ def _figures(page: Page, lines: list[Line], body: float) -> tuple[list[Figure], 
 
 
 def _tables(page: Page, lines: list[Line], figures: list[Figure]) -> list[Grid]:
-    rules = [r for r in page.drawing.rules if not any(r.box.share_inside(f.box.grown(2)) > 0.9 for f in figures)]
-    if len(rules) < 3 or len(rules) > 2000:
+    rules = [
+        r for r in page.drawing.rules if not any(r.box.share_inside(f.box.grown(_REACH)) > _IN_FIGURE for f in figures)
+    ]
+    if not _RULES[0] <= len(rules) <= _RULES[1]:
         return []
     return ruled_tables(rules, [w for line in lines for w in line.words])
 
@@ -153,8 +160,8 @@ def _same_rows(lines: Sequence[Line], region: list[int]) -> list[list[int]]:
     for i in region:
         if groups and i < len(lines) and groups[-1][0] < len(lines):
             a, b = lines[groups[-1][0]], lines[i]
-            level = abs(a.baseline - b.baseline) <= 0.3 * min(a.size, b.size)
-            apart = all(lines[k].box.r <= b.box.l + 1 or b.box.r <= lines[k].box.l + 1 for k in groups[-1])
+            level = abs(a.baseline - b.baseline) <= _LEVEL_EM * min(a.size, b.size)
+            apart = all(lines[k].box.r <= b.box.l + _APART or b.box.r <= lines[k].box.l + _APART for k in groups[-1])
             if level and apart:
                 groups[-1].append(i)
                 continue
@@ -165,4 +172,4 @@ def _same_rows(lines: Sequence[Line], region: list[int]) -> list[list[int]]:
 def _piece(line: Line) -> LayoutPiece:
     text = line.text
     letters = sum(c.isalpha() or c == " " for c in text) / max(1, len(text))
-    return LayoutPiece(line.box, len(line.words), line.size, line.mono_share > 0.5, letters=letters)
+    return LayoutPiece(line.box, len(line.words), line.size, line.mono_share > _MONO, letters=letters)

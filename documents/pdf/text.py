@@ -1,26 +1,34 @@
 """Words and lines: the text of a page before its reading order is known."""
 
-# ruff: noqa: PLR2004 - thresholds are shares of the type size or of a count, each said where it stands
-
 import itertools
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from fastembed.documents.pdf.geometry import Box, enclosing
 from fastembed.documents.pdf.spacing import MIN_SPACED_LETTERS, without_letter_spacing
 from fastembed.documents.pdf.style import Style
 from fastembed.documents.pdf.words import PdfWord
 
-SPACE_EM = 0.12
+SPACE_EM: Final = 0.12
 """A gap wider than this share of the size is a space (poppler's is 0.1; TeX's tightest space is 0.2)."""
 
-_SAME_BASELINE_EM = 0.18
-_JOIN_EM = 0.85
-_JOIN_MONO_EM = 3.0
-_SCRIPT_SIZE = 0.86
+_SAME_BASELINE_EM: Final = 0.18  # by which the baselines of one line differ at most
+_JOIN_EM: Final = 0.85  # a wider gap ends a line: justified text has gaps of up to 0.7, columns of 1 and more
+_JOIN_MONO_EM: Final = 3.0  # the same in fixed pitch, where runs of spaces align code
+_SCRIPT_SIZE: Final = 0.86  # times the size of the text around it: a script is smaller
+_SCRIPT_GAP_EM: Final = 0.35  # between a script and the text that it belongs to, at most
+_SCRIPT_SHARED: Final = 0.25  # of a script's height lies within that text's at least
+_SCRIPT_REACH_EM: Final = 3.0  # lines whose tops are further apart, by this and the points below, do not touch
+_SCRIPT_REACH: Final = 4.0
+_LOWERED_SHARED: Final = 0.6  # of the height of a lowered letter of full size (the E of TeX) lies within its word's
+_HOST_WIDTH: Final = 1.5  # times the letter's width: what it is lowered in is a word
+_RAISED: Final = 0.5  # points above the baseline of the text that follows it: a footnote's mark
+_OPEN_EM: Final = 2.0  # words come by baseline: a row so far above a new word gets no more
+_USUAL_SIZE: Final = 10.0  # points, of a document without text
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ def joined(words: Sequence[PdfWord]) -> str:
     for i, (before, word) in enumerate(itertools.pairwise(words)):
         gap = word.box.l - before.box.r
         # A raised mark that starts a line is a footnote's number, not part of its first word.
-        mark = i == 0 and before.style.size < _SCRIPT_SIZE * word.style.size and before.baseline < word.baseline - 0.5
+        smaller = before.style.size < _SCRIPT_SIZE * word.style.size
+        mark = i == 0 and smaller and before.baseline < word.baseline - _RAISED
         if word.spaced or mark or gap > SPACE_EM * min(before.style.size, word.style.size):
             parts.append(" ")
         parts.append(word.text)
@@ -111,7 +120,7 @@ def lines_of(words: Iterable[PdfWord]) -> list[Line]:
         else:
             row = [word]
             rows.append(row)
-            open_rows = [(b, r) for b, r in open_rows if word.baseline - b < 2 * word.style.size]
+            open_rows = [(b, r) for b, r in open_rows if word.baseline - b < _OPEN_EM * word.style.size]
             open_rows.append((word.baseline, row))
     pieces = [piece for row in rows for piece in _pieces(row)]
     pieces = _with_scripts(pieces)
@@ -128,7 +137,7 @@ def body_size(lines: Iterable[Line]) -> float:
     count: Counter[float] = Counter()
     for line in lines:
         count[max(0.5, round(line.size * 2) / 2)] += len(line.text)
-    return count.most_common(1)[0][0] if count else 10.0
+    return count.most_common(1)[0][0] if count else _USUAL_SIZE
 
 
 def _share(words: Sequence[PdfWord], wanted: Callable[[Style], bool]) -> float:
@@ -178,18 +187,23 @@ def _root(merged: dict[int, int], i: int) -> int:
 
 def _host(i: int, position: int, order: list[int], sizes: list[float], boxes: list[Box]) -> int | None:
     size, box = sizes[i], boxes[i]
-    best, best_gap = None, 0.35
+    best, best_gap = None, _SCRIPT_GAP_EM
     for step in (-1, 1):
         k = position + step
         while 0 <= k < len(order):
             j = order[k]
             other = boxes[j]
-            if abs(other.t - box.t) > 3 * size + 4:
+            if abs(other.t - box.t) > _SCRIPT_REACH_EM * size + _SCRIPT_REACH:
                 break
             shared = (min(box.b, other.b) - max(box.t, other.t)) / max(box.height, 0.1)
             # A script is smaller; TeX's logos lower a single letter of full size between its neighbours.
-            lowered = box.width < size and other.width > 1.5 * box.width and shared > 0.6 and other.l < box.l < other.r
-            if lowered or (size < _SCRIPT_SIZE * sizes[j] and shared > 0.25):
+            lowered = (
+                box.width < size
+                and other.width > _HOST_WIDTH * box.width
+                and shared > _LOWERED_SHARED
+                and other.l < box.l < other.r
+            )
+            if lowered or (size < _SCRIPT_SIZE * sizes[j] and shared > _SCRIPT_SHARED):
                 gap = max(box.l - other.r, other.l - box.r, 0.0) / sizes[j]
                 if gap < best_gap:
                     best, best_gap = j, gap
