@@ -1,10 +1,10 @@
 """A JSON Schema as a grammar (EBNF) whose answers end: white space, digits and depth have limits.
 
 The grammar that xgrammar makes of a schema allows any white space between two tokens, and any number of digits; small
-models go on writing those until their limit. So the usual keywords are turned into a grammar here: one space, or a line
-break and an indentation, between tokens; 15 digits before and behind the point; objects have the declared properties
-in their order, further ones only where the schema says so. `grammar_of` returns None for a schema with any other
-keyword, which xgrammar then compiles by itself.
+models go on writing those until their limit. So schemas are turned into a grammar here: one space, or a line break and
+an indentation, between tokens; 15 digits before and behind the point; objects have the declared properties in their
+order, further ones only where the schema says so. Every text of the grammar is an instance; some instances, as those
+in another order, are no text of it. `grammar_of` raises `Uncovered`, with the keyword, for what no grammar holds to.
 """
 
 from __future__ import annotations
@@ -12,51 +12,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
-from fastembed.inference.engines.chat.digits import whole_numbers
+from fastembed.inference.engines.chat.keywords import (
+    KEYWORDS,
+    counts,
+    decimal_number,
+    guessed_type,
+    held_keywords,
+    listed,
+    listed_values,
+    whole_number,
+    without,
+)
+from fastembed.inference.engines.chat.merging import Uncovered, merged
+from fastembed.inference.engines.chat.patterns import ANY_CHARACTER, FORMATS, UnreadablePattern, pattern_text
 
 _MAX_DEPTH: Final = 8
 """Levels of objects and arrays in a value about which the schema says nothing."""
-_MAX_REPEATS: Final = 256
 _COMMON: Final = r"""
 ws ::= "" | " " | "\n" [ ]{0,40}
 sp ::= "" | " "
-char ::= [^"\\\x00-\x1f] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})
+char ::= ANY | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})
 string ::= "\"" char* "\""
 integer ::= "-"? ("0" | [1-9] [0-9]{0,14})
 number ::= integer ("." [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?
 boolean ::= "true" | "false"
 null ::= "null"
 """
-_SCALARS: Final = ("string", "integer", "number", "boolean", "null")
-_NOTES: Final = frozenset(
-    {"title", "description", "default", "examples", "$schema", "$id", "$comment", "$defs", "definitions", "deprecated"}
-    | {"readOnly", "writeOnly"}
-)
-_OF_TYPE: Final[Mapping[str, frozenset[str]]] = {
-    "object": frozenset({"properties", "required", "additionalProperties"}),
-    "array": frozenset({"items", "minItems", "maxItems"}),
-    "string": frozenset({"minLength", "maxLength"}),
-    "integer": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}),
-    "number": frozenset(),
-    "boolean": frozenset(),
-    "null": frozenset(),
-}
 
 
-class _Uncovered(ValueError):
-    """A keyword, or a value of one, that is not turned into a grammar here."""
-
-
-def grammar_of(schema: Mapping[str, Any]) -> str | None:
-    """Return the grammar of a schema's instances; None: it has a keyword that is not covered here.
+def grammar_of(schema: Mapping[str, Any]) -> str:
+    """Return the grammar of a schema's instances. Uncovered: answers cannot be held to it; its text says why.
 
     The schema is no deeper than `schema.MAX_DEPTH`, and its references lead somewhere.
     """
-    try:
-        return _GrammarWriter(schema).text()
-    except _Uncovered:
-        return None
+    return _GrammarWriter(schema).text()
 
 
 class _GrammarWriter:
@@ -71,36 +62,41 @@ class _GrammarWriter:
         """Return the whole grammar."""
         root = self._value(self._schema)
         rules = "".join(f"{name} ::= {body}\n" for name, body in self._rules.items())
-        return f"root ::= {root}\n{rules}{_COMMON}"
+        return f"root ::= {root}\n{rules}{_COMMON.replace('ANY', ANY_CHARACTER)}"
 
     def _value(self, schema: Any) -> str:
         """Return the expression of one value."""
         if schema is True or schema == {}:
             return self._anything(_MAX_DEPTH)
         if not isinstance(schema, Mapping):
-            raise _Uncovered(schema)
-        keys = schema.keys() - _NOTES
-        if "$ref" in keys:
-            return self._reference(schema, keys)
-        for listed in ("anyOf", "oneOf", "allOf"):
-            if listed in keys:
-                return self._alternatives(schema[listed], keys, listed)
-        if "const" in keys:
-            return _literals([schema["const"]])
-        if "enum" in keys:
-            return _literals(schema["enum"])
-        return self._typed(schema, keys)
+            raise Uncovered("false for a value that must be there")
+        if "$ref" in schema or "allOf" in schema:
+            return self._joined(schema)
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                return self._alternatives(schema[keyword], without(schema, keyword), keyword)
+        if "const" in schema or "enum" in schema:
+            return f"({' | '.join(map(_literal, listed_values(schema)))})"
+        return self._typed(schema)
 
-    def _typed(self, schema: Mapping[str, Any], keys: set[str]) -> str:
-        types = schema["type"] if "type" in keys else _guess(keys)
+    def _joined(self, schema: Mapping[str, Any]) -> str:
+        """Return the expression of a value that several schemas describe."""
+        if "$ref" not in schema:
+            return self._value(self._all_of(schema))
+        pointer = schema["$ref"]
+        if isinstance(pointer, str) and not held_keywords(schema, "$ref"):
+            return self._reference(pointer)
+        return self._value(merged(self._pointed(pointer), without(schema, "$ref")))
+
+    def _typed(self, schema: Mapping[str, Any]) -> str:
+        types = schema["type"] if "type" in schema else guessed_type(schema)
+        if types is None:
+            return self._anything(_MAX_DEPTH)
         if isinstance(types, str):
             types = [types]
-        if not isinstance(types, Sequence) or not types or not all(kind in _OF_TYPE for kind in types):
-            raise _Uncovered(types)
-        allowed = frozenset({"type"}).union(*(_OF_TYPE[kind] for kind in types))
-        if keys - allowed:
-            raise _Uncovered(keys - allowed)
-        return _either([self._of_type(kind, schema) for kind in types])
+        if not isinstance(types, Sequence) or not types or not all(kind in KEYWORDS for kind in types):
+            raise Uncovered(f"type {types!r:.40}")
+        return self._either([self._of_type(kind, schema) for kind in types])
 
     def _of_type(self, kind: str, schema: Mapping[str, Any]) -> str:
         match kind:
@@ -109,48 +105,132 @@ class _GrammarWriter:
             case "array":
                 return self._array(schema)
             case "string":
-                least, most = _counts(schema, "minLength", "maxLength")
-                return "string" if (least, most) == (0, None) else rf'"\"" char{_times(least, most)} "\""'
+                return self._string(schema)
             case "integer":
-                return whole_numbers(*_bounds(schema)) or "integer"
-            case _:
-                return kind
+                return whole_number(schema)
+            case "number":
+                return decimal_number(schema)
+        return kind
 
-    def _reference(self, schema: Mapping[str, Any], keys: set[str]) -> str:
+    def _string(self, schema: Mapping[str, Any]) -> str:
+        least, most = counts(schema, "minLength", "maxLength")
+        pattern, form = schema.get("pattern"), FORMATS.get(str(schema.get("format")))
+        if pattern is None and form is None:
+            return "string" if (least, most) == (0, None) else rf'"\"" char{_times(least, most)} "\""'
+        if not isinstance(pattern or form, str):
+            raise Uncovered(f"pattern {pattern!r:.40}")
+        try:
+            text = pattern_text(pattern or form or "", self._rule, least=least, most=most)
+        except UnreadablePattern as error:
+            raise Uncovered(str(error)) from error
+        return rf'"\"" {text} "\""'
+
+    def _reference(self, pointer: str) -> str:
         """Return the rule of what a reference points to; it may refer to itself."""
-        pointer = schema["$ref"]
-        if keys != {"$ref"} or not isinstance(pointer, str):
-            raise _Uncovered(keys)
         if pointer not in self._references:
             name = self._references[pointer] = f"ref{len(self._references)}"
-            self._rules[name] = self._value(_pointed(self._schema, pointer))
+            self._rules[name] = self._value(self._pointed(pointer))
         return self._references[pointer]
 
-    def _alternatives(self, schemas: Any, keys: set[str], keyword: str) -> str:
-        if keys != {keyword} or not isinstance(schemas, Sequence) or not schemas:
-            raise _Uncovered(keyword)
-        if keyword == "allOf" and len(schemas) > 1:
-            raise _Uncovered(keyword)
-        return _either([self._value(schema) for schema in schemas])
+    def _pointed(self, pointer: Any) -> Any:
+        """Return what a reference within the schema points to (RFC 6901)."""
+        at: Any = self._schema
+        if not isinstance(pointer, str) or not pointer.startswith("#"):
+            raise Uncovered(f"$ref {pointer!r:.40}")
+        for part in pointer[1:].split("/")[1:]:
+            key = unquote(part).replace("~1", "/").replace("~0", "~")
+            if isinstance(at, Mapping) and key in at:
+                at = at[key]
+            elif isinstance(at, Sequence) and key.isdecimal() and int(key) < len(at):
+                at = at[int(key)]
+            else:
+                raise Uncovered(f"$ref {pointer!r:.40}")
+        return at
+
+    def _all_of(self, schema: Mapping[str, Any]) -> Any:
+        """Return the schema with the parts of its `allOf` in it."""
+        found: Any = without(schema, "allOf")
+        for part in listed(schema["allOf"], "allOf"):
+            while isinstance(part, Mapping) and "$ref" in part:
+                part = merged(self._pointed(part["$ref"]), without(part, "$ref"))  # noqa: PLW2901 - resolved in place
+            found = merged(found, part)
+        return found
+
+    def _alternatives(self, schemas: Any, beside: Mapping[str, Any], keyword: str) -> str:
+        """Return a choice of schemas, each with what stands beside the choice."""
+        found, refused = [], None
+        for schema in listed(schemas, keyword):
+            try:
+                found.append(self._value(self._beside(schema, beside)))
+            except Uncovered as error:
+                refused = error
+        if refused and not found:
+            raise refused
+        return self._either(found)
+
+    def _beside(self, schema: Any, beside: Mapping[str, Any]) -> Any:
+        if not held_keywords(beside):
+            return schema
+        while isinstance(schema, Mapping) and "$ref" in schema:
+            schema = merged(self._pointed(schema["$ref"]), without(schema, "$ref"))
+        return merged(beside, schema)
 
     def _object(self, schema: Mapping[str, Any]) -> str:
         """Return an object: the properties in their order, those that may be missing or not, then others if any."""
         properties = schema.get("properties", {})
         required = schema.get("required", ())
-        others = schema.get("additionalProperties", not properties)
         if not isinstance(properties, Mapping) or not isinstance(required, Sequence) or isinstance(required, str):
-            raise _Uncovered("properties")
+            raise Uncovered("properties or required of a wrong type")
         if not all(isinstance(name, str) for name in required):
-            raise _Uncovered("required")
-        named = {**properties, **{name: True for name in required if name not in properties}}
-        pairs = [(f'{_literal(name)} sp ":" sp {self._value(one)}', name in required) for name, one in named.items()]
-        pair = None if others is False else f'string sp ":" sp {self._value(others)}'
-        return f'"{{" ws {self._members(pairs, pair)} ws "}}"'
+            raise Uncovered("required with what is no name")
+        undeclared = [name for name in required if name not in properties]
+        if undeclared and self._other(schema) is False and not schema.get("patternProperties"):
+            raise Uncovered(f"required {undeclared[0]!r:.40}, which additionalProperties: false forbids")
+        named = {**properties, **dict.fromkeys(undeclared, self._other(schema) or True)}
+        named = {name: one for name, one in named.items() if one is not False or name in required}
+        least, most = counts(schema, "minProperties", "maxProperties")
+        needed, kept = _chosen(list(named), required, least, most)
+        pairs = [(f'{_literal(name)} sp ":" sp {self._value(named[name])}', name in needed) for name in kept]
+        others = (max(0, least - len(needed)), None if most is None else most - len(kept))
+        return f'"{{" ws {self._members(pairs, self._other_pair(schema, others), others)} ws "}}"'
 
-    def _members(self, pairs: Sequence[tuple[str, bool]], other: str | None) -> str:
-        """Return the pairs with commas between them: a rule for each with a pair before it, and one without."""
-        after = self._rule(f'(ws "," ws {other})*' if other else '""')
-        start = self._rule(f'({other} (ws "," ws {other})*)?' if other else '""')
+    @staticmethod
+    def _other(schema: Mapping[str, Any]) -> Any:
+        """Return the schema of properties that are not declared."""
+        return schema.get("additionalProperties", schema.get("unevaluatedProperties", True))
+
+    def _other_pair(self, schema: Mapping[str, Any], count: tuple[int, int | None]) -> str | None:
+        """Return the expression of a property that is not declared; None: there is none."""
+        patterns = schema.get("patternProperties") or {}
+        closed = self._other(schema) is False or (
+            "additionalProperties" not in schema and bool(schema.get("properties")) and not count[0]
+        )
+        if count[1] == 0 or (closed and not patterns):
+            if count[0]:
+                raise Uncovered("minProperties above the declared properties")
+            return None
+        if not isinstance(patterns, Mapping):
+            raise Uncovered("patternProperties of a wrong type")
+        if patterns:
+            named = [(self._string({"pattern": pattern}), one) for pattern, one in patterns.items() if one is not False]
+            return self._either([f'{name} sp ":" sp {self._value(one)}' for name, one in named])
+        names = schema.get("propertyNames")
+        name = self._value({"type": "string", **names}) if isinstance(names, Mapping) else "string"
+        return f'{name} sp ":" sp {self._value(self._other(schema))}'
+
+    def _members(self, pairs: Sequence[tuple[str, bool]], other: str | None, count: tuple[int, int | None]) -> str:
+        """Return the pairs with commas between them: a rule for each with a pair before it, and one without.
+
+        other, count: a further pair, and how many of them.
+        """
+        least, most = count
+        if other:
+            further = self._rule(f'ws "," ws {other}')
+            after = self._rule(further + _times(least, most))
+            some = f"{other} {further}{_times(max(0, least - 1), None if most is None else most - 1)}"
+            start = self._rule(some if least else f"({some})?")
+        else:
+            after = start = self._rule('""')
         for pair, needed in reversed(pairs):
             body = self._rule(pair)
             rest = after
@@ -159,13 +239,34 @@ class _GrammarWriter:
         return start
 
     def _array(self, schema: Mapping[str, Any]) -> str:
-        least, most = _counts(schema, "minItems", "maxItems")
-        if most == 0:
+        least, most = counts(schema, "minItems", "maxItems")
+        items, further = schema.get("items", True), schema.get("unevaluatedItems", True)
+        first = schema.get("prefixItems", ())
+        if isinstance(items, list):  # as drafts before 2020-12 have it
+            first, items, further = items, True, schema.get("additionalItems", True)
+        if first:
+            return self._tuple(list(first)[:most], further if items is True else items, (least, most), items is True)
+        if items is False or most == 0:
+            if least:
+                raise Uncovered("minItems of an array without items")
             return '"[" ws "]"'
-        item = self._rule(self._value(schema.get("items", True)))
+        item = self._rule(self._value(items))
+        another = self._rule(f'ws "," ws {item}')
         rest = _times(max(0, least - 1), None if most is None else most - 1)
-        full = f'"[" ws {item} (ws "," ws {item}){rest} ws "]"'
-        return full if least else f'({full} | "[" ws "]")'
+        full = f"{item} {another}{rest} ws"
+        return f'"[" ws {full} "]"' if least else f'"[" ws ({full})? "]"'
+
+    def _tuple(self, first: list[Any], further: Any, count: tuple[int, int | None], implied: bool) -> str:  # noqa: FBT001
+        """Return an array with schemas for its first items. implied: further ones only where they must be."""
+        least, most = count[0] - len(first), None if count[1] is None else count[1] - len(first)
+        body = ' ws "," ws '.join(self._rule(self._value(one)) for one in first)
+        if further is False or (implied and least <= 0) or most == 0:
+            if least > 0:
+                raise Uncovered("minItems above the items that there may be")
+            return f'"[" ws {body} ws "]"'
+        item = self._rule(self._value(further))
+        another = self._rule(f'ws "," ws {item}')
+        return f'"[" ws {body} {another}{_times(max(0, least), max(0, least) if implied else most)} ws "]"'
 
     def _anything(self, depth: int) -> str:
         """Return any JSON value, so many levels deep at most."""
@@ -181,41 +282,28 @@ class _GrammarWriter:
             self._rules[name] = scalars
         return name
 
+    def _either(self, expressions: Sequence[str]) -> str:
+        """Return a choice of rules: xgrammar (OpenVINO GenAI 2026.4) loses commas where bare sequences begin alike."""
+        if len(expressions) == 1:
+            return expressions[0]
+        return f"({' | '.join(self._rule(one) if ' ' in one else one for one in expressions)})"
+
     def _rule(self, body: str) -> str:
         name = f"r{len(self._rules)}"
         self._rules[name] = body
         return name
 
 
-def _guess(keys: set[str]) -> Any:
-    """Return the type that a schema without one means by its keywords."""
-    fits = [kind for kind, words in _OF_TYPE.items() if keys & words]
-    if len(fits) != 1:
-        raise _Uncovered(keys)
-    return fits[0]
-
-
-def _counts(schema: Mapping[str, Any], least: str, most: str) -> tuple[int, int | None]:
-    low, high = schema.get(least, 0), schema.get(most)
-    for value in (low, high):
-        if value is not None and (type(value) is not int or not 0 <= value <= _MAX_REPEATS):
-            raise _Uncovered(least)
-    if high is not None and high < low:
-        raise _Uncovered(most)
-    return low, high
-
-
-def _bounds(schema: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Return the least and the greatest whole number."""
-    for key in _OF_TYPE["integer"]:
-        if key in schema and type(schema[key]) is not int:
-            raise _Uncovered(key)
-    lows = [schema[key] + more for key, more in (("minimum", 0), ("exclusiveMinimum", 1)) if key in schema]
-    highs = [schema[key] - less for key, less in (("maximum", 0), ("exclusiveMaximum", 1)) if key in schema]
-    low, high = max(lows, default=None), min(highs, default=None)
-    if low is not None and high is not None and low > high:
-        raise _Uncovered("maximum")
-    return low, high
+def _chosen(names: Sequence[str], required: Sequence[str], least: int, most: int | None) -> tuple[set[str], list[str]]:
+    """Return the properties that are always there, and all that may be: the first ones, as many as there may be."""
+    optional = [name for name in names if name not in required]
+    needed = {*required, *optional[: max(0, least - len(set(required)))]}
+    if most is None:
+        return needed, list(names)
+    if len(needed) > most:
+        raise Uncovered("maxProperties below what is required")
+    spare = [name for name in names if name not in needed][: most - len(needed)]
+    return needed, [name for name in names if name in needed or name in spare]
 
 
 def _times(least: int, most: int | None) -> str:
@@ -224,32 +312,11 @@ def _times(least: int, most: int | None) -> str:
     return f"{{{least},{most}}}"
 
 
-def _either(expressions: Sequence[str]) -> str:
-    return expressions[0] if len(expressions) == 1 else f"({' | '.join(expressions)})"
-
-
-def _literals(values: Any) -> str:
-    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-        raise _Uncovered("enum")
-    return _either([_quoted(json.dumps(value, ensure_ascii=False)) for value in values])
-
-
-def _literal(name: str) -> str:
-    return _quoted(json.dumps(name, ensure_ascii=False))
+def _literal(value: Any) -> str:
+    """Return a JSON value as EBNF has it."""
+    return _quoted(json.dumps(value, ensure_ascii=False))
 
 
 def _quoted(text: str) -> str:
     """Return a text as EBNF has it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _pointed(schema: Any, pointer: str) -> Any:
-    """Return what a reference within the schema points to (RFC 6901)."""
-    if not pointer.startswith("#"):
-        raise _Uncovered(pointer)
-    for part in pointer[1:].split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(schema, Mapping) or key not in schema:
-            raise _Uncovered(pointer)
-        schema = schema[key]
-    return schema

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from fastembed.inference.engines.chat.calling import CallStyle
 from fastembed.inference.engines.chat.grammar import grammar_of
+from fastembed.inference.engines.chat.merging import Uncovered
 from fastembed.inference.engines.chat.native import reason, tensor
 from fastembed.inference.engines.chat.schema import MAX_DEPTH, compiled, dangling, deeper, too_much
 from fastembed.pipeline.errors import InvalidInput
@@ -96,7 +97,7 @@ async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) ->
     if request.json is not None:
         wanted = _ANY_OBJECT if request.json == "object" else request.json
         schema = await _checked(wanted, "response_format", guard)
-        grammar = await _bounded(wanted, guard)
+        grammar = await _bounded(wanted, "response_format", guard)
         if tools and style.begin and not style.special:
             return AnswerForm(await _either(_part(grammar, schema), tools, style, guard))
         config = _genai().StructuredOutputConfig
@@ -162,18 +163,25 @@ async def _tag(tool: Tool, place: int, style: CallStyle, guard: SchemaGuard) -> 
     config = _genai().StructuredOutputConfig
     wanted: Mapping[str, Any] = tool.parameters or _NO_PARAMETERS
     schema = _text(wanted, f"tools[{place}].function.parameters")
-    problem = await guard.problem(schema)
-    if problem and tool.strict:
-        raise _refused(problem, f"tools[{place}].function.parameters")
-    if problem:
-        wanted, schema = _ANY_OBJECT, json.dumps(_ANY_OBJECT)
-    return config.Tag(style.opening(tool.name), _part(await _bounded(wanted, guard), schema), style.closing)
+    param = f"tools[{place}].function.parameters"
+    try:
+        if problem := await guard.problem(schema):
+            raise _refused(problem, param)
+        grammar = await _bounded(wanted, param, guard)
+    except InvalidInput:
+        if tool.strict:
+            raise
+        schema, grammar = json.dumps(_ANY_OBJECT), await _bounded(_ANY_OBJECT, param, guard)
+    return config.Tag(style.opening(tool.name), _part(grammar, schema), style.closing)
 
 
-async def _bounded(schema: Mapping[str, Any], guard: SchemaGuard) -> str | None:
-    """Return the grammar of a schema whose answers end; None: only xgrammar's own will do."""
-    grammar = grammar_of(schema)
-    return grammar if grammar and await guard.takes(grammar) else None
+async def _bounded(schema: Mapping[str, Any], param: str, guard: SchemaGuard) -> str | None:
+    """Return the grammar of a schema whose answers end; None: only xgrammar's own will do. InvalidInput: none will."""
+    try:
+        grammar = grammar_of(schema)
+    except Uncovered as error:
+        raise _refused(str(error), param) from error
+    return grammar if await guard.takes(grammar) else None
 
 
 def _part(grammar: str | None, schema: str) -> Any:
