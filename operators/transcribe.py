@@ -38,9 +38,9 @@ class Transcribe:
     """Transcribe a session's utterances while they are spoken.
 
     In: utterances (float32 mono, 16 kHz), growing partials before the final one; everything else passes.
-    Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and a transcript a final utterance, which
-    is result once more as a whole: the best text, with its words, from which the deltas may differ. Settings pass on
-    with the model's name in place of "auto".
+    Out: transcript deltas, append-only (LocalAgreement-2 over the partials), and a transcript a final utterance: the
+    best text, with its words, from which the deltas may differ. Of a long utterance, what two passes agreed on is
+    settled; the rest is heard once more. Settings pass on with the model's name in place of "auto".
     Args: model: for sessions that ask for "auto": a name of `models:`, or "auto": the first transcription model that is
     there, else whisper-base, which ships.
     Raises: nothing; an utterance that cannot be transcribed yields a failure, and the session goes on.
@@ -168,6 +168,7 @@ class Transcribe:
                     recorded=utterance.recorded,
                     shown=shown,
                     words=settings.words,
+                    voiced=utterance.voiced,
                 )
             )
         except ItemError as error:

@@ -5,6 +5,7 @@ every full 512 samples, at positions that depend on the session's length alone. 
 positions, so the same audio gives the same events however it was cut.
 
     silent --(probability >= threshold)--> speaking       starts `prefix` earlier, never before the last cut
+    speaking --(below threshold - 0.15 for 0.2 s)--> speaking         a partial that may be the whole utterance
     speaking --(below threshold - 0.15 for `silence`)--> silent       the utterance is closed
     speaking --(longer than `longest`)--> speaking        cut at the least voiced frame of the last seconds
     silent --(no speech for `idle_timeout`)--> silent     a timeout event, and the wait starts again
@@ -47,7 +48,9 @@ HYSTERESIS: Final = 0.15
 SHORTEST_COMMIT_MS: Final = 100
 """As in the realtime API: a commit of less is an error."""
 
-_CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame: people breathe more often
+_PAUSE: Final = 6 * FRAME
+"""Silence behind which an utterance may have ended: what it said is then heard while the silence goes on."""
+_CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame
 
 SegmenterEvent = SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
 
@@ -206,9 +209,12 @@ class Segmenter:
             speech.silent_since = now - FRAME
         # The end before the cut, the cut before a partial: an utterance that is over needs no draft of itself.
         if speech.silent_since is not None and now - speech.silent_since >= silence:
-            yield from self._close(now)
+            yield from self._close(now, speech.silent_since)
         elif now - speech.start >= self._limits.longest_s * RATE_HZ:
             yield from self._cut(speech, now)
+        elif speech.silent_since is not None and now - speech.silent_since == _PAUSE and self._pace() < math.inf:
+            speech.partial_at = now
+            yield self._utterance(speech.id, speech.start, now, final=False, voiced=speech.silent_since)
         elif now - speech.partial_at >= self._pace():
             speech.partial_at = now
             yield self._utterance(speech.id, speech.start, now, final=False)
@@ -230,14 +236,15 @@ class Segmenter:
             self._speech.silent_since = silent_since
         yield SpeechStarted(self._speech.id, _ms(at))
 
-    def _close(self, end: int) -> Iterator[SegmenterEvent]:
+    def _close(self, end: int, silent_since: int | None = None) -> Iterator[SegmenterEvent]:
         speech, self._speech = self._speech, None
         if speech is not None:
             yield SpeechStopped(speech.id, _ms(end))
-            yield from self._finish(speech.id, speech.start, end)
+            yield from self._finish(speech.id, speech.start, end, silent_since=silent_since)
 
-    def _finish(self, utterance_id: str, start: int, end: int, *, voiced: bool = True) -> Iterator[SegmenterEvent]:
-        # `_floor` is the one guarantee that no sample is in two utterances: every start is at or behind it.
+    def _finish(
+        self, utterance_id: str, start: int, end: int, *, voiced: bool = True, silent_since: int | None = None
+    ) -> Iterator[SegmenterEvent]:
         self._manual_id = None
         self._floor = self._quiet_since = end
         if self._settings.turn_detection is None:
@@ -245,7 +252,7 @@ class Segmenter:
             self._judge.reset()
         yield Committed(utterance_id, _ms(start), _ms(end))
         if self._settings.model is not None:
-            utterance = self._utterance(utterance_id, start, end, final=True)
+            utterance = self._utterance(utterance_id, start, end, final=True, voiced=silent_since)
             yield utterance if voiced else replace(utterance, samples=utterance.samples[:0])
         self._forget()
 
@@ -275,9 +282,13 @@ class Segmenter:
             return math.inf
         return self._limits.partial_s * RATE_HZ
 
-    def _utterance(self, utterance_id: str, start: int, end: int, *, final: bool) -> Utterance:
+    def _utterance(
+        self, utterance_id: str, start: int, end: int, *, final: bool, voiced: int | None = None
+    ) -> Utterance:
         samples = self._audio.slice(start, end)
-        return Utterance(utterance_id, samples, _ms(start), _ms(end), final=final, settings=self._settings)
+        voiced = None if voiced is None else max(0, voiced - start)
+        settings = self._settings
+        return Utterance(utterance_id, samples, _ms(start), _ms(end), final=final, settings=settings, voiced=voiced)
 
     def _forget(self) -> None:
         """Keep only what an utterance may still need: its own audio, or the padding before the next one."""

@@ -151,7 +151,8 @@ class Utterance:
     """Speech to transcribe: float32 [n] mono at rate_hz. final False: a growing partial of the same utterance.
 
     samples: none where nobody speaks in what was committed by hand. recorded: a piece of a recording, which is less
-    urgent than live speech. channel: of a recording that is split.
+    urgent than live speech. channel: of a recording that is split. voiced: the samples behind which nobody speaks,
+    where that is known; a partial that has it may be the whole utterance.
     """
 
     utterance_id: str
@@ -163,6 +164,7 @@ class Utterance:
     rate_hz: int = 16_000
     recorded: bool = False
     channel: int | None = None
+    voiced: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

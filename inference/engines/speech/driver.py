@@ -1,13 +1,10 @@
-"""Whisper on plain OpenVINO: windows as long as their sound, drafts checked at once, loops told and mended.
+"""Whisper on plain OpenVINO: windows as long as their sound, several decoded in step, loops told and mended.
 
-Theory of operation. A pass takes up to 30 s of sound with 2 s of silence behind it, encodes just that (`graph`), and
-decodes greedily under the timestamp rules (`rules`). What costs most is the decoder, 4 to 6 ms a token. So a pass over
-an utterance that was heard before, shorter by a second, is given the tokens of the last pass as a draft: one call
-computes the logits of all of them, and those that would have been chosen anyway are kept. From the first that differs
-the decoder goes on by itself. The words are those of a pass without a draft, for the price of the new ones (speculative
-decoding, Leviathan et al. 2023, with the past as the small model), but for near ties, which rounding decides.
+Theory of operation. A pass takes sounds of up to 30 s, each with 2 s of silence behind it, encodes just that (`graph`),
+one after the other, and decodes all in step (`batch`), greedily under the timestamp rules (`rules`), each from its
+draft on (`hypothesis`).
 
-    sound -> level -> log-mel -> encoder -> [start, language, task, draft...] -> accepted tokens -> one by one -> end
+    sounds -> level -> log-mel -> encoder -> keys and values, side by side -> tokens of all rows, one by one -> ends
 
 What does not end by itself, within 8 tokens a second of sound, is a loop: it is heard again in the full window, and if
 it loops there too, its repetitions are cut. No words: where the first token's logits say that there is no speech.
@@ -20,7 +17,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.inference.engines.speech.alignment import token_times
+from fastembed.inference.engines.speech.batch import DecoderBatch, SoundMemory
 from fastembed.inference.engines.speech.engine import RATE_HZ, SpokenWord
 from fastembed.inference.engines.speech.features import HOP, log_mel
-from fastembed.inference.engines.speech.rules import TokenRules
+from fastembed.inference.engines.speech.hypothesis import Hypothesis, Sound
 from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
 
 SILENCE_S: Final = 2.0
@@ -41,44 +38,20 @@ SILENCE_S: Final = 2.0
 _STEP_FRAMES: Final = 100
 """Windows are whole seconds: OpenVINO prepares kernels for every new length, at the price of 3 s of sound."""
 _SHORTEST_WINDOW_S: Final = 10.0  # of models: one that was trained on less knows no other length than its own
-_TOKENS_A_SECOND: Final = 8
-_TOKENS_MORE: Final = 16
 _WITHOUT_SPEECH: Final = ((0.6, -0.92), (0.4, -1.5))
 """There is no speech where no_speech is above the one and the average log probability below the other. Measured: speech
 0.46 and -0.90, 0.56 and -0.85 at worst; silence 0.93 and -0.98, noise 0.73 and -1.86, a chord 0.56 and -1.91."""
 _UNCERTAIN: Final = -0.6  # average log probability: below, the full window often hears better
 _REPETITIVE: Final = 2.4  # compression ratio, OpenAI's
-_NEAR: Final = 4  # tokens behind a difference in which a draft and what is heard may meet again
-_WORTH_A_CALL: Final = 6  # tokens: checking a draft costs as much as choosing that many one by one
 _FRAMES_S: Final = RATE_HZ // HOP
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """What to hear: float32 [n] at 16 kHz, levelled, no longer than a window.
-
-    draft: tokens that an earlier pass over the same sound gave. before: the tokens of a prompt. careful: what is
-    uncertain, or goes on in a loop, is heard once more in the full window.
-    """
-
-    samples: NDArray[np.float32]
-    language: str | None = None
-    task: str = "transcribe"
-    before: tuple[int, ...] = ()
-    draft: tuple[int, ...] = ()
-    careful: bool = False
-
-    @property
-    def length_s(self) -> float:
-        """Seconds of sound."""
-        return len(self.samples) / RATE_HZ
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Said:
     """What one pass heard.
 
     tokens: with their timestamps; logprobs: how likely each was, and the end. accepted: how many of the draft's stood.
+    attention: of each token, what the alignment heads looked for, and what they could find; None where there are none.
     """
 
     tokens: tuple[int, ...]
@@ -87,15 +60,12 @@ class Said:
     logprobs: tuple[float, ...] = ()
     ended: bool = True
     accepted: int = 0
+    attention: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     @property
     def logprob(self) -> float:
         """The average log probability of its tokens, the end included."""
         return sum(self.logprobs) / max(1, len(self.logprobs))
-
-
-class Interrupted(Exception):
-    """A pass left off before its end."""
 
 
 class Networks:
@@ -107,14 +77,16 @@ class Networks:
         """Read, edit, compile: some seconds."""
         import openvino as ov
 
-        from fastembed.inference.engines.speech.graph import add_alignment, any_length, move_projections
+        from fastembed.inference.engines.speech.graph import any_length, move_projections
+        from fastembed.inference.engines.speech.rows import add_queries, free_rows
 
         core = ov.Core()
         encoder = core.read_model(folder / "openvino_encoder_model.xml")
         decoder = core.read_model(folder / "openvino_decoder_model.xml")
         self.positions = any_length(encoder)
         encoder = move_projections(encoder, decoder)
-        self.aligned = add_alignment(decoder, heads) if heads else []
+        free_rows(decoder)
+        self.aligned = add_queries(decoder, heads) if heads else []
         self.mels = _mels(folder)
         self.vocabulary = vocabulary
         self.encoder: Any = core.compile_model(encoder, "CPU", properties)
@@ -134,37 +106,33 @@ class Runner:
         self._words = networks.vocabulary
         self._encode: Any = networks.encoder.create_infer_request()
         self._decode: Any = networks.decoder.create_infer_request()
-        self._decode.set_tensor("beam_idx", _tensor(np.zeros(1, np.int32)))
-        self._left = threading.Event()
+        self._memory = SoundMemory(len(networks.encoder.outputs))
 
-    def hear(self, sound: Sound, left: threading.Event) -> Said:
-        """Write down a sound, in a full window if it does not end in its own. Interrupted: `left` was set meanwhile."""
-        self._left = left
-        frames = self._window(sound.length_s)
+    def hear(self, sounds: Sequence[Sound]) -> list[Said | None]:
+        """Write down sounds, each in a full window if it does not end in its own; None: it was left meanwhile."""
+        said = self._pass(sounds, [self._window(sound.length_s) for sound in sounds])
         # Twice at most. The second pass has no draft, which may have led into the loop, and the window that the model
         # was trained on; a language that was told apart in the first is kept, since noise behind the words may change
         # it.
-        said = self._pass(sound, frames)
-        if sound.careful and frames < self._full and (self._doubtful(said) or said.logprob < _UNCERTAIN):
-            again = self._pass(replace(sound, language=said.language, draft=()), self._full)
-            said = again if self._doubtful(said) or again.logprob > said.logprob else said
-        if _without_speech(said):
-            return Said((), said.language, said.no_speech)
-        if self._doubtful(said):
-            return replace(said, tokens=without_loop(said.tokens), ended=False)
-        return said
+        again = [row for row, found in enumerate(said) if found is not None and self._hears_again(sounds[row], found)]
+        if again:
+            wider = [replace(sounds[row], language=_language(said[row]), draft=()) for row in again]
+            for row, found in zip(again, self._pass(wider, [self._full] * len(again)), strict=True):
+                said[row] = self._better(said[row], found)
+        return [found and self._judged(found) for found in said]
 
     def times(self, sound: Sound, said: Said) -> tuple[SpokenWord, ...]:
-        """Return the words of what was just heard with their times; () where the model cannot tell."""
-        texts = [token for token in said.tokens if token < self._words.end]
-        if not self._networks.aligned or not texts:
+        """Return the words of what was heard with their times; () where the model cannot tell."""
+        if said.attention is None or not said.tokens:
             return ()
-        opening = [self._words.start, *self._words.opening(said.language, sound.task), self._words.no_timestamps]
-        self._decode.reset_state()
-        self._logits([*opening, *texts, self._words.end])
-        scores = [self._decode.get_output_tensor(1 + place).data[0] for place in range(len(self._networks.aligned))]
-        begin = len(opening) - 1  # a token's attention is that of the step that chose it
-        begins = token_times(np.concatenate(scores)[:, begin : begin + len(texts) + 1], sound.length_s)
+        queries, keys = said.attention
+        places = [place for place, token in enumerate(said.tokens) if token < self._words.end]
+        texts = [said.tokens[place] for place in places]
+        if not texts:
+            return ()
+        behind = places[-1] + 1  # the token behind the text, a time or the end
+        scores = queries[:, [*places, min(behind, queries.shape[1] - 1)]] @ keys.transpose(0, 2, 1)
+        begins = token_times(scores, sound.length_s)
         return tuple(
             SpokenWord(text, float(begins[first]), float(begins[end])) for text, first, end in self._words.words(texts)
         )
@@ -180,85 +148,98 @@ class Runner:
         frames = math.ceil((length_s + SILENCE_S) * _FRAMES_S / _STEP_FRAMES) * _STEP_FRAMES
         return min(self._full, frames)
 
-    def _pass(self, sound: Sound, frames: int) -> Said:
-        features = log_mel(sound.samples, frames, self._networks.mels)[None]
-        self._encode.infer({0: features}, share_inputs=True)
-        for place in range(len(self._encode.output_tensors)):
-            self._decode.set_tensor(f"sound.{place}", self._encode.get_output_tensor(place))
-        return self._write(sound, frames / _FRAMES_S)
+    def _hears_again(self, sound: Sound, said: Said) -> bool:
+        if not sound.careful or self._window(sound.length_s) >= self._full:
+            return False
+        return self._doubtful(said) or said.logprob < _UNCERTAIN
 
-    def _write(self, sound: Sound, window_s: float) -> Said:
-        """Decode what the buffer holds."""
-        words = self._words
-        self._decode.reset_state()
-        head = [*sound.before, words.start]
-        language = sound.language
-        no_speech = None
-        if language is None and words.languages:
-            first = self._logits(head)[-1]
-            no_speech, language = _share(first, words.no_speech), self._likeliest(first)
-        opening = words.opening(language, sound.task)
-        fed = [*opening, *sound.draft] if no_speech is not None else [*head, *opening, *sound.draft]
-        logits = self._logits(fed)
-        if no_speech is None:
-            no_speech = _share(logits[len(sound.before)], words.no_speech)
-        rules = TokenRules(words, window_s)
-        tokens: list[int] = []
-        logprobs: list[float] = []
-        accepted, draft = 0, list(sound.draft)
-        while True:
-            stood = self._check(rules, logits[len(logits) - 1 - len(draft) :], draft, tokens, logprobs)
-            accepted += stood
-            if stood == len(draft) or tokens[-1] == words.end:
-                break
-            # The cache holds the rest of a draft that is wrong from here on, and cannot be cut (it is stateful): it is
-            # reset and fed again, in the same call as what of the draft may still hold.
-            retimed = min(tokens[-1], draft[stood]) >= words.first_time  # of what was cut, times differ by little
-            draft = _behind(draft[stood:], tokens[-1]) if stood >= _NEAR or retimed else []  # else it leads nowhere
-            self._decode.reset_state()
-            logits = self._logits([*head, *opening, *tokens, *draft])
-        limit = (_TOKENS_MORE if sound.careful else _TOKENS_MORE // 2) + int(_TOKENS_A_SECOND * sound.length_s)
-        limit = min(limit, words.longest - len(head) - len(opening) - 1)
-        while tokens[-1] != words.end and len(tokens) < limit:
-            self._add(rules, self._logits(tokens[-1:])[-1], tokens, logprobs)
-        ended = tokens[-1] == words.end
-        return Said(tuple(tokens[:-1] if ended else tokens), language, no_speech, tuple(logprobs), ended, accepted)
+    def _better(self, said: Said | None, again: Said | None) -> Said | None:
+        if said is None or again is None:
+            return None
+        return again if self._doubtful(said) or again.logprob > said.logprob else said
 
-    def _check(
+    def _judged(self, said: Said) -> Said:
+        """Return no words where there is no speech, and those of a loop once."""
+        if _without_speech(said):
+            return Said((), said.language, said.no_speech)
+        if self._doubtful(said):
+            return replace(said, tokens=without_loop(said.tokens), ended=False)
+        return said
+
+    def _pass(self, sounds: Sequence[Sound], frames: Sequence[int]) -> list[Said | None]:
+        self._memory.begin(len(sounds), max(frames) // 2)
+        keys = []
+        for row, (sound, width) in enumerate(zip(sounds, frames, strict=True)):
+            features = log_mel(sound.samples, width, self._networks.mels)[None]
+            self._encode.infer({0: features}, share_inputs=True)
+            outputs = [tensor.data for tensor in self._encode.output_tensors]
+            self._memory.put(row, outputs)
+            keys.append(self._alignment_keys(outputs))
+        hypotheses = [
+            Hypothesis(sound, self._words, width / _FRAMES_S, alone=len(sounds) == 1)
+            for sound, width in zip(sounds, frames, strict=True)
+        ]
+        self._write(hypotheses)
+        return [self._said(hypothesis, found) for hypothesis, found in zip(hypotheses, keys, strict=True)]
+
+    def _alignment_keys(self, outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+        """Return what the alignment heads can find: [heads, places, width]. A layer has its keys, then its values."""
+        layers = [outputs[2 * layer][0, list(heads)] for layer, heads in self._networks.aligned]
+        return np.concatenate(layers) if layers else None
+
+    def _write(self, hypotheses: Sequence[Hypothesis]) -> None:
+        """Decode what the memory holds, until all rows have ended."""
+        batch = DecoderBatch(self._decode, self._memory, len(self._networks.aligned))
+        self._open(batch, hypotheses)
+        while any(not row.over for row in hypotheses):
+            pieces = [[] if row.over else row.next() for row in hypotheses]
+            self._take(batch, hypotheses, *batch.feed(pieces, [len(piece) for piece in pieces]))
+
+    def _open(self, batch: DecoderBatch, rows: Sequence[Hypothesis]) -> None:
+        """Feed what comes before the text, and the drafts. Who needs to be told the language makes it two calls."""
+        detects = any(row.language is None for row in rows) and bool(self._words.languages)
+        if detects:
+            logits, _ = batch.feed([row.head for row in rows], [1] * len(rows))
+            for row, found in zip(rows, logits, strict=True):
+                row.detect(found[0])
+        openings = [row.opening() for row in rows]
+        pieces = [
+            [*([] if detects else row.head), *opening, *row.next()] for row, opening in zip(rows, openings, strict=True)
+        ]
+        starts = [len(row.next()) + 1 + (0 if detects else len(o)) for row, o in zip(rows, openings, strict=True)]
+        logits, queries = batch.feed(pieces, starts)
+        for place, row in enumerate(rows):
+            skipped = starts[place] - len(row.next()) - 1
+            if not detects:
+                row.detect(logits[place][0])
+            sought = queries[place][:, skipped:] if queries else None
+            batch.forget(place, row.take(logits[place][skipped:], sought))
+
+    def _take(
         self,
-        rules: TokenRules,
-        logits: NDArray[np.float32],
-        draft: Sequence[int],
-        tokens: list[int],
-        logprobs: list[float],
-    ) -> int:
-        """Add the draft's tokens as far as they would have been chosen, then the one chosen instead or next.
+        batch: DecoderBatch,
+        rows: Sequence[Hypothesis],
+        logits: Sequence[NDArray[np.float32]],
+        queries: Sequence[NDArray[np.float32]],
+    ) -> None:
+        for place, row in enumerate(rows):
+            if not row.over:
+                batch.forget(place, row.take(logits[place], queries[place] if queries else None))
 
-        Return how many of the draft's stood.
-        """
-        for place, row in enumerate(logits):
-            self._add(rules, row, tokens, logprobs)
-            if place == len(draft) or tokens[-1] != draft[place]:
-                return place
-        raise AssertionError  # pragma: no cover - there is a row more than drafted tokens
-
-    def _add(self, rules: TokenRules, row: NDArray[np.float32], tokens: list[int], logprobs: list[float]) -> None:
-        token, logprob = rules.choose(row.copy(), tokens)
-        tokens.append(token)
-        logprobs.append(logprob)
-
-    def _logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Return [tokens, vocabulary] of the tokens' followers; valid until the next call."""
-        if self._left.is_set():
-            raise Interrupted
-        self._decode.set_tensor("input_ids", _tensor(np.array([tokens], np.int64)))
-        self._decode.infer()
-        found: NDArray[np.float32] = self._decode.get_output_tensor(0).data[0]
-        return found
-
-    def _likeliest(self, row: NDArray[np.float32]) -> str:
-        names = list(self._words.languages)
-        return names[int(row[list(self._words.languages.values())].argmax())]
+    def _said(self, found: Hypothesis, keys: NDArray[np.float32] | None) -> Said | None:
+        if found.sound.abandoned:
+            return None
+        tokens = tuple(found.tokens[:-1] if found.ended else found.tokens)
+        attention = (np.stack(found.queries, axis=1), keys) if keys is not None and found.queries else None
+        return Said(
+            tokens,
+            found.language,
+            found.no_speech,
+            tuple(found.logprobs),
+            found.ended,
+            found.accepted,
+            attention,
+        )
 
     def _doubtful(self, said: Said) -> bool:
         """Whether it goes on in a loop: it did not end, or says the same again and again."""
@@ -268,11 +249,8 @@ class Runner:
         return len(raw) > _REPETITIVE * len(zlib.compress(raw)) if raw else False
 
 
-def _behind(draft: Sequence[int], chosen: int) -> list[int]:
-    """Return what of a draft may still follow a token that was chosen in the place of its first."""
-    near = list(draft[:_NEAR])
-    rest = list(draft[near.index(chosen) + 1 if chosen in near else 1 :])
-    return rest if len(rest) >= _WORTH_A_CALL else []
+def _language(said: Said | None) -> str | None:
+    return said.language if said is not None else None
 
 
 def _without_speech(said: Said) -> bool:
@@ -293,18 +271,6 @@ def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:
             if times >= 3 and tokens[len(tokens) - rest :] == loop[:rest]:  # noqa: PLR2004 - what is said thrice
                 return (*body, *loop)
     return tuple(tokens)
-
-
-def _share(row: NDArray[np.float32], token: int) -> float:
-    """Return the probability of one token."""
-    shifted = np.exp(row - row.max())
-    return float(shifted[token] / shifted.sum())
-
-
-def _tensor(array: NDArray[Any]) -> Any:
-    import openvino as ov
-
-    return ov.Tensor(array)
 
 
 def _mels(folder: Path) -> int:

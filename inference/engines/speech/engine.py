@@ -32,7 +32,8 @@ class SpeechRequest:
     that get used to a voice. partial: more of it will follow. language: ISO 639-1, None: detect. prompt: text
     that the speech continues, or words to expect, where the engine can use it. translate: into English. recorded: a
     piece of a recording, which waits for live speech. shown: of a partial, words of this utterance are published
-    already. words: their times are wanted.
+    already. words: their times are wanted. voiced: of a live utterance, the samples behind which nobody speaks; a
+    partial that has it ends in a pause that may be the utterance's end, and is heard as if it were.
     """
 
     samples: NDArray[np.float32]
@@ -45,6 +46,12 @@ class SpeechRequest:
     recorded: bool = False
     shown: bool = False
     words: bool = True
+    voiced: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing may follow, so that it is heard with care."""
+        return not self.partial or self.voiced is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,10 @@ rows). The decoder takes any number of positions as it is.
 The keys and values of the sound, to which every layer of the decoder attends, are computed by the encoder network,
 once, and are plain inputs of the decoder. As exported they are states of the decoder, computed at its first step: with
 dynamic shapes openvino 2026.4.1's CPU plugin then silently answers from another sound's states, or from freed memory.
-
-The decoder gets outputs more: the cross attention of the heads that follow the sound, before the softmax, from which
-`alignment` tells when each word was said.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -67,29 +62,6 @@ def move_projections(encoder: ov.Model, decoder: ov.Model) -> ov.Model:
     decoder.remove_parameter(hidden)
     decoder.validate_nodes_and_infer_types()
     return ov.Model([op.result(value) for value in projections], encoder.get_parameters(), "encoder")
-
-
-def add_alignment(decoder: ov.Model, heads: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
-    """Add an output a layer that has alignment heads: scores [batch, heads, tokens, positions].
-
-    Return which heads each of these outputs holds, in order.
-    """
-    crossing = _cross_attentions(decoder)
-    by_layer: dict[int, list[int]] = {}
-    for layer, head in heads:
-        by_layer.setdefault(layer, []).append(head)
-    outputs = []
-    for layer, wanted in sorted(by_layer.items()):
-        if layer >= len(crossing):
-            raise RuntimeError(f"found alignment heads in layer {layer}, expected one of {len(crossing)}")
-        attention = crossing[layer]
-        scores = op.matmul(attention.input_value(0), attention.input_value(1), transpose_a=False, transpose_b=True)
-        chosen = op.gather(scores, op.constant(np.array(wanted, np.int64)), op.constant(np.int64(1)))
-        scaled = op.multiply(chosen, op.constant(np.float32(_scale(attention))))
-        outputs.append(op.result(scaled))
-    decoder.add_results(outputs)
-    decoder.validate_nodes_and_infer_types()
-    return [tuple(wanted) for _, wanted in sorted(by_layer.items())]
 
 
 def _edit(node: Any, positions: int) -> bool:
@@ -145,13 +117,3 @@ def _cross_attentions(decoder: ov.Model) -> list[Any]:
 def _remove_state(decoder: ov.Model, sink: Any) -> None:
     decoder.remove_sink(sink)
     decoder.remove_variable(decoder.get_variable_by_id(sink.get_variable_id()))
-
-
-def _scale(attention: Any) -> float:
-    """Return what the attention multiplies its scores by."""
-    if attention.get_input_size() > 4:  # noqa: PLR2004 - query, key, value, mask, scale
-        scale = attention.input_value(4).get_node()
-        if scale.get_type_name() == "Constant":
-            return float(scale.get_data().reshape(-1).item(0))
-    width = attention.input_value(0).get_partial_shape()[3].get_length()
-    return 1.0 / math.sqrt(width)

@@ -19,6 +19,7 @@ class PipelineWriter:
     """Writes down one request at a time, as a pipeline does, in windows of 30 s whatever the sound."""
 
     slots = 1
+    rows = 1
 
     def __init__(self, folder: Path, device: str, generation: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
         """Load and compile. RuntimeError: OpenVINO's."""
@@ -31,9 +32,18 @@ class PipelineWriter:
         self._longest_prompt = int(generation.get("max_length") or 448) // 2 - 1  # tokens, as OpenAI's whisper
         self._pipeline: Any = genai.WhisperPipeline(str(folder), device, **options)  # genai ships no types
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return what was said. left: set when the caller has gone; it stops where it is and returns None."""
+    def write(
+        self, slot: int, requests: Sequence[SpeechRequest], left: Sequence[threading.Event]
+    ) -> list[Heard | None]:
+        """Return what was said. left: set when the caller has gone; it stops where it is, and returns None."""
         del slot
+        return [self._heard(request, event) for request, event in zip(requests, left, strict=True)]
+
+    def unheard_s(self, request: SpeechRequest) -> float:
+        """Return how long a request is: all of it is heard."""
+        return len(request.samples) / RATE_HZ
+
+    def _heard(self, request: SpeechRequest, left: threading.Event) -> Heard | None:
         samples = levelled(request.samples).tolist()
         language = self._language(request)
         options: dict[str, Any] = {"return_timestamps": True, "streamer": lambda _: left.is_set()}

@@ -23,12 +23,16 @@ class TokenRules:
         self._vocabulary = vocabulary
         self._last_time = vocabulary.first_time + round(window_s / TICK_S)
 
-    def choose(self, row: Row, said: Sequence[int]) -> tuple[int, float]:
+    def choose(self, row: Row, said: Sequence[int], drafted: int | None = None, near: int = 0) -> tuple[int, float]:
         """Return the likeliest token that may follow what was said, and its log probability.
 
-        row: logits [tokens], changed in place.
+        row: logits [tokens], changed in place. drafted: a time that is taken in the place of one at most `near` ticks
+        away.
         """
         token = self._choose(row, said)
+        first = self._vocabulary.first_time
+        if drafted is not None and min(token, drafted) >= first and abs(token - drafted) <= near:
+            token = drafted if np.isfinite(row[drafted]) else token
         return token, float(row[token]) - _log_sum(row)
 
     def _choose(self, row: Row, said: Sequence[int]) -> int:

@@ -9,7 +9,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,17 +28,25 @@ from fastembed.pipeline.errors import InvalidInput, ModelNotFound, Unavailable
 
 _log: Final = logging.getLogger("fastembed.speech")
 _FILES: Final = ("openvino_encoder_model.xml", "openvino_decoder_model.xml", "openvino_tokenizer.xml")
+_REMEMBERED: Final = 256
+"""Pauses that may be ends; those of sessions that left are the oldest."""
 _MOST_SLOTS: Final = 4
 """Passes at the same time: each has buffers of its own, and beyond some they only wait for memory."""
 
 
 class Writer(Protocol):
-    """Writes down requests, `slots` at a time. Blocks."""
+    """Writes down requests, `rows` together, `slots` times at once. Blocks."""
 
     slots: int
+    rows: int
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return the transcript, made in one of the slots; None if `left` (the caller has gone) stopped it."""
+    def write(
+        self, slot: int, requests: Sequence[SpeechRequest], left: Sequence[threading.Event]
+    ) -> list[Heard | None]:
+        """Return what was said in each, heard in one of the slots; None where `left`, set when nobody waits, is set."""
+
+    def unheard_s(self, request: SpeechRequest) -> float:
+        """Return how much of a request is yet to be heard, in seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +56,7 @@ class _Pass:
     request: SpeechRequest
     heard: asyncio.Future[Heard | None]
     left: threading.Event = field(default_factory=threading.Event)
+    claimed: bool = False  # by the end of the utterance, for which it was heard ahead
 
 
 class WhisperEngine:
@@ -81,6 +91,7 @@ class WhisperEngine:
         self._loading = threading.Lock()
         self._closed = False
         self._queue: SpeechQueue[_Pass] = SpeechQueue(slots=1)
+        self._pauses: OrderedDict[str, Wish[_Pass]] = OrderedDict()
         self._free = [0]
         self._threads = ThreadPoolExecutor(max_workers=_MOST_SLOTS, thread_name_prefix=f"whisper-{self.name}")
         self._alarm: asyncio.TimerHandle | None = None
@@ -110,6 +121,10 @@ class WhisperEngine:
         """Return how long what comes now would wait for its turn."""
         return self._queue.wait_s()
 
+    def interval_s(self, speakers: int = 0) -> float:
+        """Return how often one speaker more than there are could be listened to."""
+        return self._queue.interval_s(time.monotonic(), speakers)
+
     async def warm(self) -> None:
         """Load and compile."""
         await asyncio.to_thread(self.load)
@@ -123,19 +138,52 @@ class WhisperEngine:
             return Heard(language=request.language)
         if self._closed:
             raise _closed()
-        waiting = _Pass(replace(request, samples=samples), asyncio.get_running_loop().create_future())
-        wish = Wish(_kind(request), request.stream_id, len(samples) / RATE_HZ, waiting)
+        request = replace(request, samples=samples)
+        if (ahead := self._heard_ahead(request)) is not None and (heard := await ahead) is not None:
+            return heard
+        waiting = _Pass(request, asyncio.get_running_loop().create_future())
+        wish = self._wish(waiting)
         older = self._queue.put(wish, time.monotonic())
         if older is not None and not older.content.heard.done():
             older.content.heard.set_result(None)
-        if (running := self._queue.in_the_way(wish)) is not None:
+        for running in self._queue.in_the_way(wish):
             running.content.left.set()
+        if wish.kind is Kind.PAUSE:
+            self._remember(wish)
         self._serve()
         try:
-            return await waiting.heard
+            return await asyncio.shield(waiting.heard)
         finally:
-            waiting.left.set()
-            self._queue.discard(wish)
+            if not waiting.claimed:
+                waiting.left.set()
+                self._queue.discard(wish)
+
+    def _wish(self, waiting: _Pass) -> Wish[_Pass]:
+        request = waiting.request
+        length_s = self._writer.unheard_s(request) if self._writer is not None else len(request.samples) / RATE_HZ
+        speaker = None if request.recorded else request.speaker_id or request.stream_id
+        return Wish(_kind(request), request.stream_id, length_s, waiting, speaker)
+
+    def _heard_ahead(self, request: SpeechRequest) -> Awaitable[Heard | None] | None:
+        """Return what is heard already of an utterance whose last words were followed by nothing but silence."""
+        if request.partial or request.stream_id is None:
+            return None
+        wish = self._pauses.pop(request.stream_id, None)
+        if wish is None or request.voiced is None or request.voiced > len(wish.content.request.samples):
+            return None
+        if wish.content.left.is_set():
+            return None
+        wish.content.claimed = True
+        self._queue.promote(wish)
+        return asyncio.shield(wish.content.heard)
+
+    def _remember(self, wish: Wish[_Pass]) -> None:
+        """Keep a pause that may turn out to be the end of its utterance."""
+        stream_id = wish.content.request.stream_id or ""
+        self._pauses.pop(stream_id, None)
+        self._pauses[stream_id] = wish
+        while len(self._pauses) > _REMEMBERED:
+            self._pauses.popitem(last=False)
 
     async def close(self) -> None:
         """Free the model, after the requests that run."""
@@ -150,10 +198,11 @@ class WhisperEngine:
         """Start what may run now; come back when time lets something run."""
         self._widen()
         now_s = time.monotonic()
-        while self._free and not self._closed and (wish := self._queue.take(now_s)) is not None:
+        while self._free and not self._closed and (wishes := self._queue.take(now_s)):
             slot = self._free.pop()
-            work = asyncio.get_running_loop().run_in_executor(self._threads, self._write, slot, wish.content)
-            work.add_done_callback(partial(self._served, wish, slot, now_s))
+            passes = [wish.content for wish in wishes]
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._write, slot, passes)
+            work.add_done_callback(partial(self._served, wishes, slot, now_s))
         pause_s = self._queue.pause_s(now_s)
         if pause_s is not None and self._alarm is None and not self._closed:
             self._alarm = asyncio.get_running_loop().call_later(pause_s + 0.001, self._wake)
@@ -163,38 +212,49 @@ class WhisperEngine:
         slots = self._writer.slots if self._writer is not None else 1
         self._free += range(self._queue.slots, slots)
         self._queue.slots = max(self._queue.slots, slots)
+        self._queue.rows = self._writer.rows if self._writer is not None else 1
 
     def _wake(self) -> None:
         self._alarm = None
         self._serve()
 
-    def _served(self, wish: Wish[_Pass], slot: int, began_s: float, work: asyncio.Future[Heard | None]) -> None:
+    def _served(
+        self, wishes: tuple[Wish[_Pass], ...], slot: int, began_s: float, work: asyncio.Future[list[Heard | None]]
+    ) -> None:
         """Hand over what was heard; the slot serves the next."""
         now_s = time.monotonic()
         self._free.append(slot)
-        self._queue.done(wish, now_s - began_s, now_s)
-        heard = wish.content.heard
-        if not heard.done():
+        self._queue.done(wishes, now_s - began_s, now_s)
+        error = None if work.cancelled() else work.exception()
+        for place, wish in enumerate(wishes):
+            heard = wish.content.heard
+            if heard.done():
+                continue
             if work.cancelled():
                 heard.set_exception(_closed())
-            elif (error := work.exception()) is not None:
+            elif error is not None:
                 heard.set_exception(error)
+                heard.exception()  # nobody may wait for it any more
             else:
-                heard.set_result(work.result())
-        elif not work.cancelled():
-            work.exception()  # retrieved: its caller has gone
+                heard.set_result(work.result()[place])
         self._serve()
 
-    def _write(self, slot: int, waiting: _Pass) -> Heard | None:
-        """Hear a request in this thread, unless its caller left before."""
-        if waiting.left.is_set():
-            return None
+    def _write(self, slot: int, passes: list[_Pass]) -> list[Heard | None]:
+        """Hear requests in this thread, but those whose callers left before."""
+        heard: list[Heard | None] = [None] * len(passes)
+        going = [place for place, waiting in enumerate(passes) if not waiting.left.is_set()]
+        if not going:
+            return heard
+        requests = [passes[place].request for place in going]
         try:
-            return self.load().write(slot, waiting.request, waiting.left)
+            found = self.load().write(slot, requests, [passes[place].left for place in going])
         except RuntimeError as error:  # what OpenVINO raises, whatever is wrong
-            length_s = len(waiting.request.samples) / RATE_HZ
+            length_s = sum(len(request.samples) for request in requests) / RATE_HZ
             _log.exception("%s failed on %.1f s of sound", self.name, length_s)
             raise Unavailable(f"{self.name} could not transcribe {length_s:.1f} s of sound") from error
+        for place, each in zip(going, found, strict=True):
+            heard[place] = each
+        return heard
 
     def load(self) -> Writer:
         """Load and compile here and now: blocks for seconds. Unavailable: none of its devices takes it."""
@@ -207,8 +267,8 @@ class WhisperEngine:
         """Hear a second of nothing here and now, so that all that it works with is there, and measured. Blocks."""
         language = "en" if "en" in self._languages else next(iter(sorted(self._languages)), None)
         nothing = SpeechRequest(np.zeros(RATE_HZ, np.float32), language, partial=True)
-        with contextlib.suppress(RuntimeError, Unavailable):  # the next request is told
-            self.load().write(0, nothing, threading.Event())
+        with contextlib.suppress(RuntimeError, Unavailable):  # whoever asks for something will be told
+            self.load().write(0, [nothing], [threading.Event()])
 
     def _loaded(self) -> Writer:
         refusals = []
@@ -237,6 +297,8 @@ class WhisperEngine:
 
 
 def _kind(request: SpeechRequest) -> Kind:
+    if request.partial and request.voiced is not None:
+        return Kind.PAUSE
     if request.partial:
         return Kind.PARTIAL if request.shown else Kind.FIRST
     return Kind.PIECE if request.recorded else Kind.FINAL

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastembed.inference.engines.speech.driver import SILENCE_S, Interrupted, Networks, Runner, Said, Sound
+from fastembed.inference.engines.speech.driver import SILENCE_S, Networks, Runner, Said
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
+from fastembed.inference.engines.speech.hypothesis import Sound
 from fastembed.inference.engines.speech.level import levelled
 from fastembed.inference.engines.speech.progress import SettledSpeech, settled
 from fastembed.inference.engines.speech.vocabulary import TICK_S, SpeechVocabulary
@@ -23,6 +24,8 @@ _SURE_S: Final = 4.0
 """Sound from which a language is known; that of a word or two is often another one."""
 _CONTEXT: Final = 240
 """Characters of settled text that a pass is given as what was said before."""
+_ROWS: Final = 8
+"""Requests that are heard in step: with more, a step costs nearly what they cost apart."""
 _LEAST_ADVANCE_S: Final = 1.0
 
 
@@ -40,41 +43,70 @@ class WindowedWriter:
         self._lock = threading.Lock()
         self._progresses: OrderedDict[str, SettledSpeech] = OrderedDict()
         self.slots = slots
+        self.rows = _ROWS
 
-    def write(self, slot: int, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        """Return what was said. left: set when the caller has gone; it stops after the present token and returns None.
+    def unheard_s(self, request: SpeechRequest) -> float:
+        """Return how long the sound is behind what is settled."""
+        return max(0.0, (len(request.samples) - self._progress(request).at) / RATE_HZ)
+
+    def write(
+        self, slot: int, requests: Sequence[SpeechRequest], left: Sequence[threading.Event]
+    ) -> list[Heard | None]:
+        """Return what was said, of each request; None where `left`, set when nobody waits any more, stopped it.
+
+        The requests are heard in step: a window of each, then the next one of those that have one.
+        """
+        runner = self._runners[slot]
+        heard: list[Heard | None] = [None] * len(requests)
+        hearing = {
+            place: self._hearing(runner, request, event)
+            for place, (request, event) in enumerate(zip(requests, left, strict=True))
+        }
+        said: dict[int, Said | None] = dict.fromkeys(hearing)
+        while hearing:
+            sounds: dict[int, Sound] = {}
+            for place, steps in list(hearing.items()):
+                try:
+                    sounds[place] = steps.send(said[place])
+                except StopIteration as end:
+                    heard[place] = end.value
+                    del hearing[place]
+            if sounds:
+                said = dict(zip(sounds, runner.hear(list(sounds.values())), strict=True))
+        return heard
+
+    def _hearing(
+        self, runner: Runner, request: SpeechRequest, left: threading.Event
+    ) -> Generator[Sound, Said | None, Heard | None]:
+        """Yield the windows of a request, take what was said in each, return all of it.
 
         Sound that is longer than a window is heard one window after the other, each from where the last one's finished
         segments end (Radford et al. 2022, section 3.8). A growing utterance goes on behind what is settled of it.
         """
-        runner = self._runners[slot]
         samples = levelled(request.samples)
         longest = int((self._networks.window_s - SILENCE_S) * RATE_HZ)
         progress = self._progress(request)
-        sound = self._first(request, progress)
-        try:
-            while progress.at < len(samples):
-                last = len(samples) - progress.at <= longest
-                length = len(samples) - progress.at if last else int(self._networks.window_s * RATE_HZ)
-                sound = replace(sound, samples=samples[progress.at : progress.at + length])
-                said = runner.hear(sound, left)
-                if last:
-                    if request.partial and not said.ended:
-                        return None  # a loop: the next pass, or the last one, hears better
-                    return self._ended(runner, request, sound, said, progress)
-                said, advance_s = self._finished(said, length / RATE_HZ)
-                words = runner.times(sound, said) if request.words and said.tokens else ()
-                progress = progress.behind(advance_s, self._segments(said, advance_s), words, said.language)
-                sound = replace(sound, language=progress.language, draft=())
-        except Interrupted:
-            return None
+        sound = replace(self._first(request, progress), left=left)
+        while progress.at < len(samples):
+            last = len(samples) - progress.at <= longest
+            length = len(samples) - progress.at if last else int(self._networks.window_s * RATE_HZ)
+            sound = replace(sound, samples=samples[progress.at : progress.at + length])
+            said = yield sound
+            if said is None or (last and not request.whole and not said.ended):
+                return None  # nobody waits for it, or a loop: the next pass, or the last one, hears better
+            if last:
+                return self._ended(runner, request, sound, said, progress)
+            said, advance_s = self._finished(said, length / RATE_HZ)
+            words = runner.times(sound, said) if request.words and said.tokens else ()
+            progress = progress.behind(advance_s, self._segments(said, advance_s), words, said.language)
+            sound = replace(sound, language=progress.language, draft=())
         return progress.heard()
 
     def _ended(
         self, runner: Runner, request: SpeechRequest, sound: Sound, said: Said, progress: SettledSpeech
     ) -> Heard | None:
         """Return what was said up to the last window; remember of a growing utterance how far it was heard."""
-        words = runner.times(sound, said) if request.words and said.tokens and not request.partial else ()
+        words = runner.times(sound, said) if request.words and said.tokens and request.whole else ()
         whole = progress.behind(sound.length_s, self._segments(said, sound.length_s), words, said.language)
         if request.stream_id is not None:
             self._remember(request, self._grown(runner, request, sound, said, progress))
@@ -110,7 +142,7 @@ class WindowedWriter:
         context = _ending(progress.text) or request.prompt
         before = tuple(self._words.prompt(context)) if context else ()
         draft = progress.tokens[:-_UNSETTLED]
-        return Sound(request.samples, language, task, before, draft, careful=not request.partial)
+        return Sound(request.samples, language, task, before, draft, careful=request.whole)
 
     def _remember(self, request: SpeechRequest, progress: SettledSpeech | None) -> None:
         """Keep how far an utterance was heard for the next pass over it."""
