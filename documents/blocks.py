@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docling_core.types.doc.common.content_layer import ContentLayer
+from docling_core.types.doc.common.source import TrackSource
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.items.code import CodeItem
 from docling_core.types.doc.items.group import GroupItem
@@ -257,9 +258,14 @@ class _TreeWalk:
 
 
 def _piece(kind: BlockKind, plain: str, rich: str, item: Any) -> StyledBlock:
-    return StyledBlock(
-        Block(kind, plain.rstrip() if kind == "list_item" else plain.strip(), _page(item)), rich.rstrip()
-    )
+    text = plain.rstrip() if kind == "list_item" else plain.strip()
+    return StyledBlock(Block(kind, text, _page(item), seconds=_seconds(item)), rich.rstrip())
+
+
+def _seconds(item: Any) -> tuple[float, float] | None:
+    """Return from when to when an item of a recording is said."""
+    track = next((source for source in getattr(item, "source", None) or () if isinstance(source, TrackSource)), None)
+    return None if track is None else (track.start_time, track.end_time)
 
 
 def _page(item: Any) -> int | None:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,12 +20,17 @@ from PIL import Image
 from fastembed.documents import limits as checks
 from fastembed.documents.blocks import StyledBlock, markdown, pieces_of, title_of
 from fastembed.documents.cleaning import clean_document
-from fastembed.documents.formats import IMAGES, OFFICE, PLAIN, Format, detect
+from fastembed.documents.containers.archive import read_archive
+from fastembed.documents.containers.mail import parse_mail, read_mail, read_mailbox
+from fastembed.documents.containers.outlook import mail_of
+from fastembed.documents.containers.parts import PartFolder
+from fastembed.documents.formats import CONTAINERS, IMAGES, LEGACY, PLAIN, ZIPPED, Format, detect
 from fastembed.documents.images import opened, page_of, page_with
+from fastembed.documents.libreoffice import converted
 from fastembed.documents.limits import DocumentLimits
-from fastembed.documents.mail import DEEPEST, read_mail
 from fastembed.documents.ocr import PageReader
 from fastembed.documents.office import read_office
+from fastembed.documents.others import reader_of
 from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
 from fastembed.documents.pictures import MOST, pictures_of, read_pictures
@@ -84,16 +90,26 @@ class Converter:
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a request of the server."""
-        path, html = to_path(request["path"]), request.get("html", False)
-        return self.convert(path, request["name"], model=request.get("model"), html=html)
+        path, html, folder = to_path(request["path"]), request.get("html", False), request.get("parts")
+        parts = None if folder is None else PartFolder(to_path(folder), self._settings.limits)
+        return self.convert(path, request["name"], model=request.get("model"), html=html, parts=parts)
 
     def rest(self) -> None:
         """Free memory that the next page can load again in a second or two."""
         self._reader.rest()
 
-    def convert(self, path: Path, name: str, *, model: str | None = None, html: bool = False) -> dict[str, Any]:
-        """Return the document in its wire form: `Document`'s fields, blocks as [kind, text, page, level].
+    def convert(
+        self,
+        path: Path,
+        name: str,
+        *,
+        model: str | None = None,
+        html: bool = False,
+        parts: PartFolder | None = None,
+    ) -> dict[str, Any]:
+        """Return the document in its wire form: `Document`'s fields, blocks as [kind, text, page, level, seconds].
 
+        parts: where the files go that it holds (attachments, files of an archive); None: they are only named.
         Raises an ItemError for every reason in the table of `fastembed.operators.parse`.
         """
         began = time.perf_counter()
@@ -105,7 +121,12 @@ class Converter:
             format_ = detect(path, name)
             with _remarks(remarks):
                 reading = self._read_by_model(path, name, format_, remarks, model)
-                document = reading.document if reading else self._read(path, name, format_, remarks, metadata)
+                if reading:
+                    document = reading.document
+                elif format_ in CONTAINERS:
+                    document = self._read_container(path, name, format_, parts, remarks=remarks, metadata=metadata)
+                else:
+                    document = self._read(path, name, format_, remarks, metadata)
         except FileNotFoundError as error:
             raise NotFound(f"{name}: the file is no longer at its path", code="missing_file") from error
         except OSError as error:
@@ -137,6 +158,7 @@ class Converter:
             "parse_seconds": time.perf_counter() - began,
             "warnings": remarks,
             "metadata": metadata,
+            "parts": [] if parts is None else parts.found,
         }
 
     def _read_by_model(
@@ -181,29 +203,52 @@ class Converter:
             return self._read_image(path, name, remarks)
         if format_ in PLAIN:
             return read_plain(path, name, format_, remarks)
-        if format_ is Format.EML:
-            return self._read_mail(path, name, remarks)
-        if format_ in OFFICE or format_ is Format.EPUB:
+        if format_ in LEGACY:
+            with converted(path, name, format_) as (newer, newer_format):
+                return self._read(newer, name, newer_format, remarks, metadata)
+        if format_ in ZIPPED and zipfile.is_zipfile(path):
             checks.check_archive(path, name, limits)
         check = _CHECKS.get(format_)
         if check is not None:
             check(path, name, limits)
-        found = read_office(path, name, format_, limits, remarks)
+        reader = reader_of(format_)
+        found = (
+            read_office(path, name, format_, limits, remarks) if reader is None else reader(path, name, limits, remarks)
+        )
         metadata.update(found.metadata)
         self._read_pictures(found.document, name, remarks)
         return found.document
 
-    def _read_mail(self, path: Path, name: str, remarks: list[str], depth: int = 1) -> DoclingDocument:
-        def read(attachment: Path, title: str) -> DoclingDocument:
-            checks.check_file(attachment, title, self._settings.limits)
-            format_ = detect(attachment, title)
-            if format_ is not Format.EML:
-                return self._read(attachment, title, format_, remarks, {})
-            if depth == DEEPEST:
-                raise Unprocessable(f"{title}: found mails within mails, expected at most {DEEPEST} levels")
-            return self._read_mail(attachment, title, remarks, depth + 1)
+    def _read_container(
+        self,
+        path: Path,
+        name: str,
+        format_: Format,
+        parts: PartFolder | None,
+        *,
+        remarks: list[str],
+        metadata: dict[str, str],
+    ) -> DoclingDocument:
+        """Read what a mail or an archive says itself; what it holds goes to `parts`."""
+        if parts is None:
+            with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
+                parts = PartFolder(Path(folder), self._settings.limits)
+                return self._read_container(path, name, format_, parts, remarks=remarks, metadata=metadata)
+        if format_ is Format.ZIP:
+            checks.check_archive(path, name, self._settings.limits)
+            document = read_archive(path, name, parts)
+        elif format_ is Format.MBOX:
+            document = read_mailbox(path, name, parts)
+        else:
+            message = mail_of(path, name) if format_ is Format.MSG else parse_mail(path.read_bytes())
 
-        return read_mail(path, name, read, remarks)
+            def read(body: Path, title: str) -> DoclingDocument:
+                return self._read(body, title, detect(body, title), remarks, {})
+
+            document, found = read_mail(message, name, read, parts, remarks)
+            metadata.update(found)
+        remarks += filter(None, [parts.remark()])
+        return document
 
     def _read_pictures(self, document: DoclingDocument, name: str, remarks: list[str]) -> None:
         """Read the words of the pictures that an Office file holds, or say that they were not read."""
@@ -317,6 +362,6 @@ def _content(document: DoclingDocument, pieces: list[StyledBlock]) -> dict[str, 
     return {
         "markdown": markdown(pieces),
         "structure": document.model_dump_json(by_alias=True, exclude_none=True, exclude=_NOT_STORED),  # type: ignore[arg-type] # pydantic's IncEx is narrower than what it takes
-        "blocks": [[block.kind, block.text, block.page, block.level] for block in blocks],
+        "blocks": [[block.kind, block.text, block.page, block.level, block.seconds] for block in blocks],
         "page_count": len(document.pages),
     }

@@ -3,9 +3,14 @@
 PDF            `%PDF-` within the first 1024 bytes (as PDF readers do)
 DOCX PPTX XLSX a ZIP archive with `word/document.xml`, `ppt/presentation.xml`, `xl/workbook.xml`
 EPUB           a ZIP archive with `META-INF/container.xml`
-PNG JPG TIFF GIF WEBP BMP   their signatures; one named as another is accepted, since nothing depends on it
+ODT ODS ODP ODG   a ZIP archive whose `mimetype` says so, or XML with the root `office:document`
+DOC XLS PPT MSG   a compound file (OLE2) with their main stream; XLSB a ZIP archive with `xl/workbook.bin`
+ZIP            any other ZIP archive of that name
+PNG JPG TIFF GIF WEBP BMP AVIF HEIC   their signatures; one named as another is accepted, since nothing depends on it
 HTML           text with a tag, named .html, .htm or .xhtml, or text that starts as HTML does whatever its name
-MD CSV TXT JSON JSONL VTT SRT EML   text; only the name tells
+RTF            its first word, also under the name of a DOC, as Word accepts it; likewise HTML, MHT, CSV as .doc or .xls
+MD CSV TXT JSON JSONL VTT SRT EML MHT TEX ADOC XML   text; only the name tells
+sound, video   the name tells, the decoder says whether it is true (`fastembed.operators.recordings`)
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from fastembed.documents.encodings import utf_16_of
-from fastembed.pipeline.errors import ItemError, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
 
 
 class Format(StrEnum):
@@ -37,6 +42,24 @@ class Format(StrEnum):
     SRT = "srt"
     EML = "eml"
     EPUB = "epub"
+    ODT = "odt"
+    ODS = "ods"
+    ODP = "odp"
+    ODG = "odg"
+    RTF = "rtf"
+    TEX = "tex"
+    ADOC = "adoc"
+    XML = "xml"
+    MHT = "mht"
+    MSG = "msg"
+    MBOX = "mbox"
+    ZIP = "zip"
+    DOC = "doc"
+    XLS = "xls"
+    PPT = "ppt"
+    XLSB = "xlsb"
+    AVIF = "avif"
+    HEIC = "heic"
     PNG = "png"
     JPG = "jpg"
     TIFF = "tiff"
@@ -45,25 +68,61 @@ class Format(StrEnum):
     BMP = "bmp"
 
 
-IMAGES: Final = frozenset({Format.PNG, Format.JPG, Format.TIFF, Format.GIF, Format.WEBP, Format.BMP})
+IMAGES: Final = frozenset(
+    {
+        *(Format.PNG, Format.JPG, Format.TIFF, Format.GIF, Format.WEBP, Format.BMP, Format.AVIF, Format.HEIC),
+    }
+)
 PLAIN: Final = frozenset({Format.TXT, Format.JSON, Format.JSONL, Format.VTT, Format.SRT})
 """Text that is read as it stands."""
+MARKED_UP: Final = frozenset(
+    {Format.MD, Format.CSV, Format.EML, Format.MBOX, Format.MHT, Format.TEX, Format.ADOC, Format.XML}
+)
+"""Text that only its name tells from other text."""
 OFFICE: Final = frozenset({Format.DOCX, Format.PPTX, Format.XLSX})
+OPEN_DOCUMENT: Final = frozenset({Format.ODT, Format.ODS, Format.ODP, Format.ODG})
+ZIPPED: Final = OFFICE | OPEN_DOCUMENT | {Format.EPUB, Format.ZIP, Format.XLSB}
+"""What is a ZIP archive."""
+LEGACY: Final = frozenset({Format.DOC, Format.XLS, Format.PPT, Format.XLSB})
+"""What only LibreOffice reads."""
+CONTAINERS: Final = frozenset({Format.EML, Format.MSG, Format.MBOX, Format.ZIP})
+"""What holds files that are documents of their own."""
 SUFFIXES: Final = {
     **{f".{format_}": format_ for format_ in Format},
     ".jpeg": Format.JPG,
+    ".jpe": Format.JPG,
+    ".jfif": Format.JPG,
     ".htm": Format.HTML,
     ".xhtml": Format.HTML,
     ".markdown": Format.MD,
-    ".xlsm": Format.XLSX,
+    **dict.fromkeys((".docm", ".dotx", ".dotm"), Format.DOCX),
+    **dict.fromkeys((".xlsm", ".xltx", ".xltm"), Format.XLSX),
+    **dict.fromkeys((".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), Format.PPTX),
+    **dict.fromkeys((".ott", ".fodt"), Format.ODT),
+    **dict.fromkeys((".ots", ".fods"), Format.ODS),
+    **dict.fromkeys((".otp", ".fodp"), Format.ODP),
+    ".fodg": Format.ODG,
+    ".dot": Format.DOC,
+    ".xlt": Format.XLS,
+    **dict.fromkeys((".pps", ".pot"), Format.PPT),
     ".tsv": Format.CSV,
     ".tif": Format.TIFF,
-    ".text": Format.TXT,
-    ".log": Format.TXT,
+    ".heif": Format.HEIC,
     ".ndjson": Format.JSONL,
+    ".mhtml": Format.MHT,
+    ".latex": Format.TEX,
+    ".asciidoc": Format.ADOC,
+    ".nxml": Format.XML,
+    **dict.fromkeys((".text", ".log", ".rst", ".org", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf"), Format.TXT),
+    **dict.fromkeys((".properties", ".ics", ".vcf"), Format.TXT),
 }
+SOUND: Final = frozenset(
+    {".mp3", ".wav", ".m4a", ".m4b", ".ogg", ".oga", ".flac", ".opus", ".aac", ".aif", ".aiff", ".wma"}
+)
+VIDEO: Final = frozenset({".webm", ".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".3gp", ".wmv"})
 EXPECTED: Final = (
-    "PDF, DOCX, PPTX, XLSX, EPUB, HTML, MD, CSV, TXT, JSON, JSONL, VTT, SRT, EML, PNG, JPG, TIFF, GIF, WEBP or BMP"
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, EPUB, HTML, MHT, MD, ADOC, TEX, CSV, TXT, JSON, JSONL, XML, VTT, SRT, "
+    "EML, MSG, MBOX, ZIP, PNG, JPG, TIFF, GIF, WEBP, BMP, AVIF, HEIC, sound or video"
 )
 
 _IMAGE_SIGNATURES: Final = (
@@ -73,19 +132,46 @@ _IMAGE_SIGNATURES: Final = (
     (re.compile(rb"GIF8[79]a"), Format.GIF),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), Format.WEBP),
     (re.compile(rb"BM.{4}\x00{4}", re.DOTALL), Format.BMP),
+    (re.compile(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4}){0,8}?avi[fs])", re.DOTALL), Format.AVIF),
+    (re.compile(rb"....ftyp(?:heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL), Format.HEIC),
 )
 _HEAD_BYTES: Final = 8192
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
-_OLE_DIRECTORY_BYTES: Final = 1 << 20
+_STREAMS: Final = {
+    "worddocument": Format.DOC,
+    "workbook": Format.XLS,
+    "book": Format.XLS,
+    "powerpoint document": Format.PPT,
+    "__properties_version1.0": Format.MSG,
+}
+_MIME: Final = "application/vnd.oasis.opendocument."
+_OPEN_KINDS: Final = {
+    "text": Format.ODT,
+    "spreadsheet": Format.ODS,
+    "presentation": Format.ODP,
+    "graphics": Format.ODG,
+}
+_STANDS_IN: Final = {
+    Format.DOC: frozenset({Format.RTF, Format.TXT, Format.HTML, Format.MHT, Format.DOCX, Format.XML}),
+    Format.XLS: frozenset({Format.HTML, Format.MHT, Format.CSV, Format.XLSX, Format.XLSB, Format.XML}),
+    Format.PPT: frozenset({Format.PPTX}),
+    Format.RTF: frozenset({Format.DOC, Format.DOCX}),
+    Format.XML: OPEN_DOCUMENT | {Format.HTML},
+    Format.MHT: frozenset({Format.HTML}),
+    Format.MBOX: frozenset({Format.EML}),
+    Format.ZIP: OFFICE | OPEN_DOCUMENT | {Format.EPUB, Format.XLSB},
+    Format.XLSX: frozenset({Format.XLSB}),
+    Format.XLSB: frozenset({Format.XLSX}),
+}
+"""What is read under the name of another format, since programs write it and open it so."""
 _OFFICE_PARTS: Final = {
     "word/document.xml": Format.DOCX,
     "ppt/presentation.xml": Format.PPTX,
     "xl/workbook.xml": Format.XLSX,
+    "xl/workbook.bin": Format.XLSB,
     "META-INF/container.xml": Format.EPUB,
 }
 _OTHERS: Final = (
-    (b"{\\rtf", "an RTF document"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf'\x1c", "a 7z archive"),
@@ -99,6 +185,8 @@ _OTHERS: Final = (
 _HTML_START: Final = re.compile(
     rb"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
 )
+_FLAT_OPEN: Final = re.compile(rb"<office:document\b")
+_MIME_HEAD: Final = re.compile(rb"(?:[\w-]+:[^\n]*\r?\n(?:[ \t][^\n]*\r?\n)*)*?mime-version:", re.IGNORECASE)
 _TAG: Final = re.compile(rb"<[a-z!/][^<>]{0,2000}>", re.IGNORECASE)
 _CONTROL: Final = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 27})
 
@@ -118,6 +206,8 @@ def detect(path: Path, name: str) -> Format:
     found = _binary(path, head, name, promised) or _text(head, name, promised)
     if promised is None or found == promised or {found, promised} <= IMAGES:
         return found
+    if found in _STANDS_IN.get(promised, ()) or {found, promised} <= OPEN_DOCUMENT:
+        return found
     raise UnsupportedMedia(
         f"{name}: found {found.upper()} content, expected {promised.upper()} as its name says", code="format_mismatch"
     )
@@ -133,22 +223,25 @@ def _binary(path: Path, head: bytes, name: str, promised: Format | None) -> Form
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _archive(path, name, promised)
     if head.startswith(_OLE):
-        raise _compound(path, name)
+        return _compound(path, name)
+    if head.lstrip().startswith(b"{\\rtf"):
+        return Format.RTF
     return None
 
 
 def _archive(path: Path, name: str, promised: Format | None) -> Format:
-    """Return which Office format a ZIP archive holds."""
+    """Return which Office format a ZIP archive holds, or that it is one of files."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        expected_kind = promised.upper() if promised in OFFICE | {Format.EPUB} else "ZIP"
+            mime = archive.read("mimetype")[:200] if "mimetype" in archive.NameToInfo else b""
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError) as error:
+        expected_kind = promised.upper() if promised in ZIPPED else "ZIP"
         raise Unprocessable(
             f"{name}: found a damaged or truncated archive ({error}), expected a complete {expected_kind} file",
             code="corrupt",
         ) from error
-    if any(member.flag_bits & 1 for member in members):
+    if any(member.flag_bits & 1 for member in members) and promised is not Format.ZIP:
         raise Unprocessable(
             f"{name}: found a ZIP archive with encrypted members, expected one without a password", code="encrypted"
         )
@@ -156,31 +249,45 @@ def _archive(path: Path, name: str, promised: Format | None) -> Format:
     for part, format_ in _OFFICE_PARTS.items():
         if part in parts:
             return format_
-    raise UnsupportedMedia(f"{name}: found {_archive_kind(parts)}, expected {EXPECTED}", code="unknown_format")
+    if (kind := _open_kind(mime, parts, promised)) is not None:
+        return kind
+    if promised is Format.ZIP:
+        return Format.ZIP
+    raise UnsupportedMedia(
+        f"{name}: found a ZIP archive of {len(parts)} files, expected {EXPECTED}", code="unknown_format"
+    )
 
 
-def _archive_kind(parts: set[str]) -> str:
+def _open_kind(mime: bytes, parts: set[str], promised: Format | None) -> Format | None:
+    """Return which OpenDocument format an archive is; None if it is none."""
+    text = mime.decode("ascii", "replace").strip()
+    if text.startswith(_MIME):
+        return _OPEN_KINDS.get(text.removeprefix(_MIME).removesuffix("-template"))
     if "content.xml" in parts and "META-INF/manifest.xml" in parts:
-        return "an OpenDocument file"
-    if "xl/workbook.bin" in parts:
-        return "a binary workbook (XLSB)"
-    return f"a ZIP archive of {len(parts)} files"
+        return promised if promised in OPEN_DOCUMENT else Format.ODT
+    return None
 
 
-def _compound(path: Path, name: str) -> ItemError:
-    """Return the error for an OLE2 file: an encrypted DOCX, PPTX or XLSX, or a format older than they are."""
-    with path.open("rb") as file:
-        start = file.read(_OLE_DIRECTORY_BYTES)
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - _OLE_DIRECTORY_BYTES))
-        start += file.read(_OLE_DIRECTORY_BYTES)
-    if _ENCRYPTED_STREAM in start:
-        return Unprocessable(
+def _compound(path: Path, name: str) -> Format:
+    """Return which format an OLE2 file has. Unprocessable: an encrypted DOCX, PPTX or XLSX."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(path) as file:
+            streams = {entry[0].lower() for entry in file.listdir()}
+    except (OSError, ValueError, IndexError, AttributeError, TypeError) as error:  # olefile raises each for damage
+        raise Unprocessable(
+            f"{name}: found a damaged compound file ({error}), expected a complete one", code="corrupt"
+        ) from error
+    if "encryptedpackage" in streams:
+        raise Unprocessable(
             f"{name}: found an encrypted Office file, expected one that opens without a password", code="encrypted"
         )
-    return UnsupportedMedia(
-        f"{name}: found an Office file of the format before 2007 (DOC, XLS, PPT, MSG), expected {EXPECTED}",
-        code="unknown_format",
+    for stream, format_ in _STREAMS.items():
+        if stream in streams:
+            return format_
+    raise UnsupportedMedia(
+        f"{name}: found a compound file (OLE2) of an unknown program, expected {EXPECTED}", code="unknown_format"
     )
 
 
@@ -194,10 +301,24 @@ def _text(head: bytes, name: str, promised: Format | None) -> Format:
         raise UnsupportedMedia(f"{name}: found {kind}, expected {expected}", code="unknown_format")
     if is_html(head, promised):
         return Format.HTML
-    if promised in PLAIN | {Format.MD, Format.CSV, Format.EML}:
+    if promised in PLAIN | MARKED_UP:
         return promised
+    if _FLAT_OPEN.search(_as_ascii(head)):
+        return promised if promised in OPEN_DOCUMENT else Format.ODT
+    if promised in (Format.DOC, Format.XLS):
+        return _exported(head, promised)
     expected = f"{promised.upper()} as its name says" if promised else EXPECTED
     raise UnsupportedMedia(f"{name}: found plain text, expected {expected}", code="unknown_format")
+
+
+def _exported(head: bytes, promised: Format) -> Format:
+    """Return what a program wrote that calls its export a DOC or an XLS: a web archive, XML, or separated values."""
+    start = _as_ascii(head).lstrip()
+    if _MIME_HEAD.match(start):
+        return Format.MHT
+    if start.startswith(b"<?xml"):
+        return Format.XML
+    return Format.CSV if promised is Format.XLS else Format.TXT
 
 
 def is_html(head: bytes, promised: Format | None) -> bool:

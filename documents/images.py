@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastembed.documents.limits import DocumentLimits, check_pixels
-from fastembed.pipeline.errors import Unprocessable
+from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
 
 _PAGE_INCHES: Final = 11.7
 """An image without a credible resolution is taken for a page as long as A4."""
@@ -19,6 +20,7 @@ _CREDIBLE_DPI: Final = range(90, 1201)
 _LONGEST_INCHES: Final = 20.0
 _LOWEST_DPI: Final = 96.0
 _QUALITY: Final = 95
+_HEIC: Final = re.compile(rb"....ftyp(?:hei[cxms]|hev[cx]|mif1|msf1)(?!.{4}(?:.{4})*avi[fs])", re.DOTALL)
 _MOST_PAGES: Final = 1000
 
 
@@ -43,6 +45,7 @@ def opened(path: Path, name: str, limits: DocumentLimits) -> Iterator[tuple[Imag
 
     Only a TIFF has several: what a GIF or WebP holds more of is an animation.
     """
+    _enable_heic(path, name)
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked first, and says what was expected
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
@@ -59,6 +62,25 @@ def opened(path: Path, name: str, limits: DocumentLimits) -> Iterator[tuple[Imag
         raise Unprocessable(
             f"{name}: found a damaged image ({error}), expected a complete one", code="corrupt"
         ) from error
+
+
+def _enable_heic(path: Path, name: str) -> None:
+    """Let Pillow read HEIC where its user has installed the reader. UnsupportedMedia says what is missing.
+
+    The wheels of pillow-heif hold libx265, which is GPL: this project does not bring them.
+    """
+    with path.open("rb") as file:
+        if not _HEIC.match(file.read(32)):
+            return
+    try:
+        import pillow_heif  # type: ignore[import-not-found,unused-ignore] # the user's own
+    except ImportError as error:
+        raise UnsupportedMedia(
+            f"{name}: found a HEIC image and no reader for it: run `pip install pillow-heif` where fastembed is "
+            "installed (its wheels are under the GPL), or save the image as JPG",
+            code="reader_missing",
+        ) from error
+    pillow_heif.register_heif_opener()
 
 
 def _pdf(image: Image.Image, dpi: float, more: Iterable[Image.Image] = ()) -> bytes:

@@ -35,7 +35,7 @@ class DocumentLimits:
 
     unpacked_bytes: of an Office archive's members together. cells: that hold something, in a workbook or a CSV file.
     area: places of a sheet's table, without its blank rows and columns. nesting: levels of HTML or Markdown. pixels: of
-    an image.
+    an image. parts, parts_bytes: files within a mail or an archive, and their bytes together.
     """
 
     file_bytes: int = 200 << 20
@@ -44,6 +44,8 @@ class DocumentLimits:
     area: int = 2_000_000
     nesting: int = 200
     pixels: int = 100_000_000
+    parts: int = 1000
+    parts_bytes: int = 1 << 30
 
 
 def check_file(path: Path, name: str, limits: DocumentLimits) -> None:

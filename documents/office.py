@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from docling.backend.asciidoc_backend import AsciiDocBackend
 from docling.backend.epub_backend import EpubDocumentBackend
 from docling.backend.html_backend import HTMLDocumentBackend
+from docling.backend.latex_backend import LatexDocumentBackend
 from docling.backend.md_backend import MarkdownDocumentBackend
 from docling.backend.mspowerpoint_backend import MsPowerpointDocumentBackend
 from docling.backend.msword_backend import MsWordDocumentBackend
+from docling.backend.xml.jats_backend import JatsDocumentBackend
 from docling.datamodel.backend_options import HTMLBackendOptions
 from docling.datamodel.base_models import InputFormat
 from docling.datamodel.document import InputDocument
@@ -43,12 +46,15 @@ _READERS: Final[dict[Format, tuple[InputFormat, Any]]] = {
     Format.EPUB: (InputFormat.EPUB, EpubDocumentBackend),
     Format.HTML: (InputFormat.HTML, HTMLDocumentBackend),
     Format.MD: (InputFormat.MD, MarkdownDocumentBackend),
+    Format.ADOC: (InputFormat.ASCIIDOC, AsciiDocBackend),
+    Format.TEX: (InputFormat.LATEX, LatexDocumentBackend),
+    Format.XML: (InputFormat.XML_JATS, JatsDocumentBackend),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OfficeDocument:
-    """A document, and what it says about itself (the front matter of a Markdown file)."""
+    """A document, and what it says about itself: a Markdown file's front matter, an Office file's properties."""
 
     document: DoclingDocument
     metadata: dict[str, str] = field(default_factory=dict)
@@ -61,12 +67,12 @@ def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, 
     """
     with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
         if format_ is Format.DOCX:
-            document = _read(simplified(path, Path(folder)), name, format_)
+            document = read_by_docling(simplified(path, Path(folder)), name, format_)
             mark_notes(document)
             return OfficeDocument(document)
         if format_ is Format.PPTX:
             deck = plain_deck(path, Path(folder))
-            document = _read(deck, name, format_)
+            document = read_by_docling(deck, name, format_)
             complete(document, deck)
             return OfficeDocument(document)
         if format_ is Format.XLSX:
@@ -74,7 +80,7 @@ def read_office(path: Path, name: str, format_: Format, limits: DocumentLimits, 
         if format_ is Format.CSV:
             return OfficeDocument(read_delimited(path, name, remarks))
         if format_ is Format.EPUB:
-            return OfficeDocument(_read(path, name, format_))
+            return OfficeDocument(read_by_docling(path, name, format_))
         return _read_markup(path, name, format_, Path(folder), remarks)
 
 
@@ -87,7 +93,7 @@ def _read_workbook(path: Path, name: str, folder: Path, limits: DocumentLimits, 
     finally:
         package.close()
     SheetBackend.limits = limits
-    document = _read(without_lost_drawings(path, folder), name, Format.XLSX)
+    document = read_by_docling(without_lost_drawings(path, folder), name, Format.XLSX)
     bring_back(document)
     remarks += uncounted(path)
     return document
@@ -99,12 +105,12 @@ def _read_markup(path: Path, name: str, format_: Format, folder: Path, remarks: 
         content, remark = html_of(path.read_bytes())
         copy.write_bytes(content)
         remarks += filter(None, [remark])
-        return OfficeDocument(_read(copy, name, format_))
+        return OfficeDocument(read_by_docling(copy, name, format_))
     found = decode(path.read_bytes())
     remarks += filter(None, [found.remark])
     text = markdown_of(found.text)
     copy.write_text(text.text, encoding="utf-8")
-    document = _read(copy, name, format_)
+    document = read_by_docling(copy, name, format_)
     for item in document.texts:
         item.text, item.orig = with_ticks(item.text), with_ticks(item.orig)
     for entry, said in text.metadata.items():
@@ -118,7 +124,8 @@ def _options(format_: Format) -> Any:
     return sheet_options() if format_ is Format.XLSX else None
 
 
-def _read(path: Path, name: str, format_: Format) -> DoclingDocument:
+def read_by_docling(path: Path, name: str, format_: Format) -> DoclingDocument:
+    """Return the document as docling's reader of the format has it. Unprocessable: it is damaged."""
     input_format, reader = _READERS[format_]
     options = _options(format_)
     source = InputDocument(path, format=input_format, backend=reader, backend_options=options)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from docling_core.types.doc.common.source import TrackSource
 from docling_core.types.doc.document import DoclingDocument
 from docling_core.types.doc.labels import CodeLanguageLabel, DocItemLabel
 
@@ -16,7 +17,9 @@ from fastembed.documents.encodings import decode
 from fastembed.documents.formats import Format
 
 _BLANK: Final = re.compile(r"\n[ \t]*\n\s*|\f")
-_TIMES: Final = re.compile(r"((?:\d+:)?\d{1,2}:\d{2})[.,]\d{1,3}[ \t]*-->[^\n]*")
+_TIMES: Final = re.compile(
+    r"((?:\d+:)?\d{1,2}:\d{2})[.,](\d{1,3})[ \t]*-->[ \t]*((?:\d+:)?\d{1,2}:\d{2})?(?:[.,](\d{1,3}))?[^\n]*"
+)
 _VOICE: Final = re.compile(r"<v(?:\.[^ >]*)?[ \t]+([^>]+)>")
 _TAG: Final = re.compile(r"</?[a-z][^>]*>|<\d[^>]*>|\{\\[^}]*\}", re.IGNORECASE)
 _LONGEST_JSON: Final = 1 << 20
@@ -49,9 +52,20 @@ def _add_cues(document: DoclingDocument, text: str) -> None:
         words = " ".join(_TAG.sub("", _VOICE.sub("", said)).split())
         if words:
             speaker = f"{voice[1].strip()}: " if voice else ""
-            document.add_text(label=DocItemLabel.TEXT, text=f"[{match[1]}] {speaker}{words}")
+            start = seconds_of(match[1], match[2])
+            end = max(start, seconds_of(match[3], match[4])) if match[3] else start
+            source = TrackSource(start_time=start, end_time=end, voice=voice[1].strip() if voice else None)
+            document.add_text(label=DocItemLabel.TEXT, text=f"[{match[1]}] {speaker}{words}", source=source)
     if not matches:
         add_text(document, text)
+
+
+def seconds_of(clock: str, fraction: str | None) -> float:
+    """Return the seconds of a time such as 1:02:03 and a fraction's digits."""
+    seconds = 0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + int(part)
+    return seconds + float(f"0.{fraction or 0}")
 
 
 def _add_json(document: DoclingDocument, text: str) -> None:

@@ -30,7 +30,8 @@ def chunk(
     repeated) or lines of code, else between words, never inside one. Sections are not mixed, unless they are so small
     that apart they would say nothing. The first output is the document: a sink learns of one that has no text, too.
 
-    In: `Document`. Out: `Document`, then `Chunk`s with count, headings, pages and token_count.
+    In: `Document`. Out: `Document`, then `Chunk`s with count, headings, pages or seconds and token_count; then the same
+    for each file within it.
 
     Args:
         tokens: the most that a chunk may have, its heading path and the model's two marks included, counted with the
@@ -40,8 +41,9 @@ def chunk(
         overlap: up to so many tokens of whole sentences are repeated where prose is cut; at most half of `tokens`.
 
     """
-    yield document
-    yield from _chunks(document, tokens - MARKS, min(overlap, tokens // 2), wordpieces())
+    for part in (document, *(part for part in document.parts if isinstance(part, Document))):
+        yield part
+        yield from _chunks(part, tokens - MARKS, min(overlap, tokens // 2), wordpieces())
 
 
 def _chunks(document: Document, budget: int, overlap: int, count: Counter) -> list[Chunk]:
@@ -61,6 +63,7 @@ def _chunks(document: Document, budget: int, overlap: int, count: Counter) -> li
             text=text,
             headings=section.headings,
             pages=_pages(segments),
+            seconds=_seconds(segments),
             token_count=size + MARKS,
         )
         for index, ((section, segments), text, size) in enumerate(zip(made, texts, sizes, strict=True))
@@ -93,3 +96,9 @@ def _pages(segments: Sequence[Segment]) -> tuple[int, int] | None:
     """Return the first and last page of what is new in a chunk."""
     pages = [segment.page for segment in segments if segment.page is not None and not segment.overlap]
     return (min(pages), max(pages)) if pages else None
+
+
+def _seconds(segments: Sequence[Segment]) -> tuple[float, float] | None:
+    """Return from when to when is said what is new in a chunk of a recording."""
+    times = [segment.seconds for segment in segments if segment.seconds is not None and not segment.overlap]
+    return (min(start for start, _ in times), max(end for _, end in times)) if times else None

@@ -1,6 +1,9 @@
 """Read a file into a document, by rules or by a document model.
 
-Formats: PDF, DOCX, PPTX, XLSX, EPUB, HTML, MD, CSV, TXT, JSON, JSONL, VTT, SRT, EML, PNG, JPG, TIFF, GIF, WEBP, BMP.
+Formats: PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, EPUB, HTML, MHT, MD, ADOC, TEX, CSV, TXT, JSON, JSONL, XML (JATS),
+VTT, SRT, PNG, JPG, TIFF, GIF, WEBP, BMP, AVIF; DOC, XLS, PPT, XLSB where LibreOffice is installed, HEIC where
+pillow-heif is. Mails (EML, MSG, MBOX) and ZIP archives are read with the files that they hold, each a document of its
+own (`parts`).
 
 The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
 process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
@@ -14,7 +17,8 @@ Why a file is refused (each error says what was found and what was expected; `co
     unreadable       Unprocessable     no permission to read, a disk error
     too_large        TooLarge          more bytes, cells or pixels than allowed; cells scattered over too many places
     archive_bomb     TooLarge          an Office file that unfolds to too much
-    unknown_format   UnsupportedMedia  a format that nothing here reads (old DOC, ODT, RTF, a program ...)
+    unknown_format   UnsupportedMedia  a format that nothing here reads (a program, a database ...)
+    reader_missing   UnsupportedMedia  a format whose reader its user has to install (LibreOffice, pillow-heif)
     format_mismatch  UnsupportedMedia  content that contradicts the name (a PDF called .docx)
     encrypted        Unprocessable     a password
     corrupt          Unprocessable     damage, truncation, or what its parser cannot make sense of
@@ -30,13 +34,17 @@ tried again twice in a fresh process, and is Unavailable then: a folder keeps th
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from fastembed.documents.lanes import Lanes
 from fastembed.documents.pool import WorkerPool
 from fastembed.documents.wire import from_path, pictures_of, printable
 from fastembed.documents.worker import WorkerSettings
+from fastembed.operators.parsing.parts import PartReader
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Block, Document, DocumentRequest, File
@@ -77,8 +85,8 @@ class Parse:
     Unavailable: the model does not fit into the memory that models may take; the machine cannot run a parser now.
     """
 
-    workers = 2
-    """A document that hangs until its timeout holds up no other; the second process starts when it is needed."""
+    workers = 16
+    """Files at a time, most of them waiting for a place in one of the lanes (`fastembed.documents.lanes`)."""
 
     def __init__(
         self,
@@ -103,6 +111,7 @@ class Parse:
         self._pool = WorkerPool(
             WorkerSettings(target=_CONVERTER, options=options, memory_bytes=memory, recycle=recycle)
         )
+        self._lanes: Lanes[dict[str, Any]] = Lanes()
 
     @property
     def pids(self) -> list[int]:
@@ -128,16 +137,21 @@ class Parse:
     async def __call__(self, value: File | DocumentRequest) -> Document:
         """Return the document that a file holds."""
         request = value if isinstance(value, DocumentRequest) else DocumentRequest(value)
-        file = request.file
         model = self._model if request.model == AUTO else request.model
-        message = {
-            "path": from_path(file.path),
-            "name": printable(file.name),
-            "model": self._model_name(model) if model != AUTO else None,
-            "html": request.html,
-        }
-        answer = await self._pool.run(message, limit_s=self._limit_s, run_model=self._run_model)
-        return to_document(file, answer)
+        options = {"model": self._model_name(model) if model != AUTO else None, "html": request.html}
+        return await PartReader(partial(self._read, options), request.file).document()
+
+    async def _read(
+        self, options: dict[str, Any], file: File, folder: Path | None
+    ) -> tuple[Document, list[dict[str, Any]]]:
+        """Return the document of one file, and what it holds. folder: where that is laid out."""
+        message = {**options, "path": from_path(file.path), "name": printable(file.name)}
+        if folder is not None:
+            message["parts"] = from_path(folder)
+        answer = await self._lanes.run(
+            lambda: self._pool.run(message, limit_s=self._limit_s, run_model=self._run_model)
+        )
+        return to_document(file, answer), answer["parts"]
 
     async def close(self) -> None:
         """End the parser processes and wait until they are gone."""
@@ -178,7 +192,10 @@ def to_document(file: File, answer: dict[str, Any]) -> Document:
         title=answer["title"],
         markdown=answer["markdown"],
         structure=answer["structure"],
-        blocks=tuple(Block(kind, text, page, level) for kind, text, page, level in answer["blocks"]),
+        blocks=tuple(
+            Block(kind, text, page, level, None if seconds is None else (seconds[0], seconds[1]))
+            for kind, text, page, level, seconds in answer["blocks"]
+        ),
         page_count=answer["page_count"],
         parser=answer["parser"],
         ocr_pages=answer["ocr_pages"],

@@ -126,7 +126,14 @@ def _stored(part: DocumentPart, folder: Path) -> File:
 
 def _as_text(document: Document) -> str:
     """Return the text that the model gets, with a note of what was cut."""
-    return "\n".join([document.markdown, *(f"[{warning}]" for warning in document.warnings)])
+    own = "\n".join([document.markdown, *(f"[{warning}]" for warning in document.warnings)])
+    parts = [
+        f"# {part.file.name}\n\n{_as_text(part)}"
+        if isinstance(part, Document)
+        else f"[{part.file.name}: {part.reason}]"
+        for part in document.parts
+    ]
+    return "\n".join([own, *parts])
 
 
 def _shape(document: Document) -> str:

@@ -76,6 +76,7 @@ class Folder:
 
     replayable: Final = True
     exclusive: Final = True  # two pipelines on one folder would do everything twice
+    order: Final = "none"  # no file waits for another one
 
     def __init__(
         self,

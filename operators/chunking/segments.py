@@ -41,6 +41,7 @@ class Segment:
 
     overhead: tokens of `before` and `after`, which every run pays. listed: an item of a list, which stands close to the
     next one. overlap: sentences that the chunk before it has, too. continues: its block began in the chunk before.
+    seconds: of a recording, from when to when.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Segment:
     overhead: int = 0
     overlap: bool = False
     continues: bool = False
+    seconds: tuple[float, float] | None = None
 
     @property
     def tokens(self) -> int:
@@ -99,7 +101,7 @@ def heading(text: str, page: int | None, budget: int, count: Counter) -> Segment
 
 def _prose(block: Block, budget: int, count: Counter) -> Segment:
     parts = _parts(list(sentences(block.text)), budget, count)
-    return Segment("prose", parts, block.page, listed=block.kind == "list_item")
+    return Segment("prose", parts, block.page, listed=block.kind == "list_item", seconds=block.seconds)
 
 
 def _code(block: Block, budget: int, count: Counter) -> Segment:

@@ -64,10 +64,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class UnreadPart:
-    """A file within another one (an attachment, a file of an archive) that could not be read, and why."""
+    """A file within another one (an attachment, a file of an archive) that was not read, and why.
+
+    ignored: nothing is wrong with it, it is of a kind that is not read.
+    """
 
     file: File
     reason: str
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

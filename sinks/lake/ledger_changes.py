@@ -148,7 +148,7 @@ def repair(con: Connection, pipeline: str) -> list[str]:
 
 def ignore(con: Connection, pipeline: str, reasons: Mapping[str, str], at: datetime) -> None:
     """Remember which files the pipeline does not take, and why; what is known of a name otherwise stays."""
-    con.execute("DELETE FROM ledger WHERE pipeline = ? AND state = 'ignored'", [pipeline])
+    con.execute("DELETE FROM ledger WHERE pipeline = ? AND state = 'ignored' AND container = ''", [pipeline])
     con.execute(
         """INSERT INTO ledger SELECT ?1, i.name, '', '', 'ignored', i.reason, '', 0, 0, ?2, ''
            FROM (SELECT unnest(?3::VARCHAR[]) AS name, unnest(?4::VARCHAR[]) AS reason) i

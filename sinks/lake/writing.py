@@ -71,7 +71,12 @@ def replace_document(
         _insert_document(con, part, own[part.file.name], pipeline=pipeline, definition=definition, table=table, at=at)
     for unread in document.parts:
         if isinstance(unread, UnreadPart):
-            write_entry(con, pipeline, _entry(unread.file, definition, "failed", unread.reason), at)
+            write_entry(
+                con,
+                pipeline,
+                _entry(unread.file, definition, "ignored" if unread.ignored else "failed", unread.reason),
+                at,
+            )
 
 
 def _entry(file: File, definition: str, state: EntryState, detail: str = "") -> LedgerEntry:

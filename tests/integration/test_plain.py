@@ -1,13 +1,11 @@
-"""Files that are text, mails with what is attached, books, and images of several pages."""
+"""Files that are text, books, and images of several pages."""
 
 import zipfile
-from email.message import EmailMessage
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from fastembed.documents.convert import open_converter
-from tests.integration import documents
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,9 @@ def test_subtitles_keep_their_times_and_speakers(read):
     vtt += "01:00:03.000 --> 01:00:04.000\n- 5 < 6\n"
     assert texts(read("talk.vtt", vtt)) == ["[00:01] Ann: Good morning all", "[01:00:03] - 5 < 6"]
     srt = "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n2\n00:00:03,000 --> 00:00:04,000\n<b>again</b>\n"
-    assert texts(read("talk.srt", srt)) == ["[00:00:01] Hello", "[00:00:03] again"]
+    found = read("talk.srt", srt)
+    assert texts(found) == ["[00:00:01] Hello", "[00:00:03] again"]
+    assert [seconds for *_, seconds in found["blocks"]] == [(1.0, 2.0), (3.0, 4.0)]
 
 
 def test_records_are_a_table_and_other_json_is_laid_out(read):
@@ -57,51 +57,6 @@ def test_records_are_a_table_and_other_json_is_laid_out(read):
     assert texts(read("b.json", '{"a": {"b": "ü"}}')) == ['```json\n{\n "a": {\n  "b": "ü"\n }\n}\n```']
     assert texts(read("b.jsonl", '{"a": [1]}\n{"a": [2]}\n')) == ['{"a": [1]}', '{"a": [2]}']
     assert texts(read("broken.json", '{"a": ')) == ['{"a":']
-
-
-def mail(subject, body, html=None):
-    made = EmailMessage()
-    made["From"], made["To"], made["Subject"] = "Ann Lee <ann@example.com>", "bob@example.com", subject
-    if body is not None:
-        made.set_content(body)
-    if html is not None:
-        made.set_content(html, subtype="html")
-    return made
-
-
-def test_a_mail_has_its_head_its_body_and_its_attachments(read, tmp_path):
-    outer = mail("Angebot für März", "Hello Bob,\n\nsee below.\n")
-    docx = documents.make_docx(tmp_path / "memo.docx").read_bytes()
-    outer.add_attachment(docx, maintype="application", subtype="octet-stream", filename="memo.docx")
-    outer.add_attachment(b"a;b\n1;2\n", maintype="text", subtype="csv", filename="list.csv")
-    outer.add_attachment(b"\x7fELF\x00", maintype="application", subtype="octet-stream", filename="tool.bin")
-    outer.add_attachment(mail("Forwarded", None, "<p>Inner <b>words</b></p>"))
-    found = read("mail.eml", outer.as_bytes())
-    assert found["title"] == "Angebot für März"
-    assert texts(found)[:5] == [
-        "Angebot für März",
-        "From: Ann Lee <ann@example.com>",
-        "To: bob@example.com",
-        "Hello Bob,",
-        "see below.",
-    ]
-    heads = [text for kind, text, *_ in found["blocks"] if kind == "heading"]
-    assert [text for text in heads if text.startswith("Attachment")] == [
-        "Attachment: memo.docx",
-        "Attachment: list.csv",
-        "Attachment: tool.bin",
-        "Attachment: Forwarded.eml",
-    ]
-    assert documents.TABLE in texts(found)
-    assert "| a | b |\n| --- | --- |\n| 1 | 2 |" in texts(found)
-    assert "Inner words" in texts(found)
-    assert len(found["warnings"]) == 1
-    assert "tool.bin: found a Linux program" in found["warnings"][0]
-
-
-def test_a_mail_without_a_charset_is_read(read):
-    found = read("old.eml", "Subject: Hi\n\nGrüße aus Köln und München\n".encode("cp1252"))
-    assert "Grüße aus Köln und München" in texts(found)
 
 
 def test_a_book_is_read_chapter_by_chapter(read, tmp_path):
@@ -137,7 +92,7 @@ def test_all_pages_of_a_tiff_are_read(converter, tmp_path):
         tmp_path / "fax.tif", save_all=True, append_images=[drawn("Second page 22").convert("1")]
     )
     found = converter.convert(tmp_path / "fax.tif", "fax.tif")
-    assert [(text, page) for _, text, page, _ in found["blocks"]] == [("First page 11", 1), ("Second page 22", 2)]
+    assert [(text, page) for _, text, page, *_ in found["blocks"]] == [("First page 11", 1), ("Second page 22", 2)]
     assert (found["parser"], found["page_count"], found["ocr_pages"]) == ("tiff+ocr", 2, 2)
 
 

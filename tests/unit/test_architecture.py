@@ -14,7 +14,7 @@ NAMED = set(re.findall(r"`([\w./-]+)`", (ROOT / "ARCHITECTURE.md").read_text(enc
     [
         ("how long a step waits between two tries", "pipeline/step.py", "async def attempt"),
         ("what a 429 of a full queue says", "pipeline/channel.py", "the queue is full"),
-        ("by what an ODT file would be recognised", "documents/formats.py", "an OpenDocument file"),
+        ("by what an ODT file would be recognised", "documents/formats.py", "which OpenDocument format"),
         ("which reader gets a format", "documents/convert.py", "read_pdf"),
         ("how long a file must be quiet", "sources/watching/tracker.py", "settle_s"),
         ("how far below the threshold speech ends", "operators/listening/segmenter.py", "HYSTERESIS"),
