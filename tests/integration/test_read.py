@@ -71,7 +71,7 @@ async def test_a_conversation_without_files_is_not_touched(read: Read) -> None:
         (DocumentPart(b"%PDF-1.7 broken", "a.pdf"), "corrupt", "a.pdf: found"),
         (DocumentPart(b"PK\x03\x04 broken", "a.docx"), "corrupt", "expected a complete DOCX file"),
         (DocumentPart(PAGE.data, "a.pdf"), "format_mismatch", "found HTML content, expected PDF as its name says"),
-        (DocumentPart(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.doc"), "unknown_format", "before 2007"),
+        (DocumentPart(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.doc"), "corrupt", "damaged compound file"),
     ],
 )
 async def test_a_file_that_cannot_be_read_is_named(read: Read, part: DocumentPart, code: str, message: str) -> None:
