@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from fastembed.pipeline.config.expressions import NAMES, value_fields
+from fastembed.pipeline.config.compiling import NAMES
+from fastembed.pipeline.config.expressions import value_fields
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
@@ -71,6 +73,8 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
     _take(input_flow, step.component.in_type, step.id, step.place, problems)
     for expression in (step.condition, step.latest):
         _check_fields(expression, flow, problems)
+    for expression in expressions_in(step.options):
+        _check_fields(replace(expression, place=step.place), input_flow, problems)
     output = _output_type(step.component, flow.type)
     if isinstance(output, TypeVar) and output is step.component.in_type:  # gives what it takes
         return replace(flow, giver=step.id, place=step.place, narrowed=flow.narrowed or step.condition is not None)
@@ -80,6 +84,18 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
         return Flow(output, step.id, step.place, narrowed=flow.narrowed)
     partly_fed = any(not _arrives(member, flow.type) for member in members_of(step.component.in_type))
     return Flow(output, step.id, step.place, narrowed=partly_fed)
+
+
+def expressions_in(options: Any) -> Iterator[Expression]:
+    """Yield the expressions among a component's options, also those in lists and mappings of options."""
+    if isinstance(options, Expression):
+        yield options
+    elif isinstance(options, Mapping):
+        for option in options.values():
+            yield from expressions_in(option)
+    elif isinstance(options, list | tuple):
+        for option in options:
+            yield from expressions_in(option)
 
 
 def _output_type(component: Spec, arriving: Any) -> Any:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import ast
 import functools
 import operator
+import time
 import types
 from collections.abc import Callable, Mapping, Sequence, Sized
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from numbers import Number
 from typing import Any, Final
+
+import numpy as np
 
 from fastembed.pipeline.item import Item
 
 ITEM_FIELDS: Final = frozenset({"value", "id", "key", "seq", "time", "deadline", "priority", "meta", "trace"})
 _MAX_BITS: Final = 4096
+_MAX_DIGITS: Final = 400
 _MAX_LENGTH: Final = 1_000_000  # of what is joined, searched or walked
 
 
@@ -132,6 +137,8 @@ def _add(left: Any, right: Any) -> Any:
             msg = f"found more than {_MAX_LENGTH} characters"
             raise ArithmeticError(msg)
         return left + right
+    if isinstance(left, list) and isinstance(right, list):
+        return [*left, *right]
     return _bounded(number(left) + number(right))
 
 
@@ -169,6 +176,75 @@ def _extreme(choose: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def bounded_text(text: str) -> str:
+    """Return the text; raise if it is too long for an expression."""
+    if len(text) > _MAX_LENGTH:
+        msg = f"found more than {_MAX_LENGTH} characters"
+        raise ArithmeticError(msg)
+    return text
+
+
+def plain_text(value: Any) -> str:
+    """Return a plain value as text: text as it is, numbers, True, False, None, and lists and mappings of them."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bool | int | float):
+        return str(value)
+    if isinstance(value, Mapping):
+        return bounded_text(
+            "{" + ", ".join(f"{plain_text(k)}: {plain_text(v)}" for k, v in _walkable(value).items()) + "}"
+        )
+    if isinstance(value, list | tuple):
+        return bounded_text("[" + ", ".join(map(plain_text, _walkable(value))) + "]")
+    msg = f"found {type(value).__name__}, expected text, a number, a list or a mapping"
+    raise TypeError(msg)
+
+
+def entries_of(value: Any) -> Any:
+    """Return what a comprehension walks through: a list, a mapping's names, an array; raise otherwise."""
+    if isinstance(value, str) or not isinstance(value, Sequence | Mapping | AbstractSet | np.ndarray):
+        msg = f"found {type(value).__name__}, expected a list after `in`"
+        raise TypeError(msg)
+    return _walkable(value)
+
+
+def _joined(separator: str, parts: Any) -> str:
+    texts = [plain_text(part) for part in entries_of(parts)]
+    if sum(map(len, texts)) + len(separator) * len(texts) > _MAX_LENGTH:
+        msg = f"found more than {_MAX_LENGTH} characters"
+        raise ArithmeticError(msg)
+    return separator.join(texts)
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if len(text) + max(0, len(new) - len(old)) * text.count(old) > _MAX_LENGTH:
+        msg = f"found more than {_MAX_LENGTH} characters"
+        raise ArithmeticError(msg)
+    return text.replace(old, new)
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str) and len(value) > _MAX_DIGITS:
+        msg = f"found {len(value)} characters, expected a number"
+        raise ValueError(msg)
+    return int(_bounded(int(value)) if isinstance(value, str) else _bounded(int(number(value))))
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, str) else float(number(value))
+
+
+def _isotime(seconds: Any) -> str:
+    """Return seconds since the epoch as a time of UTC: 2026-01-31T08:30:00Z."""
+    return datetime.fromtimestamp(number(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _seconds(text: Any) -> float:
+    """Return a date, or a time with its zone (UTC where it names none), as seconds since the epoch."""
+    found = datetime.fromisoformat(of_kind(text, str, "seconds"))
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "len": lambda value: len(_walkable(value)),
     "min": _extreme(min),
@@ -176,18 +252,31 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "abs": lambda value: abs(number(value)),
     "any": lambda value: any(_walkable(value)),
     "all": lambda value: all(_walkable(value)),
+    "sum": lambda values: _bounded(sum(number(value) for value in entries_of(values))),
+    "sorted": lambda values: sorted(entries_of(values)),
+    "round": lambda value, digits=0: round(number(value), digits) if digits else round(number(value)),
+    "int": _integer,
+    "float": _float,
+    "str": plain_text,
+    "now": time.time,
+    "isotime": _isotime,
+    "seconds": _seconds,
 }
 
 METHODS: Final[dict[str, tuple[type, Callable[..., Any]]]] = {
     **{
         name: (str, getattr(str, name))
         for name in (
-            *("lower", "upper", "casefold", "strip", "lstrip", "rstrip", "startswith", "endswith", "removeprefix"),
-            *("removesuffix", "count", "find", "split", "isdigit", "isalpha", "isalnum", "isspace", "isupper"),
-            *("islower", "isnumeric"),
+            *("lower", "upper", "casefold", "title", "strip", "lstrip", "rstrip", "startswith", "endswith"),
+            *("removeprefix", "removesuffix", "count", "find", "split", "splitlines", "isdigit", "isalpha"),
+            *("isalnum", "isspace", "isupper", "islower", "isnumeric"),
         )
     },
+    "join": (str, _joined),
+    "replace": (str, _replaced),
     "get": (Mapping, lambda mapping, key, default=None: safe(mapping.get(key, default))),
+    "keys": (Mapping, lambda mapping: list(_walkable(mapping))),
+    "values": (Mapping, lambda mapping: [safe(value) for value in _walkable(mapping).values()]),
 }
 
 ARITHMETIC: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {

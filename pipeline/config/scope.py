@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from fastembed.pipeline.component import Role
 from fastembed.pipeline.config.checking import validate, validate_options
-from fastembed.pipeline.config.expressions import ExpressionError, Result, compile_expression, constant
+from fastembed.pipeline.config.compiling import ExpressionError
+from fastembed.pipeline.config.expressions import Result, compile_expression, constant
 from fastembed.pipeline.config.interpolate import Secret
 from fastembed.pipeline.config.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, display
 from fastembed.pipeline.config.problems import Problems

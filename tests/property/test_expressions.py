@@ -137,4 +137,4 @@ def test_what_compiles_holds_no_name_with_an_underscore_in_front(text: str) -> N
     for node in ast.walk(ast.parse(text, mode="eval")):
         assert not (isinstance(node, ast.Attribute) and node.attr.startswith("_"))
         assert not (isinstance(node, ast.Name) and node.id.startswith("_"))
-        assert not isinstance(node, ast.Lambda | ast.ListComp | ast.NamedExpr)
+        assert not isinstance(node, ast.Lambda | ast.SetComp | ast.DictComp | ast.NamedExpr)

@@ -82,9 +82,9 @@ Problems = Callable[..., list[str]]
             "[parse, {route: [{if: pages, operators: [embed]}, {else: [chunk]}]}]",
             [
                 (
-                    "p.yaml:4:38: found 'pages' in `pages`, expected a field of Document: blocks, file, "
-                    "html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
-                    "unread, warnings; "
+                    "p.yaml:4:38: found 'pages' in `pages`, expected a field of Document: blocks, duration_s, file, "
+                    "html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, parts, structure, "
+                    "title, unread, warnings; "
                     "did you mean 'ocr_pages'?"
                 ),
                 "p.yaml:4:57: found parse before embed, which gives Document (at p.yaml:4:17), expected Chunk",
@@ -98,9 +98,9 @@ Problems = Callable[..., list[str]]
             "[parse, {chunk: , if: titel == 'x'}]",
             [
                 (
-                    "p.yaml:4:38: found 'titel' in `titel == 'x'`, expected a field of Document: blocks, file, "
-                    "html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, structure, title, "
-                    "unread, warnings; "
+                    "p.yaml:4:38: found 'titel' in `titel == 'x'`, expected a field of Document: blocks, duration_s, "
+                    "file, html, markdown, metadata, model, ocr_pages, page_count, parse_seconds, parser, parts, "
+                    "structure, title, unread, warnings; "
                     "did you mean 'title'?"
                 )
             ],
@@ -155,7 +155,7 @@ def test_the_key_of_a_source_is_checked_too(problems: Problems):
     assert found == [
         (
             "p.yaml:3:31: found 'nmae' in `nmae`, expected a field of File: "
-            "changed_ns, inode, mtime_ns, name, path, sha256, size_bytes; did you mean 'name'?"
+            "changed_ns, container, inode, mtime_ns, name, path, sha256, size_bytes; did you mean 'name'?"
         )
     ]
 

@@ -101,17 +101,33 @@ def test_an_expression_knows_its_text_and_place():
     ("text", "expected"),
     [
         ("value.__class__", "found __class__, expected a name without a leading underscore"),
-        ("__import__('os')", "found `__import__('os')`, expected one of len, min, max, abs, any, all, lower"),
+        ("__import__('os')", "found `__import__('os')`, expected one of len, min, max, abs, any, all, sum"),
         ("open('x')", "found `open('x')`, expected one of len, min"),
         ("value.method()", "found `value.method()`, expected one of len"),
         ("text.lowr()", "did you mean 'lower'?"),
         ("text.format(1)", "found `text.format(1)`, expected one of len"),
-        ("[x for x in tags]", "found `[x for x in tags]`, expected names, fields, comparisons"),
+        ("[x for x in tags for y in tags]", "expected one list and one name: [x for x in value.words]"),
+        ("[x for x, y in tags]", "expected one list and one name: [x for x in value.words]"),
+        ("[value for value in tags]", "found the name value in `[value for value in tags]`, expected one that means"),
+        ("[[x for x in tags] for x in tags]", "found the name x in `[x for x in tags]`, expected one that means"),
+        ("[_x for _x in tags]", "found _x, expected a name without a leading underscore"),
+        ("{x for x in tags}", "expected names, fields, comparisons"),
+        ("{x: 1 for x in tags}", "expected names, fields, comparisons"),
         ("lambda: 1", "found `lambda: 1`, expected names, fields"),
-        ("f'{text}'", "expected names, fields"),
+        ("f'{text!r}'", "expected plain {names} in it"),
+        ("f'{pages:>999999}'", "expected plain {names} in it"),
         ("(a := 1)", "expected names, fields"),
         ("await x", "expected names, fields"),
-        ("{'a': 1}", "expected names, fields"),
+        ("{**meta}", "found `{**meta}`, expected a name before each value"),
+        (
+            "9 ** 9 ** 9",
+            "found `9 ** 9 ** 9`, expected something that can be computed: found a power of more than 4096",
+        ),
+        ("pages + 9 ** 999 * 9 ** 999", "found an integer of more than 4096 bits"),
+        ("10.0 ** 400", "result out of range"),
+        ("1 / 0", "division by zero"),
+        ("'x' * 9", "found str, expected a number"),
+        ("'%1000000d' % 1", "found str, expected a number"),
         ("len(*tags)", "found `*tags`, expected names"),
         ("max(tags, key=len)", "found `max(tags, key=len)`, expected arguments without names"),
         ("b'x'", "found `b'x'`, expected a number, text, True, False or None"),
@@ -146,12 +162,13 @@ def test_what_is_not_allowed_is_refused_when_it_is_loaded(text: str, expected: s
         ("value.method", "found a method, expected a plain value"),
         ("inner.run", "found a builtin_function_or_method, expected a plain value"),
         ("inner['run']", "found a builtin_function_or_method, expected a plain value"),
-        ("'x' * 9", "found str, expected a number"),
-        ("'%1000000d' % 1", "found str, expected a number"),
-        ("tags + tags", "found list, expected a number"),
-        ("9 ** 9 ** 9", "found a power of more than 4096 bits"),
-        ("9 ** 999 * 9 ** 999", "found an integer of more than 4096 bits"),
-        ("10.0 ** 400", "result out of range"),
+        ("text * 9", "found str, expected a number"),
+        ("tags + 1", "found list, expected a number"),
+        ("pages ** 9 ** 5", "found a power of more than 4096 bits"),
+        ("[x for x in text]", "found str, expected a list after `in`"),
+        ("sum(tags)", "found str, expected a number"),
+        ("seconds('yesterday')", "Invalid isoformat string"),
+        ("str(value)", "found Page, expected text, a number, a list or a mapping"),
         ("pages.lower()", "found int before .lower(), expected str"),
         ("len(pages)", "found int, expected something with a length"),
         ("pages[0]", "found int, expected a list, text, mapping or array before [ ]"),
@@ -192,3 +209,42 @@ def test_the_fields_that_an_expression_needs_are_known():
         "text",
         "final",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[tag.upper() for tag in tags]", ["A", "B"]),
+        ("[tag for tag in tags if tag != 'a']", ["b"]),
+        ("[[tag + other for other in tags] for tag in tags]", [["aa", "ab"], ["ba", "bb"]]),
+        ("any(tag == 'b' for tag in tags)", True),
+        ("sum([len(tag) for tag in tags])", 2),
+        ("sum(x * 2 for x in [1, 2, 3])", 12),
+        ("', '.join(tags)", "a, b"),
+        ("f'{pages} pages of {text}'", "12 pages of Hello World"),
+        ("{'text': text, 'n': pages}", {"text": "Hello World", "n": 12}),
+        ("{'a': 1}.get('b', 2)", 2),
+        ("tags + ['c']", ["a", "b", "c"]),
+        ("text.replace('l', 'L')", "HeLLo WorLd"),
+        ("int('12') + float('0.5')", 12.5),
+        ("round(3.14159, 2)", 3.14),
+        ("sorted([3, 1])", [1, 3]),
+        ("isotime(0)", "1970-01-01T00:00:00Z"),
+        ("seconds('1970-01-02')", 86400.0),
+        ("seconds('1970-01-01T01:00:00+01:00')", 0.0),
+        ("now() > seconds('2020-01-01')", True),
+    ],
+)
+def test_lists_texts_and_times_can_be_made(text: str, expected: object) -> None:
+    assert compile_expression(text).evaluate(item()) == expected
+
+
+def test_comprehensions_do_not_go_on_for_long() -> None:
+    many = Item([0] * 2000)
+    with pytest.raises(InvalidInput, match="found more than 100000 rounds, expected fewer"):
+        compile_expression("[[x for x in value] for y in value]").evaluate(many)
+    assert len(compile_expression("[x for x in value]").evaluate(many)) == 2000
+
+
+def test_names_of_comprehensions_are_no_fields_of_the_value() -> None:
+    assert value_fields("[tag + text for tag in tags]") == {"text", "tags"}
