@@ -53,9 +53,12 @@ from fastembed.pipeline.payload.audio import (
 from fastembed.server.realtime import events
 from fastembed.server.realtime.events import Event, NewId
 from fastembed.server.realtime.settings import SessionSettings
+from fastembed.server.wire.fields import Fields
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 MAX_AUDIO_BYTES: Final = 15 * 2**20
 MAX_EVENT_ID: Final = 512
+_COMMON: Final = frozenset({"type", "event_id"})  # fields of every event
 _REMEMBERED: Final = 128  # items that can be retrieved or deleted
 _UNANSWERED: Final = 64  # settings on their way through the pipeline
 
@@ -115,7 +118,7 @@ class Protocol:
         self._created = False  # until the first settings are back, the answer to settings is `session.created`
         self._items: OrderedDict[str, str | None] = OrderedDict()
         self._previous: str | None = None
-        self._reactions: Mapping[str, Callable[[dict[str, Any], str | None], Reaction]] = {
+        self._reactions: Mapping[str, Callable[[Fields, str | None], Reaction]] = {
             "session.update": self._update,
             "transcription_session.update": self._update_beta,
             "input_audio_buffer.append": self._append,
@@ -208,9 +211,10 @@ class Protocol:
         return [self._stamped(made)]
 
     def _take(self, message: dict[str, Any], ref: str | None) -> Reaction:
-        kind = message.get("type")
+        fields = Fields(message, unknown=UnknownFields(reject=True))
+        kind = fields.raw("type")
         if kind is None:
-            raise InvalidInput("Missing required parameter: 'type'.", param="type", code="missing_required_parameter")
+            fields.refuse("type", "the type of a client event")
         if kind in _UNSUPPORTED:
             expected = "expected audio, commits, clears or session updates: this session only transcribes"
             raise InvalidInput(f"found event type {kind!r}, {expected}", param="type", code="unsupported_event")
@@ -218,32 +222,31 @@ class Protocol:
         if react is None:
             expected = f"expected one of {', '.join(self._reactions)}"
             raise InvalidInput(f"found event type {kind!r:.100}, {expected}", param="type", code="unknown_event")
-        return react(message, ref)
+        return react(fields, ref)
 
-    def _commit(self, message: dict[str, Any], ref: str | None) -> Reaction:
-        _only(message, set())
+    def _commit(self, message: Fields, ref: str | None) -> Reaction:
+        message.known(_COMMON)
         return Reaction(values=[Commit(ref)])
 
-    def _clear(self, message: dict[str, Any], ref: str | None) -> Reaction:
-        _only(message, set())
+    def _clear(self, message: Fields, ref: str | None) -> Reaction:
+        message.known(_COMMON)
         return Reaction(values=[Clear(ref)])
 
-    def _retrieve(self, message: dict[str, Any], _: str | None) -> Reaction:
+    def _retrieve(self, message: Fields, _: str | None) -> Reaction:
         item_id = self._known(message)
         item = events.conversation_item(item_id, self._items[item_id])
         return Reaction(events=[self._stamped({"type": "conversation.item.retrieved", "item": item})])
 
-    def _delete(self, message: dict[str, Any], _: str | None) -> Reaction:
+    def _delete(self, message: Fields, _: str | None) -> Reaction:
         item_id = self._known(message)
         del self._items[item_id]
         return Reaction(events=[self._stamped({"type": "conversation.item.deleted", "item_id": item_id})])
 
-    def _append(self, message: dict[str, Any], ref: str | None) -> Reaction:
-        _only(message, {"audio"})
-        audio = message.get("audio")
+    def _append(self, message: Fields, ref: str | None) -> Reaction:
+        message.known(_COMMON | {"audio"})
+        audio = message.raw("audio")
         if not isinstance(audio, str):
-            found = "nothing" if audio is None else type(audio).__name__
-            raise InvalidInput(f"found {found} for audio, expected base64 text", param="audio", code="invalid_value")
+            message.refuse("audio", "base64 text")
         if len(audio) * 3 // 4 > MAX_AUDIO_BYTES + 2:
             raise InvalidInput(_too_large(len(audio) * 3 // 4), param="audio", code="audio_too_large")
         try:
@@ -254,21 +257,19 @@ class Protocol:
             ) from error
         return Reaction(values=[AudioBytes(data, ref=ref)] if data else [])
 
-    def _update_beta(self, message: dict[str, Any], ref: str | None) -> Reaction:
+    def _update_beta(self, message: Fields, ref: str | None) -> Reaction:
         return self._update(message, ref, beta=True)
 
-    def _update(self, message: dict[str, Any], ref: str | None, *, beta: bool = False) -> Reaction:
-        _only(message, {"session"})
-        if "session" not in message:
-            raise InvalidInput(
-                "Missing required parameter: 'session'.", param="session", code="missing_required_parameter"
-            )
+    def _update(self, message: Fields, ref: str | None, *, beta: bool = False) -> Reaction:
+        message.known(_COMMON | {"session"})
+        if not message.has("session"):
+            message.refuse("session", "an object")
         if len(self._asked) >= _UNANSWERED:
             raise Overloaded(
                 f"found {_UNANSWERED} session updates unanswered, expected fewer: wait for session.updated"
             )
         update = self._settings.updated_beta if beta else self._settings.updated
-        wanted = update(message["session"])
+        wanted = update(message.raw("session"))
         self._check(wanted.speech)  # raises before anything changes: a refused update leaves the session as it was
         self._beta = self._beta or beta
         self._settings = wanted
@@ -310,9 +311,9 @@ class Protocol:
             *({"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": item} for kind in kinds),
         ]
 
-    def _known(self, message: dict[str, Any]) -> str:
-        _only(message, {"item_id"})
-        item_id = message.get("item_id")
+    def _known(self, message: Fields) -> str:
+        message.known(_COMMON | {"item_id"})
+        item_id = message.raw("item_id")
         if not isinstance(item_id, str) or item_id not in self._items:
             raise InvalidInput(
                 f"found item_id {item_id!r:.100}, expected that of an item of this session",
@@ -326,13 +327,6 @@ class Protocol:
 
     def _stamped(self, event: Event) -> Event:
         return {"event_id": self._new_id("event"), **event}
-
-
-def _only(message: dict[str, Any], fields: set[str]) -> None:
-    """Refuse fields that the event does not have."""
-    unknown = sorted(str(name) for name in message.keys() - fields - {"type", "event_id"})
-    if unknown:
-        raise InvalidInput(f"Unknown parameter: '{unknown[0]}'.", param=unknown[0], code="unknown_parameter")
 
 
 def _error(error: ItemError, ref: str | None) -> Event:

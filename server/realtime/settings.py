@@ -7,14 +7,14 @@ What nothing here does is shown as it is: noise reduction stays null, log probab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.audio import AudioFormat, SpeechSettings, TurnDetection
+from fastembed.server.wire.fields import Fields, refuse, shown
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 Eagerness = Literal["low", "medium", "high", "auto"]
 
@@ -28,83 +28,17 @@ _WIRE_FORMATS: Final[Mapping[AudioFormat, str]] = {
     "ogg": "audio/ogg",
 }
 _BETA_FORMATS: Final[Mapping[str, AudioFormat]] = {"pcm16": "pcm16", "g711_ulaw": "pcmu", "g711_alaw": "pcma"}
-_TAGS: Final = frozenset({*_WIRE_FORMATS.values(), "server_vad", "semantic_vad"})
-
-
-class _StrictModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-F = TypeVar("F", bound=_StrictModel)
-
-
-class _Pcm(_StrictModel):
-    type: Literal["audio/pcm"]
-    rate: Literal[8_000, 16_000, 24_000, 48_000] = 24_000
-
-
-class _TelephoneOrContainerFormat(_StrictModel):
-    type: Literal["audio/pcmu", "audio/pcma", "audio/webm", "audio/ogg"]
-
-
-class _Transcription(_StrictModel):
-    model: str | None = Field(default=None, max_length=200)
-    language: str | None = Field(default=None, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")
-    prompt: str | None = Field(default=None, max_length=4_000)
-    languages: list[str] | None = None
-    keywords: list[str] | None = None
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
-
-
-class _ServerVad(_StrictModel):
-    type: Literal["server_vad"]
-    threshold: float | None = Field(default=None, ge=0, le=1)
-    prefix_padding_ms: int | None = Field(default=None, ge=0, le=5_000)
-    silence_duration_ms: int | None = Field(default=None, ge=0, le=10_000)
-    idle_timeout_ms: int | None = Field(default=None, ge=1_000, le=3_600_000)
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-
-
-class _SemanticVad(_StrictModel):
-    type: Literal["semantic_vad"]
-    eagerness: Eagerness = "auto"
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-
-
-class _NoiseReduction(_StrictModel):
-    type: Literal["near_field", "far_field"] | None = None
-    strength: float | None = Field(default=None, ge=0, le=1)
-
-
-_Turns = Annotated[_ServerVad | _SemanticVad, Field(discriminator="type")]
-_Include = list[Literal["item.input_audio_transcription.logprobs"]]
-
-
-class _Input(_StrictModel):
-    format: Annotated[_Pcm | _TelephoneOrContainerFormat, Field(discriminator="type")] | None = None
-    transcription: _Transcription | None = None
-    noise_reduction: _NoiseReduction | None = None
-    turn_detection: _Turns | None = None
-
-
-class _Audio(_StrictModel):
-    input: _Input | None = None
-
-
-class _Session(_StrictModel):
-    type: Literal["transcription"]
-    audio: _Audio | None = None
-    include: _Include | None = None
-
-
-class _BetaSession(_StrictModel):
-    input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | None = None
-    input_audio_transcription: _Transcription | None = None
-    input_audio_noise_reduction: _NoiseReduction | None = None
-    turn_detection: _Turns | None = None
-    include: _Include | None = None
+_RATES_HZ: Final = (8_000, 16_000, 24_000, 48_000)
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_EAGERNESS: Final = get_args(Eagerness)
+_DELAYS: Final = ("minimal", "low", "medium", "high", "xhigh")
+_INCLUDED: Final = ("item.input_audio_transcription.logprobs",)
+_MOST_ENTRIES: Final = 256
+_LONGEST_PADDING_MS: Final = 5_000
+_LONGEST_SILENCE_MS: Final = 10_000
+_IDLE_MS: Final = (1_000, 3_600_000)
+_REPLIES: Final = frozenset({"create_response", "interrupt_response"})
+"""Settings of conversations that come with turn detection: checked, without effect in a session that transcribes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +48,37 @@ class SessionSettings:
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     eagerness: Eagerness | None = None
 
-    def updated(self, session: Any) -> SessionSettings:
+    def updated(self, session: object) -> SessionSettings:
         """Apply the `session` of a `session.update`. InvalidInput names the field at fault."""
-        form = _read(_Session, session)
-        return self if form.audio is None or form.audio.input is None else self._with_input(form.audio.input)
+        fields = _fields(session)
+        fields.known({"type", "audio", "include"})
+        if fields.choice("type", ("transcription",)) is None:
+            fields.refuse("type", "transcription")
+        _check_list(fields, "include", _INCLUDED)
+        audio = fields.object("audio")
+        if audio is None:
+            return self
+        audio.known({"input"})
+        given = audio.object("input")
+        if given is None:
+            return self
+        given.known({"format", "transcription", "noise_reduction", "turn_detection"})
+        _check_noise_reduction(given, "noise_reduction")
+        wanted = given.object("format")
+        changed = self if wanted is None else _with(self, **_read_format(wanted))
+        return _with_parts(changed, given, "transcription")
 
-    def updated_beta(self, session: Any) -> SessionSettings:
+    def updated_beta(self, session: object) -> SessionSettings:
         """Apply the `session` of a `transcription_session.update`. InvalidInput names the field at fault."""
-        form = _read(_BetaSession, session)
-        given: dict[str, Any] = {}
-        if form.input_audio_format is not None:
-            given["format"] = {"type": _WIRE_FORMATS[_BETA_FORMATS[form.input_audio_format]]}
-        if "input_audio_transcription" in form.model_fields_set:
-            given["transcription"] = form.input_audio_transcription
-        if "turn_detection" in form.model_fields_set:
-            given["turn_detection"] = form.turn_detection
-        return self._with_input(_Input(**given))
+        fields = _fields(session)
+        prefix = "input_audio_"
+        names = {f"{prefix}format", f"{prefix}transcription", f"{prefix}noise_reduction", "turn_detection", "include"}
+        fields.known(names)
+        _check_list(fields, "include", _INCLUDED)
+        _check_noise_reduction(fields, f"{prefix}noise_reduction")
+        name = fields.choice(f"{prefix}format", tuple(_BETA_FORMATS))
+        changed = self if name is None else _with(self, **_of_format(_BETA_FORMATS[name]))
+        return _with_parts(changed, fields, f"{prefix}transcription")
 
     def shown(self, speech: SpeechSettings, session_id: str) -> dict[str, Any]:
         """Return the GA session object of these settings as they are in force (`speech`)."""
@@ -167,19 +116,6 @@ class SessionSettings:
             "client_secret": None,
         }
 
-    def _with_input(self, form: _Input) -> SessionSettings:
-        speech, eagerness, given = self.speech, self.eagerness, form.model_fields_set
-        if form.format is not None:
-            wire = {name: key for key, name in _WIRE_FORMATS.items()}
-            rate_hz = form.format.rate if isinstance(form.format, _Pcm) else 8_000
-            speech = replace(speech, format=wire[form.format.type], rate_hz=rate_hz)
-        if "transcription" in given:
-            speech = _with_transcription(speech, form.transcription)
-        if "turn_detection" in given:
-            eagerness = form.turn_detection.eagerness if isinstance(form.turn_detection, _SemanticVad) else None
-            speech = replace(speech, turn_detection=_turns(form.turn_detection))
-        return SessionSettings(speech, eagerness)
-
     def _shown_turns(self, turns: TurnDetection | None) -> dict[str, Any] | None:
         if turns is None:
             return None
@@ -200,55 +136,100 @@ def _shown_transcription(speech: SpeechSettings) -> dict[str, Any] | None:
     return {"model": speech.model, "language": speech.language, "prompt": speech.prompt}
 
 
-def _with_transcription(speech: SpeechSettings, form: _Transcription | None) -> SpeechSettings:
-    if form is None:
-        return replace(speech, model=None, language=None, prompt=None)
-    language = form.language or (form.languages[0] if form.languages and len(form.languages) == 1 else None)
-    prompt = ", ".join(filter(None, [form.prompt, *(form.keywords or ())])) or None
-    return replace(speech, model=form.model or speech.model or "auto", language=language, prompt=prompt)
+def _with(settings: SessionSettings, **changes: Any) -> SessionSettings:
+    return replace(settings, speech=replace(settings.speech, **changes))
 
 
-def _turns(form: _ServerVad | _SemanticVad | None) -> TurnDetection | None:
-    if form is None:
-        return None
-    if isinstance(form, _SemanticVad):
-        return TurnDetection(silence_duration_ms=_SILENCE_MS[form.eagerness])
-    return TurnDetection(form.threshold, form.prefix_padding_ms, form.silence_duration_ms, form.idle_timeout_ms)
+def _with_parts(settings: SessionSettings, given: Fields, transcription: str) -> SessionSettings:
+    """Apply what both generations of the API have in common; null turns a part off, what is absent stays."""
+    changed = settings
+    if given.given(transcription):
+        changed = _with(changed, **_read_transcription(given.object(transcription), settings.speech))
+    if given.given("turn_detection"):
+        turns, eagerness = _read_turns(given.object("turn_detection"))
+        changed = replace(_with(changed, turn_detection=turns), eagerness=eagerness)
+    return changed
 
 
-def _read(form: type[F], session: Any) -> F:
-    try:
-        return form.model_validate(session)
-    except ValidationError as error:
-        raise _problem(error.errors(include_url=False)) from None
+def _fields(session: object) -> Fields:
+    """Return the reader of a session. What it does not have is refused: there is no header to report it in."""
+    return Fields(session, "session", unknown=UnknownFields(reject=True))
 
 
-def _problem(problems: Sequence[Any]) -> InvalidInput:
-    """Return the first problem as the API words it."""
-    first = problems[0]
-    param = ".".join(["session", *(str(part) for part in first["loc"] if part not in _TAGS)])
-    if first["type"] == "extra_forbidden":
-        return InvalidInput(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
-    if first["type"] in ("missing", "union_tag_not_found"):
-        param += ".type" if first["type"] == "union_tag_not_found" else ""
-        return InvalidInput(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
-    if first["type"].startswith("union_tag"):
-        param += ".type"
-    found = first["input"] if not isinstance(first["input"], dict | list) else type(first["input"]).__name__
-    found = first.get("ctx", {}).get("tag", found)
-    return InvalidInput(
-        f"Invalid value for '{param}': found {found!r:.100}, expected {_expected(first)}.",
-        param=param,
-        code="invalid_value",
+def _read_format(fields: Fields) -> dict[str, Any]:
+    name = fields.choice("type", tuple(_WIRE_FORMATS.values()))
+    if name is None:
+        fields.refuse("type", f"one of {', '.join(_WIRE_FORMATS.values())}")
+    fields.known({"type", "rate"} if name == "audio/pcm" else {"type"})
+    rate_hz = fields.raw("rate")
+    if rate_hz is not None and (type(rate_hz) is not int or rate_hz not in _RATES_HZ):
+        fields.refuse("rate", f"one of {', '.join(map(str, _RATES_HZ))}")
+    return _of_format(next(key for key, wire in _WIRE_FORMATS.items() if wire == name), rate_hz)
+
+
+def _of_format(audio_format: AudioFormat, rate_hz: int | None = None) -> dict[str, Any]:
+    return {"format": audio_format, "rate_hz": (rate_hz or 24_000) if audio_format == "pcm16" else 8_000}
+
+
+def _read_transcription(fields: Fields | None, speech: SpeechSettings) -> dict[str, Any]:
+    if fields is None:
+        return {"model": None, "language": None, "prompt": None}
+    fields.known({"model", "language", "prompt", "languages", "keywords", "delay"})
+    fields.choice("delay", _DELAYS)
+    model, language = fields.text("model", most=200), fields.text("language")
+    if language is not None and not _LANGUAGE.fullmatch(language):
+        fields.refuse("language", "a language such as de or pt-BR")
+    languages, keywords = _strings(fields, "languages"), _strings(fields, "keywords")
+    if language is None and len(languages) == 1:
+        language = languages[0]
+    prompt = ", ".join(filter(None, [fields.text("prompt", most=4_000), *keywords])) or None
+    return {"model": model or speech.model or "auto", "language": language, "prompt": prompt}
+
+
+def _read_turns(fields: Fields | None) -> tuple[TurnDetection | None, Eagerness | None]:
+    """Return how turns are detected, and the eagerness, where it is said so."""
+    if fields is None:
+        return None, None
+    kind = fields.choice("type", ("server_vad", "semantic_vad")) or fields.refuse("type", "server_vad or semantic_vad")
+    for name in _REPLIES:
+        fields.flag(name)
+    if kind == "semantic_vad":
+        fields.known({"type", "eagerness", *_REPLIES})
+        eagerness = cast("Eagerness", fields.choice("eagerness", _EAGERNESS) or "auto")
+        return TurnDetection(silence_duration_ms=_SILENCE_MS[eagerness]), eagerness
+    fields.known({"type", "threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms", *_REPLIES})
+    threshold = fields.number("threshold", 0, 1, default=0.0) if fields.has("threshold") else None
+    turns = TurnDetection(
+        threshold,
+        fields.whole("prefix_padding_ms", 0, _LONGEST_PADDING_MS),
+        fields.whole("silence_duration_ms", 0, _LONGEST_SILENCE_MS),
+        fields.whole("idle_timeout_ms", *_IDLE_MS),
     )
+    return turns, None
 
 
-def _expected(problem: Any) -> str:
-    """Return what pydantic expected, without naming our classes."""
-    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "an object"
-    if problem["type"] == "union_tag_invalid":
-        return f"one of {problem['ctx']['expected_tags']}"
-    text = str(problem["msg"])
-    wanted = text.removeprefix("Input should be ")
-    return f"otherwise: {text}" if wanted == text else wanted
+def _check_noise_reduction(fields: Fields, name: str) -> None:
+    """Check what has no effect here."""
+    found = fields.object(name)
+    if found is not None:
+        found.known({"type", "strength"})
+        found.choice("type", ("near_field", "far_field"))
+        found.number("strength", 0, 1, default=0.0)
+
+
+def _check_list(fields: Fields, name: str, allowed: tuple[str, ...]) -> None:
+    for place, entry in enumerate(_strings(fields, name)):
+        if entry not in allowed:
+            refuse(f"found {entry!r:.80}, expected {' or '.join(allowed)}", f"{fields.at(name)}[{place}]")
+
+
+def _strings(fields: Fields, name: str) -> list[str]:
+    """Return a list of strings; it may be empty, or absent."""
+    if fields.raw(name) in (None, []):
+        return []
+    found = []
+    for place, entry in fields.entries(name, "a list of strings", most=_MOST_ENTRIES):
+        if type(entry) is not str:
+            refuse(f"found {shown(entry)}, expected a string", place, "invalid_type")
+        found.append(entry)
+    return found

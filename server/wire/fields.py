@@ -59,6 +59,10 @@ class Fields:
         """Whether the field is there and not null."""
         return self._found.get(name) is not None
 
+    def given(self, name: str) -> bool:
+        """Whether the field is there, be it null: where null turns off what is on."""
+        return name in self._found
+
     def raw(self, name: str) -> Any:
         """Return the field as it is, or None."""
         return self._found.get(name)

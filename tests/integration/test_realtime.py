@@ -157,7 +157,7 @@ async def test_a_session_survives_every_mistake(served) -> None:
         ('{"type": "no.such.event", "event_id": "e2"}', "unknown_event", "e2"),
         ('{"type": "response.create", "event_id": "e3"}', "unsupported_event", "e3"),
         ('{"type": "input_audio_buffer.append", "audio": "%%%", "event_id": "e4"}', "invalid_base64", "e4"),
-        ('{"type": "input_audio_buffer.append", "event_id": "e5"}', "invalid_value", "e5"),
+        ('{"type": "input_audio_buffer.append", "event_id": "e5"}', "missing_required_parameter", "e5"),
         ('{"type": "input_audio_buffer.commit", "event_id": "e6"}', "input_audio_buffer_commit_empty", "e6"),
         ('{"type": "session.update", "event_id": "e7", "session": {"type": "realtime"}}', "invalid_value", "e7"),
     ]

@@ -108,8 +108,8 @@ def test_what_nothing_here_does_is_not_shown_as_done() -> None:
         ({"type": "transcription", "foo": 1}, "unknown_parameter", "session.foo"),
         ({"audio": {}}, "missing_required_parameter", "session.type"),
         ({"type": "realtime"}, "invalid_value", "session.type"),
-        ("text", "invalid_value", "session"),
-        (None, "invalid_value", "session"),
+        ("text", "invalid_type", "session"),
+        (None, "missing_required_parameter", "session"),
         (
             {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 11_025}}}},
             "invalid_value",
@@ -127,7 +127,7 @@ def test_what_nothing_here_does_is_not_shown_as_done() -> None:
         ),
         (
             {"type": "transcription", "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}},
-            "invalid_value",
+            "decimal_above_max_value",
             "session.audio.input.turn_detection.threshold",
         ),
         (
@@ -198,24 +198,52 @@ def test_updates_that_are_not_answered_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (3, "Invalid value for 'session': found 3, expected an object."),
+        (3, "session: found a number, expected an object"),
         (
             {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 11025}}}},
-            "Invalid value for 'session.audio.input.format.rate': found 11025, expected 8000, 16000, 24000 or 48000.",
+            "session.audio.input.format.rate: found 11025, expected one of 8000, 16000, 24000, 48000",
         ),
         (
             {"type": "transcription", "audio": {"input": {"format": {"type": "audio/wma"}}}},
             (
-                "Invalid value for 'session.audio.input.format.type': found 'audio/wma', expected one of 'audio/pcm', "
-                "'audio/pcmu', 'audio/pcma', 'audio/webm', 'audio/ogg'."
+                "session.audio.input.format.type: found 'audio/wma', expected one of audio/pcm, audio/pcmu, "
+                "audio/pcma, audio/webm, audio/ogg"
             ),
         ),
         (
             {"type": "transcription", "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": "x"}}}},
-            "Invalid value for 'session.audio.input.turn_detection.threshold': found 'x', expected a valid number.",
+            "session.audio.input.turn_detection.threshold: found 'x', expected a number from 0 to 1",
+        ),
+        (
+            {"type": "transcription", "audio": {"input": {"turn_detection": {"type": "server_vad", "treshold": 0.4}}}},
+            (
+                "session.audio.input.turn_detection.treshold: found the unknown field 'treshold'; did you mean "
+                "threshold?"
+            ),
+        ),
+        (
+            {"type": "transcription", "include": ["tokens"]},
+            "session.include[0]: found 'tokens', expected item.input_audio_transcription.logprobs",
+        ),
+        (
+            {"type": "transcription", "audio": {"input": {"transcription": {"keywords": ["Ada", 3]}}}},
+            "session.audio.input.transcription.keywords[1]: found 3, expected a string",
         ),
     ],
 )
-def test_a_wrong_update_is_told_in_the_words_of_the_api(fields: Any, message: str) -> None:
+def test_a_wrong_update_is_told_in_the_words_of_every_endpoint(fields: Any, message: str) -> None:
     error = say(started(), "session.update", session=fields).events[0]["error"]
     assert error["message"] == message
+
+
+def test_names_to_expect_and_the_only_language_of_a_list_are_heeded() -> None:
+    (settings,) = update(started(), transcription={"languages": ["de"], "keywords": ["Ada", "Babbage"]}).values
+    assert (settings.language, settings.prompt) == ("de", "Ada, Babbage")
+
+
+def test_the_beta_spelling_turns_parts_off_and_leaves_the_others() -> None:
+    session = started()
+    off = {"input_audio_format": "g711_alaw", "input_audio_transcription": None}
+    (settings,) = say(session, "transcription_session.update", session=off).values
+    assert (settings.format, settings.rate_hz, settings.model) == ("pcma", 8_000, None)
+    assert settings.turn_detection is not None
