@@ -112,7 +112,11 @@ Step = StepPlan | RoutePlan | ForkPlan
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """Where a stream starts. key: computes an item's key where the source sets none."""
+    """Where a stream starts. key: computes an item's key where the source sets none.
+
+    declared: which of `queue` and `overflow` the file sets. Of a source that is pulled only a declared `queue` in items
+    counts: so many of its items are in the pipeline at once.
+    """
 
     id: str
     component: Spec
@@ -120,6 +124,7 @@ class SourcePlan:
     queue: QueuePolicy = QueuePolicy()
     key: Expression | None = None
     place: Place = NOWHERE
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from fastembed.pipeline.tracing import tracing
 
 log = logging.getLogger("fastembed.pipeline")
 
-_MAX_IN_FLIGHT = 1024  # items of a source that is pulled: the rest waits where it is
+_MAX_IN_FLIGHT = 1024  # items of a source that is pulled, where it declares no `queue`: the rest waits where it is
 
 
 class Pipeline:
@@ -66,6 +66,8 @@ class Pipeline:
         self.opened = self._ending = False
         self._seq = 0  # of the item that was admitted last; acks and logs are in this order
         self._entered = 0  # seq of the last item that went into the graph: what came later still waits in a channel
+        queue = plan.source.queue.max_items if "queue" in plan.source.declared else None
+        self._most = queue or _MAX_IN_FLIGHT
         self._pulled = False  # whether the source gave an item by itself: then a new run may repeat it, see `final`
         self._run: asyncio.Task[None] | None = None
         self._pulling: asyncio.Task[Any] | None = None
@@ -251,7 +253,7 @@ class Pipeline:
                 yield item
                 # A channel bounds what is pushed. A source that is pulled would be read to its end, so it pauses here
                 # until items have ended; `stop` sets `_room` so that the pause ends as well.
-                while not pushed and len(self._live) >= _MAX_IN_FLIGHT and not self._stop.is_set():
+                while not pushed and len(self._live) >= self._most and not self._stop.is_set():
                     self._room.clear()
                     await self._room.wait()
 

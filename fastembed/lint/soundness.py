@@ -10,6 +10,7 @@ from fastembed.inference.library.sections import read_sections
 from fastembed.lint.chunks import check_chunks
 from fastembed.lint.dead_letters import check_dead_letters
 from fastembed.lint.places import check_places
+from fastembed.lint.queues import check_queues
 from fastembed.lint.routes import check_routes
 from fastembed.lint.wires import check_wires
 from fastembed.pipeline.config.problems import Problems
@@ -29,4 +30,5 @@ def soundness(configuration: Configuration, *, metrics_path: str | None = METRIC
     check_places(configuration, catalog, problems)
     check_chunks(configuration, catalog, problems)
     check_dead_letters(configuration, problems)
+    check_queues(configuration, problems)
     return problems

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fastembed.lint.routes import served_by
+from fastembed.pipeline.component import OperatorKind
 from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
 from fastembed.pipeline.config.guarantees import operators, sinks
 from fastembed.pipeline.config.problems import Problems
@@ -41,6 +42,7 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
         check_flow(plan.source, steps, sink, problems, source_flow=first)
         if gives is Any:
             _check_results(plan, problems)
+            _check_ends(plan, route, problems)
         elif not any(found.component.factory is Reply for found in sinks(plan)):
             problems.add(
                 plan.sink.place,
@@ -82,6 +84,20 @@ def _reply(sink: SinkPlan, gives: Any) -> SinkPlan:
         return sink
     component: Spec = replace(sink.component, in_type=gives)
     return replace(sink, component=component)
+
+
+def _check_ends(plan: PipelinePlan, route: str, problems: Problems) -> None:
+    """Warn of operators on a stream that never ends: what they give at its end reaches no caller."""
+    if plan.source.key is not None:
+        return
+    for step in operators(plan.steps):
+        if step.component.kind is OperatorKind.STREAM:
+            problems.warn(
+                step.place,
+                f"found {step.id}, which works on a stream, behind {route}: all requests are one stream, which ends "
+                "with the pipeline, so what it gives at the end reaches no caller (204); expected a result for each "
+                "input",
+            )
 
 
 def _check_results(plan: PipelinePlan, problems: Problems) -> None:

@@ -30,6 +30,7 @@ def source_plan(scope: Scope, entry: MapEntry) -> SourcePlan | None:
         queue=queue_policy(scope, engine["queue"], engine["overflow"]),
         key=scope.expression(engine["key"], "key"),
         place=entry.node.place,
+        declared=frozenset(key for key in ("queue", "overflow") if engine[key] is not None),
     )
 
 

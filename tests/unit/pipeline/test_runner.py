@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -500,3 +501,26 @@ def test_a_transactional_sink_for_failures_commits_each():
 
     run_values([3], step(crash_on_three), on_error=SinkPlan("letters", describe(Letters, "letters")))
     assert log == ["commit 3"]
+
+
+async def test_a_declared_queue_bounds_what_a_pulled_source_has_in_the_pipeline():
+    under_way: list[int] = []
+    free = asyncio.Event()
+
+    @operator
+    async def hold(number: int) -> int:
+        under_way.append(number)
+        await free.wait()
+        return number
+
+    plan = plan_of(Given, {"values": range(8)}, step(hold, workers=8))
+    plan = replace(plan, source=replace(plan.source, queue=QueuePolicy(max_items=3), declared=frozenset({"queue"})))
+    pipeline = Pipeline(plan)
+    await pipeline.open()
+    running = asyncio.create_task(pipeline.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert under_way == [0, 1, 2]
+    free.set()
+    await running
+    assert pipeline.sink.values == list(range(8))

@@ -93,6 +93,14 @@ def halves(document: Document) -> Chunk:
     raise NotImplementedError
 
 
+@operator
+async def total(numbers: AsyncIterator[dict]) -> AsyncIterator[dict]:
+    count = 0
+    async for _ in numbers:
+        count += 1
+    yield {"count": count}
+
+
 @sink
 async def keep(value: Any) -> None:
     pass
@@ -266,6 +274,15 @@ WARNED = [
         papers("[parse, chunk: {tokens: 400}, embed]"),
         "6:46: found chunks of up to 400 tokens before embed, expected at most 256, the window of all-MiniLM-L6-v2",
     ),
+    (
+        folders("in, overflow: drop_oldest"),
+        "5:13: found overflow: drop_oldest at folder, expected none: its files wait",
+    ),
+    (folders("in, queue: 64MiB"), "5:13: found a queue in bytes or seconds at folder, expected a number of files"),
+    (
+        http("POST /sum", "[total]"),
+        "found total, which works on a stream, behind POST /sum: all requests are one stream",
+    ),
 ]
 
 
@@ -303,6 +320,7 @@ ACCEPTED = [
     folders("in, done: away", "away", sinks=("{duckdb: x.duckdb}", "{duckdb: x.duckdb, table: more}")),
     folders("in, match: '[[]*.pdf'"),
     folders("., match: '**/*.md'"),
+    folders("in, queue: 4"),
     folders("., ignore: ['*.duckdb', '*.yaml', '*.py']"),
     "a:\n  source: {http: POST /keep}\n  operators: [echo]\n  sink: keep",
     folders("in") + "  on_error: {folder: in/failed}\n",
