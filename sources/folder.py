@@ -41,7 +41,7 @@ _ENDS: Final[dict[Outcome, End]] = {
 class FolderProgress:
     """How far the folder's files are. waiting: not quiet, not read or not emitted yet. unreadable: tried again.
 
-    problem: why files may be out of sight (a file system that is not mounted), "" if none are.
+    problem: why files may be out of sight (a file system that is not mounted), "" if none are. ignored: not taken.
     """
 
     waiting: int
@@ -51,6 +51,7 @@ class FolderProgress:
     failed: int
     unreadable: int
     problem: str = ""
+    ignored: int = 0
 
 
 @source
@@ -189,6 +190,7 @@ class Folder:
             failed=counts[State.FAILED],
             unreadable=counts[State.UNREADABLE],
             problem=self._observer.problem,
+            ignored=self._observer.ignored.count,
         )
 
     async def _restore(self) -> None:

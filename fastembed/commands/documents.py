@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 Rows = Sequence[Mapping[str, Any]]
+_EXPLAINED = frozenset({"waiting", "failed", "ignored", "skipped"})
+"""States whose reason is worth more than the title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +210,24 @@ def list_documents(source: AnswerSource, pipeline: str | None, *, as_json: bool)
         print_json(rows)
         return 0
     for row in rows:
-        why = f"({row['detail']})" if row["state"] == "waiting" else row["title"]
+        why = f"({row['detail']})" if row["state"] in _EXPLAINED and row["detail"] else row["title"]
         what = printable(f"{row['name']}  {why}")
-        pages = f"{row['pages']:>4} p" if row["pages"] else ""  # DOCX and text have none
+        pages = f"{row['pages']:>4} p" if row["pages"] else _length(row.get("duration_s"))  # DOCX and text have none
         typer.echo(f"{row['state']:<10} {pages:<6} {row['chunks']:>5} chunks  {what}".rstrip())
     if not rows:
         typer.echo("no file was processed yet", err=True)
     return 0
+
+
+def _length(seconds: float | None) -> str:
+    """Return how long a recording is: 1:02:03."""
+    return "" if seconds is None else _clock(seconds)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
@@ -247,6 +260,8 @@ async def rows_of(
 def _print_hit(number: int, hit: Mapping[str, Any]) -> None:
     pages = hit["pages"]
     page = "" if not pages else f", page {pages[0]}" if pages[0] == pages[1] else f", pages {pages[0]}-{pages[1]}"
+    if seconds := hit.get("seconds"):
+        page = f", {_clock(seconds[0])} to {_clock(seconds[1])}"
     heading = " > ".join(hit["headings"])
     head = f"{number}. {hit['document']}{page}  [{hit['score']:.4f}]" + (f"  {heading}" if heading else "")
     typer.echo(f"{printable(head)}\n   {printable(hit['snippet'])}")

@@ -99,9 +99,12 @@ def _show(bars: Progress, progress_bars: dict[str, TaskID], pipelines: Mapping[s
 def _summarise(pipeline: Pipeline) -> bool:
     """Print how a pipeline's items ended, over all its restarts; True if one failed, or the pipeline itself broke."""
     outcomes, progress = pipeline.stats.outcomes, pipeline.progress
-    parts = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items() if count) or "nothing to do"
+    counts = {outcome.value: count for outcome, count in outcomes.items() if count}
+    counts |= {"ignored": ignored} if (ignored := getattr(progress, "ignored", 0)) else {}
+    parts = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing to do"
     copies = progress.duplicates if progress else 0
     note = f" ({copies} {'file holds' if copies == 1 else 'files hold'} the bytes of another)" if copies else ""
+    note += "; `fastembed ls` says why files are ignored" if ignored else ""
     broke = pipeline.stats.restarts + pipeline.broken
     times = "once" if broke == 1 else f"{broke} times"
     broken = f"; it broke {times}, the log says why" if broke else ""

@@ -31,6 +31,13 @@ class SeenFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwanted:
+    """A file whose name is not taken."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unseeable:
     """A folder, or a file's name, that cannot be looked at. folder: whether what is below it is unknown."""
 
@@ -71,11 +78,12 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 def look(
     root: Path, below: str, wanted: Callable[[str], bool], ignored: Callable[[str], bool]
-) -> Iterator[SeenFile | Unseeable]:
-    """Yield every wanted file below a folder of `root` ("": itself). OSError if `root` itself cannot be found.
+) -> Iterator[SeenFile | Unwanted | Unseeable]:
+    """Yield every file below a folder of `root` ("": itself). OSError if `root` itself cannot be found.
 
-    Hidden names, unfinished files, `ignored` names and folders that hold a `.no-input` file are left out. A link to a
-    file counts if the file lies in `root`; links to folders are not followed, so nothing is seen twice.
+    Of files that are not wanted only the name is told. Hidden names, unfinished files, `ignored` names and folders that
+    hold a `.no-input` file are left out. A link to a file counts if the file lies in `root`; links to folders are not
+    followed, so nothing is seen twice.
     """
     real_root = os.path.realpath(root, strict=True)
     pending = [below]
@@ -101,8 +109,15 @@ def look(
             if entry.is_dir(follow_symlinks=False):
                 if not ignored(f"{name}/"):
                     pending.append(name)
-            elif wanted(name) and not ignored(name) and (file := glance(root, name, real_root)) is not None:
+            elif not ignored(name) and (file := _file(root, name, real_root, wanted)) is not None:
                 yield file
+
+
+def _file(
+    root: Path, name: str, real_root: str, wanted: Callable[[str], bool]
+) -> SeenFile | Unwanted | Unseeable | None:
+    file = glance(root, name, real_root)
+    return Unwanted(name) if isinstance(file, SeenFile) and not wanted(name) else file
 
 
 def glance(root: Path, name: str, real_root: str | None = None) -> SeenFile | Unseeable | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fastembed.pipeline.filing import destination, is_same_file, move
-from fastembed.pipeline.ledger import Ledger, LedgerEntry
+from fastembed.pipeline.ledger import Ledger, LedgerEntry, ListingLedger
 from fastembed.sources.watching.actions import Action, Cancel, Forget, MoveToDone, Record, Rename, Warn
 
 _log = logging.getLogger(__name__)
@@ -84,6 +84,11 @@ class LedgerActions:
         for entry in entries:
             if entry.location:
                 await asyncio.to_thread(self._return, Path(entry.location), self._root / entry.name)
+
+    async def ignore(self, reasons: Mapping[str, str]) -> None:
+        """List the files that the pipeline does not take, where the ledger can."""
+        if isinstance(self._ledger, ListingLedger):
+            await self._ledger.ignore(reasons)
 
     async def reread(self) -> dict[str, LedgerEntry]:
         """Return by name what the ledger says now, compared with the rows."""

@@ -12,9 +12,10 @@ from typing import Final
 
 from fastembed.pipeline.errors import Unavailable
 from fastembed.sources.watching import disk
-from fastembed.sources.watching.disk import SeenFile, Unseeable
+from fastembed.sources.watching.disk import SeenFile, Unseeable, Unwanted
 from fastembed.sources.watching.files import State
 from fastembed.sources.watching.hints import DELAY_S, Hints
+from fastembed.sources.watching.ignored import IgnoredFiles
 from fastembed.sources.watching.ledger_actions import LedgerActions
 from fastembed.sources.watching.pattern import is_hidden
 from fastembed.sources.watching.tracker import Tracker
@@ -70,6 +71,7 @@ class Observer:
     ) -> None:
         """Feed `tracker` with the files of `root`. Call it in the event loop."""
         self.scanned = False
+        self.ignored = IgnoredFiles(root)
         self._root = root
         self._tracker = tracker
         self._ledger_actions = ledger_actions
@@ -163,6 +165,7 @@ class Observer:
         """Scan the whole folder; return the seconds until the next scan. root: the folder's identity just before."""
         options, began = self._options, self._now()
         self._tracker.begin_scan(began)
+        self.ignored.begin()
         hidden: dict[str, str] = {}
         try:
             await self._observe(disk.look(self._root, "", options.matches, options.ignored), hidden)
@@ -177,6 +180,8 @@ class Observer:
         hidden |= dict.fromkeys(self._unmounted(await asyncio.to_thread(disk.mounts, self._root)), _NOT_MOUNTED)
         self._tracker.end_scan(self._now(), hidden, replaced=self._trusted not in (None, root))
         self._judge(root, hidden)
+        if self.ignored.end():
+            await self._ledger_actions.ignore(self.ignored.reasons)
         self._scan_ended = self._now()
         self._scan_cost_s = self._scan_ended - began
         await self._mark_outdated()
@@ -226,6 +231,8 @@ class Observer:
             if isinstance(file, SeenFile):
                 if options.matches(name):
                     self._tracker.seen(name, file.stamp, file.quiet_s, self._now())
+                else:
+                    self._tracker.wants_scan |= not self.ignored.saw(name)
             elif file is None and await asyncio.to_thread((self._root / name).is_dir):
                 await self._observe(disk.look(self._root, name, options.matches, options.ignored), {})
             elif name in self._tracker.files:
@@ -233,13 +240,15 @@ class Observer:
             else:
                 self._tracker.wants_scan = True  # perhaps a folder of many names
 
-    async def _observe(self, files: Iterator[SeenFile | Unseeable], hidden: dict[str, str]) -> None:
+    async def _observe(self, files: Iterator[SeenFile | Unwanted | Unseeable], hidden: dict[str, str]) -> None:
         """Pass the files to the tracker, a batch at a time, so that the event loop is not blocked."""
         while batch := await asyncio.to_thread(lambda: list(islice(files, SCAN_BATCH))):
             now = self._now()
             for file in batch:
                 if isinstance(file, SeenFile):
                     self._tracker.seen(file.name, file.stamp, file.quiet_s, now)
+                elif isinstance(file, Unwanted):
+                    self._tracker.wants_scan |= not self.ignored.saw(file.name)
                 elif file.folder:
                     hidden[file.name] = file.reason
                 else:

@@ -8,8 +8,13 @@ from typing import Final
 
 from fastembed.pipeline.errors import InvalidInput
 
-PARTIAL: Final = (".tmp", ".part", ".partial", ".crdownload", ".download", ".swp", "~")
+PARTIAL: Final = (
+    *(".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".opdownload", ".aria2", ".!ut"),
+    *(".swp", "~"),
+)
 """How files end that some program is still writing."""
+_LEFT_BEHIND: Final = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+"""What systems leave in folders, which nobody dropped there."""
 
 _BRACES: Final = re.compile(r"(?<!\[)\{([^{}]*)\}")
 _BRACKETS: Final = re.compile(r"\[!?.[^]]*\]")
@@ -72,8 +77,9 @@ def check_takes_any(match: str, ignored: Callable[[str], bool]) -> None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder name (its last part) is hidden, or of a file that is still being written."""
-    return name.startswith((".", "~$")) or name.lower().endswith(PARTIAL)
+    """Whether a file or folder name (its last part) is hidden, a system's, or of a file that is still being written."""
+    lower = name.lower()
+    return lower.startswith((".", "~$")) or lower.endswith(PARTIAL) or lower in _LEFT_BEHIND
 
 
 def _expand(pattern: str) -> list[str]:

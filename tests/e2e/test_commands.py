@@ -77,11 +77,20 @@ def test_run_once_processes_what_is_there_and_the_database_answers(folder: Path)
     assert fastembed(folder, "run", "--once").stdout == "papers: 2 delivered\n"
 
 
-def test_run_once_says_which_files_are_copies(folder: Path) -> None:
-    for name in ("note.md", "same.md"):
+def test_run_once_says_which_files_are_copies_and_which_are_ignored(folder: Path) -> None:
+    for name in ("note.md", "same.md", "letter.pages", "~$note.docx", "Thumbs.db", "new.md.crdownload"):
         (folder / "inbox" / name).write_text("# Ferry\n\nThe ferry leaves at seven.\n")
     ended = fastembed(folder, "run", "--once")
-    assert (ended.returncode, ended.stdout) == (0, "papers: 1 delivered (1 file holds the bytes of another)\n")
+    said = "1 delivered, 1 ignored (1 file holds the bytes of another); `fastembed ls` says why files are ignored"
+    assert (ended.returncode, ended.stdout) == (0, f"papers: {said}\n")
+    assert ended.stderr.count("letter.pages is ignored: .pages files are not read") == 1
+    listed = {row["name"]: row for row in json.loads(fastembed(folder, "ls", "--json").stdout)}
+    assert {name: row["state"] for name, row in listed.items()} == {
+        "note.md": "done",
+        "same.md": "duplicate",
+        "letter.pages": "ignored",
+    }
+    assert listed["letter.pages"]["detail"] == ".pages files are not read: save it as DOCX, ODT or PDF"
 
 
 def test_a_file_that_fails_is_told_and_can_be_replayed(folder: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from fastembed.sources.watching import hints as hints_module
-from fastembed.sources.watching.disk import SeenFile, Unseeable, digest, glance, identity, look, stamp_of
+from fastembed.sources.watching.disk import SeenFile, Unseeable, Unwanted, digest, glance, identity, look, stamp_of
 from fastembed.sources.watching.hints import Hints
 from fastembed.sources.watching.pattern import any_of, matcher
 
 
 def names(root: Path, match: str = "**/*", ignore: tuple[str, ...] = (), below: str = "") -> list[str]:
-    return [file.name for file in look(root, below, matcher(match), any_of(ignore))]
+    found = look(root, below, matcher(match), any_of(ignore))
+    return [file.name for file in found if not isinstance(file, Unwanted)]
 
 
 def fill(root: Path, *files: str) -> None:
@@ -26,6 +27,14 @@ def test_a_listing_has_every_wanted_file(tmp_path: Path) -> None:
     fill(tmp_path, "a.md", "x/b.md", "x/y/c.md", "x/d.txt", ".e.md", "x/.git/f.md", "out/g.md")
     assert sorted(names(tmp_path, "**/*.md", ("out/**",))) == ["a.md", "x/b.md", "x/y/c.md"]
     assert names(tmp_path, below="x/y") == ["x/y/c.md"]
+
+
+def test_files_of_other_kinds_are_named_and_what_systems_leave_is_not(tmp_path: Path) -> None:
+    fill(
+        tmp_path, "a.md", "b.xyz", "x/c", "out/d.xyz", ".DS_Store", "Thumbs.db", "~$a.docx", "e.pdf.crdownload", "f.tmp"
+    )
+    found = list(look(tmp_path, "", matcher("**/*.md"), any_of(("out/**",))))
+    assert [file.name for file in found if isinstance(file, Unwanted)] == ["b.xyz", "x/c"]
 
 
 def test_a_missing_root_is_told_from_a_missing_folder_in_it(tmp_path: Path) -> None:
