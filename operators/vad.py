@@ -7,15 +7,18 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Final
 
+from fastembed.inference.engines.turns import NAME, TurnModel, turn_model_file
 from fastembed.inference.engines.vad import VoiceModel
-from fastembed.operators.listening.segmenter import Segmenter, SegmenterEvent, SegmenterLimits, effective
+from fastembed.operators.listening.segmenter import Segmenter, SegmenterEvent, SegmenterLimits, TurnQuestion, effective
 from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.item import Item, Outcome
 from fastembed.pipeline.payload.audio import (
     AudioFrame,
     Clear,
     Commit,
     SpeechEvent,
+    SpeechProblem,
     SpeechSettings,
     SpeechSignal,
     TurnDetection,
@@ -32,7 +35,7 @@ def new_utterance_id() -> str:
 
 @operator
 class Vad:
-    """Find the utterances in a session's audio with Silero VAD (the realtime API's `server_vad`).
+    """Find the utterances in a session's audio with Silero VAD (the realtime API's `server_vad` and `semantic_vad`).
 
     In: decoded audio (float32 mono, 16 kHz) and the session's settings, commits and clears, one session a stream.
     Out: speech started and stopped, committed, idle timeouts, and utterances: growing partials (final false) every
@@ -68,6 +71,7 @@ class Vad:
         )
         self.limits = SegmenterLimits(longest_s=longest, longest_manual_s=longest_manual, partial_s=partial or None)
         self._model: VoiceModel | None = None
+        self._turns: TurnModel | None = None
         self.new_id: Callable[[], str] = new_utterance_id
 
     async def open(self, context: Context) -> None:
@@ -86,19 +90,32 @@ class Vad:
             async for item in stream:
                 last = _instead_of(last, item)
                 for event in self._react(segmenter, item.value):
-                    yield item.derive(event)
+                    if isinstance(event, TurnQuestion):
+                        await self._answer(event)
+                    else:
+                        yield item.derive(event)
                 breath += len(item.value.samples) if isinstance(item.value, AudioFrame) else 0
                 if breath >= _BREATH:
                     breath = 0
                     await asyncio.sleep(0)
             if last is not None and not last.ack.cancelled:
                 for event in segmenter.flush():
-                    yield last.derive(event)
+                    if not isinstance(event, TurnQuestion):
+                        yield last.derive(event)
         finally:
             if last is not None:
                 last.settle(Outcome.CANCELLED if last.ack.cancelled else Outcome.FILTERED)
 
-    def _react(self, segmenter: Segmenter, value: SpeechSignal) -> Iterable[SpeechEvent]:
+    async def _answer(self, question: TurnQuestion) -> None:
+        """Say whether a turn sounds complete, off the event loop; leave it open where no model is here."""
+        if self._turns is None:
+            try:
+                self._turns = await asyncio.to_thread(TurnModel)
+            except ModelNotFound:
+                return
+        question.finished = await asyncio.to_thread(self._turns.finished, question.samples)
+
+    def _react(self, segmenter: Segmenter, value: SpeechSignal) -> Iterable[SpeechEvent | TurnQuestion]:
         match value:
             case AudioFrame():
                 return segmenter.push(value.samples)
@@ -112,6 +129,17 @@ class Vad:
                 return (value,)
 
     def _configure(self, segmenter: Segmenter, settings: SpeechSettings) -> Iterator[SegmenterEvent | SpeechSettings]:
+        eagerness = settings.turn_detection.eagerness if settings.turn_detection else None
+        if eagerness not in (None, "auto") and self._turns is None and turn_model_file() is None:
+            yield SpeechProblem(
+                f"found no {NAME} on this machine, which semantic_vad with eagerness {eagerness!r} listens with; run "
+                f"`fastembed pull {NAME}`, or ask for server_vad, or for eagerness 'auto', which then goes by silence",
+                "model_not_found",
+                "session.audio.input.turn_detection",
+                settings.ref,
+                status=404,
+            )
+            return
         yield from segmenter.configure(settings)
         yield settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from fastembed.inference.engines import turns
 from fastembed.inference.engines.chat.kind import CHAT, CODE
 from fastembed.inference.engines.docling.kind import DOCUMENT
 from fastembed.inference.engines.embedding.kind import EMBEDDING
@@ -18,6 +19,7 @@ def _is_voice_activity(files: ModelFiles) -> bool:
 
 
 VOICE_ACTIVITY: Final = TaskKind(name="voice_activity", recognise=_is_voice_activity)
+TURN_DETECTION: Final = TaskKind(name="turn_detection", recognise=lambda files: turns.FILE in files.names)
 SPEECH: Final = TaskKind(name="speech")
 KINDS: Final[tuple[TaskKind, ...]] = (
     EMBEDDING,
@@ -25,6 +27,7 @@ KINDS: Final[tuple[TaskKind, ...]] = (
     CODE,
     RERANK,
     VOICE_ACTIVITY,
+    TURN_DETECTION,
     DOCUMENT,
     SPEECH_SYNTHESIS,
     TRANSCRIPTION,

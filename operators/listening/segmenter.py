@@ -10,6 +10,9 @@ positions, so the same audio gives the same events however it was cut.
     speaking --(longer than `longest`)--> speaking        cut at the least voiced frame of the last seconds
     silent --(no speech for `idle_timeout`)--> silent     a timeout event, and the wait starts again
 
+With an eagerness (`semantic_vad`) the silence that ends an utterance depends on how its last words sound: 0.3 s where
+the sentence is complete, else the longest wait of the eagerness. Whoever iterates answers the `TurnQuestion`.
+
 Without turn detection the client commits; what grows beyond `longest` is committed for it, so that memory stays bounded
 and no word is lost. What is committed by hand is judged too, and has no samples if nobody speaks in it: engines make
 words up for noise and music. Hysteresis as in Silero's own VADIterator.
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -30,6 +33,7 @@ from fastembed.operators.listening.recording import Recording
 from fastembed.pipeline.payload.audio import (
     Cleared,
     Committed,
+    Eagerness,
     IdleTimeout,
     SpeechProblem,
     SpeechSettings,
@@ -52,7 +56,26 @@ _PAUSE: Final = 6 * FRAME
 """Silence behind which an utterance may have ended: what it said is then heard while the silence goes on."""
 _CUT_WINDOW_S: Final = 3.0  # a forced cut looks this far back for the least voiced frame
 
-SegmenterEvent = SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
+_ANSWER: Final = 9 * FRAME
+"""Silence after which a turn ends whose sentence sounds complete."""
+_SURE: Final[Mapping[Eagerness, float]] = {"low": 0.9, "medium": 0.7, "auto": 0.7, "high": 0.5}
+"""Probability from which a sentence counts as complete: bench/turns.py says what each costs and gains."""
+_LONGEST_WAIT_S: Final[Mapping[Eagerness, float]] = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
+"""Silence after which a turn ends whatever it sounded like, as in the realtime API."""
+_TURN_S: Final = 8.0  # what is heard of a turn to tell
+
+
+@dataclass(slots=True, eq=False)
+class TurnQuestion:
+    """Asks whether a speaker has finished: `finished`, 0 to 1, is set before the next event is taken; None: unknown."""
+
+    samples: NDArray[np.float32]
+    finished: float | None = None
+
+
+SegmenterEvent = (
+    TurnQuestion | SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
+)
 
 
 class Judge(Protocol):
@@ -86,6 +109,7 @@ def effective(settings: SpeechSettings, defaults: TurnDetection) -> SpeechSettin
             defaults.silence_duration_ms if turns.silence_duration_ms is None else turns.silence_duration_ms
         ),
         idle_timeout_ms=defaults.idle_timeout_ms if turns.idle_timeout_ms is None else turns.idle_timeout_ms,
+        eagerness=turns.eagerness,
     )
     return replace(settings, turn_detection=filled)
 
@@ -201,10 +225,10 @@ class Segmenter:
             return
         speech = self._speech
         speech.probabilities.append(probability)
-        silence = _samples(turns.silence_duration_ms or 0)
+        silence = speech.patience or _samples(turns.silence_duration_ms or 0)
         # Between the two thresholds nothing changes: a frame there neither ends a silence nor begins one.
         if probability >= threshold:
-            speech.silent_since = None
+            speech.silent_since = speech.patience = None
         elif probability < max(threshold - HYSTERESIS, 0.01) and speech.silent_since is None:
             speech.silent_since = now - FRAME
         # The end before the cut, the cut before a partial: an utterance that is over needs no draft of itself.
@@ -212,12 +236,23 @@ class Segmenter:
             yield from self._close(now, speech.silent_since)
         elif now - speech.start >= self._limits.longest_s * RATE_HZ:
             yield from self._cut(speech, now)
-        elif speech.silent_since is not None and now - speech.silent_since == _PAUSE and self._pace() < math.inf:
-            speech.partial_at = now
-            yield self._utterance(speech.id, speech.start, now, final=False, voiced=speech.silent_since)
+        elif speech.silent_since is not None and now - speech.silent_since == _PAUSE:
+            yield from self._pause(speech, turns, now)
         elif now - speech.partial_at >= self._pace():
             speech.partial_at = now
             yield self._utterance(speech.id, speech.start, now, final=False)
+
+    def _pause(self, speech: _Speech, turns: TurnDetection, now: int) -> Iterator[SegmenterEvent]:
+        """Hear ahead what may be the end, and ask how long to wait for more."""
+        if self._pace() < math.inf:
+            speech.partial_at = now
+            yield self._utterance(speech.id, speech.start, now, final=False, voiced=speech.silent_since)
+        if turns.eagerness is not None:
+            question = TurnQuestion(self._audio.slice(max(speech.start, now - int(_TURN_S * RATE_HZ)), now))
+            yield question
+            if question.finished is not None:
+                longest = int(_LONGEST_WAIT_S[turns.eagerness] * RATE_HZ)
+                speech.patience = _ANSWER if question.finished >= _SURE[turns.eagerness] else longest
 
     def _start(self, voiced: int, turns: TurnDetection) -> SpeechStarted:
         start = max(self._floor, self._audio.start, voiced - _samples(turns.prefix_padding_ms or 0))
@@ -305,13 +340,14 @@ class Segmenter:
 class _Speech:
     """An utterance in progress."""
 
-    __slots__ = ("id", "partial_at", "probabilities", "silent_since", "start")
+    __slots__ = ("id", "partial_at", "patience", "probabilities", "silent_since", "start")
 
     def __init__(self, utterance_id: str, start: int, voiced: int) -> None:
         self.id = utterance_id
         self.start = start
         self.partial_at = voiced
         self.silent_since: int | None = None
+        self.patience: int | None = None  # samples of silence to wait for, where the turn's sound decides
         self.probabilities: deque[float] = deque(maxlen=int(_CUT_WINDOW_S * RATE_HZ / FRAME))
 
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm", "ogg"]
 
 
+Eagerness = Literal["low", "medium", "high", "auto"]
+
+
 class Lasting:
     """An event that no later one replaces, as a newer partial utterance does an older (`latest: not item.final`)."""
 
@@ -30,13 +33,15 @@ class TurnDetection:
     """Server-side voice activity detection (the realtime API's `server_vad`); times in milliseconds.
 
     None: what the pipeline's `vad` step declares. threshold: probability, 0 to 1. prefix_padding_ms: audio kept from
-    before the speech. idle_timeout_ms: silence after which a timeout event is sent; None: never.
+    before the speech. idle_timeout_ms: silence after which a timeout event is sent; None: never. eagerness: how soon a
+    speaker is taken to have finished whose sentence sounds complete (`semantic_vad`); None: silence alone decides.
     """
 
     threshold: float | None = None
     prefix_padding_ms: int | None = None
     silence_duration_ms: int | None = None
     idle_timeout_ms: int | None = None
+    eagerness: Eagerness | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast, get_args
 
-from fastembed.pipeline.payload.audio import AudioFormat, SpeechSettings, TurnDetection
+from fastembed.pipeline.payload.audio import AudioFormat, Eagerness, SpeechSettings, TurnDetection
 from fastembed.server.wire.fields import Fields, refuse, shown
 from fastembed.server.wire.unknown_fields import UnknownFields
 
-Eagerness = Literal["low", "medium", "high", "auto"]
-
 _SILENCE_MS: Final[Mapping[Eagerness, int]] = {"low": 1_500, "medium": 800, "auto": 800, "high": 400}
-"""What `semantic_vad` means here: how long a pause its eagerness sits out."""
+"""How long a pause `semantic_vad` sits out where the model that hears the end of a sentence is missing."""
 _WIRE_FORMATS: Final[Mapping[AudioFormat, str]] = {
     "pcm16": "audio/pcm",
     "pcmu": "audio/pcmu",
@@ -196,7 +194,7 @@ def _read_turns(fields: Fields | None) -> tuple[TurnDetection | None, Eagerness 
     if kind == "semantic_vad":
         fields.known({"type", "eagerness", *_REPLIES})
         eagerness = cast("Eagerness", fields.choice("eagerness", _EAGERNESS) or "auto")
-        return TurnDetection(silence_duration_ms=_SILENCE_MS[eagerness]), eagerness
+        return TurnDetection(silence_duration_ms=_SILENCE_MS[eagerness], eagerness=eagerness), eagerness
     fields.known({"type", "threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms", *_REPLIES})
     threshold = fields.number("threshold", 0, 1, default=0.0) if fields.has("threshold") else None
     turns = TurnDetection(

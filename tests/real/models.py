@@ -9,7 +9,7 @@ from typing import Final
 
 LEFT_OUT: Final = "FASTEMBED_REAL_MODELS_LEFT_OUT"
 """The variable in which the first process tells the others what could not be had: JSON, reasons by name."""
-FILES: Final = {"smollm2-135m": "test_smollm2.py", "multilingual-e5-small": "test_e5.py"}
+FILES: Final = {"smollm2-135m": "test_smollm2.py", "multilingual-e5-small": "test_e5.py", "smart-turn": "test_turns.py"}
 
 
 def home() -> Path:

@@ -68,6 +68,23 @@ class KnownModel:
         return [models_home() / name for name in (self.name, self.repository) if name]
 
 
+_SMART_TURN: Final = Packaged(
+    (
+        Wheel(
+            project="pipecat-ai",
+            version="1.14.0",
+            filename="pipecat_ai-1.14.0-py3-none-any.whl",
+            size=12_109_725,
+            sha256="0352f504b44e78bdf524e45af4bc759601c835b9b7dc195efe5e03384b974a44",
+            members={
+                "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx": "smart-turn-v3.2-cpu.onnx",
+                "pipecat_ai-1.14.0.dist-info/licenses/LICENSE": "LICENSE",
+            },
+        ),
+    )
+)
+
+
 def _whisper(size: str, fallback: str | None = None, licence: str = "Apache-2.0") -> KnownModel:
     return KnownModel(
         name=f"whisper-{size}",
@@ -211,6 +228,13 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="MIT (voice: CC0)",
         source="rhasspy/piper-voices",
         packaged=PIPER_JOE,
+    ),
+    KnownModel(
+        name="smart-turn",
+        task="turn_detection",
+        licence="BSD-2-Clause",
+        source="pipecat-ai/smart-turn-v3",
+        packaged=_SMART_TURN,
     ),
     _whisper("tiny"),
     _whisper("base", "whisper-tiny"),

@@ -135,3 +135,25 @@ def test_a_stream_that_is_reset_begins_anew(model: VoiceModel) -> None:
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="found no voice activity model at"):
         VoiceModel(tmp_path / "none.onnx")
+
+
+@pytest.fixture
+def without_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FASTEMBED_MODELS", str(tmp_path))
+
+
+@pytest.mark.usefixtures("without_turns")
+async def test_an_eagerness_that_nothing_can_serve_is_told_with_the_command_and_changes_nothing() -> None:
+    settings = SpeechSettings(turn_detection=TurnDetection(silence_duration_ms=800, eagerness="low"), ref="e1")
+    (problem,) = await through(await opened(), [settings])
+    assert isinstance(problem, SpeechProblem)
+    assert "run `fastembed pull smart-turn`" in problem.message
+    assert (problem.code, problem.ref) == ("model_not_found", "e1")
+
+
+@pytest.mark.usefixtures("without_turns")
+async def test_automatic_eagerness_goes_by_silence_where_nothing_can_tell() -> None:
+    settings = SpeechSettings(turn_detection=TurnDetection(silence_duration_ms=800, eagerness="auto"))
+    out = await through(await opened(), [settings, *frames(SPOKEN), AudioFrame(np.zeros(32_000, np.float32))])
+    assert of(SpeechSettings, out)
+    assert of(SpeechStopped, out)

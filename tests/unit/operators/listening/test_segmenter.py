@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fastembed.operators.listening.segmenter import SegmenterLimits, effective
+from fastembed.operators.listening.segmenter import SegmenterLimits, TurnQuestion, effective
 from fastembed.pipeline.payload.audio import (
     Cleared,
     Committed,
@@ -217,3 +217,61 @@ def test_a_session_gets_the_steps_defaults_for_what_it_leaves_open() -> None:
     asked = SpeechSettings(turn_detection=TurnDetection(silence_duration_ms=900))
     assert effective(asked, defaults).turn_detection == TurnDetection(0.6, 100, 900)
     assert effective(MANUAL, defaults).turn_detection is None
+
+
+def pauses(eagerness: str, finished: float | None, silence_s: float) -> list:
+    """Speak for a second, be silent, and answer what is asked."""
+    settings = SpeechSettings(turn_detection=TurnDetection(0.5, 300, 800, eagerness=eagerness))
+    events = []
+    for event in listening(settings).push(sound((1, 0), (1.024, 0.9), (silence_s, 0))):
+        if isinstance(event, TurnQuestion):
+            event.finished = finished
+        events.append(event)
+    return events
+
+
+def test_a_complete_sentence_ends_the_turn_at_once() -> None:
+    events = pauses("auto", 0.9, 0.4)
+    assert kinds(events) == [SpeechStarted, TurnQuestion, SpeechStopped, Committed, Utterance]
+    assert events[2].audio_end_ms - 2_024 < 350
+
+
+@pytest.mark.parametrize(("eagerness", "longest_s"), [("low", 8.0), ("medium", 4.0), ("auto", 4.0), ("high", 2.0)])
+def test_an_unfinished_sentence_is_waited_for_as_long_as_the_eagerness_says(eagerness: str, longest_s: float) -> None:
+    assert SpeechStopped not in kinds(pauses(eagerness, 0.1, longest_s - 0.1))
+    assert SpeechStopped in kinds(pauses(eagerness, 0.1, longest_s + 0.1))
+
+
+def test_eagerness_says_how_sure_the_end_of_a_turn_must_be() -> None:
+    ends = {eagerness: SpeechStopped in kinds(pauses(eagerness, 0.8, 0.4)) for eagerness in ("low", "medium", "high")}
+    assert ends == {"low": False, "medium": True, "high": True}
+    assert SpeechStopped in kinds(pauses("high", 0.6, 0.4))
+    assert SpeechStopped not in kinds(pauses("medium", 0.6, 0.4))
+
+
+def test_silence_decides_where_nothing_can_tell_how_a_sentence_sounds() -> None:
+    assert SpeechStopped not in kinds(pauses("auto", None, 0.7))
+    assert SpeechStopped in kinds(pauses("auto", None, 0.9))
+
+
+def test_who_goes_on_is_asked_again_at_the_next_pause() -> None:
+    settings = SpeechSettings(turn_detection=TurnDetection(0.5, 300, 800, eagerness="low"))
+    asked = []
+    for event in listening(settings).push(sound((1, 0.9), (1, 0), (1, 0.9), (0.4, 0))):
+        if isinstance(event, TurnQuestion):
+            asked.append(event)
+            event.finished = len(asked) - 1.0
+        ended = isinstance(event, Utterance) and event.final
+    assert len(asked) == 2
+    assert len(asked[1].samples) > len(asked[0].samples)
+    assert ended
+
+
+def test_what_may_be_the_whole_utterance_is_heard_while_the_silence_lasts() -> None:
+    limits = SegmenterLimits(partial_s=5.0)
+    events = list(listening(limits=limits).push(sound((1, 0), (1.024, 0.9), (1, 0))))
+    ahead, final = [event for event in events if isinstance(event, Utterance)]
+    assert (ahead.final, final.final) == (False, True)
+    assert ahead.voiced == final.voiced
+    assert 1.2 < (ahead.voiced or 0) / 16_000 < 1.4
+    assert ahead.voiced < len(ahead.samples) < len(final.samples)
