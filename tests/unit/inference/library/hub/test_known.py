@@ -46,6 +46,9 @@ def test_the_models_of_the_architecture_are_known():
         "granite-docling-258m",
         "bge-small-en-v1.5",
         "bge-reranker-base",
+        "kokoro",
+        "piper-joe",
+        "smart-turn",
         *(f"whisper-{size}" for size in ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")),
     }
     assert wanted == {model.name for model in KNOWN}
