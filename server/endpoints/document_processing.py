@@ -5,7 +5,10 @@
                             "extract_formulas": true, "output_format": "markdown"},
      "model": "auto"}
 
-`type`: pdf, image, docx, pptx, xlsx, html, md or csv; what a file really is, its content tells. `content` may also be a
+or as a form (multipart/form-data): the file in the field `file`, beside it `model`, `output_format` and `extract_*`.
+
+`type`: pdf, image, docx, pptx ...; what a file really is, its content tells. `name`: the file's, which the answer
+repeats. `content` may also be a
 data URL; with the source `url` it is an http(s) URL, which is fetched where whoever runs the server allows that
 (`fastembed.server.fetching`), with `upload_id` the field `upload_id`, in its place, is the id of a file of /v1/files.
 `model` is a document model, or "auto": as the pipeline's `parse` says; the answer names the one that read the document,
@@ -25,22 +28,32 @@ from typing import Any, Final, Literal, cast
 
 import orjson
 
+from fastembed.documents.formats import IMAGES, SOUND, VIDEO, Format
 from fastembed.inference.library.shipped import is_stand_in_for
 from fastembed.pipeline.errors import InvalidInput
-from fastembed.pipeline.payload.document import Document, DocumentRequest, File
+from fastembed.pipeline.payload.document import Document, DocumentRequest, File, UnreadPart
+from fastembed.server.http.multipart import MultipartForm
+from fastembed.server.http.request_body import header
 from fastembed.server.wire.base64_text import decode_base64
 from fastembed.server.wire.exchange import Exchange
-from fastembed.server.wire.fields import Fields
+from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.headers import model_headers
 from fastembed.server.wire.operation import Operation, PipelineEndpoint
 from fastembed.server.wire.schema import an_object, choice, flag, string
+from fastembed.server.wire.unknown_fields import UnknownFields
 
 Output = Literal["markdown", "html", "json"]
 
 MODEL_FREE: Final = "model-free"
-_TYPES: Final = (
-    *("pdf", "image", "docx", "pptx", "xlsx", "epub", "html"),
-    *("md", "csv", "txt", "json", "jsonl", "vtt", "srt", "eml"),
+_TYPES: Final = tuple(
+    dict.fromkeys(
+        [
+            "pdf",
+            "image",
+            *(format_ for format_ in Format if format_ not in IMAGES),
+            *sorted(suffix[1:] for suffix in SOUND | VIDEO),
+        ]
+    )
 )
 _SUFFIXES: Final = {"image": "png"}  # a JPG or TIFF is one, too: nothing depends on which
 _CONTENTS: Final = {
@@ -49,6 +62,9 @@ _CONTENTS: Final = {
     "upload_id": ("upload_id", "the id of an uploaded file"),
 }
 """Where the document is, by `source`: the field, and what it holds."""
+_MOST_NAME: Final = 255
+_LONGEST_SUFFIX: Final = 16
+_FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
 _OUTPUTS: Final = ("markdown", "html", "json")
 _PARTS: Final = ("text", "tables", "images", "formulas")
 _OPTIONS: Final = frozenset(("output_format", *(f"extract_{part}" for part in _PARTS)))
@@ -61,6 +77,7 @@ OPERATION: Final = Operation(
         {
             "document": an_object(
                 {
+                    "name": string("the file's name, which the answer repeats", most=_MOST_NAME),
                     "type": choice(*_TYPES),
                     "source": choice(*_CONTENTS),
                     "content": string("base64, a data URL, or with the source url a URL"),
@@ -82,21 +99,27 @@ OPERATION: Final = Operation(
 class ProcessingRequest:
     """A checked request. content: as `source` says, base64, a URL or the id of a file.
 
-    parts: what the answer shall hold, out of `_PARTS`.
+    parts: what the answer shall hold, out of `_PARTS`. name: of the file, "" where none is given.
     """
 
     kind: str
     source: str
-    content: str
+    content: str | bytes
     model: str
     output: Output
     parts: frozenset[str]
+    name: str = ""
 
 
 async def answer_document(exchange: Exchange) -> None:
     """POST /v1/documents/process."""
     began = time.perf_counter()
-    request = decode(await exchange.fields())
+    form = (header(exchange.scope, b"content-type") or b"").lower().startswith(b"multipart/form-data")
+    request = (
+        decode_form(await exchange.form(), UnknownFields.of(exchange.scope))
+        if form
+        else decode(await exchange.fields())
+    )
     with exchange.watched():
         content = await _content(request, exchange)
         with tempfile.TemporaryDirectory(prefix="fastembed-") as folder:
@@ -120,9 +143,31 @@ def decode(fields: Fields) -> ProcessingRequest:
     source = document.choice("source", tuple(_CONTENTS)) or document.refuse("source", f"one of {', '.join(_CONTENTS)}")
     name, expected = _CONTENTS[source]
     content = document.needed(name, expected)
-    document.known({"type", "source", name})
+    file_name = document.text("name", most=_MOST_NAME) or ""
+    document.known({"type", "source", "name", name})
     options = fields.object("processing_options") or fields.inner({}, "processing_options")
     options.known(_OPTIONS)
+    return _request(fields, options, kind, source, content, name=file_name)
+
+
+def decode_form(form: MultipartForm, unknown: UnknownFields | None = None) -> ProcessingRequest:
+    """Check a request that came as a form: a file in the field `file`. InvalidInput names what is wrong with it."""
+    upload = form.files.get("file")
+    if upload is None or len(form.files) > 1:
+        found = f"the files {', '.join(sorted(form.files))}" if form.files else "no file"
+        refuse(f"found {found}, expected one, in the field file", "file", "missing_required_parameter")
+    typed = {
+        name: _FLAGS.get(text, text) if name.startswith("extract_") else text for name, text in form.fields.items()
+    }
+    fields = Fields(typed, unknown=unknown)
+    fields.known(_OPTIONS | {"model"})
+    name = Path(upload.name.replace("\\", "/")).name[:_MOST_NAME]
+    return _request(fields, fields, Path(name).suffix[1:].lower(), "file", upload.data, name=name)
+
+
+def _request(
+    fields: Fields, options: Fields, kind: str, source: str, content: str | bytes, *, name: str
+) -> ProcessingRequest:
     return ProcessingRequest(
         kind=kind,
         source=source,
@@ -130,6 +175,7 @@ def decode(fields: Fields) -> ProcessingRequest:
         model=fields.text("model", most=256) or "auto",
         output=cast("Output", options.choice("output_format", _OUTPUTS) or "markdown"),
         parts=frozenset(part for part in _PARTS if options.flag(f"extract_{part}", default=True)),
+        name=name,
     )
 
 
@@ -147,6 +193,7 @@ def encode(document: Document, request: ProcessingRequest, request_id: str, bega
         {
             "id": f"doc-{request_id}",
             "object": "document",
+            "name": document.file.name,
             "created": int(time.time()),
             "model": document.model or MODEL_FREE,
             "parser": document.parser,
@@ -157,10 +204,26 @@ def encode(document: Document, request: ProcessingRequest, request_id: str, bega
             "pages_without_model": document.unread,
             "output_format": request.output,
             **{name: part for name, part in parts.items() if part is not None},
+            **({"parts": [_part(part) for part in document.parts]} if document.parts else {}),
             "warnings": document.warnings,
             "timings": {"parse_seconds": document.parse_seconds, "total_seconds": time.perf_counter() - began},
         }
     )
+
+
+def _part(part: Document | UnreadPart) -> dict[str, Any]:
+    """Return a file within the document: its Markdown, or why there is none."""
+    if isinstance(part, UnreadPart):
+        return {"name": part.file.name, "reason": part.reason}
+    return {
+        "name": part.file.name,
+        "title": part.title,
+        "parser": part.parser,
+        "page_count": part.page_count,
+        "metadata": part.metadata,
+        "content": part.markdown,
+        "warnings": part.warnings,
+    }
 
 
 def tables_of(structure: dict[str, Any]) -> list[dict[str, Any]]:
@@ -185,6 +248,8 @@ def _about_the_request(error: InvalidInput, request: ProcessingRequest, name: st
     """Return a parser's error with the field that it is about: parsers name a file, which the request does not."""
     if error.param is not None:
         return error
+    if request.source == "file":
+        return type(error)(error.message, param="file", code=error.code)
     said = error.message.removeprefix(f"{name}: ").replace("as its name says", "as document.type says")
     place = f"document.{_CONTENTS[request.source][0]}"
     return type(error)(f"{place}: {said}", param=place, code=error.code)
@@ -193,6 +258,8 @@ def _about_the_request(error: InvalidInput, request: ProcessingRequest, name: st
 async def _content(request: ProcessingRequest, exchange: Exchange) -> str | bytes:
     """Return the base64 text that a request holds, or the bytes that it refers to."""
     most, references = exchange.source.max_body_bytes, exchange.references
+    if isinstance(request.content, bytes):
+        return request.content
     if request.source == "url":
         return await references.url(request.content, most_bytes=most, place="document.content")
     if request.source == "upload_id":
@@ -205,8 +272,9 @@ def _write_file(request: ProcessingRequest, content: str | bytes, folder: Path) 
     if isinstance(content, str):
         encoded = content.partition(",")[2] if content.startswith("data:") else content
         content = decode_base64(encoded, "document.content")
-    name = f"document.{_SUFFIXES.get(request.kind, request.kind)}"
-    path = folder / name
+    suffix = _SUFFIXES.get(request.kind, request.kind)
+    path = folder / (f"document.{suffix[:_LONGEST_SUFFIX]}" if suffix.isalnum() else "document")
+    name = request.name or path.name
     path.write_bytes(content)
     return File(path, name, hashlib.sha256(content).hexdigest(), len(content), 0)
 

@@ -78,6 +78,30 @@ def test_a_document_is_read_without_a_model_unless_one_is_named(server: Serving)
     assert 0 < found["timings"]["parse_seconds"] < found["timings"]["total_seconds"]
 
 
+def test_a_file_is_sent_as_a_form_and_named_in_the_answer(server: Serving) -> None:
+    url = f"{server.url}/v1/documents/process"
+    sent = httpx2.post(url, files={"file": ("../wind.md", MARKDOWN)}, data={"extract_tables": "false"}, timeout=60)
+    found = sent.json()
+    assert (sent.status_code, found["name"], found["title"]) == (200, "wind.md", "Wind")
+    assert "tables" not in found
+    wrong = httpx2.post(url, files={"file": ("wind.xyz", b"\x00\x01")}, timeout=60)
+    assert wrong.status_code == 415
+    assert wrong.json()["error"]["message"].startswith("wind.xyz: found binary content")
+    missing = httpx2.post(url, files={"document": ("wind.md", MARKDOWN)}, timeout=60).json()["error"]
+    assert missing["message"] == "file: found the files document, expected one, in the field file"
+
+
+def test_a_mail_is_answered_with_the_files_in_it(server: Serving) -> None:
+    mail = b"Subject: Hi\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nHello\n"
+    mail += b"--x\nContent-Type: text/csv\nContent-Disposition: attachment; filename=a.csv\n\na,b\n1,2\n--x\n"
+    mail += b"Content-Disposition: attachment; filename=b.bin\n\n\x00\x01\n--x--\n"
+    found = process(server, "eml", mail, document={"name": "hi.eml"}).json()
+    assert found["name"] == "hi.eml"
+    assert [part["name"] for part in found["parts"]] == ["hi.eml/a.csv", "hi.eml/b.bin"]
+    assert found["parts"][0]["content"] == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert "binary content" in found["parts"][1]["reason"]
+
+
 async def test_our_own_client_sends_a_file_by_its_path(server: Serving, tmp_path: Path) -> None:
     (tmp_path / "wind.md").write_bytes(MARKDOWN)
     async with FastEmbedClient(server.url) as client:
