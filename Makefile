@@ -7,6 +7,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CLIENTS := .venv-clients
 WORKERS := 2
 CHECKS := lint-code lint-format lint-types lint-floors
 export PYTHON
@@ -20,11 +21,15 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt .ci/install
 	@.ci/install $(VENV)
 	@touch $@
 
+# Other people's clients, for tests/clients; without them those tests are left out by name.
+$(CLIENTS)/.installed: tests/clients/constraints.txt tests/clients/node/package-lock.json .ci/clients | $(INSTALLED)
+	@.ci/clients $(VENV) $(CLIENTS)
+
 demo: $(INSTALLED)
 	@$(BIN)/fastembed demo $(if $(KEEP),--keep)
 
 # Every check runs, whatever the others say; pytest's summary comes last, and any failure fails the command.
-test: $(INSTALLED)
+test: $(INSTALLED) $(CLIENTS)/.installed
 	@failed=''; \
 	for check in $(CHECKS); do \
 	    $(MAKE) --no-print-directory $$check || failed="$$failed $$check"; \
@@ -64,5 +69,5 @@ bench: $(VENV)/.bench
 	@$(BIN)/python bench/engine.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

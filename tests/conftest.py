@@ -10,6 +10,7 @@ import tempfile
 
 import pytest
 
+from tests.clients import environment as clients
 from tests.e2e.browser import find_browser
 from tests.real import models as real
 
@@ -21,6 +22,8 @@ os.environ.pop("FASTEMBED_MODELS", None)
 
 # Rather left out than skipped: a machine without a browser cannot run it, and the report says that it was not run.
 collect_ignore = [] if find_browser() else ["e2e/test_page.py"]
+if not clients.has_python():
+    collect_ignore.append("clients/test_clients.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if collect_ignore:
+    for line in clients.left_out():
+        terminalreporter.write_line(line)
+    if "e2e/test_page.py" in collect_ignore:
         terminalreporter.write_line("browser test left out: no chromium on this machine (tests/e2e/test_page.py)")
     for name, reason in real.left_out().items():
         terminalreporter.write_line(f"tests of {name} left out (tests/real/{real.FILES[name]}): {reason}")

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from fastembed.pipeline.errors import NotFound
+from fastembed.pipeline.errors import NotFound, Unavailable
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.fetching.references import References
 from fastembed.server.wire.exchange import Exchange
@@ -45,6 +45,8 @@ class _Through:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["served_path"] = self._path
         source = (self._site.routes.methods(self._through) or {}).get("POST")
+        if source is None and self._site.lifecycle.phase == "starting":
+            raise Unavailable(f"the server is starting; {self._path} may be served soon, try again", retry_after_s=1.0)
         if source is None:
             raise NotFound(
                 f"found no pipeline on POST {self._through}, expected one: it answers {self._path} too",

@@ -57,8 +57,9 @@ async def parrot(item: Item[ChatRequest]) -> AsyncIterator[ChatEvent]:
 
 
 class Chatting:
-    def __init__(self, app: Any, pipeline: Pipeline) -> None:
+    def __init__(self, app: Any, pipeline: Pipeline, lifecycle: Lifecycle) -> None:
         self.app = app
+        self.lifecycle = lifecycle
         self.pipeline = pipeline
         self.client = openai.AsyncOpenAI(
             base_url="http://127.0.0.1:8000/v1",
@@ -118,7 +119,7 @@ async def chatting(
         cached_answers=cached_answers,
         endpoints=[route for wire in wires for route in wire.routes(site)],
     )
-    served = Chatting(app, pipeline)
+    served = Chatting(app, pipeline, lifecycle)
     try:
         yield served
     finally:

@@ -203,6 +203,15 @@ async def test_an_error_in_a_stream_is_anthropics_error_event():
     assert found[-1]["error"] == {"type": "api_error", "message": "the engine is gone"}
 
 
+async def test_a_server_that_is_starting_says_so_instead_of_not_found():
+    async with chatting(path="/v1/completions", wires=(messages,)) as chat:
+        assert (await create(chat)).status == 404
+        chat.lifecycle.phase = "starting"
+        found = await create(chat)
+        assert (found.status, found.json["error"]["type"]) == (503, "overloaded_error")
+        chat.lifecycle.phase = "serving"
+
+
 async def test_errors_of_the_gateway_have_the_form_of_the_paths_api():
     async with chatting(wires=(messages,), settings=ServerSettings(api_keys=("k",))) as chat:
         found = await create(chat)
