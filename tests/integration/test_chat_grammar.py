@@ -124,9 +124,30 @@ BOUNDED = {
         "maxItems": 2,
         "items": {"type": "array", "maxItems": 2, "items": {"type": "object", "properties": {"q'\"": {"const": 1}}}},
     },
+    "a tree that may end": {
+        "$defs": {
+            "t": {
+                "type": "object",
+                "properties": {
+                    "v": {"const": 1},
+                    "c": {"type": "array", "maxItems": 1, "items": {"$ref": "#/$defs/t"}},
+                },
+                "required": ["v", "c"],
+            }
+        },
+        "$ref": "#/$defs/t",
+    },
+    "two that refer to each other": {
+        "$defs": {
+            "a": {"properties": {"b": {"$ref": "#/$defs/b"}}, "additionalProperties": False},
+            "b": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "description": "or nothing"},
+        },
+        "$ref": "#/$defs/a",
+    },
     "typed and not declared": {
         "type": "object",
         "required": ["b"],
+        "maxProperties": 3,
         "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 9},
     },
 }
@@ -146,6 +167,14 @@ UNCOVERED = {
     "maxProperties below what is required": {**PERSON, "maxProperties": 0},
     "enum without a value of its type": {"type": "string", "enum": [1, 2]},
     "maxItems below minItems": {"type": "array", "minItems": 3, "maxItems": 2},
+    "a $ref to itself that never ends": {
+        "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}},
+        "$ref": "#/$defs/n",
+    },
+    "schemas that lead to each other without end": {
+        "$defs": {"n": {"allOf": [{"$ref": "#/$defs/n"}]}},
+        "allOf": [{"$ref": "#/$defs/n"}],
+    },
     "type in two parts of allOf": {"allOf": [{"type": "string"}, {"type": "null"}]},
 }
 
@@ -196,7 +225,8 @@ def test_what_bounded_keywords_let_pass_is_an_instance_and_ends(engine, name):
 @pytest.mark.parametrize("reason", UNCOVERED)
 def test_what_no_grammar_holds_to_is_refused_with_the_keyword(reason):
     schema = UNCOVERED[reason]
-    for whole in (schema, {"type": "object", "properties": {"a": schema}}):
+    inside = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    for whole in (schema, {**inside, **({"$defs": schema["$defs"]} if "$defs" in schema else {})}):
         with pytest.raises(Uncovered, match=re.escape(reason)):
             grammar_of(whole)
 

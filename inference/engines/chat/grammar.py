@@ -10,7 +10,8 @@ in another order, are no text of it. `grammar_of` raises `Uncovered`, with the k
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -25,11 +26,16 @@ from fastembed.inference.engines.chat.keywords import (
     whole_number,
     without,
 )
-from fastembed.inference.engines.chat.merging import Uncovered, merged
+from fastembed.inference.engines.chat.merging import TooDeep, Uncovered, merged
 from fastembed.inference.engines.chat.patterns import ANY_CHARACTER, FORMATS, UnreadablePattern, pattern_text
 
 _MAX_DEPTH: Final = 8
 """Levels of objects and arrays in a value about which the schema says nothing."""
+_MOST_RECURSION: Final = 6
+"""Levels of a schema that refers to itself: small models go down for ever."""
+_MOST_LEVELS: Final = 200
+_MOST_OTHERS: Final = 128
+"""Properties that are not declared, where nothing says how many."""
 _COMMON: Final = r"""
 ws ::= "" | " " | "\n" [ ]{0,40}
 sp ::= "" | " "
@@ -56,7 +62,10 @@ class _GrammarWriter:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
         self._rules: dict[str, str] = {}
-        self._references: dict[str, str] = {}
+        self._references: dict[tuple[str, int], str] = {}
+        self._entered: list[str] = []
+        self._levels = 0
+        self._numbers = count()
 
     def text(self) -> str:
         """Return the whole grammar."""
@@ -66,6 +75,15 @@ class _GrammarWriter:
 
     def _value(self, schema: Any) -> str:
         """Return the expression of one value."""
+        self._levels += 1
+        try:
+            if self._levels > _MOST_LEVELS:
+                raise Uncovered("schemas that lead to each other without end")
+            return self._described(schema)
+        finally:
+            self._levels -= 1
+
+    def _described(self, schema: Any) -> str:
         if schema is True or schema == {}:
             return self._anything(_MAX_DEPTH)
         if not isinstance(schema, Mapping):
@@ -86,7 +104,7 @@ class _GrammarWriter:
         pointer = schema["$ref"]
         if isinstance(pointer, str) and not held_keywords(schema, "$ref"):
             return self._reference(pointer)
-        return self._value(merged(self._pointed(pointer), without(schema, "$ref")))
+        return self._inside(pointer, lambda _: self._value(merged(self._pointed(pointer), without(schema, "$ref"))))
 
     def _typed(self, schema: Mapping[str, Any]) -> str:
         types = schema["type"] if "type" in schema else guessed_type(schema)
@@ -126,11 +144,31 @@ class _GrammarWriter:
         return rf'"\"" {text} "\""'
 
     def _reference(self, pointer: str) -> str:
-        """Return the rule of what a reference points to; it may refer to itself."""
-        if pointer not in self._references:
-            name = self._references[pointer] = f"ref{len(self._references)}"
-            self._rules[name] = self._value(self._pointed(pointer))
-        return self._references[pointer]
+        """Return the rule of what a reference points to: one for each level that it is within itself."""
+
+        def rule(level: int) -> str:
+            key = (pointer, level)
+            if key not in self._references:
+                name = self._references[key] = f"ref{next(self._numbers)}"
+                try:
+                    self._rules[name] = self._value(self._pointed(pointer))
+                except Uncovered:
+                    del self._references[key]
+                    raise
+            return self._references[key]
+
+        return self._inside(pointer, rule)
+
+    def _inside(self, pointer: Any, make: Callable[[int], str]) -> str:
+        """Return what is made of a reference; `make` gets how often references are within themselves. TooDeep."""
+        level = len(self._entered) + 1 - len({*self._entered, str(pointer)})
+        if level > _MOST_RECURSION:
+            raise TooDeep("a $ref to itself that never ends")
+        self._entered.append(str(pointer))
+        try:
+            return make(level)
+        finally:
+            self._entered.pop()
 
     def _pointed(self, pointer: Any) -> Any:
         """Return what a reference within the schema points to (RFC 6901)."""
@@ -190,9 +228,22 @@ class _GrammarWriter:
         named = {name: one for name, one in named.items() if one is not False or name in required}
         least, most = counts(schema, "minProperties", "maxProperties")
         needed, kept = _chosen(list(named), required, least, most)
-        pairs = [(f'{_literal(name)} sp ":" sp {self._value(named[name])}', name in needed) for name in kept]
+        pairs = [
+            (f'{_literal(name)} sp ":" sp {value}', name in needed)
+            for name in kept
+            if (value := self._within(named[name], needed=name in needed)) is not None
+        ]
         others = (max(0, least - len(needed)), None if most is None else most - len(kept))
         return f'"{{" ws {self._members(pairs, self._other_pair(schema, others), others)} ws "}}"'
+
+    def _within(self, schema: Any, *, needed: bool) -> str | None:
+        """Return the expression of a value within another, None: references are too deep here to go on with it."""
+        try:
+            return self._value(schema)
+        except TooDeep:
+            if needed:
+                raise
+            return None
 
     @staticmethod
     def _other(schema: Mapping[str, Any]) -> Any:
@@ -226,8 +277,9 @@ class _GrammarWriter:
         least, most = count
         if other:
             further = self._rule(f'ws "," ws {other}')
+            most = _MOST_OTHERS if most is None else most
             after = self._rule(further + _times(least, most))
-            some = f"{other} {further}{_times(max(0, least - 1), None if most is None else most - 1)}"
+            some = f"{other} {further}{_times(max(0, least - 1), most - 1)}"
             start = self._rule(some if least else f"({some})?")
         else:
             after = start = self._rule('""')
@@ -250,7 +302,10 @@ class _GrammarWriter:
             if least:
                 raise Uncovered("minItems of an array without items")
             return '"[" ws "]"'
-        item = self._rule(self._value(items))
+        value = self._within(items, needed=least > 0)
+        if value is None:
+            return '"[" ws "]"'
+        item = self._rule(value)
         another = self._rule(f'ws "," ws {item}')
         rest = _times(max(0, least - 1), None if most is None else most - 1)
         full = f"{item} {another}{rest} ws"
@@ -289,7 +344,7 @@ class _GrammarWriter:
         return f"({' | '.join(self._rule(one) if ' ' in one else one for one in expressions)})"
 
     def _rule(self, body: str) -> str:
-        name = f"r{len(self._rules)}"
+        name = f"r{next(self._numbers)}"
         self._rules[name] = body
         return name
 

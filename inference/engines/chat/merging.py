@@ -14,6 +14,10 @@ class Uncovered(ValueError):
     """A keyword, or a value of one, to which no grammar holds answers; its text names it."""
 
 
+class TooDeep(Uncovered):
+    """A schema is too deep within itself here; what need not be there is left out."""
+
+
 def merged(first: Any, second: Any) -> Any:
     """Return a schema whose instances are those of both. Uncovered: there is none to be written."""
     if first is False or second is False:

@@ -96,8 +96,7 @@ async def form_of(request: ChatRequest, style: CallStyle, guard: SchemaGuard) ->
         return AnswerForm(await _forced(tools, request, style, guard), calls=True)
     if request.json is not None:
         wanted = _ANY_OBJECT if request.json == "object" else request.json
-        schema = await _checked(wanted, "response_format", guard)
-        grammar = await _bounded(wanted, "response_format", guard)
+        grammar, schema = await _bounded(wanted, "response_format", guard)
         if tools and style.begin and not style.special:
             return AnswerForm(await _either(_part(grammar, schema), tools, style, guard))
         config = _genai().StructuredOutputConfig
@@ -162,38 +161,40 @@ async def _tag(tool: Tool, place: int, style: CallStyle, guard: SchemaGuard) -> 
     """Return the form of a call of one tool; a schema that cannot be enforced is an error only where it must be."""
     config = _genai().StructuredOutputConfig
     wanted: Mapping[str, Any] = tool.parameters or _NO_PARAMETERS
-    schema = _text(wanted, f"tools[{place}].function.parameters")
     param = f"tools[{place}].function.parameters"
+    text = _text(wanted, param)
     try:
-        if problem := await guard.problem(schema):
-            raise _refused(problem, param)
-        grammar = await _bounded(wanted, param, guard)
+        grammar, schema = await _held(wanted, text, param, guard)
     except InvalidInput:
         if tool.strict:
             raise
-        schema, grammar = json.dumps(_ANY_OBJECT), await _bounded(_ANY_OBJECT, param, guard)
+        grammar, schema = await _bounded(_ANY_OBJECT, param, guard)
     return config.Tag(style.opening(tool.name), _part(grammar, schema), style.closing)
 
 
-async def _bounded(schema: Mapping[str, Any], param: str, guard: SchemaGuard) -> str | None:
-    """Return the grammar of a schema whose answers end; None: only xgrammar's own will do. InvalidInput: none will."""
+async def _bounded(schema: Mapping[str, Any], param: str, guard: SchemaGuard) -> tuple[str | None, str]:
+    """Return the grammar of a schema whose answers end (None: only xgrammar's own will do), and the schema's text.
+
+    InvalidInput: no grammar holds answers to it.
+    """
+    return await _held(schema, _text(schema, param), param, guard)
+
+
+async def _held(schema: Mapping[str, Any], text: str, param: str, guard: SchemaGuard) -> tuple[str | None, str]:
     try:
         grammar = grammar_of(schema)
     except Uncovered as error:
         raise _refused(str(error), param) from error
-    return grammar if await guard.takes(grammar) else None
+    if await guard.takes(grammar):
+        return grammar, text
+    if problem := await guard.problem(text):
+        raise _refused(problem, param)
+    return None, text
 
 
 def _part(grammar: str | None, schema: str) -> Any:
     config = _genai().StructuredOutputConfig
     return config.EBNF(grammar) if grammar else config.JSONSchema(schema)
-
-
-async def _checked(schema: Mapping[str, Any], param: str, guard: SchemaGuard) -> str:
-    text = _text(schema, param)
-    if problem := await guard.problem(text):
-        raise _refused(problem, param)
-    return text
 
 
 def _refused(problem: str, param: str) -> InvalidInput:
