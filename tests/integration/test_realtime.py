@@ -4,39 +4,54 @@ import asyncio
 import base64
 import io
 import threading
-from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import openai
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 
-from tests.integration.realtime_server import BY_HAND, PCM_16, Client, client, serving
+from tests.integration.realtime_server import BY_HAND, PCM_16, Client, Served, client, serving
 from tests.integration.recordings import AUDIO, FIRST, LIGHT, SECOND, SILENCE, pcm, samples, wrong_words
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-async def test_the_openai_client_reads_words_while_they_are_said() -> None:
-    async with serving(model="auto") as served:
-        api = openai.AsyncOpenAI(api_key="none", base_url=f"http://127.0.0.1:{served.port}/v1")
-        events = []
-        async with asyncio.timeout(60), api.realtime.connect(extra_query={"intent": "transcription"}) as session:
-            await session.session.update(
-                session={
-                    "type": "transcription",
-                    "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe", "language": "en"}}},
-                }
-            )
-            heard = av_resampled(pcm("two-sentences.wav"), 24_000)
-            for at in range(0, len(heard), 4_800):
-                await session.input_audio_buffer.append(audio=base64.b64encode(heard[at : at + 4_800]).decode())
-                await asyncio.sleep(0.1)  # as fast as it was said
-            async for event in session:
-                events.append(event)
-                if sum(e.type.endswith(".completed") for e in events) == 2:
-                    break
-        await served.settled()
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server():
+    """One server for all: each test has a session of its own and leaves nothing behind (`served`)."""
+    async with serving() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hearing():
+    """The same with the model that "auto" means."""
+    async with serving(model="auto") as running:
+        yield running
+
+
+async def test_the_openai_client_reads_words_while_they_are_said(hearing: Served) -> None:
+    api = openai.AsyncOpenAI(api_key="none", base_url=f"http://127.0.0.1:{hearing.port}/v1")
+    events = []
+    async with asyncio.timeout(60), api.realtime.connect(extra_query={"intent": "transcription"}) as session:
+        await session.session.update(
+            session={
+                "type": "transcription",
+                "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe", "language": "en"}}},
+            }
+        )
+        heard = av_resampled(pcm("two-sentences.wav"), 24_000)
+        for at in range(0, len(heard), 4_800):
+            await session.input_audio_buffer.append(audio=base64.b64encode(heard[at : at + 4_800]).decode())
+            await asyncio.sleep(0.1)  # as fast as it was said
+        async for event in session:
+            events.append(event)
+            if sum(e.type.endswith(".completed") for e in events) == 2:
+                break
+    await hearing.settled()
     updated = next(event for event in events if event.type == "session.updated")
     assert updated.session.audio.input.transcription.model == "whisper-base"
     assert updated.session.type == "transcription"
@@ -72,11 +87,10 @@ def av_resampled(data: bytes, rate_hz: int, codec: str = "pcm_s16le") -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture
-async def served():
-    async with serving() as running:
-        yield running
-        await running.settled()
+@pytest_asyncio.fixture(loop_scope="module")
+async def served(server: Served):
+    yield server
+    await server.settled()
 
 
 @pytest.mark.parametrize(
@@ -102,14 +116,13 @@ async def test_every_format_is_understood(served, settings: dict[str, Any], code
     assert done["model"] == "whisper-pocket"
 
 
-async def test_a_browsers_webm_is_understood_from_binary_messages() -> None:
+async def test_a_browsers_webm_is_understood_from_binary_messages(hearing: Served) -> None:
     recording = (AUDIO / "two-sentences.webm").read_bytes()
-    async with serving(model="whisper-base") as running:
-        async with client(running) as session:
-            for at in range(0, len(recording), 400):
-                await session.connection.send(recording[at : at + 400])
-            said = [(await session.until(".completed"))["transcript"] for _ in range(2)]
-        await running.settled()
+    async with client(hearing) as session:
+        for at in range(0, len(recording), 400):
+            await session.connection.send(recording[at : at + 400])
+        said = [(await session.until(".completed"))["transcript"] for _ in range(2)]
+    await hearing.settled()
     assert wrong_words(FIRST, said[0]) <= 2
     assert wrong_words(SECOND, said[1]) <= 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode-webm")]
@@ -259,6 +272,6 @@ async def test_the_model_can_be_asked_for_in_the_address(served) -> None:
         assert created["session"]["audio"]["input"]["transcription"]["model"] == "whisper-pocket"
 
 
-def test_the_recordings_are_there() -> None:
+async def test_the_recordings_are_there() -> None:
     assert len(samples("two-sentences.wav")) > 16_000
-    assert Path(AUDIO / "make.py").is_file()
+    assert await asyncio.to_thread((AUDIO / "make.py").is_file)
