@@ -12,6 +12,7 @@ from fastembed.definitions import with_resolved_models
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import own_home
 from fastembed.inference.library.sections import SECTIONS, wrong_names
+from fastembed.inference.serving.downloads import Downloads
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.residency.footprints import Footprints
 from fastembed.inference.serving.resilience.breakers import Breakers
@@ -84,10 +85,10 @@ def lint_configuration(named: Path | None = None) -> Report:
     return Report(None if found.errors else report.configuration, tuple(found.errors), warnings)
 
 
-def make_resources(configuration: Configuration, devices: Devices | None = None) -> Resources:
+def make_resources(configuration: Configuration, devices: Devices | None = None, *, pull: bool = False) -> Resources:
     """Return what the pipelines share: the models, their breakers, and the routes that they serve.
 
-    devices: instead of the machine's own.
+    devices: instead of the machine's own. pull: fetch models that requests name and that are not here.
     """
     base = configuration.path.parent if configuration.path else Path()
     cache, footprints = own_home() / "compiled", Footprints(own_home() / "footprints.json")
@@ -98,11 +99,18 @@ def make_resources(configuration: Configuration, devices: Devices | None = None)
     router = Router(models, breakers=breakers)
     warmup = Warmup.from_sections(configuration.sections, models, History(own_home() / "usage.duckdb"))
     speech = SpeechEngines(models, breakers=breakers)
-    return Resources(models, breakers, router, warmup, speech, HttpRoutes(), WebsocketRoutes())
+    resources = Resources(models, breakers, router, warmup, speech, HttpRoutes(), WebsocketRoutes())
+    if pull:
+        downloads = Downloads(models, arrived=router.look_again)
+        resources.add(downloads)
+        resources.get(HttpRoutes).prepare = downloads.prepare
+    return resources
 
 
 async def close_resources(resources: Resources) -> None:
     """Close the engines after they have served what was admitted."""
+    if (downloads := resources.find(Downloads)) is not None:
+        await downloads.close()
     await resources.get(Warmup).close()
     await resources.get(SpeechEngines).close()
     await resources.get(Models).close()

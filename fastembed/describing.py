@@ -71,6 +71,12 @@ def absent(plan: PipelinePlan, resources: Resources) -> list[str]:
     return problems
 
 
+def named_models(plans: Iterable[PipelinePlan]) -> list[str]:
+    """Return the models that pipelines cannot open without: those that their steps name, "auto" left out."""
+    named = (_named(step) for plan in plans for step in operators(plan.steps))
+    return list(dict.fromkeys(name for name in named if name and name != AUTO))
+
+
 def _model_of(step: StepPlan, resources: Resources) -> str | None:
     name = _named(step)
     try:

@@ -7,6 +7,8 @@ with FastEmbedServer(port=0) as server:      # in a thread of its own
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,7 @@ from fastembed.server.wire.unknown_fields import UnknownFieldRule
 from fastembed.server_address import published
 from fastembed.tuning import Tuning
 
+_MOST_PORT: Final = 65535
 _START_S: Final = 600.0
 """How long loading models may take."""
 
@@ -34,10 +37,13 @@ _START_S: Final = 600.0
 class FastEmbedServer:
     """The built-in pipelines, or those of `config`, served on `host` and `port` (0: any free one).
 
+    host, port, pull: by default what FASTEMBED_HOST, FASTEMBED_PORT and FASTEMBED_PULL say, else 127.0.0.1, 8000, no.
+
     api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
     takes it. caching: `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
     that depend on nothing but the request; by default none are kept. unknown_fields: whether
     fields of a request that its endpoint does not have are ignored, and named in a response header, or refused.
+    pull: fetch models of `models` and known ones when they are first asked for.
     models, hardware: see `fastembed.tuning`.
     monitoring: `{"enable_metrics": True, "metrics_endpoint": "/metrics", "log_level": "INFO"}`; with a level the
     process's log goes to standard error. Raises ConfigError for what cannot run.
@@ -47,8 +53,8 @@ class FastEmbedServer:
         self,
         *,
         config: Path | str | None = None,
-        host: str = "127.0.0.1",
-        port: int = 8000,
+        host: str | None = None,
+        port: int | None = None,
         api_key: str | Sequence[str] = (),
         allow_urls: Sequence[str] = (),
         models: Mapping[str, str] | None = None,
@@ -57,21 +63,24 @@ class FastEmbedServer:
         monitoring: Mapping[str, Any] | None = None,
         insecure: bool = False,
         unknown_fields: UnknownFieldRule = "ignore",
+        pull: bool | None = None,
     ) -> None:
         check_installation()
         named = None if config is None else Path(config)
         keys = (api_key,) if isinstance(api_key, str) else tuple(api_key)
         self._settings = ServerSettings(
-            host=host,
-            port=port,
+            host=host or os.environ.get("FASTEMBED_HOST") or "127.0.0.1",
+            port=_port(port),
             api_keys=keys,
             allow_urls=tuple(allow_urls),
             cache=_cache(caching or {}),
             insecure=insecure,
             unknown_fields=unknown_fields,
             access_log=False,
+            pull=_pulls(pull),
             metrics_path=_monitored(monitoring or {}),
         )
+        self._logs = "log_level" in (monitoring or {})
         self._source = chosen_file(named)
         self._tuning = Tuning.of(models or {}, hardware or {})
         self._named = named
@@ -89,6 +98,8 @@ class FastEmbedServer:
 
     def start(self) -> None:
         """Serve until SIGINT or SIGTERM. Call it in the main thread, or use the context manager."""
+        if not self._logs and not logging.getLogger().handlers:
+            configure("text", "info")  # it is the program: downloads and refusals are shown, as `serve` shows them
         keep_files_private()
         sock = listen(self._settings.host, self._settings.port)
         self.url = address_of(sock)
@@ -137,6 +148,17 @@ class FastEmbedServer:
     def _serves(self, address: str) -> None:
         self.url = address
         self._ready.set()
+
+
+def _port(given: int | None) -> int:
+    text = str(os.environ.get("FASTEMBED_PORT") or 8000) if given is None else str(given)
+    if not text.isdecimal() or int(text) > _MOST_PORT:
+        raise ConfigError([f"port: found {text!r}, expected a number from 0 to {_MOST_PORT}"])
+    return int(text)
+
+
+def _pulls(given: bool | None) -> bool:  # noqa: FBT001 - a parameter of the class, by name there
+    return os.environ.get("FASTEMBED_PULL", "").lower() in ("1", "true", "yes", "on") if given is None else given
 
 
 def _monitored(monitoring: Mapping[str, Any]) -> str | None:

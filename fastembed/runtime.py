@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
 from fastembed.dead_letters import failed_items, failure_folders, replay_items
-from fastembed.describing import models_of, source_text
+from fastembed.describing import models_of, named_models, source_text
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import kept_home
 from fastembed.inference.library.tasks import TASKS
+from fastembed.inference.serving.downloads import Downloads
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.engines import SpeechEngines
@@ -29,9 +30,10 @@ from fastembed.pipeline.collector import freeze_gc, unfreeze_gc
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.engine import Engine
-from fastembed.pipeline.errors import InvalidInput
+from fastembed.pipeline.errors import InvalidInput, Unavailable
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineCollector
+from fastembed.pipeline.payload.audio import SpeechSettings
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import export_spans
@@ -206,7 +208,7 @@ class Process:
         self.settings = settings
         self._watched = source if watch else None
         self.configuration = configuration
-        self.resources: Resources = make_resources(configuration, devices)
+        self.resources: Resources = make_resources(configuration, devices, pull=settings.pull)
         self.engine = Engine(self.resources)
         self.running = RunningPipelines(
             self.engine,
@@ -288,9 +290,18 @@ class Process:
         return asyncio.create_task(follow(self.running.files, self.running.reload, self._read), name="watch")
 
     async def _start(self) -> None:
+        if (downloads := self.resources.find(Downloads)) is not None:
+            await downloads.fetch_all(named_models(self.configuration.pipelines.values()))
         await self.engine.start(self.configuration)
         self.resources.get(Warmup).start()
         self.lifecycle.serve()
+
+    def _check_speech(self, settings: SpeechSettings) -> None:
+        """Refuse what a live session cannot have; a model that can be fetched is on its way from then on."""
+        downloads = self.resources.find(Downloads)
+        if downloads is not None and settings.model and downloads.begin(settings.model):
+            raise Unavailable(f"{settings.model} is being fetched; GET /v1/models says how far it is, try again then")
+        self.resources.get(SpeechEngines).check(settings)
 
     def _app(self) -> Any:  # an ASGI application
         return create_app(
@@ -320,11 +331,10 @@ class Process:
             tasks=self.tasks,
             metrics_path=self.settings.metrics_path,
         )
-        speech = self.resources.get(SpeechEngines)
         endpoints: list[BaseRoute] = [
             RealtimeRoute(
                 self.resources.get(WebsocketRoutes),
-                check=speech.check,
+                check=self._check_speech,
                 draining=self.lifecycle.draining,
                 starting=lambda: self.lifecycle.phase == "starting",
             )

@@ -23,8 +23,8 @@ class ServerSettings:
     again; None: none. files_bytes: how much uploaded files may take together; stored_bytes: stored responses and
     conversations, 0: none are stored. insecure: serve other machines without a
     key all the same. unknown_fields: whether a request's field that its endpoint does not have is ignored or refused.
-    metrics_path: where the metrics are; None: nowhere. drain_s: how long running requests may take
-    once it stops.
+    pull: whether models that are named and not here are fetched. metrics_path: where the metrics are; None: nowhere.
+    drain_s: how long running requests may take once it stops.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +39,7 @@ class ServerSettings:
     insecure: bool = False
     unknown_fields: UnknownFieldRule = "ignore"
     access_log: bool = False
+    pull: bool = False
     metrics_path: str | None = "/metrics"
     drain_s: float = 20.0
 

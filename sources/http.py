@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from fastembed.pipeline.channel import Channel
@@ -172,6 +172,8 @@ class HttpRoutes:
     def __init__(self) -> None:
         self._by_path: dict[str, dict[str, Http]] = {}
         self._standing_by: dict[tuple[str, str], list[Http]] = {}
+        self.prepare: Callable[[object], Awaitable[None]] | None = None
+        """Awaited with each request's value before it is submitted, where models are fetched on demand."""
 
     def methods(self, path: str) -> Mapping[str, Http] | None:
         """Return the sources of `path` by method, or None if no pipeline serves it."""

@@ -52,6 +52,9 @@ def serve(
             help="Fields of a request that its endpoint does not have: ignored, with a warning header, or a 400.",
         ),
     ] = "ignore",
+    pull: Annotated[
+        bool, typer.Option("--pull", envvar="FASTEMBED_PULL", help="Fetch models that are named when first asked for.")
+    ] = False,
     watch: Annotated[bool, typer.Option(help="Take changes of the file over as they are saved.")] = True,
     access_log: Annotated[bool, typer.Option(help="Log every request, not only refused ones.")] = False,
     log_format: LogFormat = "text",
@@ -77,6 +80,7 @@ def serve(
             unknown_fields=unknown_fields,
             watch=watch,
             access_log=access_log,
+            pull=pull,
             log_format=log_format,
             log_level=log_level,
         )

@@ -15,16 +15,17 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from fastembed.assembly import make_resources, read_configuration
 from fastembed.inference.engines.chat.gguf_ir import exact_ir
-from fastembed.inference.library.catalog import Catalog, LocatedModel
-from fastembed.inference.library.folders import models_home
+from fastembed.inference.library.catalog import Catalog
 from fastembed.inference.library.gguf import find_gguf, read_gguf
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.client import Hub, HubRefused, HubUnreachable
+from fastembed.inference.library.hub.fetch import from_published
 from fastembed.inference.library.hub.gathering import Pulled
 from fastembed.inference.library.hub.known import KNOWN, KnownModel, find_known
 from fastembed.inference.library.hub.listing import RemoteFile, UnusableRepository
+from fastembed.inference.library.hub.origin import packaged, where
 from fastembed.inference.library.hub.pull import plan, pull
-from fastembed.inference.library.hub.reference import Reference, read_reference, split_name
+from fastembed.inference.library.hub.reference import Reference
 from fastembed.inference.library.index.package_index import PackageIndex
 from fastembed.inference.library.index.pip_settings import read_pip_settings
 from fastembed.inference.library.index.pull import pull_wheels
@@ -102,7 +103,7 @@ def fetch(
         typer.echo(f"{name} is here: {found}")
         return 0
     if isinstance(found, KnownModel):
-        return _from_index(name, found, dry_run=dry_run)
+        return _from_index(name, found, dry_run=dry_run) if found.packaged else _from_published(name, found)
     try:
         return _from_hub(name, found, models, include=include, update=update, dry_run=dry_run)
     except (HubUnreachable, HubRefused, UnusableRepository) as error:
@@ -127,6 +128,14 @@ def _from_hub(
     models.look_again()
     if hint := _use(found, pulled.folder, models):
         typer.echo(hint, err=True)
+    return 0
+
+
+def _from_published(name: str, known: KnownModel) -> int:
+    """Look where nobody has seen files yet; the error names the command that makes them."""
+    with DownloadProgress() as progress:
+        pulled = from_published(Hub.from_environment(os.environ), known, progress)
+    _show_end(name, pulled)
     return 0
 
 
@@ -165,44 +174,6 @@ def _show_end(name: str, pulled: Pulled) -> None:
     typer.echo(f"{name} {state}: {pulled.folder}" + (f" (commit {pulled.commit[:12]})" if pulled.commit else ""))
 
 
-def where(name: str, models: Catalog) -> Path | Reference | KnownModel:
-    """Return what a name means: a hub's repository, a folder that no hub has, or a model that only wheels carry.
-
-    FastEmbedError: it has to be exported, or nothing says where its files come from.
-    """
-    placed, known, revision, origin = _meant(name, models)
-    reference = Reference(known.repository, revision) if known and known.repository else read_reference(origin)
-    if known and known.packaged and not known.repository:
-        if revision:
-            raise FastEmbedError(f"found the revision {revision} of {known.name}, expected none: its wheels are pinned")
-        return placed.folder if placed and placed.folder else known
-    if placed and placed.folder and (reference is None or placed.folder != reference.folder):
-        return placed.folder
-    if known and reference is None:
-        raise FastEmbedError(
-            f"found no OpenVINO files of {known.name} on the hub, expected an export of {known.source}: {known.command}"
-        )
-    if reference is None:
-        raise FastEmbedError(_unknown(name, origin, models))
-    return reference
-
-
-def packaged(name: str, models: Catalog) -> KnownModel | None:
-    """Return the known model of a name, if the package index carries it and no other version is asked for."""
-    _, known, revision, _ = _meant(name, models)
-    return known if known and known.packaged and not revision else None
-
-
-def _meant(name: str, models: Catalog) -> tuple[LocatedModel | None, KnownModel | None, str | None, str]:
-    """Return the declared model of a name, the known one, the revision, and where its files are to be."""
-    placed = next((model for model in models.placed() if name in (model.name, *model.spec.aliases)), None)
-    origin = placed.spec.origin if placed else name
-    known, revision = split_name(origin)
-    if known is None and (placed is None or Path(origin).is_relative_to(models_home())):
-        known, revision = split_name(name)
-    return placed, known, revision, origin
-
-
 def _carried() -> str:
     return ", ".join(known.name for known in KNOWN if known.packaged)
 
@@ -214,13 +185,3 @@ def _use(reference: Reference, folder: Path, models: Catalog) -> str:
         return ""
     short = known.name if known else reference.repository.partition("/")[2]
     return f"to use it, declare it in pipelines.yaml: models: {{{short}: {{from: {reference}}}}}"
-
-
-def _unknown(name: str, origin: str, models: Catalog) -> str:
-    if name != origin:
-        return f"found no files of {name} in {origin}, expected a folder, or a hub id (organisation/name) after `from:`"
-    declared = ", ".join(model.name for model in models.placed())
-    return (
-        f"found {name!r}, expected a hub id (organisation/name), one of `models:` ({declared}), or one of those that "
-        "fastembed models lists"
-    )

@@ -36,6 +36,7 @@ def serve(
     unknown_fields: UnknownFieldRule,
     watch: bool,
     access_log: bool,
+    pull: bool,
     log_format: Format,
     log_level: Level,
 ) -> int:
@@ -53,6 +54,7 @@ def serve(
         insecure=insecure,
         unknown_fields=unknown_fields,
         access_log=access_log,
+        pull=pull,
     )
     configure(log_format, log_level)
     keep_files_private()

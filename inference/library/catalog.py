@@ -138,6 +138,11 @@ class Catalog:
         """Look now whether a folder of models has changed: what is pulled or removed is seen at once."""
         self._look.check()
 
+    def declared(self, name: str) -> LocatedModel | None:
+        """Return the model that `models:` has under a name or an alias, or that ships; None: there is none."""
+        resolved = self._aliases.get(name, name)
+        return self._place(resolved) if resolved in self._specs else None
+
     def declares(self, name: str) -> bool:
         """Whether `models:` has the name, or it is one of those that ship."""
         return name in self._specs

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from fastembed.inference.library.catalog import AUTO, ModelCard
 from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.library.tasks import TASKS
+from fastembed.inference.serving.downloads import Download, Downloads
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.server.endpoints.context import ServerContext
@@ -39,9 +40,11 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         return site.resources.get(Models).catalog.aliases
 
     async def list_models(request: Request) -> Response:
-        found = [describe(card) for card in cards()]
+        coming = _coming(site)
+        found = [describe(card) | _state(coming.pop(card.name, None)) for card in cards()]
+        found += map(_on_its_way, coming.values())
         if "anthropic-version" in request.headers:
-            found = [{**card, **_for_anthropic(card)} for card in found]
+            found = [{**entry, **_for_anthropic(entry)} for entry in found]
         ends = {"has_more": False, "first_id": found[0]["id"], "last_id": found[-1]["id"]} if found else {}
         return json_answer({"object": "list", "data": found, "models": found, "aliases": dict(aliases()), **ends})
 
@@ -51,10 +54,46 @@ def routes(site: ServerContext) -> list[BaseRoute]:
             return json_answer({"id": name, "object": "model", "created": 0, "owned_by": "local", "stands_for": AUTO})
         for card in cards():
             if name in (card.name, *card.aliases):
-                return json_answer(describe(card))
+                return json_answer(describe(card) | _state(_coming(site).get(card.name)))
+        if (known := find_known(name)) and (download := _coming(site).get(known.name)):
+            return json_answer(_on_its_way(download))
         raise ModelNotFound(_unknown(name, [card.name for card in cards()]), param="model")
 
     return [_LIST.route(list_models), _ONE.route(one_model)]
+
+
+def _coming(site: ServerContext) -> dict[str, Download]:
+    """Return the models on their way, by name."""
+    downloads = site.resources.find(Downloads)
+    return dict(downloads.states()) if downloads else {}
+
+
+def _on_its_way(download: Download) -> dict[str, Any]:
+    """Describe a known model that is being fetched for the first time: what it can do its files will say."""
+    known = find_known(download.name)
+    return {
+        "id": download.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": known.source.partition("/")[0] if known else "local",
+        "task": known.task if known else None,
+        **_state(download),
+    }
+
+
+def _state(download: Download | None) -> dict[str, Any]:
+    """Return the state of a model that is being fetched, or could not be; nothing of another."""
+    if download is None or download.state == "absent":
+        return {}
+    eta_s = download.eta_s if download.state == "fetching" else None
+    progress = {
+        "bytes": download.have,
+        "total_bytes": download.total or None,
+        "percent": round(100 * download.have / download.total, 1) if download.total else None,
+        "eta_seconds": None if eta_s is None else round(eta_s, 1),
+        "error": download.error or None,
+    }
+    return {"state": "fetching" if download.state == "fetching" else "missing", "download": progress}
 
 
 def _unknown(name: str, here: Sequence[str]) -> str:

@@ -97,6 +97,8 @@ class Exchange:
 
     async def submit(self, value: object, *, whole: bool) -> Results[Any]:
         """Send one value through the pipeline that serves this route now: it may have been reloaded since the start."""
+        if self._routes.prepare is not None:
+            await self._routes.prepare(value)
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
         send = partial(self.source.submit, value, trace=self.request_id, meta=_trace_context(self.scope))

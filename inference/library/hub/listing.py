@@ -19,6 +19,7 @@ _MODULE: Final = re.compile(r"\d+_[A-Za-z]+")  # sentence-transformers keeps poo
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}(?=\.gguf$)")  # one GGUF in several files
 _PLAIN: Final = re.compile(r"openvino_(model|(de)?tokenizer)\.(xml|bin)")
 _SUBFOLDER: Final = "openvino/"  # where sentence-transformers' repositories keep the IR
+_ONNX: Final = ("model.onnx", "onnx/model.onnx")  # where sentence-transformers' repositories keep it
 _SHOWN: Final = 12
 
 
@@ -50,13 +51,13 @@ class Listing:
 
 
 def needed(listing: Listing, include: Sequence[str] = ()) -> tuple[RemoteFile, ...]:
-    """Return the files to download: IR or GGUF, tokenizers, configurations, licence. Never a pickle, never code.
+    """Return the files to download: IR, GGUF or ONNX, tokenizers, configurations, licence. Never a pickle, never code.
 
     include: patterns that choose among GGUFs, or among the IR variants of a repository.
     UnusableRepository: there is nothing that OpenVINO reads, or several GGUFs and no pattern.
     """
     files = [file for file in listing.files if _is_inside(file.path)]
-    weights = _graphs(files, include) or _ggufs(listing.repository, files, include)
+    weights = _graphs(files, include) or _ggufs(listing.repository, files, include) or _onnx(files, include)
     if not weights:
         raise UnusableRepository(_nothing(listing, include))
     beside = [replace(file, target=file.path) for file in files if _belongs(file.path)]
@@ -95,6 +96,15 @@ def _ggufs(repository: str, files: Sequence[RemoteFile], include: Sequence[str])
             f"choose with fastembed pull {repository} --include {PurePosixPath(models[0]).name}"
         )
     return [replace(file, target=PurePosixPath(file.path).name) for file in chosen]
+
+
+def _onnx(files: Sequence[RemoteFile], include: Sequence[str]) -> list[RemoteFile]:
+    """Return the plain ONNX file, with the weights that may lie beside it. Its variants are for other runtimes."""
+    found = next((file for name in _ONNX for file in files if file.path == name and not include), None)
+    if found is None:
+        return []
+    parts = [file for file in files if file.path in (found.path, f"{found.path}_data")]
+    return [replace(file, target=PurePosixPath(file.path).name) for file in parts]
 
 
 def _matches(path: str, patterns: Iterable[str]) -> bool:

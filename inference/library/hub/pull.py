@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from fastembed.inference.library.hub.checks import check_room
 from fastembed.inference.library.hub.client import Hub, HubRefused
@@ -18,6 +19,7 @@ from fastembed.inference.library.hub.gathering import (
     recorded,
 )
 from fastembed.inference.library.hub.listing import Listing, RemoteFile, needed
+from fastembed.inference.library.hub.onnx import convert_onnx
 from fastembed.inference.library.hub.reference import Reference
 from fastembed.inference.library.hub.transfer import Pause, Transfer
 
@@ -29,14 +31,17 @@ def pull(
     *,
     include: Sequence[str] = (),
     update: bool = False,
+    folder: Path | None = None,
     pause: Pause = time.sleep,
 ) -> Pulled:
     """Download a repository into its folder, unless it is there. update: also when it is there at another commit.
 
+    folder: instead of its own. An ONNX file is converted.
+
     HubRefused, HubUnreachable, UnusableRepository, WrongChecksum, DiskFull, Busy. What came before one of them is kept,
     and the next call goes on from there.
     """
-    folder = reference.folder
+    folder = folder or reference.folder
     here = folder.is_dir() and any(folder.iterdir())
     if here and not (update and not hub.offline):
         return Pulled(folder, recorded(folder).get("commit"), fresh=False)
@@ -52,7 +57,7 @@ def pull(
             accept=lambda answer: hub.accept(answer, reference),
             pause=pause,
         )
-        return _download(transfer, listing, reference, watcher, include=include, endpoint=hub.endpoint)
+        return _download(transfer, listing, reference, watcher, folder=folder, include=include, endpoint=hub.endpoint)
 
 
 def plan(hub: Hub, reference: Reference, include: Sequence[str] = ()) -> tuple[Listing, tuple[RemoteFile, ...]]:
@@ -70,10 +75,11 @@ def _download(
     reference: Reference,
     watcher: Watcher,
     *,
+    folder: Path,
     include: Sequence[str],
     endpoint: str,
 ) -> Pulled:
-    folder, files = reference.folder, needed(listing, include)
+    files = needed(listing, include)
     unchecked = next((file.path for file in files if not (file.sha256 or file.blob)), None)
     if unchecked:
         raise HubRefused(f"found no checksum of {unchecked} at {endpoint}, expected one; is HF_ENDPOINT a full mirror?")
@@ -89,5 +95,7 @@ def _download(
         "commit": listing.commit,
         "files": {file.target: {"bytes": file.size, "sha256": file.sha256, "git": file.blob} for file in files},
     }
-    land(partial, folder, [file.target for file in files], record)
+    convert_onnx(partial)
+    made = [] if (partial / "model.onnx").exists() else ["openvino_model.xml", "openvino_model.bin"]
+    land(partial, folder, [*(file.target for file in files), *made], record)
     return Pulled(folder, listing.commit, fresh=True)

@@ -87,6 +87,10 @@ class Router:
             self._looked_s = now_s
         return self._offers
 
+    def look_again(self) -> None:
+        """Look at disk and memory before the next decision: a model has come."""
+        self._looked_s = float("-inf")
+
     def hears(self) -> bool:
         """Whether a chat model is there that takes sound as it is."""
         return any("audio" in offer.good_at and not offer.missing for offer in self.offers())

@@ -72,7 +72,7 @@ def test_the_family_s_name_means_its_first_model():
 
 def test_the_command_is_pull_where_the_hub_has_openvino_files_and_export_where_it_has_not():
     assert command_for("whisper-base") == "fastembed pull whisper-base"
-    assert command_for("mine", "bge-small-en-v1.5") == "fastembed convert bge-small-en-v1.5"
+    assert command_for("mine", "granite-docling-258m") == "fastembed convert granite-docling-258m"
     assert command_for("some/model") == "fastembed pull some/model"
 
 
@@ -140,7 +140,7 @@ def test_a_declaration_may_name_a_known_model_as_its_origin(home, tmp_path):
 
 
 def test_the_error_for_missing_files_names_the_command(tmp_path):
-    with pytest.raises(ModelNotFound, match=r"found no files of bge-small-en-v1\.5 .*: fastembed convert bge-small"):
+    with pytest.raises(ModelNotFound, match=r"found no files of bge-small-en-v1\.5 .*: fastembed pull bge-small"):
         Catalog(base=tmp_path).place("BAAI/bge-small-en-v1.5", "embedding")
     with pytest.raises(ModelNotFound, match=r"found no files of whisper-small .*: fastembed pull whisper-small"):
         SpeechEngines(Models(base=tmp_path)).resolve("whisper-small")
