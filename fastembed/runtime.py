@@ -35,6 +35,7 @@ from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.payload.audio import SpeechSettings
 from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
+from fastembed.pipeline.runner import Pipeline
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import export_spans
 from fastembed.reembedding import Reembeddings, table_targets
@@ -177,9 +178,18 @@ class RunningPipelines:
             state="starting" if running is None else "broken" if running.broken else "running",
             admitted=running.stats.admitted if running else 0,
             in_flight=running.stats.in_flight if running else 0,
+            waiting=_waiting(running),
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
             problem=Health.of(self._resources).problems.get(f"pipeline {plan.name}", ""),
         )
+
+
+def _waiting(running: Pipeline | None) -> int:
+    """Return how many items wait in front of a pipeline: requests in its queue, files that are not read yet."""
+    if running is None:
+        return 0
+    progress = running.progress
+    return progress.waiting if progress else int(getattr(running.source, "waiting", 0))
 
 
 def _answers_with(step: StepPlan) -> str:

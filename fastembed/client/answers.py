@@ -135,7 +135,7 @@ class LoadedModelStatus(ServerAnswer):
 
 
 class PipelineStatus(ServerAnswer):
-    """A pipeline. outcomes: its items by how they ended."""
+    """A pipeline. outcomes: its items by how they ended. waiting: those of `in_flight` that nothing works on yet."""
 
     name: str
     source: str
@@ -145,6 +145,7 @@ class PipelineStatus(ServerAnswer):
     state: str
     admitted: int
     in_flight: int
+    waiting: int = 0
     outcomes: dict[str, int]
     problem: str
 
@@ -164,6 +165,7 @@ class SystemStatus(ServerAnswer):
     phase: str
     uptime_seconds: float
     requests_in_flight: int
+    process: dict[str, str | None]
     npu: DeviceStatus
     gpu: DeviceStatus
     cpu: DeviceStatus

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from fastembed.commands.completion import complete_pipelines
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -26,7 +28,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Database = Annotated[
     str | None, typer.Option("--database", "-d", help="Only this database, by its path or file name; by default all.")
 ]
-OfPipeline = Annotated[str | None, typer.Option("--pipeline", "-p", help="Only this pipeline's.")]
+OfPipeline = Annotated[
+    str | None,
+    typer.Option("--pipeline", "-p", help="Only this pipeline's.", autocompletion=complete_pipelines),
+]
 LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged.")]
 LOCAL_URL: Final = ""

@@ -36,7 +36,8 @@ class PipelineView:
     """A pipeline as an operator of the server sees it; plain values, JSON as it is.
 
     source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ...
-    outcomes: items by how they ended. problem: what is wrong around it and may pass, "" if nothing is.
+    waiting: items in flight that nothing works on yet. outcomes: items by how they ended. problem: what
+    is wrong around it and may pass, "" if nothing is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PipelineView:
     state: str
     admitted: int = 0
     in_flight: int = 0
+    waiting: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
 

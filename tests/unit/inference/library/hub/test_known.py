@@ -52,7 +52,7 @@ def test_the_models_of_the_architecture_are_known():
         "smart-turn",
         *(f"whisper-{size}" for size in ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")),
     }
-    assert wanted == {model.name for model in KNOWN}
+    assert wanted <= {model.name for model in KNOWN}
 
 
 def test_every_fallback_is_a_known_model_of_the_same_task():
