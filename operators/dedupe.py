@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
 from fastembed.pipeline.component import operator
 from fastembed.pipeline.config.option_types import KeyExpression
-from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.recent import Recent
 from fastembed.pipeline.units import Duration
@@ -24,8 +23,7 @@ class Dedupe:
     In: anything. Out: the same. What was seen is remembered in memory: after a restart it is new again.
 
     Args:
-        by: an expression for what makes two items the same, text or a number: `dedupe: value.url`. By default the
-            value itself, which must be text or a number then.
+        by: an expression for what makes two items the same, text or a number: `dedupe: value.url`.
         within: only repetitions within so long after the first count; by default as long as it is remembered.
         remember: how many kinds are remembered; beyond that the longest unused are forgotten.
 
@@ -36,7 +34,7 @@ class Dedupe:
 
     def __init__(
         self,
-        by: KeyExpression | None = None,
+        by: KeyExpression,
         *,
         within: Duration | None = None,
         remember: Annotated[int, Field(ge=1)] = 100_000,
@@ -47,16 +45,10 @@ class Dedupe:
 
     def __call__(self, item: Item[T]) -> T | None:
         """Test one item; runs on the event loop."""
-        kind = _own_kind(item.value) if self._by is None else self._by.evaluate(item)
+        kind = self._by.evaluate(item)
         now_s = asyncio.get_running_loop().time()
         first_s = self._seen.get(kind)
         if first_s is not None and (self._within is None or now_s - first_s < self._within):
             return None
         self._seen.set(kind, now_s)
         return item.value
-
-
-def _own_kind(value: Any) -> str:
-    if isinstance(value, str | int | float):
-        return f"{type(value).__name__}:{value}"
-    raise InvalidInput(f"found {type(value).__name__}, expected text or a number; `by` says what tells items apart")

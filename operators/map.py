@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastembed.pipeline.component import operator
 from fastembed.pipeline.config.option_types import ValueExpression
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.plain import PlainValue
 
 
 @operator
 class Map:
     """Replace each value by what an expression makes of it, or by a mapping of names to expressions.
 
-    In: anything. Out: what the expression gives, or a mapping.
+    In: anything. Out: what the expression gives (text, a number, a list, a mapping, an array), or a mapping.
 
     Args:
         to: an expression (`map: value.text.strip()`), or names and their expressions
@@ -34,13 +34,14 @@ class Map:
         self._to = to
         self._keep = keep
 
-    def __call__(self, item: Item[Any]) -> Any:
+    def __call__(self, item: Item[object]) -> PlainValue:
         """Make one value; runs on the event loop."""
         if not isinstance(self._to, dict):
-            return self._to.evaluate(item)
-        made = {name: expression.evaluate(item) for name, expression in self._to.items()}
-        if not self._keep:
+            made: PlainValue = self._to.evaluate(item)
             return made
+        fields = {name: expression.evaluate(item) for name, expression in self._to.items()}
+        if not self._keep:
+            return fields
         if not isinstance(item.value, Mapping):
             raise InvalidInput(f"found {type(item.value).__name__}, expected a mapping whose fields can be kept")
-        return {**item.value, **made}
+        return {**item.value, **fields}

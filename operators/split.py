@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastembed.pipeline.component import operator
 from fastembed.pipeline.config.option_types import ValueExpression
 from fastembed.pipeline.errors import InvalidInput, TooLarge
 from fastembed.pipeline.item import Item
+from fastembed.pipeline.payload.plain import PlainValue
 
 MAX_PARTS: Final = 1_000_000
 
@@ -42,7 +43,7 @@ class Split:
         self._into = into
         self._index = index
 
-    def __call__(self, item: Item[Any]) -> Iterator[Any]:
+    def __call__(self, item: Item[object]) -> Iterator[PlainValue]:
         """Yield one value's entries."""
         entries = item.value if self._entries is None else self._entries.evaluate(item)
         if isinstance(entries, str | bytes) or not isinstance(entries, Sequence | np.ndarray):

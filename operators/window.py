@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -43,13 +43,13 @@ class Window:
         self._time_s = time
         self._session_s = session
 
-    async def __call__(self, items: AsyncIterator[Item[Any]]) -> AsyncIterator[Item[Any]]:
+    async def __call__(self, items: AsyncIterator[Item[object]]) -> AsyncIterator[Item[list[Any]]]:
         """Yield the windows of one key."""
         loop = asyncio.get_running_loop()
         # The next item is awaited by a task of its own, which a window that closes by the clock leaves waiting: a
         # cancelled `anext` would lose the item that had just been taken for it.
         arriving = asyncio.ensure_future(anext(items, None))
-        held: list[Item[Any]] = []
+        held: list[Item[object]] = []
         opened_s = last_s = 0.0
         try:
             while True:
@@ -78,7 +78,7 @@ class Window:
             for item in held:  # the step failed or stopped: nothing was made of them
                 item.settle(Outcome.FILTERED)
 
-    def _patience(self, held: list[Item[Any]], opened_s: float, last_s: float) -> float | None:
+    def _patience(self, held: list[Item[object]], opened_s: float, last_s: float) -> float | None:
         """Return after how long the open window closes by itself; None: never, or none is open."""
         if not held:
             return None
@@ -88,7 +88,7 @@ class Window:
         return max(0.0, min(ends) - asyncio.get_running_loop().time()) if ends else None
 
 
-def _together(held: list[Item[Any]]) -> Item[Any]:
+def _together(held: list[Item[object]]) -> Item[list[Any]]:
     """Return one item of several: it is derived from the last, and the others end as it does."""
     *others, last = held
 
@@ -96,6 +96,6 @@ def _together(held: list[Item[Any]]) -> Item[Any]:
         for item in (last, *others):
             item.settle(child.outcome or Outcome.FILTERED, child.error, child.step)
 
-    together = last.branch(ended)
+    together = cast("Item[Any]", last.branch(ended))
     together.value = [item.value for item in held]
     return together

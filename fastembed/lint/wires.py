@@ -16,10 +16,10 @@ from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
 from fastembed.pipeline.config.guarantees import operators, sinks
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
+from fastembed.pipeline.payload.json_values import has_json
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
 from fastembed.pipeline.spec import Spec
 from fastembed.server.endpoints.registry import PIPELINE_ENDPOINTS, endpoint_of
-from fastembed.server.wire.json_values import has_json
 from fastembed.sinks.reply import Reply
 
 _JSON_ADVICE: Final = (

@@ -2,7 +2,8 @@
 
 Where nothing narrows the type, every kind of value that a step may give must be taken. Where something does, it is
 enough that one kind is: behind an `if` or in a branch, because the condition may sort the others out; behind a step
-that takes and gives several kinds of which only some arrive (`embed`: chunks give chunks, requests give vectors).
+that takes and gives several kinds of which only some arrive (`embed`: chunks give chunks, requests give vectors), or
+whose result is one of several kinds that only the items tell (`map`, `json`: `ONE_OF`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fastembed.pipeline.config.compiling import NAMES
 from fastembed.pipeline.config.expressions import value_fields
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.names import did_you_mean
+from fastembed.pipeline.payload.plain import ONE_OF
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 from fastembed.pipeline.spec import Spec
 
@@ -83,7 +85,7 @@ def _step(step: StepPlan, flow: Flow, problems: Problems) -> Flow:
     if step.component.cases:  # what comes of each kind that arrives is known
         return Flow(output, step.id, step.place, narrowed=flow.narrowed)
     partly_fed = any(not _arrives(member, flow.type) for member in members_of(step.component.in_type))
-    return Flow(output, step.id, step.place, narrowed=partly_fed)
+    return Flow(output, step.id, step.place, narrowed=partly_fed or ONE_OF in _marks_of(output))
 
 
 def expressions_in(options: Any) -> Iterator[Expression]:
@@ -96,6 +98,15 @@ def expressions_in(options: Any) -> Iterator[Expression]:
     elif isinstance(options, list | tuple):
         for option in options:
             yield from expressions_in(option)
+
+
+def _marks_of(annotation: Any) -> Iterator[Any]:
+    """Yield what `Annotated` says in a type, and in the alternatives of a union."""
+    if get_origin(annotation) is typing.Annotated:
+        yield from annotation.__metadata__
+    elif get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _marks_of(member)
 
 
 def _output_type(component: Spec, arriving: Any) -> Any:
@@ -200,12 +211,12 @@ def type_name(annotation: Any) -> str:
     if len(members) > 1:
         return " | ".join(type_name(member) for member in members)
     annotation = members[0]
-    if get_origin(annotation):
+    if get_origin(annotation) and get_origin(annotation).__module__ != "numpy":  # shapes and dtypes would hide the rest
         arguments = ", ".join(type_name(arg) for arg in get_args(annotation))
         return f"{type_name(get_origin(annotation))}[{arguments}]"
     if annotation is type(None):
         return "None"
-    return getattr(annotation, "__name__", None) or str(annotation)
+    return getattr(get_origin(annotation) or annotation, "__name__", None) or str(annotation)
 
 
 def _fields_of(member: Any) -> set[str] | None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from fastembed.pipeline.component import OperatorKind, Role
 from fastembed.pipeline.config.checking import options_adapter
+from fastembed.pipeline.config.expressions import compile_expression
 from fastembed.pipeline.config.guarantees import guarantee
 from fastembed.pipeline.config.load import parse
 from fastembed.pipeline.config.schema import arguments
@@ -38,6 +39,14 @@ NEEDED: dict[str, Any] = {  # a value for each option that has no default
     "source websocket path": "/v1/realtime",
     "sink duckdb path": Path("lake.duckdb"),
     "sink folder path": Path("failed"),
+    "sink jsonl path": Path("out.jsonl"),
+    "sink webhook url": "http://127.0.0.1:9/",
+    "source jsonl path": Path("in.jsonl"),
+    "source timer every": 60.0,
+    "operator dedupe by": compile_expression("value", "key"),
+    "operator filter where": compile_expression("value", "truth"),
+    "operator map to": compile_expression("value"),
+    "operator throttle count": 10,
 }
 
 
@@ -45,9 +54,14 @@ def name_of(spec: Spec) -> str:
     return f"{spec.role} {spec.name}"
 
 
+ONE_OF_THEM: dict[str, dict[str, Any]] = {"operator sample": {"every": 2}, "operator window": {"count": 2}}
+"""Components that need one of several options."""
+
+
 def options_of(spec: Spec) -> dict[str, Any]:
     required = [name for name, option in spec.options.items() if option.default is option.empty]
-    return {name: NEEDED[f"{name_of(spec)} {name}"] for name in required}
+    needed = {name: NEEDED[f"{name_of(spec)} {name}"] for name in required}
+    return needed | ONE_OF_THEM.get(name_of(spec), {})
 
 
 every = pytest.mark.parametrize("spec", SPECS, ids=name_of)

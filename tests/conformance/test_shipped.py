@@ -31,6 +31,17 @@ SOURCES = {
     "realtime": "{websocket: /v1/realtime}",
 }
 SINKS = {"duckdb": "lake.duckdb", "folder": "failed", "reply": ""}
+OPTIONS = {
+    "dedupe": "item.value.name",
+    "filter": "'True'",
+    "map": "item.value",
+    "sample": "1",
+    "throttle": "100",
+    "window": "1",
+}
+"""The options of operators that need some."""
+OF_ANY_VALUE = ("dedupe", "filter", "map", "merge_fields", "sample", "split", "throttle", "window")
+"""Operators of values that a path of one's own takes and gives."""
 OPERATORS = tuple(spec.name for spec in REGISTRY.all("operator"))
 
 
@@ -39,9 +50,12 @@ def written(folder: Path, source: str, operators: str, sink: str) -> Path:
     for number in range(3):
         (folder / "inbox" / f"{number}.md").write_text(f"# Ferry {number}\n\nThe ferry leaves at {number} o'clock.\n")
     end = f"{{{sink}: {SINKS[sink]}}}" if SINKS[sink] else sink
+    names = filter(None, operators.split(", "))
+    steps = [f"{name}: {OPTIONS[name]}" if name in OPTIONS else name for name in names]
     path = folder / "pipelines.yaml"
     path.write_text(
-        f"version: 1\npipelines:\n  p:\n    source: {SOURCES[source]}\n    operators: [{operators}]\n    sink: {end}\n"
+        f"version: 1\npipelines:\n  p:\n    source: {SOURCES[source]}\n"
+        f"    operators: [{', '.join(steps)}]\n    sink: {end}\n"
     )
     return path
 
@@ -87,6 +101,8 @@ def test_what_check_accepts_of_all_combinations_is_this(tmp_path: Path) -> None:
     assert found == {
         "folder parse duckdb",
         "http reply",
+        *(f"http {name} reply" for name in OF_ANY_VALUE),
+        "http json reply",
         "http embed reply",
         "http speak reply",
         "embeddings embed reply",

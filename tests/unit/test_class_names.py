@@ -7,9 +7,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = ("fastembed", "server", "sources", "operators", "sinks", "documents", "inference", "pipeline")
 
-# A component's class gives its name in pipelines.yaml: a source and a sink are called `folder` there, and the sink
-# `reply` sends with what plug-ins know as `Reply`.
-SHARED = {"Folder": 2, "Reply": 2}
+# A component's class gives its name in pipelines.yaml: a source and a sink are called `folder` there, and `jsonl`; the
+# sink `reply` sends with what plug-ins know as `Reply`.
+SHARED = {"Folder": 2, "Jsonl": 2, "Reply": 2}
 
 
 def class_names() -> dict[str, list[str]]:

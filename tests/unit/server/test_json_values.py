@@ -16,7 +16,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from fastembed.server.wire.json_values import has_json, to_json
+from fastembed.pipeline.payload.json_values import has_json, to_json
 
 
 class Pair(NamedTuple):

@@ -1,4 +1,4 @@
-"""Encoding the results of pipelines as JSON."""
+"""Encodes the values that flow through pipelines as JSON."""
 
 from __future__ import annotations
 
