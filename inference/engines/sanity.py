@@ -30,6 +30,7 @@ _GARBLE: Final = re.compile("[\0-\x06\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd\
 """What no text holds: control characters (but white space, bell, backspace and escape), broken encoding."""
 _GARBLED: Final = 16
 _GARBLE_SHARE: Final = 0.3
+_MARKS: Final = 4
 
 
 class Garbled(Unavailable):
@@ -88,6 +89,15 @@ class TextCheck:
         self._since = 0
         if endless(self._kept):
             self.fault = Fault.ENDLESS
+
+
+def is_garbled_speech(text: str) -> bool:
+    """Whether what was heard is no text: one mark over and over ("!!!!"), as networks of broken numbers write.
+
+    Notes of music are none: Whisper writes them for songs.
+    """
+    marks = {character for character in text if not character.isspace()}
+    return len(marks) == 1 and len(text) >= _MARKS and not (marks.pop().isalnum() or "♪" in text)
 
 
 def endless(text: str) -> bool:

@@ -121,6 +121,19 @@ class Runner:
                 said[row] = self._better(said[row], found)
         return [found and self._judged(found) for found in said]
 
+    def detect(self, samples: NDArray[np.float32]) -> str | None:
+        """Return the language of a sound, of no more than a window; None: the model knows one only."""
+        sound = Sound(samples)
+        width = self._window(sound.length_s)
+        hypothesis = Hypothesis(sound, self._words, width / _FRAMES_S, alone=True)
+        if not self._words.languages:
+            return None
+        self._encoded([sound], [width])
+        batch = DecoderBatch(self._decode, self._memory, len(self._networks.aligned))
+        logits, _ = batch.feed([hypothesis.head], [1])
+        hypothesis.detect(logits[0][0])
+        return hypothesis.language
+
     def times(self, sound: Sound, said: Said) -> tuple[SpokenWord, ...]:
         """Return the words of what was heard with their times; () where the model cannot tell."""
         if said.attention is None or not said.tokens:
@@ -166,7 +179,8 @@ class Runner:
             return replace(said, tokens=without_loop(said.tokens), ended=False)
         return said
 
-    def _pass(self, sounds: Sequence[Sound], frames: Sequence[int]) -> list[Said | None]:
+    def _encoded(self, sounds: Sequence[Sound], frames: Sequence[int]) -> list[NDArray[np.float32] | None]:
+        """Put the sounds into the memory; return what the alignment heads can find in each."""
         self._memory.begin(len(sounds), max(frames) // 2)
         keys = []
         for row, (sound, width) in enumerate(zip(sounds, frames, strict=True)):
@@ -175,6 +189,10 @@ class Runner:
             outputs = [tensor.data for tensor in self._encode.output_tensors]
             self._memory.put(row, outputs)
             keys.append(self._alignment_keys(outputs))
+        return keys
+
+    def _pass(self, sounds: Sequence[Sound], frames: Sequence[int]) -> list[Said | None]:
+        keys = self._encoded(sounds, frames)
         hypotheses = [
             Hypothesis(sound, self._words, width / _FRAMES_S, alone=len(sounds) == 1)
             for sound, width in zip(sounds, frames, strict=True)

@@ -15,7 +15,12 @@ def _recognise(files: ModelFiles) -> bool:
 
 
 def _load(request: LoadRequest) -> WhisperEngine:
-    loaded = WhisperEngine(request.folder, name=request.name, devices=[request.device])
+    loaded = WhisperEngine(
+        request.folder,
+        name=request.name,
+        devices=[request.device],
+        properties=request.devices.generation_properties(request.device, request.folder),
+    )
     loaded.load()
     loaded.try_out()
     return loaded

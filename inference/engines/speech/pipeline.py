@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
 from fastembed.inference.engines.speech.level import levelled
-from fastembed.pipeline.errors import Unavailable
+from fastembed.inference.engines.speech.windowed import LanguageDetector
+from fastembed.inference.library.device_traits import traits_of
+from fastembed.pipeline.errors import InvalidInput, Unavailable
 
 _log: Final = logging.getLogger("fastembed.speech")
 
@@ -27,9 +32,12 @@ class PipelineWriter:
 
         options = {"word_timestamps": True, **properties} if generation.get("alignment_heads") else properties
         self._name = folder.name
-        self._device = device
+        self._on_npu = traits_of(device).fixed_shapes
         self._languages = {token.strip("<|>") for token in generation.get("lang_to_id") or {}}
         self._longest_prompt = int(generation.get("max_length") or 448) // 2 - 1  # tokens, as OpenAI's whisper
+        self._aligned = bool(generation.get("alignment_heads"))
+        self._folder = folder
+        self._detector: LanguageDetector | None = None
         self._pipeline: Any = genai.WhisperPipeline(str(folder), device, **options)  # genai ships no types
 
     def write(
@@ -44,14 +52,22 @@ class PipelineWriter:
         return len(request.samples) / RATE_HZ
 
     def _heard(self, request: SpeechRequest, left: threading.Event) -> Heard | None:
-        samples = levelled(request.samples).tolist()
-        language = self._language(request)
+        sound = levelled(request.samples)
+        samples = sound.tolist()
+        language = self._language(request, sound)
         options: dict[str, Any] = {"return_timestamps": True, "streamer": lambda _: left.is_set()}
         if language is not None and self._languages:
             options["language"] = f"<|{language}|>"
         if request.translate:
             options["task"] = "translate"
         if request.prompt:
+            if self._on_npu and not self._aligned:
+                raise InvalidInput(
+                    f"found a prompt, expected none: {self._name} has no alignment heads, without which the NPU's code "
+                    "takes no prompt; leave it out, or run the model on the CPU",
+                    param="prompt",
+                    code="unsupported_prompt",
+                )
             options["initial_prompt"] = self._prompt(request.prompt)
         try:
             result = self._pipeline.generate(samples, **options)
@@ -70,11 +86,27 @@ class PipelineWriter:
             segments=_segments(result.chunks or (), end_s),
         )
 
-    def _language(self, request: SpeechRequest) -> str | None:
-        """Return the language to hear; an NPU cannot detect it."""
+    def _language(self, request: SpeechRequest, sound: NDArray[np.float32]) -> str | None:
+        """Return the language to hear, None: the pipeline detects it.
+
+        On an NPU it would hear the language of the call before (openvino-genai 2026.4.1), and the transcript would be
+        invented in it: it is detected here, on the CPU. InvalidInput: this export cannot be detected with either.
+        """
         if request.language:
             return request.language.partition("-")[0].lower()
-        return "en" if self._device.startswith("NPU") else None
+        if not self._on_npu or not self._languages:
+            return None
+        if self._detector is None:
+            try:
+                self._detector = LanguageDetector(self._folder)
+            except RuntimeError as error:  # OpenVINO's, or another kind of export
+                raise InvalidInput(
+                    f"found no language, expected one: an NPU cannot detect it, and {self._name} is an export that the "
+                    "CPU cannot detect it with",
+                    param="language",
+                    code="language_required",
+                ) from error
+        return self._detector.detect(sound)
 
     def _prompt(self, text: str) -> str:
         """Return the end of a prompt that is too long, as OpenAI's whisper does; genai would refuse it."""

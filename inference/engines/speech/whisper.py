@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from fastembed.inference.engines.sanity import Garbled, is_garbled_speech
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, audible
 from fastembed.inference.engines.speech.pipeline import PipelineWriter
 from fastembed.inference.engines.speech.schedule import Kind, SpeechQueue, Wish
@@ -253,6 +254,8 @@ class WhisperEngine:
             _log.exception("%s failed on %.1f s of sound", self.name, length_s)
             raise Unavailable(f"{self.name} could not transcribe {length_s:.1f} s of sound") from error
         for place, each in zip(going, found, strict=True):
+            if each is not None and is_garbled_speech(each.text):
+                raise Garbled(f"{self.name} wrote {each.text[:8]!r} on {self.device}, expected words")
             heard[place] = each
         return heard
 

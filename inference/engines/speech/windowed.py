@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastembed.inference.engines.speech.driver import SILENCE_S, Networks, Runner, Said
 from fastembed.inference.engines.speech.engine import RATE_HZ, Heard, SpeechRequest, SpokenWord
 from fastembed.inference.engines.speech.hypothesis import Sound
@@ -27,6 +30,22 @@ _CONTEXT: Final = 240
 _ROWS: Final = 8
 """Requests that are heard in step: with more, a step costs nearly what they cost apart."""
 _LEAST_ADVANCE_S: Final = 1.0
+
+
+class LanguageDetector:
+    """Tells languages apart on the CPU, for devices that cannot. One call at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load and compile. RuntimeError: OpenVINO's, or the folder holds another kind of Whisper."""
+        import openvino_genai as genai
+
+        words = SpeechVocabulary(folder, genai.Tokenizer(str(folder)))
+        self._networks = Networks(folder, {"PERFORMANCE_HINT": "LATENCY"}, words, ())
+        self._runner = Runner(self._networks)
+
+    def detect(self, samples: NDArray[np.float32]) -> str | None:
+        """Return the language of the first window of levelled samples, float32 at 16 kHz."""
+        return self._runner.detect(samples[: int((self._networks.window_s - SILENCE_S) * RATE_HZ)])
 
 
 class WindowedWriter:
