@@ -7,10 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.integration.realtime_server import PCM_16, Client, client, configuration, serving
+from tests.integration.realtime_server import PCM_16, Client, Served, client, configuration, serving
 from tests.integration.recordings import AUDIO, LIGHT, SILENCE, pcm
 
 
@@ -19,11 +20,20 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-@pytest.fixture
-async def served():
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server():
+    """One server for all tests, each of which leaves nothing behind (`served`)."""
     async with serving() as running:
         yield running
-        await running.settled()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def served(server: Served):
+    yield server
+    await server.settled()
 
 
 async def test_ten_sessions_at_once_hear_what_one_hears_alone(served) -> None:
