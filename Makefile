@@ -50,7 +50,7 @@ lint-format: $(INSTALLED)
 
 lint-types: $(INSTALLED)
 	@echo '== mypy'
-	@$(BIN)/mypy --no-error-summary && $(BIN)/mypy --no-error-summary tests/typing/plugin.py
+	@$(BIN)/mypy --no-error-summary && $(BIN)/mypy --no-error-summary tests/typing/plugin.py tests/typing/application.py
 
 lint-floors: $(INSTALLED)
 	@echo '== import-linter'

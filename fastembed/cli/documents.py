@@ -70,6 +70,7 @@ def replay(
     names: Annotated[list[str] | None, typer.Argument(help="As `fastembed failed` names them; none: all.")] = None,
     *,
     pipeline: OfPipeline = None,
+    as_json: AsJson = False,
     database: Database = None,
     config: Config = None,
     url: Url = LOCAL_URL,
@@ -79,7 +80,7 @@ def replay(
     from fastembed.commands.documents import AnswerSource
     from fastembed.commands.failures import replay as run
 
-    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, names or None))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, names or None, as_json=as_json))
 
 
 @commands.command()
@@ -87,6 +88,7 @@ def reprocess(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     *,
     everything: Annotated[bool, typer.Option("--all", help="Not only what an older definition made.")] = False,
+    as_json: AsJson = False,
     database: Database = None,
     config: Config = None,
     url: Url = LOCAL_URL,
@@ -96,7 +98,9 @@ def reprocess(
     from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import reprocess as run
 
-    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, everything=everything))
+    raise typer.Exit(
+        run(AnswerSource(config, url, api_key, database), pipeline, everything=everything, as_json=as_json)
+    )
 
 
 @commands.command()
@@ -119,6 +123,7 @@ def reembed(
 def forget(
     pipeline: Annotated[str, typer.Argument(help="The pipeline.")],
     *,
+    as_json: AsJson = False,
     database: Database = None,
     config: Config = None,
     url: Url = LOCAL_URL,
@@ -128,4 +133,4 @@ def forget(
     from fastembed.commands.documents import AnswerSource
     from fastembed.commands.folders import forget as run
 
-    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline))
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), pipeline, as_json=as_json))

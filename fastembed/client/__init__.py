@@ -22,6 +22,7 @@ from fastembed.client.answers import (
     RankedDocument,
     RouteExplanation,
     SearchHit,
+    SqlRows,
     SystemStatus,
 )
 from fastembed.client.asynchronous import FastEmbedClient
@@ -50,6 +51,7 @@ __all__ = [
     "RouteExplanation",
     "SearchHit",
     "ServerUnreachable",
+    "SqlRows",
     "SyncFastEmbedClient",
     "SystemStatus",
     "TranscriptPiece",

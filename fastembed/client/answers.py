@@ -91,6 +91,14 @@ class RankedDocument(ServerAnswer):
     document: Any = None
 
 
+class SqlRows(ServerAnswer):
+    """What a query found. columns: `name` and `type` each. data: rows by column. truncated: rows were left out."""
+
+    columns: list[dict[str, str]]
+    data: list[dict[str, Any]]
+    truncated: bool
+
+
 class ModelChoice(ServerAnswer):
     """What was decided. candidates: models on devices, the best first. refusal: the error instead of them."""
 

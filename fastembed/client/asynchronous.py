@@ -17,6 +17,7 @@ from fastembed.client.answers import (
     RankedDocument,
     RouteExplanation,
     SearchHit,
+    SqlRows,
     SystemStatus,
 )
 from fastembed.client.bodies import FileName, analysis_inputs, document_body, given
@@ -94,9 +95,13 @@ class FastEmbedClient(AsyncOpenAI):
         """Answer a question from the documents that were read, with the passages that say so: POST /v1/ask."""
         return await self.call("POST", "/v1/ask", body={"question": question, **options})
 
-    async def sql(self, query: str, params: Sequence[Any] | None = None, **options: Any) -> dict[str, Any]:
-        """Query the databases of the folder pipelines, read only, while the server runs: POST /v1/sql."""
-        return await self.call("POST", "/v1/sql", body={"query": query, **given(params=params), **options})
+    async def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None, **options: Any) -> SqlRows:
+        """Query what the folder pipelines have read, read only, while the server runs: POST /v1/sql.
+
+        params: for `?`, or by name for `$name`. options: `max_rows`, `timeout`, `database`.
+        """
+        body = {"query": query, **given(params=params), **options}
+        return SqlRows.construct(**await self.call("POST", "/v1/sql", body=body))
 
     async def rerank(
         self, query: str, documents: Sequence[str | Mapping[str, Any]], *, model: str = "auto", **options: Any

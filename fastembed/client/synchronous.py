@@ -17,6 +17,7 @@ from fastembed.client.answers import (
     RankedDocument,
     RouteExplanation,
     SearchHit,
+    SqlRows,
     SystemStatus,
 )
 from fastembed.client.asynchronous import FastEmbedClient
@@ -79,9 +80,13 @@ class SyncFastEmbedClient(OpenAI):
         """Answer a question from the documents that were read, with the passages that say so: POST /v1/ask."""
         return self.call("POST", "/v1/ask", body={"question": question, **options})
 
-    def sql(self, query: str, params: Sequence[Any] | None = None, **options: Any) -> dict[str, Any]:
-        """Query the databases of the folder pipelines, read only, while the server runs: POST /v1/sql."""
-        return self.call("POST", "/v1/sql", body={"query": query, **given(params=params), **options})
+    def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None, **options: Any) -> SqlRows:
+        """Query what the folder pipelines have read, read only, while the server runs: POST /v1/sql.
+
+        params: for `?`, or by name for `$name`. options: `max_rows`, `timeout`, `database`.
+        """
+        body = {"query": query, **given(params=params), **options}
+        return SqlRows.construct(**self.call("POST", "/v1/sql", body=body))
 
     def rerank(
         self, query: str, documents: Sequence[str | Mapping[str, Any]], *, model: str = "auto", **options: Any

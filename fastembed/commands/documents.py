@@ -230,7 +230,7 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
+def reprocess(source: AnswerSource, pipeline: str, *, everything: bool, as_json: bool) -> int:
     """Mark files to be processed again."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> list[int]:
@@ -242,8 +242,17 @@ def reprocess(source: AnswerSource, pipeline: str, *, everything: bool) -> int:
         return [int((await client.call("POST", "/v1/documents/reprocess", body=body))["count"])]
 
     count = sum(source.ask(offline, online, pipeline))
-    typer.echo(f"{count} file{'s' if count != 1 else ''} will be processed again by {pipeline}")
+    print_count(
+        pipeline, count, f"{count} file{'s' if count != 1 else ''} will be processed again by {pipeline}", as_json
+    )
     return 0
+
+
+def print_count(pipeline: str, count: int, text: str, as_json: bool) -> None:  # noqa: FBT001 - the option itself
+    """Print how many files of a pipeline a command changed."""
+    import orjson
+
+    typer.echo(orjson.dumps({"pipeline": pipeline, "count": count}) if as_json else text)
 
 
 async def rows_of(

@@ -51,7 +51,7 @@ def list_failed(source: AnswerSource, pipeline: str | None, *, as_json: bool) ->
     return 0
 
 
-def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) -> int:
+def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None, *, as_json: bool) -> int:
     """Try again what failed; 1 if there was nothing, or something could not be put back or failed again."""
     configuration = _configuration(source, pipeline)
     by_server = False
@@ -74,7 +74,9 @@ def replay(source: AnswerSource, pipeline: str | None, names: list[str] | None) 
         rows = list(asyncio.run(offline([], configuration)))
     if some and not by_server:
         rows += [asdict(row) for row in asyncio.run(_replay_items(configuration, pipeline, names))]
-    for row in rows:
+    if as_json:
+        print_json(rows)
+    for row in () if as_json else rows:
         end = "went through" if row.get("ended") else "is tried again"
         typer.echo(printable(f"{row['name']}: {row['problem'] or end}"))
     if not rows:

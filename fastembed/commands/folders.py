@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
-from fastembed.commands.documents import AnswerSource
+from fastembed.commands.documents import AnswerSource, print_count
 from fastembed.commands.folder_state import folder_of
 from fastembed.pipeline.errors import FastEmbedError
 from fastembed.pipeline.plan import Configuration
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from fastembed.client import FastEmbedClient
 
 
-def forget(source: AnswerSource, pipeline: str) -> int:
+def forget(source: AnswerSource, pipeline: str, *, as_json: bool) -> int:
     """Forget the files of a pipeline that are not in its folder any more."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> list[int]:
@@ -40,5 +38,6 @@ def forget(source: AnswerSource, pipeline: str) -> int:
         return [int(found["count"])]
 
     count = sum(source.ask(offline, online, pipeline))
-    typer.echo(f"{count} file{'s' if count != 1 else ''} of {pipeline} {'are' if count != 1 else 'is'} forgotten")
+    text = f"{count} file{'s' if count != 1 else ''} of {pipeline} {'are' if count != 1 else 'is'} forgotten"
+    print_count(pipeline, count, text, as_json)
     return 0

@@ -16,8 +16,10 @@ import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
+from fastembed import FastEmbedClient, SyncFastEmbedClient
 from fastembed.cli import _guarded, app
 from tests.e2e.serving import Serving, fastembed, serving
+from tests.typing import application
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,16 @@ def test_where_no_server_is_it_says_what_to_type(
         "fastembed: no server answers at http://127.0.0.1:1 (Connection refused); start one with: fastembed serve; "
         "a server elsewhere is named with --url or FASTEMBED_URL\n"
     )
+
+
+async def test_the_typed_application_runs(server: Serving, folder: Path) -> None:
+    (folder / "rain.html").write_text("<h1>Rain</h1><table><tr><th>a</th></tr><tr><td>1</td></tr></table>")
+    async with FastEmbedClient() as client:  # the server of this folder
+        assert client.root == server.url
+        assert await application.count_of(client, "snow") == 384
+        assert await application.streamed(client) == "Hello! How can I help you?"
+        assert await application.title_of(client, folder / "rain.html") == ("Rain", [[["a"], ["1"]]])
+        assert await application.chosen(client) == ("chat-pocket", False)
+    with SyncFastEmbedClient() as twin:
+        assert "chat-pocket" in application.model_names(twin)
+        assert application.rows(twin) == [{"one": 1}]

@@ -48,6 +48,10 @@ def test_help_lists_every_command_without_loading_the_engines(tmp_path: Path) ->
         "graph",
         "schema",
         "test",
+        "chat",
+        "embed",
+        "process",
+        "status",
         "search",
         "ls",
         "failed",
@@ -73,7 +77,10 @@ def test_run_once_processes_what_is_there_and_the_database_answers(folder: Path)
     assert fastembed(folder, "ls").stdout.splitlines()[0].split() == ["done", "1", "chunks", "note.md", "Ferry"]
     again = fastembed(folder, "run", "--once")
     assert (again.returncode, again.stdout) == (0, "papers: nothing to do\n")
-    assert fastembed(folder, "reprocess", "papers", "--all").stdout.startswith("2 files will be processed again")
+    assert json.loads(fastembed(folder, "reprocess", "papers", "--all", "--json").stdout) == {
+        "pipeline": "papers",
+        "count": 2,
+    }
     assert fastembed(folder, "run", "--once").stdout == "papers: 2 delivered\n"
 
 
