@@ -11,6 +11,8 @@ import numpy as np
 
 from fastembed.inference.engines.media.wav import plain_wav
 from fastembed.inference.engines.speech.engine import SpeechRequest
+from fastembed.inference.engines.speech.resample import Resampler
+from fastembed.inference.engines.voice.kind import SPEECH_SYNTHESIS
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished, ChatRequest, Message, Sampling, TextPart
 from fastembed.pipeline.payload.rerank import RerankRequest
@@ -21,6 +23,9 @@ Probe = Callable[[Models, str, str], Awaitable[tuple[bool, str]]]
 _CALL: Final = Path(__file__).parents[1] / "demo_assets" / "morning-call.wav"
 _CALL_WORDS: Final = ("weather", "station", "rain", "river", "road", "village", "tomorrow", "cold")
 _RATE_HZ: Final = 16_000
+_SENTENCE: Final = "The weather in the mountains was cold and windy all day long."
+_SENTENCE_WORDS: Final = ("weather", "mountains", "cold", "windy", "day", "long")
+_EARS: Final = "whisper-base"
 _MOST_TOKENS: Final = 32
 
 
@@ -74,9 +79,29 @@ async def _transcription(models: Models, name: str, device: str) -> tuple[bool, 
     return found >= len(_CALL_WORDS) - 1, f"{pace:.1f} times as fast as speech; {found} of {len(_CALL_WORDS)} words"
 
 
+async def _speech_synthesis(models: Models, name: str, device: str) -> tuple[bool, str]:
+    """Have the voice say a sentence, and whisper-base, which ships, write it down."""
+    async with models.lend(name, SPEECH_SYNTHESIS.name, device=device) as voice:
+        began = time.perf_counter()
+        samples = await voice.speak(_SENTENCE, voice.voices.default)
+        took_s = time.perf_counter() - began
+        rate_hz = voice.rate_hz
+    resampler = Resampler(rate_hz, _RATE_HZ)
+    heard = np.concatenate([resampler.push(samples), resampler.flush()])
+    async with models.lend(_EARS, "transcription") as engine:
+        transcript = await engine.transcribe(SpeechRequest(heard, language="en", recorded=True))
+    text = transcript.text.lower() if transcript else ""
+    found = sum(word in text for word in _SENTENCE_WORDS)
+    pace = len(samples) / rate_hz / took_s
+    return found >= len(_SENTENCE_WORDS) - 1, (
+        f"{pace:.1f} times as fast as speech; whisper-base hears {found} of {len(_SENTENCE_WORDS)} words"
+    )
+
+
 PROBES: Final[Mapping[str, Probe]] = {
     "chat": _chat,
     "embedding": _embedding,
     "rerank": _rerank,
     "transcription": _transcription,
+    SPEECH_SYNTHESIS.name: _speech_synthesis,
 }

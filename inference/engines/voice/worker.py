@@ -1,7 +1,7 @@
 """The process of a voice: loads it, speaks what comes over its standard input's socket, ends with that.
 
 Started by `fastembed.inference.engines.voice.model`. Why a process: OpenVINO GenAI 2026.4 holds the interpreter's lock
-while it loads Kokoro (ten seconds in which a server would answer nobody), and its memory, nearly two gigabytes, is
+while it loads Kokoro (ten seconds in which a server would answer nobody), and its memory, more than a gigabyte, is
 given back to the last byte.
 """
 
