@@ -63,9 +63,10 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
 
 def _coming(site: ServerContext) -> dict[str, Download]:
-    """Return the models on their way, by name."""
+    """Return the models on their way, or that could not be fetched just now, by name."""
     downloads = site.resources.find(Downloads)
-    return dict(downloads.states()) if downloads else {}
+    found = downloads.states() if downloads else {}
+    return {name: download for name, download in found.items() if download.state != "absent"}
 
 
 def _on_its_way(download: Download) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def _on_its_way(download: Download) -> dict[str, Any]:
 
 def _state(download: Download | None) -> dict[str, Any]:
     """Return the state of a model that is being fetched, or could not be; nothing of another."""
-    if download is None or download.state == "absent":
+    if download is None:
         return {}
     eta_s = download.eta_s if download.state == "fetching" else None
     progress = {

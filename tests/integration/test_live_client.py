@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from fastembed import FastEmbedClient
+from fastembed import FastEmbedClient, SyncFastEmbedClient
 from fastembed.client import Reconnected, ServerUnreachable, TranscriptPiece, live
 from tests.integration.realtime_server import serving
 
@@ -90,6 +90,15 @@ async def test_a_connection_that_is_cut_loses_no_sentence() -> None:
     (again,) = [piece for piece in pieces if isinstance(piece, Reconnected)]
     assert (again.attempt, again.lost_s) == (1, 0)
     assert again.repeated_s > 0
+
+
+async def test_the_synchronous_twin_hears_the_same() -> None:
+    audio, rate_hz = recording("red-light.wav")
+    async with line([]) as (client, _):
+        twin = SyncFastEmbedClient(client.root)
+        pieces = await asyncio.to_thread(lambda: list(twin.transcribe_live(iter([audio]), rate_hz=rate_hz)))
+        twin.close()
+    assert final(pieces) == ["turn on the red light please"]
 
 
 async def test_silence_ends_without_a_word() -> None:
