@@ -67,6 +67,10 @@ class ModelTokens:
             )
         return await asyncio.to_thread(self._tokenizer.decode, ids)
 
+    async def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the text of each id by itself."""
+        return await asyncio.to_thread(lambda: [self._tokenizer.decode([one]) for one in ids])
+
 
 class Tokenizers:
     """Finds and keeps tokenizers; for one event loop."""

@@ -130,6 +130,7 @@ class ChatRequest:
     model_fallback: False, the named model or none; None, also what its declaration falls back to; True, any that can
     answer.
     whole: the answer is delivered only when it is complete.
+    continues: the answer goes on with a last message of the assistant; False: it is one of its own behind it.
     template: what else the model's chat template may look at (`enable_thinking`, ...).
     transcriber: the speech model that writes down its sound for a model that does not hear; "": none.
     notes: what was done to it on its way; they come first in the answer's `ChatStarted.route`.
@@ -147,6 +148,7 @@ class ChatRequest:
     prompt: str | None = None
     echo: bool = False
     whole: bool = False
+    continues: bool = True
     reasoning_effort: str | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
     model_fallback: bool | None = None

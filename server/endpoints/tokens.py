@@ -1,12 +1,13 @@
 """POST /tokenize and /detokenize, as vLLM and llama.cpp have them: text to token ids of a model, and back.
 
 The text is `prompt` (vLLM) or `content` (llama.cpp), or `messages` with what belongs to a chat request, as the model's
-template writes them. The answer has the fields of both servers.
+template writes them. The answer has the fields of both servers. With `inputs`, as Text Embeddings Inference has it, the
+answer is that server's: a bare list of lists of tokens.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from fastembed.inference.library.specs import AUTO
 from fastembed.inference.serving.models import Models
-from fastembed.inference.serving.tokenization import Tokenizers
+from fastembed.inference.serving.tokenization import ModelTokens, Tokenizers
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.server.endpoints import chat
 from fastembed.server.endpoints.context import ServerContext
@@ -22,10 +23,11 @@ from fastembed.server.fetching.references import References
 from fastembed.server.wire.fields import Fields, kind, read_fields, refuse
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
-from fastembed.server.wire.schema import an_object, flag, listed, string, whole
+from fastembed.server.wire.schema import an_object, flag, listed, one_of, string, whole
 from fastembed.sources.http import MAX_BODY_BYTES
 
 MAX_CHARACTERS: Final = 4 * 2**20
+MAX_INPUTS: Final = 512
 MAX_IDS: Final = 2**20
 _TEXTS: Final = ("prompt", "content")
 _SPECIALS: Final = ("add_special_tokens", "add_special")
@@ -39,6 +41,7 @@ _TOKENIZE: Final = Operation(
             "model": _MODEL,
             **{name: string("the text", most=MAX_CHARACTERS) for name in _TEXTS},
             "messages": listed(an_object(), "a conversation, with the other fields of a chat request"),
+            "inputs": one_of(string(), listed(string(), most=MAX_INPUTS), about="texts, for an answer as TEI's"),
             **{name: flag("with what the tokenizer puts around every text") for name in _SPECIALS},
         }
     ),
@@ -61,6 +64,8 @@ def routes(site: ServerContext) -> list[BaseRoute]:
 
     async def tokenize(request: Request) -> Response:
         fields = await read_fields(request.scope, request.receive, max_bytes=MAX_BODY_BYTES)
+        if fields.has("inputs"):
+            return json_answer(await _as_tei(fields, tokenizers))
         text = await _text(fields, References(files=site.files, owner=request.scope["owner"]))
         special = _special(fields)
         model = await tokenizers.of(fields.text("model") or AUTO)
@@ -88,6 +93,29 @@ async def _text(fields: Fields, references: References) -> str | ChatRequest:
     if len(found) != 1:
         refuse(f"found {' and '.join(found) or 'no text'}, expected one of prompt, content or messages", "prompt")
     return fields.text(found[0], most=MAX_CHARACTERS) or ""
+
+
+async def _as_tei(fields: Fields, tokenizers: Tokenizers) -> list[list[dict[str, Any]]]:
+    """Return the tokens of the field `inputs`, text by text. Where they stand in the text is not known: null."""
+    fields.known(_TOKENIZE.fields)
+    found = fields.raw("inputs")
+    texts = [("inputs", found)] if isinstance(found, str) else fields.entries("inputs", "texts", most=MAX_INPUTS)
+    if not all(type(text) is str for _, text in texts) or sum(len(text) for _, text in texts) > MAX_CHARACTERS:
+        fields.refuse("inputs", f"text or a list of texts, of {MAX_CHARACTERS:,} characters at most", "invalid_type")
+    model = await tokenizers.of(fields.text("model") or AUTO)
+    special = fields.flag("add_special_tokens", default=True)
+    return [await _tokens(model, text, special=special) for _, text in texts]
+
+
+async def _tokens(model: ModelTokens, text: str, *, special: bool) -> list[dict[str, Any]]:
+    bare = await model.encode(text, special=False)
+    ids = await model.encode(text, special=True) if special else bare
+    before = next((at for at in range(len(ids) - len(bare) + 1) if ids[at : at + len(bare)] == bare), 0)
+    inside = range(before, before + len(bare))
+    return [
+        {"id": id_, "text": piece, "special": at not in inside, "start": None, "stop": None}
+        for at, (id_, piece) in enumerate(zip(ids, await model.pieces(ids), strict=True))
+    ]
 
 
 def _special(fields: Fields) -> bool:

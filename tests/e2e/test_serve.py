@@ -109,6 +109,21 @@ def test_dimensions_keep_the_first_values_at_length_one(client: openai.OpenAI) -
     assert abs(np.linalg.norm(vector) - 1) < 1e-5
 
 
+def test_tokens_come_as_tei_lists_them(client: openai.OpenAI) -> None:
+    asked = {"model": "all-MiniLM-L6-v2", "inputs": ["short", "a b"]}
+    first, second = client.post("/tokenize", body=asked, cast_to=list)
+    assert [(token["text"], token["special"]) for token in first] == [
+        ("[CLS]", True),
+        ("short", False),
+        ("[SEP]", True),
+    ]
+    assert [token["id"] for token in second][1:-1] == [1037, 1038]
+    bare = client.post("/tokenize", body={**asked, "inputs": "short", "add_special_tokens": False}, cast_to=list)
+    assert [[token["special"] for token in tokens] for tokens in bare] == [[False]]
+    with pytest.raises(openai.BadRequestError, match="expected text or a list of texts"):
+        client.post("/tokenize", body={**asked, "inputs": [1]}, cast_to=list)
+
+
 def test_ids_of_tokenize_are_embedded_as_their_text_and_those_of_others_are_refused(client: openai.OpenAI) -> None:
     ids = client.post("/tokenize", body={"model": "all-MiniLM-L6-v2", "prompt": "short"}, cast_to=dict)["tokens"]
     by_text, by_ids = (client.embeddings.create(model="auto", input=one).data[0].embedding for one in ("short", ids))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -274,6 +275,36 @@ async def test_each_token_comes_with_its_probability(model):
     assert all(-0.01 < one.logprob < 0 for one in told)
 
 
+async def test_the_likeliest_token_is_told_where_it_is_the_chosen_one(model):
+    greedy = Sampling(temperature=0, logprobs=True, top_logprobs=1, max_tokens=3)
+    told = [
+        one
+        for event in await answer(model, asked("hello", sampling=greedy))
+        if isinstance(event, ChatDelta)
+        for one in event.logprobs
+    ]
+    assert [one.top for one in told] == [((one.token, one.logprob),) for one in told]
+    drawn = Sampling(temperature=2, seed=1, logprobs=True, max_tokens=1)
+    others = [
+        one.logprob
+        for event in await answer(model, asked("hello", sampling=drawn, count=16))
+        if isinstance(event, ChatDelta)
+        for one in event.logprobs
+    ]
+    assert max(others) <= told[0].logprob + 1e-3, "no token that can be drawn is likelier"
+    for options in ({"frequency_penalty": 1.0}, {"temperature": 1.0}, {"repetition_penalty": 1.2}):
+        with pytest.raises(InvalidInput, match="expected 0, or 1 with temperature 0"):
+            await answer(model, asked("hello", sampling=replace(greedy, **options)))
+    with pytest.raises(InvalidInput, match="a form for the answer"):
+        await answer(model, asked("hello", sampling=greedy, json="object"))
+
+
+async def test_an_answer_behind_the_assistants_last_message_is_one_of_its_own_if_it_does_not_continue(model):
+    turns = ("hello", "Hello! How")
+    assert text_of(await answer(model, asked(*turns))) == " can I help you?"
+    assert text_of(await answer(model, asked(*turns, continues=False))) == "Hello! How can I help you?"
+
+
 async def test_a_text_is_completed_as_it_is(model):
     prompt = "<|im_start|>user\nwhat is 4 + 4?<|im_end|>\n<|im_start|>assistant\n"
     events = await answer(model, ChatRequest(prompt=prompt, echo=True, sampling=GREEDY))
@@ -305,7 +336,7 @@ async def test_a_late_system_message_is_not_lost(local):
         (asked(), "found no messages"),
         (ChatRequest(prompt=""), "found an empty prompt"),
         (asked("x", sampling=Sampling(temperature=3)), "found temperature 3, expected 0 to 2"),
-        (asked("x", sampling=Sampling(top_logprobs=2)), "found top_logprobs 2, expected 0"),
+        (asked("x", sampling=Sampling(top_logprobs=2)), "found top_logprobs 2, expected 0, or 1"),
         (asked("x", sampling=Sampling(logit_bias={1: 1.0})), "found logit_bias"),
         (asked("x", sampling=Sampling(max_tokens=0)), "found max_tokens 0"),
         (asked("x", count=0), "found n 0"),

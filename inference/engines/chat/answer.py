@@ -32,8 +32,12 @@ class AnswerSplitter:
         thinks: bool = False,
         opened: bool = False,
         logprobs: bool = False,
+        likeliest: bool = False,
     ) -> None:
-        """Show choice `index`. style: how tool calls are written, None: there are none. opened: it starts thinking."""
+        """Show choice `index`. style: how tool calls are written, None: there are none. opened: it starts thinking.
+
+        likeliest: each chosen token is the likeliest one, and is told as such.
+        """
         self._index = index
         self._stops = StopStrings(stops)
         self._reasoning = ReasoningSplitter(enabled=thinks, opened=opened)
@@ -42,6 +46,7 @@ class AnswerSplitter:
         self._one_call = one_call
         self._begun = 0
         self._logprobs = logprobs
+        self._likeliest = likeliest
         self._check = TextCheck()
         self._held: list[ChatDelta] = []
         self.stopped = False
@@ -146,7 +151,8 @@ class AnswerSplitter:
         """Attach the token's probability to what it adds, or to an empty delta."""
         if not self._logprobs:
             return deltas
-        return [*deltas, ChatDelta(self._index, logprobs=(TokenLogprob(token.text, token.logprob),))]
+        top = ((token.text, token.logprob),) if self._likeliest else ()
+        return [*deltas, ChatDelta(self._index, logprobs=(TokenLogprob(token.text, token.logprob, top),))]
 
 
 def _merged(deltas: Sequence[ChatDelta]) -> list[ChatDelta]:

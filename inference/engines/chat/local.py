@@ -25,7 +25,7 @@ from fastembed.inference.engines.chat.options import PLAIN, ChatOptions
 from fastembed.inference.engines.chat.pictures import SeenPrompt, pictures_of, untagged
 from fastembed.inference.engines.chat.reasoning import OPEN, thinks
 from fastembed.inference.engines.chat.resume import NOTHING, BrokenOff, Produced, go_on
-from fastembed.inference.engines.chat.sampling import check_sampling, configure, room_for_answer
+from fastembed.inference.engines.chat.sampling import check_likeliest, check_sampling, configure, room_for_answer
 from fastembed.inference.engines.chat.sounds import sounds_of, with_sounds
 from fastembed.inference.engines.chat.stateful import StatefulEngine
 from fastembed.inference.engines.chat.structure import AnswerForm, SchemaGuard, form_of
@@ -106,6 +106,8 @@ class LocalModel:
             )
             for choice in range(request.count)
         ]
+        if request.sampling.top_logprobs:
+            check_likeliest(generations[0].config)
         answers = [self._answer(request, form, text, choice) for choice in range(request.count)]
         pairs = zip(generations, answers, strict=True)
         ended = [go_on(self._engine, *pair, so_far.produced.get(place, ())) for place, pair in enumerate(pairs)]
@@ -190,6 +192,7 @@ class LocalModel:
             thinks=self._thinks and chat,
             opened=chat and text.rstrip().endswith(OPEN),
             logprobs=request.sampling.logprobs,
+            likeliest=bool(request.sampling.top_logprobs),
         )
 
 

@@ -48,13 +48,8 @@ def check_sampling(sampling: Sampling, count: int, *, tells_logprobs: bool = Tru
             param="logit_bias",
             code="unsupported_parameter",
         )
-    if sampling.top_logprobs:
-        raise InvalidInput(
-            f"found top_logprobs {sampling.top_logprobs}, expected 0: these engines tell the chosen token's only "
-            "(logprobs: true)",
-            param="top_logprobs",
-            code="unsupported_parameter",
-        )
+    if sampling.top_logprobs > 1 or (sampling.top_logprobs and _samples(sampling)):
+        raise _unlikely(f"found top_logprobs {sampling.top_logprobs}")
 
 
 def room_for_answer(prompt: Sequence[int], request: ChatRequest, room: int, longest_prompt: int, model: str) -> int:
@@ -111,9 +106,25 @@ def _fill(config: Any, sampling: Sampling, max_tokens: int, choice: int) -> None
 
 
 def _samples(sampling: Sampling) -> bool:
-    """Whether there is more than one token to choose from."""
+    """Whether there is more than one token to choose from; else the likeliest one is taken."""
     wide = sampling.min_p is None or sampling.min_p < 1 - _LEAST
     return sampling.temperature >= _LEAST and sampling.top_p >= _LEAST and wide and sampling.top_k != 1
+
+
+def check_likeliest(config: Any) -> None:
+    """Refuse `top_logprobs` where the chosen token need not be the likeliest one: under a grammar, with penalties."""
+    penalised = config.repetition_penalty != 1 or config.presence_penalty or config.frequency_penalty
+    if penalised or config.structured_output_config is not None:
+        raise _unlikely("found top_logprobs with " + ("penalties" if penalised else "a form for the answer"))
+
+
+def _unlikely(found: str) -> InvalidInput:
+    return InvalidInput(
+        f"{found}, expected 0, or 1 with temperature 0, no penalties and text: these engines tell the probability of "
+        "the chosen token only (logprobs: true), which is the likeliest one then",
+        param="top_logprobs",
+        code="unsupported_parameter",
+    )
 
 
 class SamplingDefaults:

@@ -68,7 +68,7 @@ class ChatTemplate:
             raise InvalidInput("found no messages, expected at least one", param="messages")
         messages = [self._message(message, place) for place, message in enumerate(request.messages)]
         last, prefill = request.messages[-1], ""
-        if last.role == "assistant" and not last.tool_calls:
+        if last.role == "assistant" and not last.tool_calls and request.continues:
             prefill = self._prefill(request)
             messages.pop()
         if not self._late_system:

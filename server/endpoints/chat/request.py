@@ -64,6 +64,10 @@ OPERATION: Final = Operation(
             "response_format": an_object(about="text, json_object or json_schema"),
             **{name: one_of(an_object(), string(), about="a JSON Schema of the answer") for name in GUIDES},
             "chat_template_kwargs": an_object(about="what the model's chat template may look at: enable_thinking, ..."),
+            "continue_final_message": flag(
+                "whether the answer goes on with a last message of the assistant", default=True
+            ),
+            "add_generation_prompt": flag("the opposite of continue_final_message, as vLLM has it"),
             "max_completion_tokens": whole(UNLIMITED, MAX_TOKENS, NO_LIMIT),
             "logprobs": flag(),
             "top_logprobs": whole(0, MAX_TOP_LOGPROBS, "needs logprobs"),
@@ -110,6 +114,7 @@ async def decode(fields: Fields, references: References = NOTHING) -> tuple[Chat
         json=read_format(fields),
         template=read_template(fields),
         whole=not delivery.stream,
+        continues=_continues(fields),
         reasoning_effort=fields.choice("reasoning_effort", _EFFORTS),
         messages=await read_messages(fields, references),
         **read_preferences(fields),
@@ -124,6 +129,14 @@ def _max_tokens(fields: Fields) -> int | None:
     if has_new and has_old:
         refuse("found max_tokens and max_completion_tokens, expected one of them", "max_tokens")
     return new if has_new else old
+
+
+def _continues(fields: Fields) -> bool:
+    """Return whether the answer goes on with a last message of the assistant."""
+    begins = fields.flag("add_generation_prompt")
+    if begins and fields.flag("continue_final_message"):
+        refuse("found continue_final_message and add_generation_prompt, expected one of them", "add_generation_prompt")
+    return fields.flag("continue_final_message", default=not begins)
 
 
 def _check_the_rest(fields: Fields) -> None:

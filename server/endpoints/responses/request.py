@@ -150,6 +150,7 @@ async def decode(fields: Fields, references: References, history: ConversationHi
         json=read_text(fields),
         template=read_template(fields),
         whole=not stream and not background,
+        continues=False,
         reasoning_effort=effort,
         messages=messages,
         **read_preferences(fields),

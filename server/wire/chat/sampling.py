@@ -151,4 +151,5 @@ def _bias(body: Fields) -> Mapping[int, float]:
     for token in found:
         if _TOKEN_ID.fullmatch(token) is None:
             refuse(f"found the key {token!r:.80}, expected token ids", "logit_bias", "invalid_value")
-    return {int(token): bias.number(token, -100, 100, default=0.0) for token in found}
+    read = {int(token): bias.number(token, -100, 100, default=0.0) for token in found}
+    return read if any(read.values()) else {}  # biases of nought change nothing

@@ -43,6 +43,23 @@ async def test_the_smallest_request_has_openais_defaults():
     assert delivery == Delivery(stream=False, usage=False, padded=False, logprobs=False)
 
 
+@pytest.mark.parametrize(
+    ("fields", "continues"),
+    [
+        ({}, True),
+        ({"continue_final_message": False}, False),
+        ({"continue_final_message": True, "add_generation_prompt": False}, True),
+        ({"add_generation_prompt": True}, False),
+    ],
+)
+async def test_whether_an_answer_goes_on_with_the_last_message_can_be_said(fields, continues):
+    assert (await request(**fields)).continues is continues
+
+
+async def test_biases_of_nought_are_none():
+    assert (await request(logit_bias={"5": 0, "6": 0.0})).sampling.logit_bias == {}
+
+
 async def test_every_sampling_field_is_read():
     found = await request(
         temperature=0,
