@@ -85,6 +85,7 @@ ZIPPED: Final = OFFICE | OPEN_DOCUMENT | {Format.EPUB, Format.ZIP, Format.XLSB}
 """What is a ZIP archive."""
 LEGACY: Final = frozenset({Format.DOC, Format.XLS, Format.PPT, Format.XLSB})
 """What only LibreOffice reads."""
+_MAILS: Final = frozenset({Format.EML, Format.MBOX, Format.MHT})
 CONTAINERS: Final = frozenset({Format.EML, Format.MSG, Format.MBOX, Format.ZIP})
 """What holds files that are documents of their own."""
 SUFFIXES: Final = {
@@ -293,7 +294,7 @@ def _compound(path: Path, name: str) -> Format:
 
 def _text(head: bytes, name: str, promised: Format | None) -> Format:
     """Return which text format it is: its name tells, if the content can be text at all."""
-    if not is_text(head):
+    if not is_text(_mail_head(head) if promised in _MAILS else head):
         kind = next((kind for magic, kind in _OTHERS if head.startswith(magic)), None)
         if kind is None:
             kind = f"binary content (it starts with {head[:8].hex(' ')})"
@@ -309,6 +310,11 @@ def _text(head: bytes, name: str, promised: Format | None) -> Format:
         return _exported(head, promised)
     expected = f"{promised.upper()} as its name says" if promised else EXPECTED
     raise UnsupportedMedia(f"{name}: found plain text, expected {expected}", code="unknown_format")
+
+
+def _mail_head(head: bytes) -> bytes:
+    """Return the head of a mail; what follows may be any bytes (RFC 3030)."""
+    return re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
 
 
 def _exported(head: bytes, promised: Format) -> Format:
