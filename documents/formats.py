@@ -10,7 +10,7 @@ PNG JPG TIFF GIF WEBP BMP AVIF HEIC   their signatures; one named as another is 
 HTML           text with a tag, named .html, .htm or .xhtml, or text that starts as HTML does whatever its name
 RTF            its first word, also under the name of a DOC, as Word accepts it; likewise HTML, MHT, CSV as .doc or .xls
 MD CSV TXT JSON JSONL VTT SRT EML MHT TEX ADOC XML   text; only the name tells
-sound, video   the name tells, the decoder says whether it is true (`fastembed.operators.recordings`)
+sound, video   the name tells, the decoder says whether it is true (`operators/parsing/recordings.py`)
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ SUFFIXES: Final = {
     **dict.fromkeys((".properties", ".ics", ".vcf"), Format.TXT),
 }
 SOUND: Final = frozenset(
-    {".mp3", ".wav", ".m4a", ".m4b", ".ogg", ".oga", ".flac", ".opus", ".aac", ".aif", ".aiff", ".wma"}
+    {".mp3", ".wav", ".m4a", ".m4b", ".mka", ".ogg", ".oga", ".opus", ".flac", ".aac", ".aif", ".aiff"}
 )
-VIDEO: Final = frozenset({".webm", ".mp4", ".m4v", ".mov", ".mkv", ".avi", ".mpg", ".mpeg", ".3gp", ".wmv"})
+VIDEO: Final = frozenset({".webm", ".mp4", ".m4v", ".mov", ".3gp", ".mkv"})
 EXPECTED: Final = (
     "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, EPUB, HTML, MHT, MD, ADOC, TEX, CSV, TXT, JSON, JSONL, XML, VTT, SRT, "
     "EML, MSG, MBOX, ZIP, PNG, JPG, TIFF, GIF, WEBP, BMP, AVIF, HEIC, sound or video"

@@ -3,7 +3,8 @@
 Formats: PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, EPUB, HTML, MHT, MD, ADOC, TEX, CSV, TXT, JSON, JSONL, XML (JATS),
 VTT, SRT, PNG, JPG, TIFF, GIF, WEBP, BMP, AVIF; DOC, XLS, PPT, XLSB where LibreOffice is installed, HEIC where
 pillow-heif is. Mails (EML, MSG, MBOX) and ZIP archives are read with the files that they hold, each a document of its
-own (`parts`).
+own (`parts`). Sound and video (MP3, WAV, M4A, OGG, OPUS, FLAC, AAC, AIFF, WEBM, MP4, MOV, MKV) become what is said in
+them, with times, and what videos show in letters (`operators/parsing/recordings.py`).
 
 The reading happens in a parser process of its own, since any of these formats can hang, crash or bloat its parser: the
 process is killed when its item is cancelled or times out, and replaced when it dies, grows or has read `recycle` files.
@@ -45,6 +46,7 @@ from fastembed.documents.pool import WorkerPool
 from fastembed.documents.wire import from_path, pictures_of, printable
 from fastembed.documents.worker import WorkerSettings
 from fastembed.operators.parsing.parts import PartReader
+from fastembed.operators.parsing.recordings import RecordingReader, engine_of, is_recording
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Block, Document, DocumentRequest, File
@@ -80,6 +82,7 @@ class Parse:
         limit: for one file, from when its parser is ready; the step's `timeout` counts the waiting, too.
         threads: that OCR may use.
         ahead: start a parser process (3 to 5 s, 180 MB) before the first file comes.
+        speech: who hears recordings: a transcription model of `models:`, or "auto", as for `transcribe`.
 
     Raises: ItemError, see the table of this module; ModelNotFound: no such model, or its files are missing;
     Unavailable: the model does not fit into the memory that models may take; the machine cannot run a parser now.
@@ -101,6 +104,7 @@ class Parse:
         limit: Duration = 600.0,
         threads: Annotated[int, Field(gt=0)] = 2,
         ahead: bool = True,
+        speech: str = AUTO,
     ) -> None:
         self._model = model
         self._models: Models | None = None
@@ -112,6 +116,9 @@ class Parse:
             WorkerSettings(target=_CONVERTER, options=options, memory_bytes=memory, recycle=recycle)
         )
         self._lanes: Lanes[dict[str, Any]] = Lanes()
+        self._speech = speech
+        self._recordings: RecordingReader | None = None
+        self._pictures = ocr != "never"
 
     @property
     def pids(self) -> list[int]:
@@ -125,6 +132,9 @@ class Parse:
         the first document. ModelNotFound: there is no such model, or its files are missing.
         """
         self._models = _models(context)
+        self._recordings = RecordingReader(
+            partial(engine_of, context.resources, self._speech), self._read_picture if self._pictures else None
+        )
         if self._model != AUTO:
             self._model_name(self._model)
         if not self._ahead:
@@ -145,6 +155,8 @@ class Parse:
         self, options: dict[str, Any], file: File, folder: Path | None
     ) -> tuple[Document, list[dict[str, Any]]]:
         """Return the document of one file, and what it holds. folder: where that is laid out."""
+        if self._recordings is not None and is_recording(file.name):
+            return await self._recordings.read(file), []
         message = {**options, "path": from_path(file.path), "name": printable(file.name)}
         if folder is not None:
             message["parts"] = from_path(folder)
@@ -152,6 +164,10 @@ class Parse:
             lambda: self._pool.run(message, limit_s=self._limit_s, run_model=self._run_model)
         )
         return to_document(file, answer), answer["parts"]
+
+    async def _read_picture(self, path: Path, name: str) -> Document:
+        file = File(path, name, "", 0, 0)
+        return (await self._read({"model": None, "html": False}, file, None))[0]
 
     async def close(self) -> None:
         """End the parser processes and wait until they are gone."""

@@ -21,6 +21,8 @@ _ADVICE: Final = {
         (".djvu", ".ps", ".eps", ".xps", ".oxps", ".pub", ".vsd", ".vsdx", ".dwg", ".dxf"), "save it as PDF"
     ),
     **dict.fromkeys((".mobi", ".azw", ".azw3", ".fb2"), "save it as EPUB"),
+    **dict.fromkeys((".avi", ".wmv", ".mpg", ".mpeg", ".flv", ".ts"), "save it as MP4 or MKV"),
+    **dict.fromkeys((".wma", ".amr", ".ra", ".mid", ".midi", ".caf"), "save it as MP3, WAV or FLAC"),
     **dict.fromkeys((".one", ".onepkg"), "export it as PDF or DOCX"),
     **dict.fromkeys((".mdb", ".accdb", ".sqlite", ".db", ".parquet"), "export its tables as CSV or XLSX"),
     **dict.fromkeys((".svg", ".psd", ".ai", ".cr2", ".nef", ".arw", ".dng", ".raw"), "save it as PNG or JPG"),

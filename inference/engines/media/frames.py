@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -27,9 +28,18 @@ async def decode_frames(
     """
     frames: list[NDArray[np.uint8]] = []
     times: list[float] = []
+    async with aclosing(each_frame(source, most=most, longest_side=longest_side)) as found:
+        async for time_s, frame in found:
+            frames.append(frame)
+            times.append(time_s)
+    return np.stack(frames), times
+
+
+async def each_frame(
+    source: Path | bytes, *, most: int, longest_side: int
+) -> AsyncGenerator[tuple[float, NDArray[np.uint8]], None]:
+    """Yield the frames of `decode_frames` one after the other, each with its time in seconds."""
     async with aclosing(decode(source, "frames", most, longest_side)) as bodies:
         async for body in bodies:
             time_s, height, width = PICTURE.unpack_from(body)
-            frames.append(np.frombuffer(body, np.uint8, offset=PICTURE.size).reshape(height, width, 3))
-            times.append(time_s)
-    return np.stack(frames), times
+            yield time_s, np.frombuffer(body, np.uint8, offset=PICTURE.size).reshape(height, width, 3)

@@ -193,6 +193,8 @@ def frames(av: Any, source: BinaryIO, demuxer: str, most: int, longest_side: int
     last_s = -1.0
     for place in range(most):
         wanted_s = place * length_s / most
+        if wanted_s <= last_s:  # the frame before lasts as long: there are fewer than are wanted
+            continue
         if place:
             media.seek(int(wanted_s / stream.time_base), stream=stream)
         found = next((frame for frame in decoded(av, media, stream) if (frame.time or 0.0) >= wanted_s), None)
