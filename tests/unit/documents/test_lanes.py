@@ -1,113 +1,85 @@
+"""The lanes on virtual time: each work takes so many seconds."""
+
 import asyncio
-from contextlib import suppress
 
 import pytest
 
 from fastembed.documents.lanes import Lanes
+from fastembed.pipeline.testing import run_virtual
 
 
 class Work:
-    """Work that ends when it is told to; counts how often it was begun."""
+    """Work that takes some seconds; notes when it was begun, and how it ended."""
 
-    def __init__(self, value="done"):
-        self.value = value
-        self.begun = 0
-        self.running = False
-        self.end = asyncio.Event()
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.log = []
 
     async def __call__(self):
-        self.begun += 1
-        self.running = True
+        loop = asyncio.get_running_loop()
+        self.log.append(("begun", loop.time()))
         try:
-            await self.end.wait()
-        finally:
-            self.running = False
-        return self.value
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.log.append(("cancelled", loop.time()))
+            raise
+        self.log.append(("done", loop.time()))
+        return self.seconds
 
 
-async def settle():
-    for _ in range(20):
-        await asyncio.sleep(0)
+def run(lanes, *works):
+    async def main():
+        return await asyncio.gather(*(lanes.run(work) for work in works))
+
+    assert run_virtual(main()) == [work.seconds for work in works]
 
 
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
+def test_what_takes_long_leaves_the_fast_lane_and_goes_on():
+    long, quick = [Work(100), Work(100)], Work(1)
+    run(Lanes(fast=2, slow=2, patience_s=8), *long, quick)
+    assert quick.log == [("begun", 8), ("done", 9)]
+    assert [work.log for work in long] == [[("begun", 0), ("done", 100)]] * 2
 
 
-def start(lanes, *works):
-    return [asyncio.create_task(lanes.run(work)) for work in works]
+def test_what_is_done_in_time_stays_where_it_is():
+    first, second = Work(5), Work(5)
+    run(Lanes(fast=1, slow=1, patience_s=8), first, second)
+    assert (first.log, second.log) == ([("begun", 0), ("done", 5)], [("begun", 5), ("done", 10)])
 
 
-async def test_what_takes_long_leaves_the_fast_lane_and_goes_on():
-    lanes = Lanes(fast=2, slow=2, patience_s=0.01)
-    long = [Work(), Work()]
-    quick = Work("quick")
-    tasks = start(lanes, *long, quick)
-    await until(lambda: quick.running)
-    assert [work.begun for work in long] == [1, 1]
-    quick.end.set()
-    assert await tasks[2] == "quick"
-    for work in long:
-        work.end.set()
-    assert await asyncio.gather(*tasks[:2]) == ["done", "done"]
-    assert [work.begun for work in long] == [1, 1]
+def test_while_the_slow_lane_is_full_long_work_makes_way_after_a_while_and_begins_anew():
+    slow, longer, quick = Work(500), Work(100), Work(1)
+    run(Lanes(fast=1, slow=1, patience_s=8, hold_s=60), slow, longer, quick)
+    assert quick.log == [("begun", 76), ("done", 77)]
+    assert longer.log == [("begun", 8), ("cancelled", 76), ("begun", 500), ("done", 600)]
 
 
-async def test_what_is_done_in_time_stays_where_it_is():
-    lanes = Lanes(fast=1, slow=1, patience_s=60)
-    first, second = Work("first"), Work("second")
-    tasks = start(lanes, first, second)
-    await settle()
-    assert (first.running, second.running) == (True, False)
-    first.end.set()
-    await until(lambda: second.running)
-    second.end.set()
-    assert await asyncio.gather(*tasks) == ["first", "second"]
+def test_long_work_goes_on_in_the_fast_lane_while_nobody_waits():
+    slow, longer = Work(500), Work(300)
+    run(Lanes(fast=1, slow=1, patience_s=8, hold_s=60), slow, longer)
+    assert longer.log == [("begun", 8), ("done", 308)]
 
 
-async def test_while_the_slow_lane_is_full_long_work_makes_way_only_for_others_and_begins_anew():
-    lanes = Lanes(fast=1, slow=1, patience_s=0.01, hold_s=0.01)
-    slow, longer, quick = Work("slow"), Work("longer"), Work("quick")
-    tasks = start(lanes, slow, longer)
-    await until(lambda: longer.running)
-    await asyncio.sleep(0.05)
-    assert longer.running, "nobody waits"
-    tasks += start(lanes, quick)
-    await until(lambda: quick.running)
-    assert (longer.running, longer.begun) == (False, 1)
-    quick.end.set()
-    slow.end.set()
-    await until(lambda: longer.running)
-    longer.end.set()
-    assert await asyncio.gather(*tasks) == ["slow", "longer", "quick"]
-    assert longer.begun == 2
-
-
-async def test_errors_and_cancellation_free_the_lanes():
-    lanes = Lanes(fast=1, slow=1, patience_s=0.01)
+def test_errors_and_cancellation_free_the_lanes():
+    lanes = Lanes(fast=1, slow=1, patience_s=8)
 
     async def fails():
-        await asyncio.sleep(0)
+        await asyncio.sleep(1)
         raise ValueError("broken")
 
-    with pytest.raises(ValueError, match="broken"):
-        await lanes.run(fails)
-    slow, waiting = Work(), Work()
-    tasks = start(lanes, slow, waiting)
-    await until(lambda: waiting.running)
-    await asyncio.sleep(0.02)
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
-    assert not slow.running
-    assert not waiting.running
-    after = [Work("one"), Work("two")]
-    tasks = start(lanes, *after)
-    await until(lambda: after[0].running and after[1].running)
-    for work in after:
-        work.end.set()
-    assert await asyncio.gather(*tasks) == ["one", "two"]
+    async def main():
+        with pytest.raises(ValueError, match="broken"):
+            await lanes.run(fails)
+        works = [Work(100), Work(100), Work(100)]
+        tasks = [asyncio.create_task(lanes.run(work)) for work in works]
+        await asyncio.sleep(20)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert [work.log[-1][0] for work in works[:2]] == ["cancelled", "cancelled"]
+        after = [Work(100), Work(1)]
+        await asyncio.gather(*(lanes.run(work) for work in after))
+        began = after[0].log[0][1]
+        assert after[1].log == [("begun", began + 8), ("done", began + 9)]
+
+    run_virtual(main())
