@@ -39,6 +39,7 @@ _GUESS: Final = 0.05
 """Seconds of work that a second of sound is taken to cost before anything was measured."""
 _GUESS_PARTIAL: Final = 0.1
 """The same of a partial, which is heard from what is settled on, however long the utterance is."""
+_GUESS_TURN_S: Final = 5.0
 _LIVE_S: Final = 3.0
 """A session speaks, of which something live came in the last seconds."""
 
@@ -92,6 +93,7 @@ class SpeechQueue(Generic[T]):
         self._partials_after_s = 0.0
         self._cost = _GUESS
         self._partial_cost = _GUESS_PARTIAL
+        self._turn = _GUESS_TURN_S
         self._spoke_s: OrderedDict[Hashable, float] = OrderedDict()
 
     def put(self, wish: Wish[T], now_s: float) -> Wish[T] | None:
@@ -161,15 +163,20 @@ class SpeechQueue(Generic[T]):
         ahead += sum(wish.sound_s for wishes in self._running for wish in wishes if not wish.partial)
         return ahead * self._cost / self.slots
 
-    def interval_s(self, now_s: float, speakers: int = 0) -> float:
-        """Return how often the machine could listen to each, if one speaker more came; `speakers`: there are as many.
+    def interval_s(self, now_s: float, newcomers: int = 0) -> float:
+        """Return how often the machine could listen to each speaker, if one more came.
 
-        What is to be heard of somebody who speaks without a break: a partial each time, whose words are settled
-        meanwhile, and the end's share.
+        newcomers: sessions that were let in and have not spoken yet. The cost of a partial is measured; partials get
+        their share of the machine.
         """
         while self._spoke_s and next(iter(self._spoke_s.values())) < now_s - _LIVE_S:
             self._spoke_s.popitem(last=False)
-        return (max(speakers, len(self._spoke_s)) + 1) * self._partial_cost / self.slots / _SHARE
+        return (len(self._spoke_s) + newcomers + 1) * self._partial_cost / self.slots / _SHARE
+
+    @property
+    def turn_s(self) -> float:
+        """How long an utterance is: so soon a speaker may have finished."""
+        return self._turn
 
     def empty(self) -> Iterator[Wish[T]]:
         """Give back everything that waits."""
@@ -189,6 +196,8 @@ class SpeechQueue(Generic[T]):
         if wish.kind is not Kind.PIECE and wish.speaker is not None:
             self._spoke_s.pop(wish.speaker, None)
             self._spoke_s[wish.speaker] = now_s
+        if wish.kind is Kind.FINAL:
+            self._turn += _SMOOTHING * (wish.sound_s - self._turn)
 
 
 def _fitting(wishes: Sequence[Wish[T]]) -> tuple[Wish[T], ...]:

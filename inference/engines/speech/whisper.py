@@ -122,9 +122,14 @@ class WhisperEngine:
         """Return how long what comes now would wait for its turn."""
         return self._queue.wait_s()
 
-    def interval_s(self, speakers: int = 0) -> float:
-        """Return how often one speaker more than there are could be listened to."""
-        return self._queue.interval_s(time.monotonic(), speakers)
+    def interval_s(self, newcomers: int = 0) -> float:
+        """Return how often each speaker could be listened to, if one more came beside the newcomers."""
+        return self._queue.interval_s(time.monotonic(), newcomers)
+
+    @property
+    def turn_s(self) -> float:
+        """How long an utterance is here."""
+        return self._queue.turn_s
 
     async def warm(self) -> None:
         """Load and compile."""

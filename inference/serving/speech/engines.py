@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import deque
 from typing import Final
 
 from fastembed.inference.engines.speech.engine import SpeechEngine
@@ -11,11 +14,15 @@ from fastembed.inference.library.hub.known import find_known
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.speech.lent import LentEngine
-from fastembed.pipeline.errors import ModelNotFound, Overloaded, Unavailable
+from fastembed.pipeline.errors import ModelNotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
 
 LONGEST_WAIT_S: Final = 5.0
 """Between the end of live speech and its text, beyond which no more sessions are let in."""
+
+LONGEST_INTERVAL_S: Final = 1.5
+"""Between two passes over growing speech: first words come with the third, and ends find most of it settled."""
+_NEW_S: Final = 3.0  # a session that was let in has spoken by then, or is taken to be silent
 
 POCKET: Final = "whisper-pocket"
 """A Whisper of 36 words that ships to prove the way; only on demand."""
@@ -52,6 +59,7 @@ class SpeechEngines:
         self._owned = None if models else self._models
         self._breakers = breakers or Breakers()
         self._open: dict[str, LentEngine] = {}
+        self._let_in: deque[float] = deque(maxlen=1_024)
         self._closed = False
 
     def names(self) -> list[str]:
@@ -83,16 +91,25 @@ class SpeechEngines:
         if settings.model not in (None, AUTO, *OPENAI_NAMES):
             self.resolve(settings.model or AUTO).check(settings.language)
 
-    def check_room(self) -> None:
-        """Raise Overloaded where live speech is written down so late that another session would only make it worse."""
-        wait_s = max((engine.wait_s() for engine in self._open.values()), default=0.0)
+    def check_room(self, now_s: float | None = None) -> None:
+        """Raise Unavailable where one session more could not be heard as it should be, as measured.
+
+        Two things are asked: how late the end of what is said now would be written down, and how often each speaker
+        could be listened to, those that were let in a moment ago included. now_s: the monotonic clock.
+        """
+        now_s = time.monotonic() if now_s is None else now_s
+        while self._let_in and self._let_in[0] < now_s - _NEW_S:
+            self._let_in.popleft()
+        engines = list(self._open.values())
+        wait_s = max((engine.wait_s() for engine in engines), default=0.0)
+        interval_s = max((engine.interval_s(len(self._let_in)) for engine in engines), default=0.0)
         if wait_s > LONGEST_WAIT_S:
-            raise Overloaded(
-                f"busy: what is said now would be written down {wait_s:.0f} s late, expected at most "
-                f"{LONGEST_WAIT_S:.0f} s; connect again in {wait_s:.0f} s",
-                code="busy",
-                retry_after_s=wait_s,
-            )
+            raise _busy(f"what is said now would be written down {wait_s:.0f} s late", LONGEST_WAIT_S, wait_s)
+        if interval_s > LONGEST_INTERVAL_S:
+            turn_s = max(engine.turn_s for engine in engines)
+            found = f"each speaker would be listened to every {interval_s:.1f} s"
+            raise _busy(found, LONGEST_INTERVAL_S, max(turn_s, _NEW_S))
+        self._let_in.append(now_s)
 
     async def close(self) -> None:
         """End all engines."""
@@ -111,3 +128,12 @@ class SpeechEngines:
             unloaded = WhisperEngine(model.folder, name=model.name)
             self._open[model.name] = LentEngine(self._models, self._breakers, model.name, unloaded)
         return self._open[model.name]
+
+
+def _busy(found: str, most_s: float, retry_s: float) -> Unavailable:
+    retry_s = float(math.ceil(retry_s))
+    return Unavailable(
+        f"busy: {found}, expected at most {most_s:g} s; connect again in {retry_s:.0f} s",
+        code="busy",
+        retry_after_s=retry_s,
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, SpeechRequest
 from fastembed.inference.engines.speech.whisper import WhisperEngine
 from fastembed.inference.serving.models import Models
@@ -30,8 +32,21 @@ class LentEngine:
 
     def wait_s(self) -> float:
         """Return how long the end of what is said now would wait to be written down."""
-        loaded = (found.model for (name, _), found in self._models.residents.known.items() if name == self._name)
-        return max((model.wait_s() for model in loaded if isinstance(model, WhisperEngine)), default=0.0)
+        return max((engine.wait_s() for engine in self._loaded()), default=0.0)
+
+    def interval_s(self, newcomers: int = 0) -> float:
+        """Return how often each speaker could be listened to, if one more came beside the newcomers."""
+        return max((engine.interval_s(newcomers) for engine in self._loaded()), default=0.0)
+
+    @property
+    def turn_s(self) -> float:
+        """How long an utterance is here."""
+        return max((engine.turn_s for engine in self._loaded()), default=0.0)
+
+    def _loaded(self) -> Iterator[WhisperEngine]:
+        for (name, _), found in self._models.residents.known.items():
+            if name == self._name and isinstance(found.model, WhisperEngine):
+                yield found.model
 
     async def warm(self) -> None:
         """Load and compile, if there is room."""

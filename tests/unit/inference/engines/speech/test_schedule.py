@@ -149,5 +149,5 @@ def test_the_interval_of_one_speaker_more_follows_what_partials_cost() -> None:
         made.discard(made._waiting[0])
     made.put(wish(Kind.PARTIAL, "b"), 9.0)
     assert made.interval_s(9.0) == pytest.approx(2 * 0.7 / 2 / 0.7, rel=0.01)
-    assert made.interval_s(9.0, speakers=3) == pytest.approx(4 * 0.7 / 2 / 0.7, rel=0.01)
+    assert made.interval_s(9.0, newcomers=2) == pytest.approx(4 * 0.7 / 2 / 0.7, rel=0.01)
     assert made.interval_s(20.0) == pytest.approx(0.5, rel=0.01)
