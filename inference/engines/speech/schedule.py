@@ -39,6 +39,8 @@ _GUESS: Final = 0.05
 """Seconds of work that a second of sound is taken to cost before anything was measured."""
 _GUESS_PARTIAL: Final = 0.1
 """The same of a partial, which is heard from what is settled on, however long the utterance is."""
+_SLOW: Final = 0.05  # weight of the newest: it decides on who is let in
+_OUTLIER: Final = 3.0
 _GUESS_TURN_S: Final = 5.0
 _LIVE_S: Final = 3.0
 """A session speaks, of which something live came in the last seconds."""
@@ -141,7 +143,8 @@ class SpeechQueue(Generic[T]):
         self._running.remove(tuple(wishes))
         if wishes[0].kind in (Kind.FIRST, Kind.PARTIAL):
             self._partials_after_s = max(self._partials_after_s, now_s + took_s * (1 - _SHARE) / _SHARE / self.slots)
-            self._partial_cost += _SMOOTHING * (took_s / len(wishes) - self._partial_cost)
+            cost = min(took_s / len(wishes), _OUTLIER * self._partial_cost)  # kernels are prepared at new lengths
+            self._partial_cost += _SLOW * (cost - self._partial_cost)
         else:
             sound_s = sum(max(wish.sound_s, 1.0) for wish in wishes)
             self._cost += _SMOOTHING * (took_s / sound_s - self._cost)

@@ -20,7 +20,7 @@ from fastembed.pipeline.payload.audio import SpeechSettings
 LONGEST_WAIT_S: Final = 5.0
 """Between the end of live speech and its text, beyond which no more sessions are let in."""
 
-LONGEST_INTERVAL_S: Final = 1.5
+LONGEST_INTERVAL_S: Final = 2.0
 """Between two passes over growing speech: first words come with the third, and ends find most of it settled."""
 _NEW_S: Final = 3.0  # a session that was let in has spoken by then, or is taken to be silent
 

@@ -142,7 +142,7 @@ def test_recordings_leave_a_slot_to_those_who_speak() -> None:
 
 def test_the_interval_of_one_speaker_more_follows_what_partials_cost() -> None:
     made = queue(slots=2)
-    for _ in range(50):
+    for _ in range(200):
         made.put(wish(Kind.PARTIAL, "a"), 0.0)
         made.put(wish(Kind.PARTIAL, "b"), 0.0)
         made.done(made.take(50.0), 0.7, 0.0)
