@@ -18,7 +18,7 @@ from typing import Final, Literal
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.hub.checks import amount
 from fastembed.inference.library.hub.fetch import fetch
-from fastembed.inference.library.hub.known import KnownModel, find_known
+from fastembed.inference.library.hub.known import KnownModel, command_for, find_known
 from fastembed.inference.library.hub.listing import RemoteFile
 from fastembed.inference.library.hub.origin import ToExport, packaged, where
 from fastembed.inference.library.hub.reference import Reference
@@ -167,10 +167,10 @@ class Downloads:
         if (task := self._running.get(download.name)) is not None:
             await asyncio.wait([task], timeout=PATIENCE_S if patience_s is None else patience_s)
         if download.state == "failed":
+            # No time to come back: clients that keep to it would be silent for a minute, twice, before they say why.
             raise Unavailable(
-                f"{download.name} could not be fetched: {download.error}",
+                f"{download.name} could not be fetched: {download.error}; by hand: {command_for(download.name)}",
                 code="model_unavailable",
-                retry_after_s=max(1.0, _RETRY_S - (time.monotonic() - download.ended_s)),
             )
         if download.name in self._running:
             raise Unavailable(
