@@ -263,7 +263,7 @@ def _open_kind(mime: bytes, parts: set[str], promised: Format | None) -> Format 
     """Return which OpenDocument format an archive is; None if it is none."""
     text = mime.decode("ascii", "replace").strip()
     if text.startswith(_MIME):
-        return _OPEN_KINDS.get(text.removeprefix(_MIME).removesuffix("-template"))
+        return _OPEN_KINDS.get(text.removeprefix(_MIME).partition("-")[0])  # text-template, text-web, text-master
     if "content.xml" in parts and "META-INF/manifest.xml" in parts:
         return promised if promised in OPEN_DOCUMENT else Format.ODT
     return None

@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium
 
 from fastembed.documents.pdf.bidi import FIRST_RIGHT_TO_LEFT, is_right_to_left
 from fastembed.documents.pdf.geometry import Box, x_overlap, y_overlap
+from fastembed.documents.pdf.joiners import non_joiners, with_non_joiners
 from fastembed.documents.pdf.style import Style, is_mono_name, style_of
 from fastembed.documents.pdf.text import SPACE_EM, Line, lines_of
 from fastembed.documents.pdf.visual import Glyph, in_visual_order, reading_lines
@@ -107,7 +108,7 @@ class _Run:
     """Which font, as PDFium knows it."""
 
 
-def page_lines(text_page: Any, view: View) -> tuple[list[Line], View, bool]:
+def page_lines(text_page: Any, view: View, page: Any = None) -> tuple[list[Line], View, bool]:
     """Return a page's lines, the view that shows most of them upright, and whether they read from right to left.
 
     The boxes of a page that reads from right to left are mirrored.
@@ -115,6 +116,7 @@ def page_lines(text_page: Any, view: View) -> tuple[list[Line], View, bool]:
     Args:
         text_page: PDFium's `FPDF_TEXTPAGE`.
         view: how the page is shown; a page whose text mostly runs up or down is turned further.
+        page: PDFium's `FPDF_PAGE`, for what its text page leaves out.
     """
     glyphs, runs = _glyphs(text_page)
     count: Counter[int] = Counter()
@@ -127,6 +129,7 @@ def page_lines(text_page: Any, view: View) -> tuple[list[Line], View, bool]:
     backwards = any(glyph[0] >= FIRST_RIGHT_TO_LEFT and is_right_to_left(glyph[0]) for glyph in glyphs)
     if backwards:
         glyphs = in_visual_order(glyphs, lambda glyph: _place(glyph, runs, view))
+        glyphs = with_non_joiners(glyphs, [] if page is None else non_joiners(page))
     upright, turned = _words(glyphs, runs, view)
     lines = lines_of(upright) + [Line((w,), turned=True) for w in turned]
     if not backwards:

@@ -113,7 +113,7 @@ class PdfFile:
         try:
             view = _view(page)
             text_page = raw.FPDFText_LoadPage(page)
-            lines, view, mirrored = page_lines(text_page, view) if text_page else ([], view, False)
+            lines, view, mirrored = page_lines(text_page, view, page) if text_page else ([], view, False)
             width, height = view.size
             drawing = page_drawing(page, view)
             return Page(

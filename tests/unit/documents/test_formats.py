@@ -141,6 +141,7 @@ def test_other_compound_files_are_refused(tmp_path):
     [
         ("text", "a.odt", Format.ODT),
         ("text-template", "a.ott", Format.ODT),
+        ("text-web", "a.odt", Format.ODT),
         ("spreadsheet", "no suffix", Format.ODS),
         ("presentation", "a.zip", Format.ODP),
         ("graphics", "a.odg", Format.ODG),

@@ -34,6 +34,14 @@ def test_a_line_of_letters_reads_from_right_to_left(sheets, text, line):
     assert text() == line
 
 
+def test_marks_that_keep_the_parts_of_persian_words_apart_are_found(sheets, text):
+    sheets.seen(500, 100, seen("روم به خانه"))
+    sheets.pages[-1].append("/Span <</ActualText <FEFF200C>>> BDC BT /F0 10 Tf 1 0 0 1 555 742 Tm ( ) Tj ET EMC")
+    sheets.seen(555, 100, seen("می"))
+
+    assert text() == "می\u200cروم به خانه"
+
+
 def test_numbers_and_latin_keep_their_direction(sheets, text):
     right_aligned(sheets, 100, seen(" לעומת שנת") + "12.5%-" + seen("התקציב גדל ב"))
     right_aligned(sheets, 115, seen(" בחנויות") + "iPhone 15" + seen("המכשיר "))
