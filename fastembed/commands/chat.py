@@ -181,5 +181,5 @@ def _print(pieces: Iterator[str]) -> None:
             sys.stdout.flush()
             last = piece
     finally:
-        if not last.endswith("\n"):
+        if last and not last.endswith("\n"):
             typer.echo()
