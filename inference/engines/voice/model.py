@@ -1,7 +1,7 @@
 """A loaded voice: takes short texts, gives their sound; the work is done in a process of its own.
 
 Requests take turns, a sentence each. One whose caller has left is not begun; the sentence under way ends, and nobody
-gets it. A process that dies, or is stuck, is replaced for the next sentence.
+gets it. A process that dies, or is stuck, is replaced, and the sentence tried once more.
 """
 
 from __future__ import annotations
@@ -92,17 +92,25 @@ class SpeechSynthesizer:
     def _speak(self, message: SayPiece) -> NDArray[np.float32]:
         if self._closed:
             raise Unavailable(f"{self.name} was closed before it spoke, expected to finish first")
-        if self._child is None:
-            self._child = _VoiceChild(self._loading)
-        child = self._child
         try:
-            answer = ask(child.pipe, message)
+            return self._asked(message)
         except (EOFError, OSError) as error:
-            ended = child.end()
-            self._child = None
             if self._closed:
                 raise Unavailable(f"{self.name} was closed while it spoke, expected to finish first") from error
-            raise RuntimeError(f"the process of {self.name} {ended} over a sentence") from error
+        try:  # whatever ended it may have been passing: lack of memory, a signal
+            return self._asked(message)
+        except (EOFError, OSError) as error:
+            raise RuntimeError(f"the process of {self.name} ended over a sentence, twice") from error
+
+    def _asked(self, message: SayPiece) -> NDArray[np.float32]:
+        """Ask the process, a new one if there is none. EOFError, OSError: it is gone."""
+        child = self._child = self._child or _VoiceChild(self._loading)
+        try:
+            answer = ask(child.pipe, message)
+        except (EOFError, OSError):
+            child.end()
+            self._child = None
+            raise
         if isinstance(answer, Exception):
             raise answer
         return np.frombuffer(answer, np.float32)

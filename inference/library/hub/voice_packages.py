@@ -64,7 +64,8 @@ KOKORO: Final = Packaged(
             members={
                 f"misaki/data/{name}.json": f"data/{name}.json"
                 for name in ("us_gold", "us_silver", "gb_gold", "gb_silver")
-            },
+            }
+            | {"misaki-0.9.4.dist-info/licenses/LICENSE": "LICENSE-misaki"},
         ),
         Tarball(
             project="kokoro-js",
@@ -76,7 +77,8 @@ KOKORO: Final = Packaged(
                 f"package/voices/{kind}_{name}.bin": f"voices/{kind}_{name}.bin"
                 for kind, names in _VOICES.items()
                 for name in names.split()
-            },
+            }
+            | {"package/LICENSE": "LICENSE-kokoro-js"},
         ),
     ),
     build="kokoro",
