@@ -12,7 +12,7 @@ from fastembed.operators.chunking.sentences import sentences
 
 _MOST: Final = 160
 """Letters: ten seconds of speech, three of work on two cores. A voice's context holds three times as many."""
-_QUICK: Final = (24, 60, 110)
+_QUICK: Final = (24, 40, 80)
 """Letters of the first pieces where sound is waited for: each is spoken while the one before it is heard."""
 _MARKS: Final = re.compile(r"[,;:—–][\"'”’)]*(?=\s)|\s[—–-](?=\s)|[.!?…][\"'”’)]*(?=\s)")
 _LINKS: Final = re.compile(
