@@ -196,9 +196,9 @@ class ConversationStore:
 
     def _open(self) -> sqlite3.Connection:
         private_folder(self.path.parent)
+        self.path.touch(mode=0o600)  # before SQLite does: the files beside it get the mode of this one
         connection = sqlite3.connect(self.path, timeout=_WAIT_S, check_same_thread=False)
         connection.executescript(_SCHEMA)
-        self.path.chmod(0o600)
         return connection
 
 

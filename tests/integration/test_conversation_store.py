@@ -53,6 +53,9 @@ def test_nothing_is_made_before_something_is_stored(store):
 
 def test_what_is_stored_is_its_owners_alone_and_survives_a_restart(store, clock):
     store.save(response("resp_1"), [item("a"), item("b", "output")])
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    assert len(modes) > 1, "SQLite's own files are private, too"
     store.close()
     again = ConversationStore(store.path, clock=clock)
     assert again.find("me", "resp_1", "response").body["response"]["id"] == "resp_1"
@@ -65,7 +68,6 @@ def test_what_is_stored_is_its_owners_alone_and_survives_a_restart(store, clock)
         again.item("you", "b", param="x")
     assert again.items("you", "resp_1") == []
     again.close()
-    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
