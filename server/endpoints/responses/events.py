@@ -20,6 +20,7 @@ import orjson
 
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatStarted, TokenLogprob
 from fastembed.server.conversations.record import Json
+from fastembed.server.endpoints.responses.tools import custom_names
 from fastembed.server.wire.chat.answer import LEAST_LOGPROB, check_finished, no_event, usage
 
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -41,6 +42,7 @@ _SUMMARY: Final = _Words(
     "response.reasoning_summary_part", "response.reasoning_summary_text", "summary_index", "summary_text"
 )
 _ARGUMENTS: Final = "response.function_call_arguments"
+_INPUT: Final = "response.custom_tool_call_input"
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class ResponseEvents:
         self.started: ChatStarted | None = None
         self._finished: dict[int, ChatFinished] = {}
         self._thought = _SUMMARY if summarize else _THOUGHT
+        self._custom = custom_names(head["tools"])
         self._logprobs = logprobs
         self._after = after
         self._number = 0
@@ -161,7 +164,7 @@ class ResponseEvents:
         words = None if isinstance(kind, int) else self._thought if kind == "reasoning" else _SPOKEN
         item = self._new_item(kind, index, delta)
         place = {"item_id": item["id"], "output_index": index}
-        name = f"{words.text}.delta" if words else f"{_ARGUMENTS}.delta"
+        name = f"{words.text if words else _ARGUMENTS}.delta"
         more: Json = {words.place: 0} if words else {}
         if words is _SPOKEN and not self._logprobs:
             more["logprobs"] = []
@@ -176,8 +179,10 @@ class ResponseEvents:
         chance = str(self.response["id"]).partition("_")[2]
         if isinstance(kind, int):
             call_id, name = (delta.tool_id, delta.tool_name) if delta else (None, None)
-            ids = {"id": f"fc_{chance}{index:02x}", "type": "function_call", "status": "in_progress"}
-            return {**ids, "call_id": call_id or f"call_{chance}{index:02x}", "name": name or "", "arguments": ""}
+            called = {"call_id": call_id or f"call_{chance}{index:02x}", "name": name or "", "status": "in_progress"}
+            if name in self._custom:
+                return {"id": f"ctc_{chance}{index:02x}", "type": "custom_tool_call", **called, "input": ""}
+            return {"id": f"fc_{chance}{index:02x}", "type": "function_call", **called, "arguments": ""}
         if kind == "reasoning":
             return {"id": f"rs_{chance}{index:02x}", "type": "reasoning", "summary": [], "status": "in_progress"}
         ids = {"id": f"msg_{chance}{index:02x}", "type": "message", "status": "in_progress"}
@@ -191,6 +196,8 @@ class ResponseEvents:
         if not text and not found:
             return b""
         current.pieces.append(text)
+        if "input" in current.item:  # of a custom tool: text inside JSON, which is known when it is whole
+            return b""
         number, self._number = self._number, self._number + 1
         if number <= self._after:
             return b""
@@ -208,7 +215,11 @@ class ResponseEvents:
         text, item, words = "".join(current.pieces), current.item, current.words
         place = {"item_id": item["id"], "output_index": current.index}
         item["status"] = status
-        if words is None:
+        if words is None and "input" in item:
+            item["input"] = _input(text)
+            written = self._event(f"{_INPUT}.delta", **place, delta=item["input"])
+            written += self._event(f"{_INPUT}.done", **place, input=item["input"])
+        elif words is None:
             item["arguments"] = text
             written = self._event(f"{_ARGUMENTS}.done", **place, name=item["name"], arguments=text)
         else:
@@ -227,6 +238,14 @@ class ResponseEvents:
             return b""
         data = orjson.dumps({"type": name, "sequence_number": number, **fields})
         return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+def _input(arguments: str) -> str:
+    """Return a custom tool's text; that of a call that was cut is no JSON, and none is shown."""
+    try:
+        return str(orjson.loads(arguments).get("input", ""))
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
 
 
 def _part(words: _Words, text: str, logprobs: Sequence[Json] = ()) -> Json:

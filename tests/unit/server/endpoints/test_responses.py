@@ -158,6 +158,40 @@ async def test_calls_stream_their_arguments_and_end_with_all_of_them(chat):
     assert (second["name"], second["call_id"]) == ("other", "call_1")
 
 
+async def patches(item: Item[ChatRequest]):
+    (tool,) = item.value.tools
+    yield STARTED
+    yield ChatDelta(tool_index=0, tool_id="c", tool_name=tool.name, tool_arguments='{"input":"*** ')
+    yield ChatDelta(tool_index=0, tool_arguments='Begin"}')
+    yield ChatFinished(0, "tool_calls", 1, 1)
+
+
+async def test_a_custom_tool_gets_text_and_its_grammar_is_told(tmp_path):
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /x/"}
+    tool = {"type": "custom", "name": "patch", "description": "Edit.", "format": grammar}
+    async with chatting(patches, wires=WIRES, store=tmp_path) as chat:
+        found = await events(chat, input="x", tools=[tool], tool_choice={"type": "custom", "name": "patch"})
+        first = found[-1]["response"]
+        output = {"type": "custom_tool_call_output", "call_id": "c", "output": "done"}
+        second = await create(chat, input=[output], tools=[tool], previous_response_id=first["id"])
+        assert second.status == 200, second.body
+    assert kinds(found)[2:] == [
+        "output_item.added",
+        "custom_tool_call_input.delta",
+        "custom_tool_call_input.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert first["tools"] == [tool]
+    call_ = first["output"][0]
+    assert (call_["type"], call_["name"], call_["input"], call_["call_id"]) == (
+        "custom_tool_call",
+        "patch",
+        "*** Begin",
+        "c",
+    )
+
+
 async def thinks(_):
     yield STARTED
     yield ChatDelta(reasoning="hm ")
