@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from queue import Queue
 
+import duckdb
+import httpx2
 import numpy as np
 import pytest
 
+from fastembed import FastEmbedServer
 from fastembed.inference.engines.embedding.engine import EmbeddingEngine
 from fastembed.inference.engines.encoder.tokenize import load_tokenizer
 from fastembed.inference.library.devices import DeviceLimits, Devices
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving.models import Models
+from tests.e2e.test_kill import PLUGIN
 from tests.real.models import folder
 
 PASSAGES = (
@@ -106,3 +111,58 @@ def computed(engine, row):
     vector = done.get(timeout=60)
     assert not isinstance(vector, Exception), vector
     return vector
+
+
+PIPELINES = """
+version: 1
+plugins: [./reading.py]
+models: {e5: {from: multilingual-e5-small}}
+pipelines:
+  papers:
+    source: {folder: inbox, match: "*.txt", settle: 50ms}
+    operators: [open_text, chunk: {tokens: 256, overlap: 32}, embed: {model: e5}]
+    sink: {duckdb: lake.duckdb}
+  embeddings:
+    source: {http: POST /v1/embeddings}
+    operators: [embed: {model: e5}]
+    sink: reply
+"""
+
+
+def test_a_folder_in_five_languages_is_searched_in_each_of_them(tmp_path):
+    """Over HTTP, from what DuckDB holds; the passages' words help none of the questions of another language."""
+    (tmp_path / "pipelines.yaml").write_text(PIPELINES)
+    (tmp_path / "reading.py").write_text(PLUGIN)
+    (tmp_path / "inbox").mkdir()
+    for number, text in enumerate(PASSAGES):
+        (tmp_path / "inbox" / f"{number}.txt").write_text(text)
+    with (
+        FastEmbedServer(config=tmp_path / "pipelines.yaml", port=0) as server,
+        httpx2.Client(base_url=server.url) as http,
+    ):
+        until = time.monotonic() + 60
+        while len(stored(http)) < len(PASSAGES) and time.monotonic() < until:
+            time.sleep(0.1)
+        best = {question: found(http, question) for question in QUESTIONS}
+        embedded = http.post(
+            "/v1/embeddings", json={"model": "e5", "input": "Wie backe ich Brot?", "input_type": "query"}, timeout=60
+        )
+    assert {question: best[question] in QUESTIONS[question] for question in QUESTIONS} == dict.fromkeys(QUESTIONS, True)
+    query = embedded.json()["data"][0]["embedding"]
+    with duckdb.connect(str(tmp_path / "lake.duckdb"), read_only=True) as con:
+        rows = con.execute(
+            """SELECT text, model, length(model_revision) FROM chunks
+               ORDER BY array_cosine_similarity(embedding, ?::FLOAT[384]) DESC LIMIT 2""",
+            [query],
+        ).fetchall()
+    assert {PASSAGES.index(text) for text, _, _ in rows} == {0, 1}
+    assert {row[1:] for row in rows} == {("e5", 12)}
+
+
+def stored(http):
+    return [row for row in http.get("/v1/documents").json()["data"] if row["state"] == "done"]
+
+
+def found(http, question):
+    hits = http.get("/v1/search", params={"q": question, "limit": 7}, timeout=60).json()["data"]
+    return int(max(hits, key=lambda hit: hit["similarity"])["document"].removesuffix(".txt"))

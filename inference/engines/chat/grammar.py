@@ -36,6 +36,8 @@ _MOST_RECURSION: Final = 6
 _MOST_LEVELS: Final = 200
 _MOST_OTHERS: Final = 128
 """Properties that are not declared, where nothing says how many."""
+_UNDECLARED: Final[Mapping[str, Any]] = {"type": ["string", "number", "boolean", "null"]}
+"""What is required and not described: small models would make an object of it that does not end."""
 _COMMON: Final = r"""
 ws ::= "" | " " | "\n" [ ]{0,40}
 sp ::= "" | " "
@@ -224,7 +226,10 @@ class _GrammarWriter:
         undeclared = [name for name in required if name not in properties]
         if undeclared and self._other(schema) is False and not schema.get("patternProperties"):
             raise Uncovered(f"required {undeclared[0]!r:.40}, which additionalProperties: false forbids")
-        named = {**properties, **dict.fromkeys(undeclared, self._other(schema) or True)}
+        named = {
+            **properties,
+            **dict.fromkeys(undeclared, _UNDECLARED if self._other(schema) in (True, False) else self._other(schema)),
+        }
         named = {name: one for name, one in named.items() if one is not False or name in required}
         least, most = counts(schema, "minProperties", "maxProperties")
         needed, kept = _chosen(list(named), required, least, most)

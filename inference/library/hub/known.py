@@ -255,6 +255,13 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         repository="OpenVINO/bge-reranker-base-fp16-ov",
         window=512,
     ),
+    KnownModel(
+        name="bge-reranker-v2-m3",
+        task="rerank",
+        licence="Apache-2.0",
+        source="BAAI/bge-reranker-v2-m3",
+        window=8192,
+    ),
 )
 _BY_NAME: Final = {name.casefold(): model for model in KNOWN for name in (model.name, *model.other_names)}
 

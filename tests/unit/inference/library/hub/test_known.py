@@ -47,6 +47,7 @@ def test_the_models_of_the_architecture_are_known():
         "granite-docling-258m",
         "bge-small-en-v1.5",
         "bge-reranker-base",
+        "bge-reranker-v2-m3",
         "kokoro",
         "piper-joe",
         "smart-turn",
