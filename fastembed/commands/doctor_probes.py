@@ -30,8 +30,19 @@ _MOST_TOKENS: Final = 32
 
 
 async def _chat(models: Models, name: str, device: str) -> tuple[bool, str]:
-    question = Message("user", (TextPart("What is the capital of France? Answer in one sentence."),))
-    request = ChatRequest((question,), sampling=Sampling(temperature=0, max_tokens=_MOST_TOKENS))
+    text, pace = await _written(models, name, device, "What is the capital of France? Answer in one sentence.")
+    return "paris" in text.lower(), pace
+
+
+async def _code(models: Models, name: str, device: str) -> tuple[bool, str]:
+    text, pace = await _written(models, name, device, "Write a Python function that adds two numbers.")
+    return "def " in text, pace
+
+
+async def _written(models: Models, name: str, device: str, question: str) -> tuple[str, str]:
+    """Return what a model writes, and how fast it came."""
+    message = Message("user", (TextPart(question),))
+    request = ChatRequest((message,), sampling=Sampling(temperature=0, max_tokens=_MOST_TOKENS))
     async with models.lend(name, "chat", device=device) as model:
         began, first, text, tokens = time.perf_counter(), 0.0, "", 0
         async for event in model.generate(request):
@@ -44,7 +55,7 @@ async def _chat(models: Models, name: str, device: str) -> tuple[bool, str]:
     pace = f"first token {1e3 * ((first or ended) - began):.0f} ms"
     if tokens > 1 and ended > first:
         pace += f", {(tokens - 1) / (ended - first):.1f} tokens/s"
-    return "paris" in text.lower(), f"{pace}; {text.strip()[:60]!r}"
+    return text, f"{pace}; {text.strip()[:60]!r}"
 
 
 async def _embedding(models: Models, name: str, device: str) -> tuple[bool, str]:
@@ -100,6 +111,7 @@ async def _speech_synthesis(models: Models, name: str, device: str) -> tuple[boo
 
 PROBES: Final[Mapping[str, Probe]] = {
     "chat": _chat,
+    "code": _code,
     "embedding": _embedding,
     "rerank": _rerank,
     "transcription": _transcription,

@@ -41,6 +41,7 @@ def test_what_ships_answers_rightly_and_the_machine_is_described(doctor):
         assert "loaded in" in lines[task]
     assert "tokens/s" in lines["chat"]
     assert "a tiny model" in lines["chat"]
+    assert "tokens/s" in lines["code"]
 
 
 def test_a_model_that_answers_wrongly_or_does_not_load_is_named(doctor, tmp_path):
