@@ -37,6 +37,9 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "granite-docling-258m": _needs(0.258, 0.6, 1.5),
     "bge-small-en-v1.5": _needs(0.033, 0.1, 0.3, npu=True),
     "multilingual-e5-small": _needs(0.118, 0.3, 0.6, npu=True),
+    "kokoro": _needs(0.082, 1.2, 1.5),
+    "piper-joe": _needs(0.016, 0.3, 0.5),
+    "smart-turn": _needs(0.008, 0.05, 0.1),
     "whisper-tiny": _needs(0.039, 0.2, 0.4, npu=True),
     "whisper-base": _needs(0.074, 0.3, 0.5, npu=True),
     "whisper-small": _needs(0.244, 0.7, 1.2, npu=True),
@@ -44,4 +47,5 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "whisper-large-v3": _needs(1.55, 3.5, 5, npu=True),
     "whisper-large-v3-turbo": _needs(0.809, 1.9, 2.8, npu=True),
     "bge-reranker-base": _needs(0.278, 0.7, 1.2),
+    "bge-reranker-v2-m3": _needs(0.568, 1.3, 2.2),
 }
