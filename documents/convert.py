@@ -35,6 +35,7 @@ from fastembed.documents.pdf.document import read_pdf
 from fastembed.documents.pdf.page import EncryptedPdf, UnreadablePdf
 from fastembed.documents.pictures import MOST, pictures_of, read_pictures
 from fastembed.documents.plain import read_plain
+from fastembed.documents.properties import properties_of
 from fastembed.documents.raster import Sheet, page_count, pixels_only, sheets, single_page
 from fastembed.documents.tables import clip_spans
 from fastembed.documents.upright import UprightReader
@@ -141,8 +142,8 @@ class Converter:
         for table in document.tables:
             clip_spans(table.data)
         pieces = pieces_of(document)
-        title = document.name if format_ is Format.XLSX else title_of(pieces, document.name)  # its headings are sheets
-        title = metadata.get("title") or title
+        title = _title(document.name, format_, pieces, metadata.get("title", ""))
+        metadata = {**properties_of(path, format_), **metadata}
         if not pieces:
             remarks.append("found no text")
         ocr_pages = self._reader.pages - ocr_before
@@ -312,7 +313,19 @@ class Converter:
             raise Unprocessable(f"{name}: {str(error).removeprefix(f'{path.name}: ')}", code=code) from error
 
 
+def _title(name: str, format_: Format, pieces: list[StyledBlock], declared: str) -> str:
+    """Return a document's title. declared: what the file says; only some kinds of files say it with care."""
+    if declared and (format_ in _WELL_TITLED or not any(piece.block.kind == "title" for piece in pieces)):
+        return declared
+    if format_ in (Format.XLSX, Format.ODS, Format.XLS, Format.XLSB):  # their headings are sheets
+        return name
+    return title_of(pieces, name)
+
+
+_WELL_TITLED: Final = frozenset({Format.MD, Format.XML, Format.ADOC, Format.MHT})
 _CHECKS: Final = {
+    Format.DOCX: checks.check_paragraphs,
+    Format.ODT: checks.check_paragraphs,
     Format.XLSX: checks.check_workbook,
     Format.CSV: checks.check_csv,
     Format.HTML: checks.check_html,

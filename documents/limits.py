@@ -19,6 +19,7 @@ _BOMB_RATIO: Final = 200
 _BOMB_BYTES: Final = 32 << 20
 _WINDOW_BYTES: Final = 1 << 20
 _CELL: Final = re.compile(rb"<(?:[A-Za-z0-9]+:)?c(?=[\s>/])")
+_PARAGRAPH: Final = re.compile(rb"<(?:w:p|text:p|text:h)(?=[\s>/])")
 _TAG: Final = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9-]*)[^<>]*?(/?)>")
 # Elements that HTML closes by itself: they never nest by being left open.
 _VOID: Final = frozenset(
@@ -35,7 +36,7 @@ class DocumentLimits:
 
     unpacked_bytes: of an Office archive's members together. cells: that hold something, in a workbook or a CSV file.
     area: places of a sheet's table, without its blank rows and columns. nesting: levels of HTML or Markdown. pixels: of
-    an image. parts, parts_bytes: files within a mail or an archive, and their bytes together.
+    an image. paragraphs: of a DOCX or ODT. parts, parts_bytes: files within a mail or an archive, and their bytes.
     """
 
     file_bytes: int = 200 << 20
@@ -44,6 +45,7 @@ class DocumentLimits:
     area: int = 2_000_000
     nesting: int = 200
     pixels: int = 100_000_000
+    paragraphs: int = 300_000
     parts: int = 1000
     parts_bytes: int = 1 << 30
 
@@ -84,9 +86,23 @@ def check_workbook(path: Path, name: str, limits: DocumentLimits) -> None:
         for sheet in archive.infolist():
             if sheet.filename.startswith("xl/worksheets/") and not sheet.is_dir():
                 with archive.open(sheet) as stream:
-                    for count in _cell_counts(stream):
+                    for count in _counts(stream, _CELL):
                         cells += count
                         _check_cells(name, cells, limits)
+
+
+def check_paragraphs(path: Path, name: str, limits: DocumentLimits) -> None:
+    """TooLarge if a DOCX or ODT has more paragraphs than allowed: each takes its reader a fraction of a millisecond."""
+    if not zipfile.is_zipfile(path):
+        return
+    count = 0
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.filename in ("word/document.xml", "content.xml"):
+                with archive.open(part) as stream:
+                    count += sum(_counts(stream, _PARAGRAPH))
+    if count > limits.paragraphs:
+        raise TooLarge(f"{name}: found {count:,} paragraphs, expected at most {limits.paragraphs:,}", code="too_large")
 
 
 def check_csv(path: Path, name: str, limits: DocumentLimits) -> None:
@@ -146,12 +162,12 @@ def _check_nesting(name: str, depth: int, limits: DocumentLimits) -> None:
         )
 
 
-def _cell_counts(stream: IO[bytes]) -> Iterator[int]:
-    """Yield, a window of a sheet's XML at a time, how many cells start in it."""
+def _counts(stream: IO[bytes], element: re.Pattern[bytes]) -> Iterator[int]:
+    """Yield, a window of a sheet's XML at a time, how many of the elements start in it."""
     rest = b""
     while block := stream.read(_WINDOW_BYTES):
         window = rest + block
         cut = window.rfind(b"<")  # a tag that the window cuts belongs to the next one
         rest, window = (window[cut:], window[:cut]) if cut >= 0 else (b"", window)
-        yield len(_CELL.findall(window))
-    yield len(_CELL.findall(rest))
+        yield len(element.findall(window))
+    yield len(element.findall(rest))

@@ -115,7 +115,8 @@ class TextWalk:
 
     def _level(self, element: Any, kind: str, style: str) -> int | None:
         """Return a heading's level, 0 for the title, None for a paragraph."""
-        names = [found.get(q("style:name"), "") for found in self._source.ancestry("paragraph", style)] or [style]
+        parents = (found.get(q("style:parent-style-name"), "") for found in self._source.ancestry("paragraph", style))
+        names = [style, *parents]
         if "Title" in names:
             return 0
         if kind == "text:h":

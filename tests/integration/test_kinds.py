@@ -5,6 +5,7 @@ import stat
 import zipfile
 from email.message import EmailMessage
 
+import docx
 import pytest
 from PIL import Image, ImageDraw, ImageFont, features
 
@@ -118,7 +119,7 @@ def test_a_text_of_opendocument_is_read_in_order(read):
         "| Day |\n| --- |\n| Mon |",
     ]
     assert [level for kind, _, _, level, _ in found["blocks"] if kind == "heading"] == [2]
-    assert found["title"] == "The File"
+    assert found["title"] == "Handbook"
     assert found["metadata"] == {"title": "The File", "keywords": "a, b"}
     flat = f"<?xml version='1.0'?><office:document {NAMESPACES}><office:body>{body}</office:body></office:document>"
     assert "Part one" in texts(read("book.fodt", flat))
@@ -216,6 +217,28 @@ def test_a_damaged_or_encrypted_opendocument_file_is_told(read):
     ):
         read("a.odt", opened("text", "<office:text/>", parts=manifest))
     assert caught.value.code == "encrypted"
+
+
+def test_paragraphs_are_counted_before_they_are_read(tmp_path):
+    few = open_converter({"paragraphs": 3})
+    for name, content in (
+        ("a.odt", opened("text", "<office:text><text:h/>" + "<text:p>x</text:p>" * 3 + "</office:text>")),
+        ("a.docx", documents.make_docx(tmp_path / "x.docx").read_bytes()),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(TooLarge, match="paragraphs, expected at most 3"):
+            few.convert(tmp_path / name, name)
+
+
+def test_files_say_who_made_them(read, tmp_path):
+    made = docx.Document()
+    made.core_properties.author, made.core_properties.keywords = "Ada Lovelace", "snow, ice"
+    made.add_paragraph("Words")
+    made.save(tmp_path / "made.docx")
+    found = read("a.docx", (tmp_path / "made.docx").read_bytes())
+    assert (found["metadata"]["author"], found["metadata"]["keywords"]) == ("Ada Lovelace", "snow, ice")
+    page = "<html><head><title>Snow</title><meta name='Author' content='Bob'></head><body><p>x</p></body></html>"
+    assert read("a.html", page)["metadata"] == {"title": "Snow", "author": "Bob"}
 
 
 # RTF
