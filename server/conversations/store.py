@@ -46,11 +46,11 @@ CREATE TABLE IF NOT EXISTS item (
     size INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (holder, position)
 );
 CREATE INDEX IF NOT EXISTS item_ids ON item (id, owner);
-CREATE INDEX IF NOT EXISTS item_sizes ON item (owner, holder, size);
 """
 _RESPONSES: Final = "FROM record WHERE kind = 'response'"
 _HEAVIEST: Final = f"SELECT owner {_RESPONSES} AND id <> ? GROUP BY owner ORDER BY sum(size) DESC LIMIT 1"
 _OLDEST: Final = f"SELECT id {_RESPONSES} AND owner = ? AND id <> ? ORDER BY created_at LIMIT 1"
+_PRAGMAS: Final = ("page_count", "freelist_count", "page_size")
 _INSERT_ITEM: Final = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -78,7 +78,8 @@ class ConversationStore:
     def save(self, record: StoredRecord, items: Sequence[StoredItem] | None = None) -> None:
         """Store a record, in place of one that has its id. items: in place of those that it has; None: they stay."""
         body = orjson.dumps(record.body)
-        row = (record.id, record.owner, record.kind, record.created_at, record.expires_at, len(body), body)
+        size = len(body) + sum(len(orjson.dumps(item.body)) for item in items or ())
+        row = (record.id, record.owner, record.kind, record.created_at, record.expires_at, size, body)
         with self._transaction() as rows:
             rows.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             if items is not None:
@@ -225,9 +226,9 @@ def _delete(rows: sqlite3.Connection, id_: str) -> None:
 
 
 def _size(rows: sqlite3.Connection) -> int:
-    query = "SELECT (SELECT ifnull(sum(size), 0) FROM record) + (SELECT ifnull(sum(size), 0) FROM item)"
-    size: int = rows.execute(query).fetchone()[0]
-    return size
+    """Return the bytes of the file that hold something: SQLite knows them, where adding rows up would read them all."""
+    pages, free, size = (rows.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS)
+    return int((pages - free) * size)
 
 
 def _missing(id_: str, kind: str, param: str) -> NotFound:

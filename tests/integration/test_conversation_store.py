@@ -97,16 +97,16 @@ def test_a_chain_with_a_gap_is_refused_by_name(store):
 
 
 def test_over_its_bound_the_oldest_responses_of_whoever_holds_most_are_forgotten(tmp_path, clock):
-    store = ConversationStore(tmp_path / "c.sqlite", most_bytes=4000, clock=clock)
-    store.save(response("mine", size=500, at=1), [])
+    store = ConversationStore(tmp_path / "c.sqlite", most_bytes=400_000, clock=clock)
+    store.save(response("mine", size=50_000, at=1), [])
     for index in range(8):
-        store.save(response(f"theirs_{index}", "you", size=500, at=10 + index), [])
+        store.save(response(f"theirs_{index}", "you", size=50_000, at=10 + index), [])
     assert store.find("me", "mine", "response")
     with pytest.raises(NotFound):
         store.find("you", "theirs_0", "response")
     assert store.find("you", "theirs_7", "response")
     with pytest.raises(TooLarge, match="conversations-size") as caught:
-        store.save(response("huge", size=5000), [])
+        store.save(response("huge", size=500_000), [])
     assert caught.value.code == "storage_limit_exceeded"
     assert store.find("you", "theirs_7", "response"), "what is refused displaces nothing"
     store.close()
