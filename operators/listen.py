@@ -29,8 +29,9 @@ from fastembed.pipeline.payload.audio import (
 )
 from fastembed.pipeline.units import Duration
 
-_AHEAD: Final = 3
-"""Events of one file on their way: the next utterance is cut while the engine hears the one before."""
+_AHEAD: Final = 8
+"""Events of one file on their way: as many utterances as are heard at a time, and the next ones."""
+_JOINED_S: Final = 14.0
 _DEFAULTS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200)
 """The transcription API's."""
 _Cut = Callable[[NDArray[np.float32] | None], list[Utterance]]
@@ -42,9 +43,10 @@ class Listen:
 
     In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
-    of up to `longest` is one utterance, if it has speech and no long pause. A longer one is cut in pauses
-    (Silero VAD), into pieces of up to `longest` that leave out parts without speech; with turn detection in its
-    settings, every stretch of speech is a piece of its own. With `channels: split` in them, so is every channel.
+    of up to `longest` is one utterance, if it has speech and no long pause. A longer one is cut in pauses (Silero VAD),
+    into pieces that leave out parts without speech and are heard several at a time: the first of up to `longest`, the
+    others of some 14 s where pauses allow it; with turn detection in its settings, every stretch of speech is a piece of
+    its own. With `channels: split` in them, so is every channel.
 
     Args:
         longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time,
@@ -107,7 +109,9 @@ class Listen:
     def _cut(self, settings: SpeechSettings, channel: int) -> _Cut:
         """Return a function from the next samples (None at the end) to the utterances that they complete."""
         model = self._model or VoiceModel()
-        packing = Packing(model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s)
+        packing = Packing(
+            model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s, joined_s=_JOINED_S
+        )
         number = channel if settings.channels == "split" else None
 
         def cut(samples: NDArray[np.float32] | None) -> list[Utterance]:

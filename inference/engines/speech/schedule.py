@@ -60,7 +60,7 @@ class Kind(IntEnum):
 # of a recording. The end of an utterance is put before anything that waits for less than a quarter of an hour.
 _SLACK_S: Final = {Kind.FINAL: -1000.0, Kind.PAUSE: -500.0, Kind.FIRST: 0.0, Kind.PARTIAL: 0.5, Kind.PIECE: 2.0}
 _SORT: Final = {Kind.FINAL: 0, Kind.PAUSE: 0, Kind.FIRST: 1, Kind.PARTIAL: 1, Kind.PIECE: 2}
-_TOGETHER_S: Final = 40.0
+_TOGETHER_S: Final = 48.0
 """Sound of a pass: its keys and values lie side by side in memory, and ends that come meanwhile wait for it."""
 
 

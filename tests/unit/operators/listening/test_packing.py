@@ -85,3 +85,12 @@ def test_memory_is_bounded_however_long_the_recording_is(level: float) -> None:
         list(machine.push(sound((1, level))))
         most = max(most, machine.kept_samples)
     assert most <= 22 * 16_000
+
+
+def test_pieces_behind_the_first_are_shorter_so_that_several_are_heard_at_a_time() -> None:
+    machine = Packing(Loudness(), AUTO, numbered(), defaults=TURNS, longest_s=20, joined_s=8)
+    heard = sound(*[(3, 0.9), (0.5, 0)] * 12)
+    first, *others = [*machine.push(heard), *machine.finish()]
+    assert 16_000 < first.end_ms - first.start_ms <= 20_000
+    assert [3_000 < end - start <= 8_000 for start, end in spans(others)] == [True] * len(others)
+    assert len(others) >= 3
