@@ -39,8 +39,9 @@ class FastEmbedServer:
 
     host, port, pull: by default what FASTEMBED_HOST, FASTEMBED_PORT and FASTEMBED_PULL say, else 127.0.0.1, 8000, no.
 
-    api_key: one or several that clients must send. allow_urls: where it may fetch from, as `serve --allow-url`
-    takes it. caching: `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
+    api_key: one or several that clients must send. keys_file: those of `fastembed keys`.
+    allow_urls: where it may fetch from, as `serve --allow-url` takes it. caching:
+    `{"enable_response_cache": True, "cache_ttl": 3600, "cache_size_limit": "2GB"}` keeps answers
     that depend on nothing but the request; by default none are kept. unknown_fields: whether
     fields of a request that its endpoint does not have are ignored, and named in a response header, or refused.
     pull: fetch models of `models` and known ones when they are first asked for.
@@ -56,6 +57,7 @@ class FastEmbedServer:
         host: str | None = None,
         port: int | None = None,
         api_key: str | Sequence[str] = (),
+        keys_file: Path | str | None = None,
         allow_urls: Sequence[str] = (),
         models: Mapping[str, str] | None = None,
         hardware: Mapping[str, Any] | None = None,
@@ -72,6 +74,7 @@ class FastEmbedServer:
             host=host or os.environ.get("FASTEMBED_HOST") or "127.0.0.1",
             port=_port(port),
             api_keys=keys,
+            keys_file=None if keys_file is None else Path(keys_file),
             allow_urls=tuple(allow_urls),
             cache=_cache(caching or {}),
             insecure=insecure,

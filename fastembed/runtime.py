@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,6 +53,7 @@ from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
 from fastembed.server.http.stop_signals import stopped_by_signals
+from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.full_disks import watch_disks
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.observability.model_metrics import ModelMetrics
@@ -67,6 +69,8 @@ from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
 
 _log: Final = logging.getLogger("fastembed.server")
+_USAGE_S: Final = 5.0
+"""How often what keys have used is written down."""
 
 
 def distribution_version() -> str:
@@ -236,6 +240,7 @@ class Process:
         self.files = FileStore(kept_home() / "files", most_bytes=settings.files_bytes)
         stored = kept_home() / "conversations.sqlite"
         self.conversations = ConversationStore(stored, most_bytes=size) if (size := settings.stored_bytes) else None
+        self.usage = UsageLog(kept_home() / "key-usage.sqlite")
         self.tasks = Tasks(log_crash)
         self.cached_answers = _cached_answers(settings, self.resources)
         if self.cached_answers is not None:
@@ -256,6 +261,7 @@ class Process:
         )
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
         cleaning = asyncio.create_task(keep_clean(*self._expiring()), name="files")
+        counting = asyncio.create_task(keep_clean(self.usage, every_s=_USAGE_S), name="usage")
         disks = watch_disks(Health.of(self.resources), Lakes.of(self.resources), [self.files.folder])
         measuring = asyncio.create_task(disks, name="disks")
         watching: asyncio.Task[None] | None = None
@@ -274,7 +280,7 @@ class Process:
                 starting.result()
             await serving
         finally:
-            for task in (serving, watching, cleaning, measuring):
+            for task in (serving, watching, cleaning, counting, measuring):
                 if task is not None and not task.done():
                     task.cancel()
                     await asyncio.wait([task])
@@ -283,6 +289,8 @@ class Process:
             await self.tasks.join()  # what they wait for has ended with the pipelines
             if self.conversations is not None:
                 await asyncio.to_thread(self.conversations.close)
+            with suppress(Unavailable):  # it was logged when it could not be written before
+                await asyncio.to_thread(self.usage.sweep)
             await close_resources(self.resources)
             sock.close()
 
@@ -321,6 +329,7 @@ class Process:
             stats=self.stats,
             cached_answers=self.cached_answers,
             files=self.files,
+            usage=self.usage,
             endpoints=self.endpoints(),
         )
 
@@ -337,6 +346,7 @@ class Process:
             cached_answers=self.cached_answers,
             files=self.files,
             conversations=self.conversations,
+            usage=self.usage,
             fetcher=Fetcher(self.settings.urls),
             tasks=self.tasks,
             metrics_path=self.settings.metrics_path,

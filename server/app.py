@@ -20,8 +20,11 @@ from fastembed.server.fetching.references import References
 from fastembed.server.files.store import FileStore
 from fastembed.server.gateway import Gateway
 from fastembed.server.http.errors import MethodNotAllowed
+from fastembed.server.http.key_ring import KeyRing
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.path_aliases import resolve
+from fastembed.server.keys.key_file import KeyFile
+from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.routing import PipelineRoute
 from fastembed.server.settings import ServerSettings
@@ -52,11 +55,13 @@ def create_app(
     stats: HttpMetrics,
     cached_answers: CachedAnswers | None = None,
     files: FileStore | None = None,
+    usage: UsageLog | None = None,
     endpoints: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application.
 
-    cached_answers: the cache of answers. files: what requests may refer to. endpoints: what the server answers itself.
+    cached_answers: the cache of answers. files: what requests may refer to. usage: counts
+    what each key uses; None: nothing is counted. endpoints: what the server answers itself.
     """
     paths = _Paths(routes, endpoints)
     refusal = _refusal(lifecycle, paths)
@@ -66,7 +71,7 @@ def create_app(
         app,
         resolve=paths.resolve,
         pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), cached_answers),
-        keys=settings.keys,
+        keys=KeyRing(settings.keys, KeyFile(path) if (path := settings.keys_file) else None, usage),
         guard=settings.guard,
         lifecycle=lifecycle,
         stats=stats,

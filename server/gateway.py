@@ -20,9 +20,10 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastembed.pipeline.errors import Unavailable
-from fastembed.server.http.auth import ApiKeys, BrowserGuard
+from fastembed.server.http.auth import BrowserGuard
 from fastembed.server.http.error_dialects import translated
 from fastembed.server.http.errors import ErrorResponse, error_response, log_internal
+from fastembed.server.http.key_ring import KeyRing
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.request_body import ClientDisconnected
 from fastembed.server.observability.http_metrics import HttpMetrics
@@ -52,7 +53,7 @@ class Gateway:
         *,
         resolve: Callable[[str], str],
         pipelines: PipelineRoute,
-        keys: ApiKeys,
+        keys: KeyRing,
         guard: BrowserGuard,
         lifecycle: Lifecycle,
         stats: HttpMetrics,
@@ -88,7 +89,7 @@ class Gateway:
             if not by_pipeline:
                 scope["path"] = self._resolve(scope["path"])  # before the keys: /health is as open as /healthz
                 by_pipeline = self._pipelines.serves(scope["path"])
-            self._admit(scope)
+            self._admit(scope, by_pipeline=by_pipeline)
             if by_pipeline:  # before the router, whose work they do not need
                 await self._pipelines.handle(scope, receive, reply.send)
             else:
@@ -119,9 +120,9 @@ class Gateway:
         finally:
             self._note(scope, scope.get("refused_with", _SWITCHED), started_s, scope["request_id"])
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope, *, by_pipeline: bool = False) -> None:
         self._guard.check(scope)
-        scope["owner"] = self._keys.check(scope)
+        self._keys.admit(scope, by_pipeline=by_pipeline)
         refusal = self._lifecycle.refusal()
         if refusal is not None and scope["path"] not in _ALWAYS_OPEN:
             raise refusal

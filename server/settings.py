@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastembed.pipeline.errors import ConfigError
 from fastembed.server.caching.response_cache import CacheLimits
@@ -10,13 +11,15 @@ from fastembed.server.conversations.store import MOST_BYTES
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
 from fastembed.server.http.auth import ApiKeys, BrowserGuard, is_loopback
+from fastembed.server.keys.key_file import read_keys
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """host, port: where it listens; port 0: any free one. api_keys: none means no key is asked for.
+    """host, port: where it listens; port 0: any free one. api_keys: keys that may do everything.
 
+    keys_file: those of `fastembed keys`, which have scopes and limits. Without either no key is asked for.
     allow_origins: web pages that may use it, as `https://example.org` or `*`. allow_hosts: names it goes by besides its
     addresses and the machine's own name. allow_urls: the places that it may fetch from when a request names a URL, as
     `UrlPolicy` reads them; none: it fetches nothing. cache: how many answers it keeps to give them
@@ -30,6 +33,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     api_keys: tuple[str, ...] = ()
+    keys_file: Path | None = None
     allow_origins: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
     allow_urls: tuple[str, ...] = ()
@@ -46,9 +50,10 @@ class ServerSettings:
     def __post_init__(self) -> None:
         """Refuse to serve other machines without a key by accident, and rules that cannot be read."""
         UrlPolicy.of(self.allow_urls)
-        if not self.keys and not self.insecure and not is_loopback(self.host):
+        issued = read_keys(self.keys_file) is not None if self.keys_file is not None else False
+        if not self.keys and not issued and not self.insecure and not is_loopback(self.host):
             found = f"found the address {self.host} and no API key"
-            expected = "expected a key (--api-key or FASTEMBED_API_KEY): other machines reach this address"
+            expected = "expected a key (--api-key, FASTEMBED_API_KEY, `fastembed keys add`): other machines reach it"
             raise ConfigError([f"{found}, {expected}; --insecure serves them without one"])
 
     @property

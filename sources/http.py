@@ -14,7 +14,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 from fastembed.pipeline.channel import Channel
 from fastembed.pipeline.component import Context, source
@@ -34,18 +34,30 @@ _ROUTE: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (.*)")
 _PATH: Final = re.compile(r"/[^\s?#{}%\\]*")
 
 
+class ResultsObserver(Protocol):
+    """Something that counts what a request is answered with."""
+
+    def take(self, value: Any, /) -> None:
+        """Count one result."""
+
+    def close(self) -> None:
+        """Count no more: the item has ended."""
+
+
 class Results(Generic[T]):
     """The caller's end of one request (a `fastembed.pipeline.reply.Reply`): iterate it, or take `all` results at once.
 
     Both raise the item's error when it was rejected, failed or expired.
     """
 
-    __slots__ = ("_buffer", "_closed", "_collecting", "_reader", "_writers", "error", "item", "outcome")
+    __slots__ = ("_buffer", "_closed", "_collecting", "_reader", "_writers", "error", "item", "observer", "outcome")
 
     def __init__(self) -> None:
         self.item: Item[Any] | None = None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
+        self.observer: ResultsObserver | None = None
+        """Learns of each result before its caller does, and of their end."""
         self._buffer: deque[T] = deque()
         self._closed = False
         self._collecting = False
@@ -80,6 +92,8 @@ class Results(Generic[T]):
                 f"found more than {MAX_COLLECTED} results, expected fewer in one answer; ask for a stream"
             )
         self._buffer.append(value)
+        if self.observer is not None:
+            self.observer.take(value)
         if not self._collecting:
             self._wake()
 
@@ -88,6 +102,8 @@ class Results(Generic[T]):
         self._closed = True
         self.outcome = outcome
         self.error = error
+        if self.observer is not None:
+            self.observer.close()
         self._wake()
         self._release()
 

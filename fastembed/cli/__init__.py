@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from fastembed.cli import asking, configuration, documents, lake, models, serving, speech
+from fastembed.cli import asking, configuration, documents, keys, lake, models, serving, speech
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
 
 FAILED: Final = 1
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich's markdown would cost a third of a second
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _group in (serving, configuration, asking, documents, lake, speech, models):
+for _group in (serving, configuration, asking, documents, lake, speech, models, keys):
     app.add_typer(_group.commands)
 
 

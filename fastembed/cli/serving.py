@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +21,10 @@ def serve(
     port: Annotated[int, typer.Option(envvar="FASTEMBED_PORT", min=0, max=65535, help="0 takes any free port.")] = 8000,
     api_key: Annotated[
         list[str] | None, typer.Option(help="Ask clients for this key; several may be given. Or FASTEMBED_API_KEY.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(envvar="FASTEMBED_KEYS_FILE", help="The key file of `fastembed keys`.", show_default=False),
     ] = None,
     allow_origin: Annotated[list[str] | None, typer.Option(help="Let web pages of this origin use the server.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Another name that the server goes by.")] = None,
@@ -63,13 +68,14 @@ def serve(
     """Serve the pipelines over HTTP and websockets, and run the folder pipelines beside them."""
     from fastembed.commands.serve import serve as run
 
-    keys = api_key or os.environ.get("FASTEMBED_API_KEY", "").split(",")
+    api_keys = api_key or os.environ.get("FASTEMBED_API_KEY", "").split(",")
     raise typer.Exit(
         run(
             config,
             host=host,
             port=port,
-            api_keys=tuple(key for key in keys if key.strip()),
+            api_keys=tuple(key for key in api_keys if key.strip()),
+            keys_file=keys,
             allow_origins=tuple(allow_origin or ()),
             allow_hosts=tuple(allow_host or ()),
             allow_urls=tuple(allow_url or ()),

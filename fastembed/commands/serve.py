@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fastembed.assembly import chosen_file, read_configuration
+from fastembed.commands.keys import key_file
 from fastembed.describing import line_of, stand_ins
 from fastembed.guards import keep_files_private
 from fastembed.pipeline.errors import ConfigError, ItemError
@@ -26,6 +27,7 @@ def serve(
     host: str,
     port: int,
     api_keys: tuple[str, ...],
+    keys_file: Path | None,
     allow_origins: tuple[str, ...],
     allow_hosts: tuple[str, ...],
     allow_urls: tuple[str, ...],
@@ -45,6 +47,7 @@ def serve(
         host=host,
         port=port,
         api_keys=api_keys,
+        keys_file=key_file(keys_file),
         allow_origins=allow_origins,
         allow_hosts=allow_hosts,
         allow_urls=allow_urls,

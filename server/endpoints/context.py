@@ -17,6 +17,7 @@ from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.fetching.fetcher import NOWHERE, Fetcher
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
@@ -96,7 +97,8 @@ class ServerContext:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
     cached_answers: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
-    conversations: stored responses; None: none are. fetcher: gets URLs. tasks: owns what goes on after a request has
+    conversations: stored responses; None: none are. usage: what each key has used; None: nothing is
+    counted. fetcher: gets URLs. tasks: owns what goes on after a request has
     been answered. metrics_path: where the metrics are served; None: nowhere.
     """
 
@@ -110,6 +112,7 @@ class ServerContext:
     cached_answers: CachedAnswers | None = None
     files: FileStore | None = None
     conversations: ConversationStore | None = None
+    usage: UsageLog | None = None
     fetcher: Fetcher = NOWHERE
     tasks: Tasks = field(default_factory=lambda: Tasks(log_crash))
     metrics_path: str | None = "/metrics"

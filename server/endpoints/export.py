@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.documents import opened
 from fastembed.server.endpoints.sql import StreamedResponse, one_lake
-from fastembed.server.http.scopes import SQL, require_scope
 from fastembed.server.wire.fields import read_fields
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.schema import an_object, choice, string
@@ -48,7 +47,6 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the route."""
 
     async def export(request: Request) -> Response:
-        require_scope(request.scope, SQL)
         fields = await read_fields(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
         fields.known(OPERATION.fields)
         form = fields.choice("format", tuple(_MEDIA)) or "duckdb"

@@ -32,6 +32,7 @@ from fastembed.server.endpoints import (
     system,
     tokens,
     transcriptions,
+    usage,
     voices,
 )
 from fastembed.server.endpoints.context import ServerContext
@@ -82,6 +83,7 @@ OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
     pipelines,
     system,
     tokens,
+    usage,
 )
 """Those that the server answers itself; `/openapi.json`, which describes them all, stands outside."""
 

@@ -24,7 +24,6 @@ from starlette.types import Receive, Scope, Send
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.documents import opened
 from fastembed.server.http.disconnect import DisconnectWatch
-from fastembed.server.http.scopes import SQL, require_scope
 from fastembed.server.wire.fields import Fields, read_fields, refuse
 from fastembed.server.wire.operation import JSON, Operation
 from fastembed.server.wire.schema import an_object, choice, flag, listed, number, one_of, string, whole
@@ -64,7 +63,6 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the route."""
 
     async def query(request: Request) -> Response:
-        require_scope(request.scope, SQL)
         fields = await read_fields(request.scope, request.receive, max_bytes=_MAX_BODY_BYTES)
         found = decode(fields)
         lake = one_lake(opened(site.resources, fields.text("database")))

@@ -19,7 +19,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from fastembed.pipeline.errors import Forbidden, Unauthenticated
+from fastembed.pipeline.errors import Forbidden
 
 KEY_PROTOCOL: Final = "openai-insecure-api-key."
 """Subprotocol prefix by which a browser, which can set no header, sends its key (OpenAI's realtime API)."""
@@ -55,24 +55,15 @@ class ApiKeys:
             found |= hmac.compare_digest(digest, known)
         return found
 
-    def check(self, scope: Scope) -> str:
-        """Let the request pass or raise `Unauthenticated`; takes the key out of a websocket's subprotocols.
+    def owner(self, offered: str) -> str | None:
+        """Return whose requests come with a key: a name that stands for it. None: the key is none of these."""
+        return _owner(offered) if self.accept(offered) else None
 
-        Return whose the request is: a name that stands for its key, or `EVERYBODY` where no key is asked for.
-        """
-        offered = _keys(scope)
-        if scope["type"] == "websocket":
-            offered = [*_subprotocol_keys(scope), *offered]
-        if not self or scope["path"] in OPEN_PATHS:
-            return EVERYBODY
-        if not offered:
-            raise Unauthenticated(
-                "found no API key, expected the header `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`"
-            )
-        for key in offered:
-            if self.accept(key):
-                return _owner(key)
-        raise Unauthenticated("found an API key that this server does not know")
+
+def offered_keys(scope: Scope) -> list[str]:
+    """Return the keys that a request offers; a websocket's is taken out of its subprotocols."""
+    offered = _keys(scope)
+    return [*_subprotocol_keys(scope), *offered] if scope["type"] == "websocket" else offered
 
 
 def _owner(key: str) -> str:

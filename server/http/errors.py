@@ -96,6 +96,8 @@ def _error_headers(error: ItemError) -> tuple[tuple[bytes, bytes], ...]:
         return ((b"allow", error.allow.encode()),)
     if isinstance(error, UpgradeRequired):
         return ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
+    if error.code == "insufficient_quota":  # until tomorrow: a client that tries again by itself would wait for nothing
+        return (*retry_headers(error.retry_after_s or 1.0), (b"x-should-retry", b"false"))
     if error.status in (429, 503):
         return retry_headers(1.0 if error.retry_after_s is None else error.retry_after_s)
     return ((b"www-authenticate", b"Bearer"),) if error.status == 401 else ()  # noqa: PLR2004

@@ -17,6 +17,7 @@ from fastembed.server.http.disconnect import DisconnectWatch
 from fastembed.server.http.multipart import MultipartForm, read_form
 from fastembed.server.http.request_body import header, read_json
 from fastembed.server.wire.fields import Fields, read_fields
+from fastembed.server.wire.token_count import TokenCount
 from fastembed.sources.http import Http, HttpRoutes, Results
 
 
@@ -101,6 +102,12 @@ class Exchange:
             await self._routes.prepare(value)
         methods = self._routes.methods(self.path)
         self.source = (methods or {}).get(self.method, self.source)
+        found = await self._send(value, whole=whole)
+        if (meter := self.scope.get("meter")) is not None:
+            found.observer = TokenCount(meter)
+        return found
+
+    async def _send(self, value: object, *, whole: bool) -> Results[Any]:
         send = partial(self.source.submit, value, trace=self.request_id, meta=_trace_context(self.scope))
         if self._cached_answers is None or b"no-" in (
             header(self.scope, b"cache-control") or b""

@@ -4,10 +4,18 @@ import pytest
 
 from fastembed.pipeline.errors import ConfigError, Forbidden, Unauthenticated
 from fastembed.server.http.auth import EVERYBODY, ApiKeys, BrowserGuard, is_loopback
+from fastembed.server.http.key_ring import KeyRing
 from fastembed.server.settings import ServerSettings
 from tests.unit.server.asgi import scope_of
 
-KEYS = ApiKeys.of([" first ", "second", ""])
+
+class Ring(KeyRing):
+    def check(self, scope):
+        self.admit(scope)
+        return scope["owner"]
+
+
+KEYS = Ring(ApiKeys.of([" first ", "second", ""]))
 
 
 def websocket(protocols, **headers):
@@ -16,7 +24,7 @@ def websocket(protocols, **headers):
 
 def test_without_keys_everybody_may_pass():
     assert not ApiKeys.of(["", " "])
-    ApiKeys().check(scope_of("GET", "/v1/models"))
+    Ring(ApiKeys()).check(scope_of("GET", "/v1/models"))
 
 
 @pytest.mark.parametrize("key", ["first", "second"])
@@ -27,13 +35,13 @@ def test_each_key_opens(key):
 
 def test_each_key_stands_for_its_holder_and_does_not_show():
     first, second = (
-        ApiKeys.of(["first", "second"]).check(scope_of("GET", "/v1/files", {"authorization": f"Bearer {key}"}))
+        Ring(ApiKeys.of(["first", "second"])).check(scope_of("GET", "/v1/files", {"authorization": f"Bearer {key}"}))
         for key in ("first", "second")
     )
     assert first != second
     assert "first" not in first
     assert KEYS.check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == first
-    assert ApiKeys().check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == EVERYBODY
+    assert Ring(ApiKeys()).check(scope_of("GET", "/v1/files", {"authorization": "Bearer first"})) == EVERYBODY
 
 
 @pytest.mark.parametrize("value", ["Bearer third", "Bearer ", "Bearer firsts", "Basic first", "first", "Bearer \xff"])

@@ -1,0 +1,88 @@
+"""Checks a request's key: those of the command line, which may do everything, and those of the key file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Scope
+
+from fastembed.pipeline.errors import Unauthenticated
+from fastembed.server.http.auth import EVERYBODY, OPEN_PATHS, ApiKeys, offered_keys
+from fastembed.server.http.scopes import needed_scope, require_scope
+from fastembed.server.keys.key_file import KeyFile
+from fastembed.server.keys.meter import KeyMeter
+from fastembed.server.keys.record import IssuedKey, digest_of
+from fastembed.server.keys.usage import UsageLog
+
+_EVERYTHING: Final = "key of the command line"
+
+
+class KeyRing:
+    """All keys of a server. file: None, there is no key file; usage: None, nothing is counted. clock: Unix seconds."""
+
+    def __init__(
+        self,
+        static: ApiKeys,
+        file: KeyFile | None = None,
+        usage: UsageLog | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._static = static
+        self._file = file
+        self.usage = usage
+        self._clock = clock
+        self._meters: dict[str, KeyMeter] = {}
+
+    def admit(self, scope: Scope, *, by_pipeline: bool = False) -> None:
+        """Let a request pass, with `owner`, `scopes` and `meter` in its scope, or raise what is wrong with its key.
+
+        Raises Unauthenticated, Forbidden (the scope that is missing), Overloaded (a limit of the key). A websocket's
+        key is taken out of its subprotocols.
+        """
+        offered = offered_keys(scope)
+        if not self._asks() or scope["path"] in OPEN_PATHS:
+            scope["owner"] = EVERYBODY
+            return
+        if not offered:
+            raise Unauthenticated(
+                "found no API key, expected the header `Authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`"
+            )
+        for secret in offered:
+            if (owner := self._static.owner(secret)) is not None:
+                scope["owner"] = owner
+                scope["meter"] = self._meter(owner, _EVERYTHING)
+                break
+            if (key := self._issued(secret)) is not None:
+                scope["owner"], scope["scopes"] = key.owner, frozenset(key.scopes)
+                scope["meter"] = self._meter(key.id, key.name, key.requests_per_minute, key.tokens_per_day)
+                require_scope(scope, needed_scope(scope["path"], by_pipeline=by_pipeline))
+                break
+        else:
+            raise Unauthenticated("found an API key that this server does not know")
+        meter: KeyMeter | None = scope["meter"]
+        if meter is not None:
+            meter.begin(time.monotonic())
+
+    def _asks(self) -> bool:
+        if self._file is not None:
+            self._file.look()
+            return bool(self._static) or self._file.exists
+        return bool(self._static)
+
+    def _issued(self, secret: str) -> IssuedKey | None:
+        key = None if self._file is None else self._file.find(digest_of(secret))
+        if key is not None and key.expires_at is not None and key.expires_at <= self._clock():
+            raise Unauthenticated(f"found the API key {key.name!r}, which has expired; ask for a new one")
+        return key
+
+    def _meter(self, id_: str, name: str, rpm: int | None = None, tokens: int | None = None) -> KeyMeter | None:
+        if self.usage is None:
+            return None
+        meter = self._meters.get(id_)
+        if meter is None:
+            meter = self._meters[id_] = KeyMeter(self.usage, id_, name)
+        meter.name, meter.requests_per_minute, meter.tokens_per_day = name, rpm, tokens
+        return meter
