@@ -27,6 +27,8 @@ from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.names import did_you_mean
 from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.registry import Registry
+from fastembed.sinks.lake.database import Lakes
+from fastembed.sinks.lake.retriever import LakeRetriever
 from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
 
@@ -99,7 +101,9 @@ def make_resources(configuration: Configuration, devices: Devices | None = None,
     router = Router(models, breakers=breakers)
     warmup = Warmup.from_sections(configuration.sections, models, History(own_home() / "usage.duckdb"))
     speech = SpeechEngines(models, breakers=breakers)
-    resources = Resources(models, breakers, router, warmup, speech, HttpRoutes(), WebsocketRoutes())
+    lakes, routes, sockets = Lakes(), HttpRoutes(), WebsocketRoutes()
+    retriever = LakeRetriever(lakes, models)
+    resources = Resources(models, breakers, router, warmup, speech, lakes, retriever, routes, sockets)
     if pull:
         downloads = Downloads(models, arrived=router.look_again)
         resources.add(downloads)

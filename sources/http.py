@@ -195,6 +195,11 @@ class HttpRoutes:
         """Return the sources of `path` by method, or None if no pipeline serves it."""
         return self._by_path.get(path)
 
+    def of_pipeline(self, name: str) -> Http | None:
+        """Return the source of a pipeline, or None: it serves no path now."""
+        sources = (source for methods in self._by_path.values() for source in methods.values())
+        return next((source for source in sources if source.pipeline == name), None)
+
     def paths(self) -> list[str]:
         """Return every `METHOD /path` that is served, in order."""
         return sorted(f"{method} {path}" for path, methods in self._by_path.items() for method in methods)
@@ -250,6 +255,8 @@ class Http:
         self._routes = HttpRoutes()
         self._runs = False
         self._stopped = False
+        self.pipeline = ""
+        """The name of its pipeline."""
         self.definition = ""
         """The hash of its pipeline's definition."""
         self.takes: Any = Any
@@ -259,7 +266,7 @@ class Http:
         """Make the queue and take the route; requests wait until `items` runs."""
         self._routes = context.resources.get(HttpRoutes)
         self._channel = context.channel()
-        self.definition, self.takes = context.definition, context.takes
+        self.pipeline, self.definition, self.takes = context.pipeline, context.definition, context.takes
         self._routes.offer(self)
 
     async def items(self) -> AsyncIterator[Item[Any]]:

@@ -18,7 +18,10 @@ def search(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 5,
     as_json: AsJson = False,
     database: Database = None,
-    table: Annotated[str | None, typer.Option("--table", "-t", help="Only tables of this name.")] = None,
+    table: Annotated[list[str] | None, typer.Option("--table", "-t", help="Only tables of this name; several.")] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Only files of this pattern; several.")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--type", help="Only files of this suffix: pdf; several.")] = None,
+    floor: Annotated[float | None, typer.Option(min=-1, max=1, help="The least cosine.")] = None,
     config: Config = None,
     url: Url = LOCAL_URL,
     api_key: ApiKeyOfClient = None,
@@ -26,9 +29,11 @@ def search(
     """Find the nearest chunks of the documents that were read."""
     from fastembed.commands.documents import AnswerSource
     from fastembed.commands.documents import search as run
+    from fastembed.pipeline.payload.asking import SearchScope
 
     source = AnswerSource(config, url, api_key, database)
-    raise typer.Exit(run(source, " ".join(words), limit=limit, as_json=as_json, table=table))
+    scope = SearchScope(tables=tuple(table or ()), files=tuple(file or ()), types=tuple(kind or ()))
+    raise typer.Exit(run(source, " ".join(words), limit=limit, as_json=as_json, scope=scope, floor=floor))
 
 
 @commands.command("ls")

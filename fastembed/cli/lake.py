@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fastembed.commands.options import LOCAL_URL, ApiKeyOfClient, Config, Database, Url
+from fastembed.commands.options import LOCAL_URL, ApiKeyOfClient, AsJson, Config, Database, Url
 
 commands = typer.Typer()
 
@@ -65,3 +65,44 @@ def export(
     from fastembed.commands.documents import AnswerSource
 
     raise typer.Exit(run(AnswerSource(config, url, api_key, database), Path(target), force=force))
+
+
+@commands.command()
+def ask(
+    question: Annotated[list[str], typer.Argument(help="A question about the documents that were read.")],
+    *,
+    folder: Annotated[str | None, typer.Option(help="Only documents that this pipeline has read.")] = None,
+    table: Annotated[list[str] | None, typer.Option("--table", "-t", help="Only tables of this name; several.")] = None,
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Only files of this pattern; several.")] = None,
+    model: Annotated[str | None, typer.Option(help="The chat model that words the answer.")] = None,
+    floor: Annotated[float | None, typer.Option(min=0, max=1, help="The least confidence of an answer.")] = None,
+    as_json: AsJson = False,
+    database: Database = None,
+    config: Config = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Answer a question from the documents that were read, each sentence with its source; 1 if they do not say."""
+    from fastembed.commands.ask import ask as run
+    from fastembed.commands.documents import AnswerSource
+
+    options = {"folder": folder, "tables": table, "files": file, "model": model, "floor": floor}
+    source = AnswerSource(config, url, api_key, database)
+    raise typer.Exit(run(source, " ".join(question), options=options, as_json=as_json))
+
+
+@commands.command()
+def why(
+    answer: Annotated[str, typer.Argument(help="The id of an answer: ans-...")],
+    *,
+    as_json: AsJson = False,
+    database: Database = None,
+    config: Config = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Show where an answer is from: sentences, passages, pages, files, and what read and found them."""
+    from fastembed.commands.ask import why as run
+    from fastembed.commands.documents import AnswerSource
+
+    raise typer.Exit(run(AnswerSource(config, url, api_key, database), answer, as_json=as_json))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -21,17 +21,18 @@ from fastembed.guards import keep_files_private
 from fastembed.inference.serving.models import Models
 from fastembed.pipeline.config.guarantees import sinks
 from fastembed.pipeline.errors import ConfigError, FastEmbedError, InvalidInput
+from fastembed.pipeline.payload.asking import SearchScope
 from fastembed.pipeline.plan import Configuration
-from fastembed.server.endpoints.documents import search as search_lakes
-from fastembed.server.endpoints.documents import waiting_chunks
 from fastembed.server.wire.text import printable
 from fastembed.sinks.lake.database import Lake
 from fastembed.sinks.lake.opening import LakeLocked
+from fastembed.sinks.lake.retriever import search_lakes, waiting_chunks
 from fastembed.sinks.lake.several import select_databases
 
 if TYPE_CHECKING:
     from fastembed.client import FastEmbedClient
 
+EVERYWHERE: Final = SearchScope()
 T = TypeVar("T")
 U = TypeVar("U")
 Rows = Sequence[Mapping[str, Any]]
@@ -101,6 +102,10 @@ class AnswerSource:
         databases = f"database {selected[0]}" if len(selected) == 1 else f"databases {_listed(selected)}"
         raise FastEmbedError(f"found no {databases}: nothing was processed yet")
 
+    def files(self, configuration: Configuration) -> list[Path]:
+        """Return the databases that are there, of those that are meant. FastEmbedError: none is."""
+        return self._existing(configuration)
+
     def file(self) -> Path:
         """Return the one database that is meant. ConfigError: there are several, and none is named."""
         there = self._existing(read_configuration(self.config))
@@ -161,26 +166,37 @@ def _databases(configuration: Configuration) -> list[Path]:
     return list(found)
 
 
-def search(source: AnswerSource, words: str, *, limit: int, as_json: bool, table: str | None = None) -> int:
+def search(
+    source: AnswerSource,
+    words: str,
+    *,
+    limit: int,
+    as_json: bool,
+    scope: SearchScope = EVERYWHERE,
+    floor: float | None = None,
+) -> int:
     """Print the nearest chunks; 1 if there are none."""
 
     async def offline(lakes: Sequence[Lake], configuration: Configuration) -> Rows:
         resources = make_resources(configuration)
         models = resources.get(Models)
         try:
-            if waiting := await waiting_chunks(lakes, models, table):
+            if waiting := await waiting_chunks(lakes, models, *scope.tables):
                 typer.echo(
                     f"{waiting} chunks of another embedding model are found by their words only, until "
                     "`fastembed reembed` gives them new vectors",
                     err=True,
                 )
-            return [asdict(hit) for hit in await search_lakes(lakes, models, words, limit=limit, table=table)]
+            hits = await search_lakes(lakes, models, words, limit=limit, scope=scope, floor=floor)
+            return [asdict(hit) for hit in hits]
         finally:
             await close_resources(resources)
 
     async def online(client: FastEmbedClient, database: str | None) -> Rows:
-        hits = await client.search(words, limit=limit, table=table, database=database)
-        return [hit.to_dict() for hit in hits]
+        where = {"database": database, "tables": scope.tables, "files": scope.files, "types": scope.types}
+        body = {"query": words, "limit": limit, "floor": floor, **{name: part for name, part in where.items() if part}}
+        found = await client.call("POST", "/v1/search", body=body)
+        return list(found["data"])
 
     found = source.ask(offline, online)
     hits = sorted(found, key=lambda hit: -hit["score"])[:limit]

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastembed.pipeline.payload.grounding import Grounding
+
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -201,6 +203,7 @@ class ChatFinished:
     """Ends one choice. Token counts are of the whole request so far; cached_tokens came from the prefix cache.
 
     cut: why it was ended before its time, if it was. stop: the stop string that ended it, if one did.
+    grounding: what a checked answer rests on.
     """
 
     index: int
@@ -211,6 +214,7 @@ class ChatFinished:
     reasoning_tokens: int = 0
     cut: str = ""
     stop: str = ""
+    grounding: Grounding | None = None
 
 
 ChatEvent = ChatStarted | ChatDelta | ChatFinished

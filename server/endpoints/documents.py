@@ -1,4 +1,4 @@
-"""The documents that pipelines have stored: GET /v1/search, GET /v1/documents, GET /v1/documents/failed.
+"""The documents that pipelines have stored: GET /v1/documents, GET /v1/documents/failed.
 
 POST /v1/documents/replay {pipeline, names} tries failed files again, POST /v1/documents/reprocess {pipeline, all} those
 that an older definition of the pipeline made: the folder's next look picks them up. POST /v1/documents/forget
@@ -9,52 +9,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from fastembed.inference.engines.embedding.origin import vector_origin
-from fastembed.inference.serving.models import Models
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, NotFound
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.names import did_you_mean
-from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.wire.fields import Fields, read_fields, refuse, shown
 from fastembed.server.wire.operation import Operation
-from fastembed.server.wire.responses import json_answer, listing, whole_parameter
-from fastembed.server.wire.schema import Schema, an_object, flag, listed, string, whole
+from fastembed.server.wire.responses import json_answer, listing
+from fastembed.server.wire.schema import Schema, an_object, flag, listed, string
 from fastembed.sinks.lake.database import Lake, Lakes
 from fastembed.sinks.lake.dead_letters import Replayed, replay_folder
 from fastembed.sinks.lake.listing import FailureRow
-from fastembed.sinks.lake.search import Hit
-from fastembed.sinks.lake.several import merge_hits, select_databases, tables_of
+from fastembed.sinks.lake.several import select_databases
 
-MAX_HITS = 100
-MAX_QUERY_CHARS = 4_000
 _MAX_BODY_BYTES = 2**20
 _MAX_NAMES: Final = 65_536
 _PIPELINE: Final = string("its name; all if it is left out")
 _DATABASE: Final = string("the database; all if it is left out")
 _LISTED: Final[Mapping[str, Schema]] = {"pipeline": _PIPELINE, "database": _DATABASE}
-_SEARCH: Final = Operation(
-    "GET",
-    "/v1/search",
-    "The nearest chunks of the documents that were read",
-    query={
-        "q": string("words or a question", most=MAX_QUERY_CHARS),
-        "limit": whole(1, MAX_HITS),
-        "table": string("the table; all if it is left out"),
-        "database": _DATABASE,
-    },
-)
 _DOCUMENTS: Final = Operation("GET", "/v1/documents", "Every file and its state", query=_LISTED)
 _FAILED: Final = Operation("GET", "/v1/documents/failed", "Files that failed, and why", query=_LISTED)
 _REPLAY: Final = Operation(
@@ -75,24 +55,11 @@ _FORGET: Final = Operation(
     "Forget the rows of a pipeline's missing files",
     body=an_object({"pipeline": string()}, required=("pipeline",)),
 )
-OPERATIONS: Final = (_SEARCH, _DOCUMENTS, _FAILED, _REPLAY, _REPROCESS, _FORGET)
+OPERATIONS: Final = (_DOCUMENTS, _FAILED, _REPLAY, _REPROCESS, _FORGET)
 
 
 def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
-
-    async def find(request: Request) -> Response:
-        query = request.query_params.get("q", "").strip()
-        if not query:
-            raise InvalidInput("found no q, expected a query: /v1/search?q=words", param="q")
-        if len(query) > MAX_QUERY_CHARS:
-            raise InvalidInput(f"found {len(query)} characters, expected at most {MAX_QUERY_CHARS}", param="q")
-        limit = whole_parameter(request, "limit", default=10, most=MAX_HITS)
-        lakes = opened(site.resources, request.query_params.get("database"))
-        table = request.query_params.get("table")
-        hits = await search(lakes, site.resources.get(Models), query, limit=limit, table=table)
-        waiting = await waiting_chunks(lakes, site.resources.get(Models), table)
-        return listing(hits, query=query, **({"waiting_for_reembed": waiting} if waiting else {}))
 
     async def documents(request: Request) -> Response:
         pipeline = checked_pipeline(site, request.query_params.get("pipeline"))
@@ -134,7 +101,6 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         return json_answer({"count": site.running.forget_missing(name)})
 
     return [
-        _SEARCH.route(find),
         _DOCUMENTS.route(documents),
         _FAILED.route(failed),
         _REPLAY.route(replay),
@@ -154,48 +120,6 @@ def opened(resources: Resources, database: str | None = None, *, some: bool = Tr
     if not lakes:
         raise NotFound("found no open database, expected a pipeline with the sink duckdb")
     return [lakes[path] for path in select_databases(list(lakes), database)]
-
-
-async def search(
-    lakes: Sequence[Lake], models: Models, query: str, *, limit: int, table: str | None = None
-) -> list[Hit]:
-    """Search all tables of the databases, or those of one name.
-
-    By words, and by meaning with the model that embedded most of a table's chunks, where there is one.
-    """
-    vectors: dict[str, NDArray[np.float32]] = {}
-    found: list[tuple[str, list[Hit]]] = []
-    for lake, name in await tables_of(lakes, table):
-        origin = await _origin(lake, name, models)
-        model = origin.model if origin else ""
-        if model and model not in vectors:
-            vectors[model] = await _embedded(models, model, query)
-        hits = await lake.search(query, vectors.get(model), limit, table=name, origin=origin)
-        found.append((model, [replace(hit, table=name, database=str(lake.path)) for hit in hits]))
-    return merge_hits(found, limit)
-
-
-async def waiting_chunks(lakes: Sequence[Lake], models: Models, table: str | None = None) -> int:
-    """Return how many chunks have a vector of another model than the one that their table is searched with.
-
-    Vectors of two models cannot be compared: those are found by their words only, until they are embedded anew.
-    """
-    found = await tables_of(lakes, table)
-    return sum([await lake.incomparable(name, await _origin(lake, name, models)) for lake, name in found])
-
-
-async def _origin(lake: Lake, table: str, models: Models) -> VectorOrigin | None:
-    """Return the model that a table is searched with: that of most of its vectors, as its files are now."""
-    embedded_with = await lake.models(table)
-    return vector_origin(models.catalog, embedded_with[0][0]) if embedded_with else None
-
-
-async def _embedded(models: Models, name: str, query: str) -> NDArray[np.float32]:
-    async with models.lend(name, "embedding", priority=1) as model:
-        tokens = await model.tokenize([model.prompts.before(query, "query")], most_tokens=0)
-        vectors, _ = await model.embed(tokens, priority=1)
-    vector: NDArray[np.float32] = vectors[0]
-    return vector
 
 
 async def failures(lakes: Sequence[Lake], pipeline: str | None, items: Sequence[FailureRow] = ()) -> list[FailureRow]:

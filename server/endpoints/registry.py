@@ -9,6 +9,8 @@ from starlette.routing import BaseRoute
 
 from fastembed.server.endpoints import (
     analyze,
+    answers,
+    ask,
     chat,
     completions,
     conversations,
@@ -27,6 +29,7 @@ from fastembed.server.endpoints import (
     rerank,
     responses,
     route,
+    search,
     speech,
     sql,
     system,
@@ -50,6 +53,7 @@ PIPELINE_ENDPOINTS: Final[Mapping[str, PipelineEndpoint]] = {
         speech.ENDPOINT,
         document_processing.ENDPOINT,
         analyze.ENDPOINT,
+        ask.ENDPOINT,
     )
 }
 """By `METHOD /path`, the best known first: messages list them in this order."""
@@ -76,6 +80,8 @@ OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
     ollama,
     route,
     files,
+    search,
+    answers,
     documents,
     reembed,
     sql,

@@ -96,6 +96,11 @@ class Exchange:
         """
         return Submission(self, values, whole=whole)
 
+    def send_to(self, source: Http) -> None:
+        """Have another pipeline answer than the one on the request's path; its answers are never kept."""
+        self.source, self.method, self.path = source, source.method, source.path
+        self._cached_answers = None
+
     async def submit(self, value: object, *, whole: bool) -> Results[Any]:
         """Send one value through the pipeline that serves this route now: it may have been reloaded since the start."""
         if self._routes.prepare is not None:
@@ -119,6 +124,10 @@ class Exchange:
         results, hit = await self._cached_answers.results(key, value, lambda reply: send(results=reply), whole=whole)
         self._cached = hit and self._cached is not False
         return results
+
+    def pipeline(self, name: str) -> Http | None:
+        """Return the source of a pipeline that serves a path now, or None."""
+        return self._routes.of_pipeline(name)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of every response: the rate limits, and whether it came from the cache."""

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.ledger import ANY_CONTENT, EntryState, LedgerEntry
+from fastembed.pipeline.payload.asking import SearchScope
 from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
 from fastembed.sinks.lake.dead_letters import Replayed
@@ -159,9 +160,11 @@ class Lake:
         *,
         table: str = "chunks",
         origin: VectorOrigin | None = None,
+        scope: SearchScope | None = None,
+        floor: float | None = None,
     ) -> list[Hit]:
         """Find the best chunks for these words and this embedding of them; see `fastembed.sinks.lake.search.search`."""
-        return await self.read(search, words, vector, limit=limit, table=table, origin=origin)
+        return await self.read(search, words, vector, limit=limit, table=table, origin=origin, scope=scope, floor=floor)
 
     async def models(self, table: str = "chunks") -> list[tuple[str, int]]:
         """Return (model, vector length) of what embedded the chunks of `table`, the most used first."""
@@ -191,6 +194,10 @@ class Lake:
             table=table,
             at=self._clock(),
         )
+
+    def now(self) -> datetime:
+        """Return the time in UTC as the TIMESTAMP columns hold it."""
+        return self._clock()
 
     def cursor(self) -> Connection:
         """Return a new connection to the database, for one thread at a time; close it."""

@@ -26,7 +26,7 @@ _SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "python_enable_replacements": "false",
     "memory_limit": "50%",  # DuckDB's own is 80 %: the models need memory, too
 }
-HIDDEN: Final = frozenset({"ledger", "schema_version"})
+HIDDEN: Final = frozenset({"ledger", "lineage", "schema_version"})
 """Tables that queries of users do not see; indexes and shadows of chunk tables, by `OWN_SUFFIXES`, neither."""
 
 

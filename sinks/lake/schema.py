@@ -5,6 +5,7 @@
     <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
     <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
     <chunks>_reembedded  new vectors of those chunks while `fastembed reembed` makes them (`reembedding.py`)
+    lineage            one row an answer: what it cites (`lineage.py`)
     files, passages, tables   views for people (`views.py`)
 
 Migrations: new columns come last, so that rows written by position stay right; `{table}` stands for each chunk table.
@@ -49,11 +50,15 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     ('ALTER TABLE "{table}" ADD COLUMN model_revision VARCHAR',),  # which files of a model made a vector
     (),  # the views for people: every step makes them anew
+    (  # where answers are from
+        """CREATE TABLE IF NOT EXISTS lineage (
+            id VARCHAR NOT NULL, asked_at TIMESTAMP NOT NULL, question VARCHAR NOT NULL, details JSON NOT NULL)""",
+    ),
 )
 VERSION: Final = len(_MIGRATIONS)
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
-_RESERVED: Final = frozenset({"documents", "ledger", "schema_version"})
+_RESERVED: Final = frozenset({"documents", "ledger", "lineage", "schema_version"})
 SHADOW: Final = "_reembedded"
 """What ends the name of the table that holds new vectors until they are all there."""
 OWN_SUFFIXES: Final = ("_terms", SHADOW)

@@ -32,14 +32,15 @@ def select_databases(databases: Sequence[Path], name: str | None) -> list[Path]:
     return exact or found
 
 
-async def tables_of(lakes: Iterable[Lake], name: str | None) -> list[tuple[Lake, str]]:
-    """Return the chunk tables of the databases, or those of one name. InvalidInput: none of them has it."""
+async def tables_of(lakes: Iterable[Lake], *names: str) -> list[tuple[Lake, str]]:
+    """Return the chunk tables of the databases, or those of some names. InvalidInput: none of them has a name."""
     everything = [(lake, table) for lake in lakes for table in await lake.tables()]
-    found = [(lake, table) for lake, table in everything if name in (None, table)]
-    if name is not None and not found:
-        known = ", ".join(dict.fromkeys(table for _, table in everything)) or "none yet"
-        raise InvalidInput(f"found the table {name[:80]!r}, expected one of {known}", param="table")
-    return found
+    there = dict.fromkeys(table for _, table in everything)
+    for name in names:
+        if name not in there:
+            known = ", ".join(there) or "none yet"
+            raise InvalidInput(f"found the table {name[:80]!r}, expected one of {known}", param="table")
+    return [(lake, table) for lake, table in everything if not names or table in names]
 
 
 def merge_hits(rankings: Sequence[tuple[str, Sequence[Hit]]], limit: int) -> list[Hit]:

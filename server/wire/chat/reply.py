@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, ChatStarted
+from fastembed.pipeline.payload.chat import ChatEvent, ChatStarted
 from fastembed.server.wire.event_stream import OPENAI, EventStream, StreamForm
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.headers import Headers, model_headers
@@ -27,7 +27,7 @@ class AnswerEncoder(Protocol):
 
 async def reply(
     exchange: Exchange,
-    requests: Sequence[ChatRequest],
+    requests: Sequence[object],
     encoder: AnswerEncoder,
     *,
     stream: bool,
@@ -40,7 +40,7 @@ async def reply(
         await _whole(exchange, requests, encoder)
 
 
-async def _whole(exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder) -> None:
+async def _whole(exchange: Exchange, requests: Sequence[object], encoder: AnswerEncoder) -> None:
     async with exchange.submitted(*requests, whole=True) as running:
         for prompt, results in enumerate(running):
             async for event in results:
@@ -49,9 +49,7 @@ async def _whole(exchange: Exchange, requests: Sequence[ChatRequest], encoder: A
         await exchange.respond(body, headers=_headers(encoder))
 
 
-async def _stream(
-    exchange: Exchange, requests: Sequence[ChatRequest], encoder: AnswerEncoder, form: StreamForm
-) -> None:
+async def _stream(exchange: Exchange, requests: Sequence[object], encoder: AnswerEncoder, form: StreamForm) -> None:
     async with (
         EventStream(exchange, lambda: _headers(encoder), form=form) as out,
         exchange.submitted(*requests) as running,
