@@ -134,14 +134,9 @@ def test_a_pipeline_that_is_not_there_or_takes_no_chat_is_refused(client: openai
 def test_the_commands_answer_and_say_why(folder: Path, server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTEMBED_URL", server.url)
     ended = fastembed(folder, "ask", "Who", "is", "the", "soloist?")
-    assert (
-        ended.stdout.splitlines()
-        == [
-            "“The soloist is Mateus Andrade.” [1]",
-            "  [1] choir.txt",
-        ]
-        or "Mateus Andrade" in ended.stdout
-    )
+    answer, source, *_ = ended.stdout.splitlines()
+    assert "The soloist is Mateus Andrade." in answer
+    assert source.startswith("  [1] choir.txt")
     why = fastembed(folder, "why", ended.stderr.split()[-1])
     assert why.returncode == 0, why.stderr
     for part in ("Who is the soloist?", "choir.txt", "sha256 ", "definition ", "all-MiniLM-L6-v2"):
@@ -151,7 +146,7 @@ def test_the_commands_answer_and_say_why(folder: Path, server: Serving, monkeypa
     assert "found no answer" in unknown.stderr
 
 
-def test_without_a_server_the_same_question_is_answered(folder: Path, tmp_path: Path) -> None:
+def test_without_a_server_the_same_question_is_answered(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "pipelines.yaml").write_text(PIPELINES)
