@@ -23,7 +23,7 @@ from fastembed.operators.asking.confidence import FEATURES
 from fastembed.operators.retrieve import Retrieve
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.engine import Engine
-from fastembed.pipeline.payload.asking import Question, Retrieved
+from fastembed.pipeline.payload.asking import DocumentQuestion, Retrieved
 from fastembed.sinks.lake.database import Lakes
 
 FOLDER = Path(__file__).parent / "asking"
@@ -116,7 +116,7 @@ async def main() -> None:
         seconds = 0.0
         for question, name, words in judged["answers"]:
             began = perf_counter()
-            found = await probe(Question(question))
+            found = await probe(DocumentQuestion(question))
             seconds += perf_counter() - began
             rows.append((probe.seen, True))
             places = [place for place in range(len(found.passages)) if is_right(found, place, name, words)]
@@ -129,7 +129,7 @@ async def main() -> None:
                 best = found.evidence[0].text if found.evidence else ""
                 print(f"   {question!r}: {places}, {found.confidence:.2f}, {best!r}")
         for question in judged["unanswerable"]:
-            found = await probe(Question(question))
+            found = await probe(DocumentQuestion(question))
             rows.append((probe.seen, False))
             refused += not found.found
             if options.verbose and found.found:

@@ -78,7 +78,7 @@ class Answer:
     async def __call__(self, item: Item[GroundedRequest]) -> AsyncIterator[ChatEvent]:
         """Answer one question."""
         found = item.value.retrieved
-        draft = _Draft(found)
+        draft = _AnswerDraft(found)
         if not found.found:
             yield ChatStarted(QUOTES)
             yield ChatDelta(text=self._not_found)
@@ -93,7 +93,7 @@ class Answer:
             await self._retriever.record(grounding, draft.databases())
         yield ChatFinished(0, "stop", draft.prompt_tokens, draft.completion_tokens, grounding=grounding)
 
-    async def _answered(self, item: Item[GroundedRequest], draft: _Draft) -> AsyncGenerator[ChatEvent]:
+    async def _answered(self, item: Item[GroundedRequest], draft: _AnswerDraft) -> AsyncGenerator[ChatEvent]:
         started = False
         if not self._quoted:
             async with aclosing(self._written(item, draft)) as events:
@@ -106,7 +106,7 @@ class Answer:
             for part in quotes(draft.found):
                 yield ChatDelta(text=draft.quote(part))
 
-    async def _written(self, item: Item[GroundedRequest], draft: _Draft) -> AsyncGenerator[ChatEvent]:
+    async def _written(self, item: Item[GroundedRequest], draft: _AnswerDraft) -> AsyncGenerator[ChatEvent]:
         """Yield the supported sentences of a model as they come."""
         rest = ""
         request = cast("Item[ChatRequest]", item)  # a GroundedRequest is one
@@ -129,7 +129,7 @@ class Answer:
                             yield ChatDelta(text=text)
 
 
-class _Draft:
+class _AnswerDraft:
     """An answer as it grows."""
 
     def __init__(self, found: Retrieved) -> None:

@@ -19,7 +19,7 @@ from fastembed.operators.asking.ranking import Candidates, Scale, all_text, rank
 from fastembed.operators.asking.terms import fits
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
-from fastembed.pipeline.payload.asking import Evidence, Passage, Question, Retrieved, SearchScope
+from fastembed.pipeline.payload.asking import DocumentQuestion, Evidence, Passage, Retrieved, SearchScope
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.pipeline.payload.rerank import RerankRequest
 from fastembed.pipeline.retrieval import FoundPassages, Retriever
@@ -36,8 +36,8 @@ class Retrieve:
     By words (BM25) and by meaning together; the best are ordered by their best sentences, and by a reranker where one
     is here that does not only ship for trying things out.
 
-    In: `Question`, or a `ChatRequest`, whose last turn of the user is the question. Out: `Retrieved`: passages, the
-    best first, sentences, and a confidence of 0 to 1 that they hold the answer (`fastembed.operators.asking`).
+    In: `DocumentQuestion`, or a `ChatRequest`, whose last turn of the user is the question. Out: `Retrieved`: the
+    passages, best first, sentences, and a confidence of 0 to 1 that they hold the answer (`operators.asking`).
 
     Args:
         limit: passages to answer from. A question that says how many gets so many.
@@ -73,7 +73,7 @@ class Retrieve:
         self._retriever = context.resources.get(Retriever)
         self._models = context.resources.get(Models)
 
-    async def __call__(self, asked: Question | ChatRequest) -> Retrieved:
+    async def __call__(self, asked: DocumentQuestion | ChatRequest) -> Retrieved:
         """Find the passages for one question."""
         request = asked if isinstance(asked, ChatRequest) else None
         question = _question(asked) if isinstance(asked, ChatRequest) else asked
@@ -178,12 +178,12 @@ async def _ranking(model: RerankModel, query: str, documents: Sequence[str]) -> 
     return {ranked.index: ranked.score for ranked in found.results}
 
 
-def _question(request: ChatRequest) -> Question:
+def _question(request: ChatRequest) -> DocumentQuestion:
     """Return the question that a conversation ends with."""
     turns = [message.text for message in request.messages if message.role == "user" and message.text.strip()]
     if not turns:
         raise InvalidInput("found no text of a user, expected a question", param="messages")
-    return Question(turns[-1], model=request.model)
+    return DocumentQuestion(turns[-1], model=request.model)
 
 
 def _by_text(candidates: Candidates, cosines: NDArray[np.float32]) -> dict[str, float]:

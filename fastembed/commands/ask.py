@@ -16,7 +16,7 @@ from fastembed.operators.asking.support import place_of
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.errors import ConfigError, FastEmbedError
-from fastembed.pipeline.payload.asking import Question, SearchScope
+from fastembed.pipeline.payload.asking import DocumentQuestion, SearchScope
 from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished
 from fastembed.pipeline.payload.grounding import Citation
 from fastembed.pipeline.plan import Configuration
@@ -151,7 +151,7 @@ async def _answered(configuration: Configuration, resources: Resources, body: Ma
     return answer_object(finished.grounding, text, finished)
 
 
-def question_of(body: Mapping[str, Any]) -> Question:
+def question_of(body: Mapping[str, Any]) -> DocumentQuestion:
     """Return the question of a request's body."""
     scope = SearchScope(
         pipeline=body.get("folder"),
@@ -159,4 +159,4 @@ def question_of(body: Mapping[str, Any]) -> Question:
         tables=tuple(body.get("tables", ())),
         files=tuple(body.get("files", ())),
     )
-    return Question(body["question"], scope, body.get("model", "auto"), body.get("limit"), body.get("floor"))
+    return DocumentQuestion(body["question"], scope, body.get("model", "auto"), body.get("limit"), body.get("floor"))

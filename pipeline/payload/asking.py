@@ -26,7 +26,7 @@ class SearchScope:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DocumentQuestion:
     """A question about the documents that were read. model: a chat model's name or "auto".
 
     limit: how many passages to answer from, None: as the pipeline says. floor: the least confidence for an answer.
@@ -84,7 +84,7 @@ class Retrieved:
     request: the conversation that the question ends, where it came as one.
     """
 
-    question: Question
+    question: DocumentQuestion
     passages: tuple[Passage, ...]
     evidence: tuple[Evidence, ...]
     confidence: float

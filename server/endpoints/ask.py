@@ -16,7 +16,7 @@ import orjson
 
 from fastembed.operators.asking.support import place_of
 from fastembed.pipeline.errors import StepFailed
-from fastembed.pipeline.payload.asking import Question
+from fastembed.pipeline.payload.asking import DocumentQuestion
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatRequest, ChatStarted
 from fastembed.pipeline.payload.grounding import Citation, Grounding
 from fastembed.server.endpoints.search import SCOPE, read_scope
@@ -59,12 +59,12 @@ async def answer_ask(exchange: Exchange) -> None:
         await reply(exchange, [question], AskStream() if stream else AskAnswer(), stream=stream)
 
 
-def decode(fields: Fields) -> Question:
+def decode(fields: Fields) -> DocumentQuestion:
     """Return the question that a request asks. InvalidInput names the field."""
     fields.known(OPERATION.fields)
     text = fields.needed("question", "a question")
     fields.text("question", most=MAX_QUESTION_CHARS)
-    return Question(
+    return DocumentQuestion(
         text=text,
         scope=read_scope(fields),
         model=fields.text("model") or "auto",
@@ -158,4 +158,4 @@ def _source(found: Citation) -> dict[str, Any]:
     return {**whole, "place": place_of(found)}
 
 
-ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_ask, Question | ChatRequest, ChatEvent)
+ENDPOINT: Final = PipelineEndpoint(OPERATION, answer_ask, DocumentQuestion | ChatRequest, ChatEvent)

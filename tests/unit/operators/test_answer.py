@@ -12,7 +12,7 @@ from fastembed.operators.answer import Answer
 from fastembed.operators.prompt import prompt
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.item import Item
-from fastembed.pipeline.payload.asking import Evidence, Passage, Question, Retrieved
+from fastembed.pipeline.payload.asking import DocumentQuestion, Evidence, Passage, Retrieved
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatStarted
 from fastembed.pipeline.payload.grounding import Grounding
 from fastembed.pipeline.retrieval import Retriever
@@ -38,7 +38,7 @@ def found(confidence: float = 0.9) -> Retrieved:
         Passage(9, "The choir rehearses on Wednesdays.", "choir.md", database="x.duckdb"),
     )
     evidence = (Evidence(0, LEASE, 0.9), Evidence(0, RENT, 0.5), Evidence(1, "The choir rehearses on Wednesdays.", 0.1))
-    return Retrieved(Question("When does the lease begin?"), passages, evidence, confidence, 0.5)
+    return Retrieved(DocumentQuestion("When does the lease begin?"), passages, evidence, confidence, 0.5)
 
 
 async def answered(

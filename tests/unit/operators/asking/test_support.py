@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastembed.operators.asking.support import citation, complete_sentences, is_refusal, place_of, quotes, support_of
-from fastembed.pipeline.payload.asking import Evidence, Passage, Question, Retrieved
+from fastembed.pipeline.payload.asking import DocumentQuestion, Evidence, Passage, Retrieved
 
 LEASE = "The lease begins on 1 April and runs for five years."
 RENT = "The rent is 2,450 a month, payable by the third working day."
@@ -18,7 +18,7 @@ def retrieved(question: str = "When does the lease begin?") -> Retrieved:
         Passage(9, OTHER, "choir.md", seconds=(61.0, 75.0)),
     )
     evidence = (Evidence(0, LEASE, 0.9), Evidence(0, RENT, 0.6), Evidence(1, OTHER, 0.2))
-    return Retrieved(Question(question), passages, evidence, 0.9, 0.5)
+    return Retrieved(DocumentQuestion(question), passages, evidence, 0.9, 0.5)
 
 
 @pytest.mark.parametrize(
