@@ -132,3 +132,22 @@ async def test_no_process_is_left_of_a_file_that_nobody_reads_to_its_end(tmp_pat
 )
 def test_files_are_recognised_by_their_first_bytes(head: bytes, demuxer: str) -> None:
     assert recognise(head) == demuxer
+
+
+@pytest.mark.parametrize("default", [0, 1])
+async def test_the_track_that_players_would_choose_is_heard(default: int) -> None:
+    """Films carry a track a language: the one that is marked as the default counts, not the first."""
+    tones = [np.sin(2 * np.pi * hertz * np.arange(32_000) / 16_000).astype(np.float32) * 0.5 for hertz in (300, 2_000)]
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as media:
+        streams = [media.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in tones]
+        for place, stream in enumerate(streams):
+            stream.disposition = av.stream.Disposition.default if place == default else av.stream.Disposition(0)
+        for stream, tone in zip(streams, tones, strict=True):
+            frame = av.AudioFrame.from_ndarray((tone * 32_767).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate = 16_000
+            media.mux(stream.encode(frame))
+            media.mux(stream.encode(None))
+    found = await heard(out.getvalue())
+    crossings = int((np.diff(np.signbit(found[4_000:20_000])) != 0).sum())
+    assert crossings == pytest.approx((600, 4_000)[default], rel=0.05)

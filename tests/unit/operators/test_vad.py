@@ -1,6 +1,7 @@
 import itertools
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -157,3 +158,34 @@ async def test_automatic_eagerness_goes_by_silence_where_nothing_can_tell() -> N
     out = await through(await opened(), [settings, *frames(SPOKEN), AudioFrame(np.zeros(32_000, np.float32))])
     assert of(SpeechSettings, out)
     assert of(SpeechStopped, out)
+
+
+def room(length: int, loudness: float = 0.01) -> np.ndarray:
+    """Return a room as a microphone hears it: noise with the spectrum of the quietest part of a reader's recording."""
+    with av.open(str(Path(__file__).parents[2] / "assets" / "librivox" / "0870.flac")) as media:
+        resampler = av.AudioResampler("flt", "mono", 16_000)
+        frames_read = [out for frame in media.decode(audio=0) for out in resampler.resample(frame)]
+    recording = np.concatenate([frame.to_ndarray()[0] for frame in frames_read])
+    power = np.convolve(recording**2, np.ones(3_200), "valid")
+    quiet = recording[(begin := int(power.argmin())) : begin + 3_200]
+    colour = np.abs(np.fft.rfft(quiet * np.hanning(len(quiet))))
+    white = np.fft.rfft(np.random.default_rng(1).normal(0, 1, length))
+    found = np.fft.irfft(
+        white * np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, len(colour)), colour), length
+    )
+    return (found * (loudness / np.sqrt(np.mean(found**2)))).astype(np.float32)
+
+
+@pytest.mark.parametrize("loudness", [0.001, 0.01, 0.05])
+async def test_a_commit_of_a_room_without_a_voice_has_nothing_to_hear(loudness: float) -> None:
+    values = [SpeechSettings(turn_detection=None), *frames(room(64_000, loudness)), Commit()]
+    (utterance,) = of(Utterance, await through(await opened(), values))
+    assert (utterance.final, len(utterance.samples)) == (True, 0)
+
+
+async def test_a_commit_of_a_voice_in_a_room_has_all_of_it() -> None:
+    spoken = SPOKEN[:64_000] + room(64_000)
+    values = [SpeechSettings(turn_detection=None), *frames(spoken), Commit()]
+    *_, utterance = of(Utterance, await through(await opened(), values))
+    assert utterance.final
+    assert np.array_equal(utterance.samples, spoken)
