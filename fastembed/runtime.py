@@ -47,7 +47,9 @@ from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.endpoints import openapi
 from fastembed.server.endpoints.context import PipelineView, ServerContext, log_crash
 from fastembed.server.endpoints.registry import own_routes
+from fastembed.server.endpoints.voices import has_voice
 from fastembed.server.fetching.fetcher import Fetcher
+from fastembed.server.fetching.references import References
 from fastembed.server.files.expiry import Expiring, keep_clean
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
@@ -57,6 +59,7 @@ from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.full_disks import watch_disks
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.observability.model_metrics import ModelMetrics
+from fastembed.server.realtime.responder import CHAT_PATH, AnswerPipelines
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
@@ -357,6 +360,12 @@ class Process:
                 check=self._check_speech,
                 draining=self.lifecycle.draining,
                 starting=lambda: self.lifecycle.phase == "starting",
+                answers=AnswerPipelines(
+                    self.resources.get(HttpRoutes),
+                    References(site.fetcher, self.files),
+                    has_voice=lambda: has_voice(self.resources.get(Models)),
+                    model=lambda: self.running.default_model(CHAT_PATH),
+                ),
             )
         ]
         return [*endpoints, *own_routes(site), *openapi.routes(site)]

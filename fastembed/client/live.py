@@ -40,7 +40,7 @@ _FINAL: Final = frozenset((1000, 1002, 1003, 1007, 1008, 1009, 1010))
 _BUSY: Final = frozenset((429, 500, 502, 503, 504))
 _END: Final = "live_end"
 _WORDS: Final = "conversation.item.input_audio_transcription"
-_PASSING: Final = frozenset(("audio_dropped", "input_audio_buffer_commit_empty"))
+_PASSING: Final = "input_audio_buffer_commit_empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class LiveTranscription:
         try:
             while True:
                 found = json.loads(await connection.recv_bytes())  # as it is: the client's types know no `model`
-                committed = committed or (found["type"] == "error" and found["error"].get("event_id") == _END)
+                committed = committed or _END in (found.get("ref"), found.get("error", {}).get("event_id"))
                 if piece := self._note(found):
                     yield piece
                 if sending.done():
@@ -253,7 +253,7 @@ class LiveTranscription:
             self._next += len(audio)
             spoken_s += len(audio) / (self._rate_hz * _WIDTH)
             await asyncio.sleep((spoken_s - _LEAD_S) / _PACE - (loop.time() - began_s))
-        for event_id in ("live_last", _END):  # the second finds an empty buffer: its error comes behind all else
+        for event_id in ("live_last", _END):  # the second finds an empty buffer: its answer comes behind all else
             await connection.send({"type": "input_audio_buffer.commit", "event_id": event_id})
 
     def _note(self, event: Mapping[str, Any]) -> TranscriptPiece | None:
@@ -272,16 +272,16 @@ class LiveTranscription:
             self._sent.begins(item)
         elif kind == "input_audio_buffer.speech_stopped":
             self._sent.ends(item, int(event["audio_end_ms"]))
+        elif kind == "fastembed.notice" and event["code"] == "audio_dropped":
+            _log.warning("live transcription: %s", event["message"])
         elif kind == "error":
             self._complain(event["error"])
         return None
 
     def _complain(self, error: Mapping[str, Any]) -> None:
-        if error.get("code") not in _PASSING:
+        if error.get("code") != _PASSING:
             request = httpx2.Request("GET", str(self._client.base_url))
             raise APIError(str(error.get("message")), request, body=dict(error))
-        if error.get("code") == "audio_dropped":
-            _log.warning("live transcription: %s", error.get("message"))
 
     def _refused(self, error: Exception) -> APIError:
         request = httpx2.Request("GET", str(self._client.base_url))

@@ -1,4 +1,4 @@
-"""Telephone audio: ITU-T G.711, one byte a sample at 8 kHz, decoded through tables that its formulas make."""
+"""Telephone audio: ITU-T G.711, one byte a sample at 8 kHz, coded through tables that its formulas make."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ def decode_ulaw(data: bytes) -> NDArray[np.float32]:
 def decode_alaw(data: bytes) -> NDArray[np.float32]:
     """Return float32 [n], -1 to 1, of A-law bytes (audio/pcma)."""
     return _ALAW[np.frombuffer(data, np.uint8)]
+
+
+def encode_ulaw(samples: NDArray[np.float32]) -> bytes:
+    """Return mu-law bytes of float32 [n]: of each sample the nearest value that there is."""
+    return _nearest(samples, _ULAW)
+
+
+def encode_alaw(samples: NDArray[np.float32]) -> bytes:
+    """Return A-law bytes of float32 [n]: of each sample the nearest value that there is."""
+    return _nearest(samples, _ALAW)
+
+
+def _nearest(samples: NDArray[np.float32], table: NDArray[np.float32]) -> bytes:
+    order = np.argsort(table)
+    values = table[order]
+    return order[np.searchsorted((values[1:] + values[:-1]) / 2, samples)].astype(np.uint8).tobytes()
 
 
 def _ulaw_value(code: int) -> int:

@@ -35,6 +35,7 @@ from fastembed.pipeline.payload.audio import (
     Committed,
     Eagerness,
     IdleTimeout,
+    SpeechNotice,
     SpeechProblem,
     SpeechSettings,
     SpeechStarted,
@@ -74,7 +75,15 @@ class TurnQuestion:
 
 
 SegmenterEvent = (
-    TurnQuestion | SpeechStarted | SpeechStopped | Committed | Cleared | IdleTimeout | Utterance | SpeechProblem
+    TurnQuestion
+    | SpeechStarted
+    | SpeechStopped
+    | Committed
+    | Cleared
+    | IdleTimeout
+    | Utterance
+    | SpeechProblem
+    | SpeechNotice
 )
 
 
@@ -161,19 +170,25 @@ class Segmenter:
         """Close the utterance by hand, with everything buffered."""
         start = self._speech.start if self._speech else max(self._floor, self._audio.start)
         if _ms(self._audio.end - start) < SHORTEST_COMMIT_MS:
-            found = _ms(self._audio.end - start)
-            yield SpeechProblem(
-                message=f"Error committing input audio buffer: buffer too small. Found {found:.0f} ms of audio, "
-                f"expected at least {SHORTEST_COMMIT_MS} ms.",
-                code="input_audio_buffer_commit_empty",
-                ref=ref,
-            )
+            yield self._nothing_to_commit(_ms(self._audio.end - start), ref)
             return
         utterance_id = self._speech.id if self._speech else self._manual_id or self._new_id()
         self._judge_until(self._audio.end)
         voiced = self._speech is not None or self._voiced(start)
         self._speech = None
         yield from self._finish(utterance_id, start, self._audio.end, voiced=voiced)
+
+    def _nothing_to_commit(self, found_ms: int, ref: str | None) -> SpeechProblem | SpeechNotice:
+        """Say so. Where turns are detected, the server may just have committed what the client means: no mistake."""
+        code = "input_audio_buffer_commit_empty"
+        if self._settings.turn_detection is not None:
+            return SpeechNotice("Nothing was left to commit: what was said is committed already.", code, ref)
+        return SpeechProblem(
+            message=f"Error committing input audio buffer: buffer too small. Found {found_ms:.0f} ms of audio, "
+            f"expected at least {SHORTEST_COMMIT_MS} ms.",
+            code=code,
+            ref=ref,
+        )
 
     def clear(self) -> Iterator[SegmenterEvent]:
         """Throw away everything buffered."""

@@ -2,9 +2,9 @@
 
 Downwards go the client's wishes and audio: `SpeechSettings`, `AudioBytes` (decoded to `AudioFrame`), `Commit`, `Clear`.
 Upwards come what was heard: `SpeechSettings` (as in force, once every step has taken them), `SpeechStarted`,
-`SpeechStopped`, `Committed`, `TranscriptDelta`, `Transcript`, and what went wrong. `SpeechFile` is a recording in one
-piece, whose events end with `SpeechEnded`. `ref` is the client's own id of the event that asked, so that an answer can
-name it.
+`SpeechStopped`, `Committed`, `TranscriptDelta`, `Transcript`, and what went wrong. A `SpeechMark` passes both ways.
+`SpeechFile` is a recording in one piece, whose events end with `SpeechEnded`. `ref` is the client's own id of the event
+that asked, so that an answer can name it.
 """
 
 from __future__ import annotations
@@ -233,10 +233,26 @@ class SpeechProblem(Lasting):
     status: int = 400
 
 
-SpeechInput = SpeechSettings | AudioBytes | AudioFrame | Commit | Clear
+@dataclass(frozen=True, slots=True)
+class SpeechNotice(Lasting):
+    """Something that the client may want to know and that is no mistake; the session goes on."""
+
+    message: str
+    code: str
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechMark(Lasting):
+    """Comes back as it is, behind what was heard in the audio before it. token: says what waits for it."""
+
+    token: str
+
+
+SpeechInput = SpeechSettings | AudioBytes | AudioFrame | Commit | Clear | SpeechMark
 """What a realtime source yields."""
 
-SpeechSignal = SpeechSettings | AudioFrame | Commit | Clear | SpeechProblem
+SpeechSignal = SpeechSettings | AudioFrame | Commit | Clear | SpeechProblem | SpeechMark
 """The same, decoded."""
 
 SpeechEvent = (
@@ -252,5 +268,7 @@ SpeechEvent = (
     | SpeechEnded
     | TranscriptFailed
     | SpeechProblem
+    | SpeechNotice
+    | SpeechMark
 )
 """What was heard."""

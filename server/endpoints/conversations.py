@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute
 from fastembed.server.conversations.record import Json, StoredItem, StoredRecord, random_id
 from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.endpoints.context import ServerContext
-from fastembed.server.endpoints.responses.items import MAX_ITEMS, ItemReader
 from fastembed.server.endpoints.responses.stored import MAX_PAGE, item_page
 from fastembed.server.endpoints.through import references_of
+from fastembed.server.wire.chat.items import MAX_ITEMS, ItemReader
 from fastembed.server.wire.fields import Fields, read_fields, refuse
 from fastembed.server.wire.metadata import MAX_METADATA, read_metadata
 from fastembed.server.wire.operation import Operation

@@ -1,6 +1,7 @@
 """The server's events on the wire (OpenAI realtime, transcription sessions), as plain dicts.
 
-Ours beyond the API: `model` on deltas and transcripts, which says whose words they are, and `words` with times.
+Ours beyond the API: `fastembed.notice`, of which clients need to know nothing, `model` on deltas and transcripts, which
+says whose words they are, and `words` with times.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.payload.audio import (
     IdleTimeout,
     SpeechStarted,
@@ -38,6 +40,10 @@ def error(
     kind: str = "invalid_request_error",
 ) -> Event:
     """Something went wrong; ref: the id of the client's event that caused it."""
+    return _error_event(message, code=code, param=param, ref=ref, kind=kind)
+
+
+def _error_event(message: str, *, code: str | None, param: str | None, ref: str | None, kind: str) -> Event:
     return {
         "type": "error",
         "error": {"type": kind, "code": code, "message": message, "param": param, "event_id": ref},
@@ -77,16 +83,14 @@ def committed(item_id: str, previous: str | None) -> Event:
     return {"type": "input_audio_buffer.committed", "item_id": item_id, "previous_item_id": previous}
 
 
-def conversation_item(item_id: str, transcript: str | None = None) -> Event:
-    """Return the item as the API shows it (not an event of its own)."""
-    return {
-        "id": item_id,
-        "object": "realtime.item",
-        "type": "message",
-        "status": "completed",
-        "role": "user",
-        "content": [{"type": "input_audio", "transcript": transcript}],
-    }
+def refused(error: ItemError, ref: str | None) -> Event:
+    """Return the error event of a refusal."""
+    return _error_event(error.message, code=error.code, param=error.param, ref=ref, kind=error.type)
+
+
+def notice(message: str, *, code: str, ref: str | None = None) -> Event:
+    """Say what is no mistake: clients end a session at any `error`. ref: as of an error."""
+    return {"type": "fastembed.notice", "code": code, "message": message, "ref": ref}
 
 
 def delta(value: TranscriptDelta) -> Event:

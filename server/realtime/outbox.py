@@ -28,19 +28,20 @@ class Outbox:
 
     def __init__(self, protocol: Protocol, *, max_bytes: int = MAX_BYTES, max_events: int = MAX_EVENTS) -> None:
         self.overflowed = asyncio.Event()
-        self._protocol = protocol
+        self.protocol = protocol
         self._max_bytes = max_bytes
         self._max_events = max_events
         self._waiting: deque[str] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
+        self._sent = asyncio.Event()
         self._complained_at = float("-inf")
         self._closed = False
         self._greeted = False
 
     def send_nowait(self, value: Any) -> bool:
         """Take a result of the pipeline."""
-        self.put(self._protocol.on_heard(value))
+        self.put(self.protocol.on_heard(value))
         return True
 
     async def send(self, value: Any) -> None:
@@ -53,7 +54,16 @@ class Outbox:
             now = asyncio.get_running_loop().time()
             if now - self._complained_at >= _COMPLAINT_S:
                 self._complained_at = now
-                self.put(self._protocol.on_lost(error))
+                self.put(self.protocol.on_lost(error))
+
+    async def room(self) -> None:
+        """Wait until half of the bounds is free: for what is made faster than a client reads."""
+        while self._full() and not (self.overflowed.is_set() or self._closed):
+            self._sent.clear()
+            await self._sent.wait()
+
+    def _full(self) -> bool:
+        return self._bytes * 2 > self._max_bytes or len(self._waiting) * 2 > self._max_events
 
     def put(self, events: Sequence[Event]) -> None:
         """Queue events. Beyond the bounds the client counts as slow, and the queue is discarded."""
@@ -71,12 +81,14 @@ class Outbox:
             self.overflowed.set()
             self._waiting.clear()
             self._bytes = 0
+            self._sent.set()
         self._changed.set()
 
     def finish(self) -> None:
         """Send what waits, then end."""
         self._closed = True
         self._changed.set()
+        self._sent.set()
 
     async def next(self) -> str | None:
         """Return the next event's JSON; None when all is sent after `finish`."""
@@ -87,4 +99,5 @@ class Outbox:
             await self._changed.wait()
         text = self._waiting.popleft()
         self._bytes -= len(text)
+        self._sent.set()
         return text

@@ -1,4 +1,4 @@
-"""The realtime protocol of a transcription session, as a pure state machine: no socket, no clock, no await.
+"""The realtime protocol of a session, as a pure state machine: no socket, no clock, no await.
 
 Client messages go in (`on_text`, `on_bytes`) and become either values for the pipeline or events for the client; what
 the pipeline heard goes in (`on_heard`) and becomes events. A mistake of the client is an error event that names the
@@ -15,7 +15,9 @@ value and is answered when it comes back, so that its event stands behind those 
 
     session.update --check--> `_asked[token]` --value--> steps --SpeechSettings, SpeechProblem--> `_settled`, `_problem`
     commit, clear ----------------------------value--> steps --Committed, Cleared, SpeechProblem--> events
+    response.create --`_marks[token]`----SpeechMark--> steps --SpeechMark--> `Dialogue.ask`
 
+A session of `type: realtime` is a conversation as well: its `Dialogue` answers.
 A token stands for an update on its way; `_asked` maps it back to the client's event. Updates faster than they come back
 are refused at `_UNANSWERED`, and the oldest items are forgotten at `_REMEMBERED`: both bound what a session can hold.
 """
@@ -24,8 +26,8 @@ from __future__ import annotations
 
 import binascii
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -40,7 +42,8 @@ from fastembed.pipeline.payload.audio import (
     Committed,
     IdleTimeout,
     SpeechEnded,
-    SpeechInput,
+    SpeechMark,
+    SpeechNotice,
     SpeechProblem,
     SpeechSettings,
     SpeechStarted,
@@ -50,9 +53,15 @@ from fastembed.pipeline.payload.audio import (
     TranscriptFailed,
     Utterance,
 )
+from fastembed.pipeline.payload.chat import ChatDelta, ChatFinished
 from fastembed.server.realtime import events
+from fastembed.server.realtime.dialogue import Answers, Dialogue, NoAnswers, without_voice
+from fastembed.server.realtime.dialogue_items import MAX_ITEMS, DialogueItems, shown_item
+from fastembed.server.realtime.dialogue_requests import CONVERSATION, DialogueRequests
+from fastembed.server.realtime.dialogue_settings import DialogueSettings, model_name
 from fastembed.server.realtime.events import Event, NewId
-from fastembed.server.realtime.settings import SessionSettings
+from fastembed.server.realtime.reaction import Reaction
+from fastembed.server.realtime.settings import COMMITTED_BY_CLIENTS, SessionSettings, read_session
 from fastembed.server.wire.fields import Fields
 from fastembed.server.wire.unknown_fields import UnknownFields
 
@@ -65,23 +74,16 @@ _UNANSWERED: Final = 64  # settings on their way through the pipeline
 _PASSED_ON: Final = (Utterance, SpeechEnded, AudioFrame, AudioBytes, Commit, Clear)
 """What a pipeline may give that clients are not told of."""
 
-_UNSUPPORTED: Final = frozenset(
-    {
-        "conversation.item.create",
-        "conversation.item.truncate",
-        "response.create",
-        "response.cancel",
-        "output_audio_buffer.clear",
-    }
-)
+_WEBRTC: Final = "output_audio_buffer.clear"  # of calls, whose sound the server plays out
 
 
-@dataclass(slots=True)
-class Reaction:
-    """The result of a message: values for the pipeline and events for the client, both in order."""
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What a session needs to answer. speaks: whether a voice is here. model: what "auto" stands for."""
 
-    values: list[SpeechInput] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    answers: Answers
+    speaks: Callable[[], bool] = lambda: False
+    model: Callable[[], str] = lambda: "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,14 @@ class _PendingSettings:
     settings: SessionSettings
     ref: str | None
     beta: bool
+    dialogue: DialogueSettings | None
 
 
 class Protocol:
     """One session's side of the conversation.
 
     check(settings): refuses, with an ItemError, a model or language that is not there. new_id(prefix): fresh ids.
+    talk: of a conversation; None: the session only transcribes.
     """
 
     def __init__(
@@ -106,8 +110,10 @@ class Protocol:
         beta: bool = False,
         check: Callable[[SpeechSettings], None] = lambda _: None,
         new_id: NewId = events.new_id,
+        talk: Talk | None = None,
     ) -> None:
         self.session_id = session_id
+        self._talk = talk
         self._beta = beta
         self._check = check
         self._new_id = new_id
@@ -116,28 +122,34 @@ class Protocol:
         # finds the client's event again when they come back (`_settled`) or are refused there (`_problem`).
         self._asked: OrderedDict[str, _PendingSettings] = OrderedDict()
         self._created = False  # until the first settings are back, the answer to settings is `session.created`
-        self._items: OrderedDict[str, str | None] = OrderedDict()
-        self._previous: str | None = None
+        self._items = DialogueItems(_REMEMBERED if talk is None else MAX_ITEMS)
+        self.dialogue = Dialogue(self._items, NoAnswers() if talk is None else talk.answers, new_id)
+        self._answering = None if talk is None else DialogueSettings()
+        self._speaks = False  # whether a voice is here, as of the last update
+        self._requests = DialogueRequests(self.dialogue, self._items, self.answering, new_id)
         self._reactions: Mapping[str, Callable[[Fields, str | None], Reaction]] = {
             "session.update": self._update,
             "transcription_session.update": self._update_beta,
             "input_audio_buffer.append": self._append,
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
-            "conversation.item.retrieve": self._retrieve,
-            "conversation.item.delete": self._delete,
+            **self._requests.reactions,
         }
 
     def start(self, model: str | None = None) -> Reaction:
         """Start a session. model: from the address (`?model=`)."""
         reaction = Reaction()
-        if model is not None:
-            wanted = replace(self._settings, speech=replace(self._settings.speech, model=model))
+        if model is not None and self._answering is not None:
+            self._answering = replace(self._answering, model=model_name(model))
+        elif model is not None:
+            speech = replace(self._settings.speech, model=model)
+            if model in COMMITTED_BY_CLIENTS:
+                speech = replace(speech, turn_detection=None)
             try:
-                self._check(wanted.speech)
-                self._settings = wanted
+                self._check(speech)
+                self._settings = replace(self._settings, speech=speech)
             except ItemError as error:
-                reaction.events.append(self._stamped(_error(error, None)))
+                reaction.events.append(self._stamped(events.refused(error, None)))
         reaction.values.append(self._ask(self._settings, None))
         return reaction
 
@@ -159,7 +171,7 @@ class Protocol:
         try:
             return self._take(message, ref)
         except ItemError as error:
-            return Reaction(events=[self._stamped(_error(error, ref))])
+            return Reaction(events=[self._stamped(events.refused(error, ref))])
 
     def on_bytes(self, data: bytes) -> Reaction:
         """Handle a binary message: audio in the session's format, or a webm or ogg stream."""
@@ -177,52 +189,76 @@ class Protocol:
                 made = self._settled(value)
             case SpeechProblem():
                 made = self._problem(value)
+            case SpeechNotice():
+                made = [events.notice(value.message, code=value.code, ref=value.ref)]
+            case SpeechMark():
+                made = self._requests.marked(value.token)
             case Committed():
                 made = self._committed(value.utterance_id)
-            case Transcript():
-                if value.utterance_id in self._items:
-                    self._items[value.utterance_id] = value.text
-                made = [events.completed(value)]
-            case TranscriptDelta():
-                made = [events.delta(value)]
-            case TranscriptFailed():
-                made = [events.failed(value)]
+            case Transcript() | TranscriptDelta() | TranscriptFailed():
+                made = self._words(value)
             case SpeechStarted():
                 made = [events.speech_started(value)]
+                made += [] if self._answering is None else self.dialogue.started(self._answering)
             case SpeechStopped():
                 made = [events.speech_stopped(value)]
+                self.dialogue.stopped(value.utterance_id)
             case IdleTimeout():
                 made = [events.timeout_triggered(value)]
+                made += [] if self._answering is None else self.dialogue.idle(self.answering())
             case Cleared():
                 made = [{"type": "input_audio_buffer.cleared"}]
             case _:
                 made = _unheard(value)
+        return self.stamped(made)
+
+    def on_chat(self, response_id: str, event: ChatDelta | ChatFinished) -> list[Event]:
+        """Take what a model wrote of an answer."""
+        return self.stamped(self.dialogue.on_chat(response_id, event))
+
+    def on_sound(self, response_id: str, encoded: str, size: int, text: str) -> list[Event]:
+        """Take sound of an answer: base64, its size in bytes, and what is said in it."""
+        return self.stamped(self.dialogue.on_sound(response_id, encoded, size, text))
+
+    def on_answered(self, response_id: str, error: ItemError | None) -> list[Event]:
+        """Take note that an answer is complete, or failed."""
+        return self.stamped(self.dialogue.on_end(response_id, error, self.answering()))
+
+    def answering(self) -> DialogueSettings:
+        """Return how answers are made now: as text where no voice is here."""
+        settings = self._answering or DialogueSettings()
+        return settings if self._speaks else without_voice(settings)
+
+    def stamped(self, made: Sequence[Event]) -> list[Event]:
+        """Return events with their ids."""
         return [self._stamped(event) for event in made]
 
     def on_lost(self, error: BaseException | None) -> list[Event]:
         """Handle a message that the pipeline refused or failed on."""
         if isinstance(error, Overloaded):
             message = "Audio was dropped: it comes faster than it can be processed."
-            made = events.error(message, code="audio_dropped", kind="rate_limit_error")
+            made = events.notice(message, code="audio_dropped")
         elif isinstance(error, ItemError) and error.status < 500:  # noqa: PLR2004 - HTTP's classes
-            made = _error(error, None)
+            made = events.refused(error, None)
         else:
             made = events.error("The server had an error while processing audio.", code=None, kind="server_error")
-        return [self._stamped(made)]
+        return self.stamped([made, *self.dialogue.lost()])
 
     def _take(self, message: dict[str, Any], ref: str | None) -> Reaction:
         fields = Fields(message, unknown=UnknownFields(reject=True))
         kind = fields.raw("type")
         if kind is None:
             fields.refuse("type", "the type of a client event")
-        if kind in _UNSUPPORTED:
+        if kind == _WEBRTC or (kind in CONVERSATION and self._answering is None):
             expected = "expected audio, commits, clears or session updates: this session only transcribes"
             raise InvalidInput(f"found event type {kind!r}, {expected}", param="type", code="unsupported_event")
         react = self._reactions.get(kind) if isinstance(kind, str) else None
         if react is None:
             expected = f"expected one of {', '.join(self._reactions)}"
             raise InvalidInput(f"found event type {kind!r:.100}, {expected}", param="type", code="unknown_event")
-        return react(fields, ref)
+        reaction = react(fields, ref)
+        reaction.events = self.stamped(reaction.events)
+        return reaction
 
     def _commit(self, message: Fields, ref: str | None) -> Reaction:
         message.known(_COMMON)
@@ -231,16 +267,6 @@ class Protocol:
     def _clear(self, message: Fields, ref: str | None) -> Reaction:
         message.known(_COMMON)
         return Reaction(values=[Clear(ref)])
-
-    def _retrieve(self, message: Fields, _: str | None) -> Reaction:
-        item_id = self._known(message)
-        item = events.conversation_item(item_id, self._items[item_id])
-        return Reaction(events=[self._stamped({"type": "conversation.item.retrieved", "item": item})])
-
-    def _delete(self, message: Fields, _: str | None) -> Reaction:
-        item_id = self._known(message)
-        del self._items[item_id]
-        return Reaction(events=[self._stamped({"type": "conversation.item.deleted", "item_id": item_id})])
 
     def _append(self, message: Fields, ref: str | None) -> Reaction:
         message.known(_COMMON | {"audio"})
@@ -268,20 +294,45 @@ class Protocol:
             raise Overloaded(
                 f"found {_UNANSWERED} session updates unanswered, expected fewer: wait for session.updated"
             )
-        update = self._settings.updated_beta if beta else self._settings.updated
-        wanted = update(message.raw("session"))
+        wanted, answering = self._updated(message, beta=beta)
         self._check(wanted.speech)  # raises before anything changes: a refused update leaves the session as it was
         self._beta = self._beta or beta
-        self._settings = wanted
+        self._settings, self._answering = wanted, answering
+        self.dialogue.sound_format = (wanted.speech.rate_hz, wanted.speech.format)
         return Reaction(values=[self._ask(wanted, ref)])
+
+    def _updated(self, message: Fields, *, beta: bool) -> tuple[SessionSettings, DialogueSettings | None]:
+        """Return the settings as an update leaves them; a conversation may become a transcription, not otherwise."""
+        session = message.raw("session")
+        if beta:
+            return self._settings.updated_beta(session), None
+        fields = read_session(session)
+        kind = fields.raw("type")
+        if kind == "transcription" or (kind != "realtime" and self._answering is None):
+            return self._settings.updated(session), None
+        if kind not in ("realtime", None):
+            fields.refuse("type", "realtime or transcription")
+        if self._answering is None:
+            raise InvalidInput(
+                "session.type: found realtime, expected transcription: conversations connect without the intent",
+                param="session.type",
+                code="invalid_session_type",
+            )
+        answering = self._answering.updated(fields)
+        wanted = self._settings.updated_input(fields, fields.object("audio"))
+        if wanted.speech.model is None:  # the model that answers reads what was said, also where nobody else does
+            wanted = replace(wanted, speech=replace(wanted.speech, model="auto"))
+        return wanted, answering
 
     def _ask(self, settings: SessionSettings, ref: str | None) -> SpeechSettings:
         token = self._new_id("settings")
-        self._asked[token] = _PendingSettings(settings, ref, self._beta)
+        self._asked[token] = _PendingSettings(settings, ref, self._beta, self._answering)
         return replace(settings.speech, ref=token)
 
     def _settled(self, speech: SpeechSettings) -> list[Event]:
-        asked = self._asked.pop(speech.ref or "", None) or _PendingSettings(self._settings, None, self._beta)
+        asked = self._asked.pop(speech.ref or "", None) or _PendingSettings(
+            self._settings, None, self._beta, self._answering
+        )
         return [self._session(asked, speech)]
 
     def _session(self, asked: _PendingSettings, speech: SpeechSettings) -> Event:
@@ -289,7 +340,12 @@ class Protocol:
         if asked.beta:
             session = asked.settings.shown_beta(speech, self.session_id)
             return {"type": f"transcription_session.{verb}", "session": session}
-        return {"type": f"session.{verb}", "session": asked.settings.shown(speech, self.session_id)}
+        if asked.dialogue is None or self._talk is None:
+            return {"type": f"session.{verb}", "session": asked.settings.shown(speech, self.session_id)}
+        heard = asked.settings.shown_input(speech)
+        self._speaks = self._talk.speaks()
+        dialogue = asked.dialogue if self._speaks else without_voice(asked.dialogue)
+        return {"type": f"session.{verb}", "session": dialogue.shown(self.session_id, heard, self._talk.model())}
 
     def _problem(self, problem: SpeechProblem) -> list[Event]:
         asked = self._asked.pop(problem.ref or "", None)
@@ -300,37 +356,35 @@ class Protocol:
         return made
 
     def _committed(self, item_id: str) -> list[Event]:
-        previous, self._previous = self._previous, item_id
-        self._items[item_id] = None
-        if len(self._items) > _REMEMBERED:
-            self._items.popitem(last=False)
-        item = events.conversation_item(item_id)
+        settings = self._answering or DialogueSettings()
+        previous = self.dialogue.committed(item_id, settings, answered=self._answering is not None)
+        item = shown_item(self._items.get(item_id))
         kinds = ("created",) if self._beta else ("added", "done")
         return [
             events.committed(item_id, previous),
             *({"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": item} for kind in kinds),
         ]
 
-    def _known(self, message: Fields) -> str:
-        message.known(_COMMON | {"item_id"})
-        item_id = message.raw("item_id")
-        if not isinstance(item_id, str) or item_id not in self._items:
-            raise InvalidInput(
-                f"found item_id {item_id!r:.100}, expected that of an item of this session",
-                param="item_id",
-                code="item_not_found",
-            )
-        return item_id
+    def _words(self, value: Transcript | TranscriptDelta | TranscriptFailed) -> list[Event]:
+        """Tell what was heard, unless the client of a conversation did not ask for it; go on with the conversation."""
+        shown = self._answering is None or self._answering.transcribed
+        match value:
+            case TranscriptDelta():
+                return [events.delta(value)] if shown else []
+            case Transcript():
+                text: str | None = value.text
+                made = [events.completed(value)]
+            case _:
+                text = None
+                made = [events.failed(value)]
+        after = self.dialogue.transcribed(value.utterance_id, text, self.answering())
+        return [*(made if shown else []), *after]
 
     def _refuse(self, message: str, code: str, ref: str | None, param: str | None = None) -> Reaction:
         return Reaction(events=[self._stamped(events.error(message, code=code, param=param, ref=ref))])
 
     def _stamped(self, event: Event) -> Event:
         return {"event_id": self._new_id("event"), **event}
-
-
-def _error(error: ItemError, ref: str | None) -> Event:
-    return events.error(error.message, code=error.code, param=error.param, ref=ref, kind=error.type)
 
 
 def _too_large(size: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -17,14 +18,17 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from fastembed.pipeline.errors import ItemError, NotFound, Unavailable
+from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
 from fastembed.server.http.errors import UpgradeRequired, error_response
 from fastembed.server.http.path_aliases import resolve
 from fastembed.server.http.request_body import header
+from fastembed.server.realtime.dialogue_settings import model_name
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.outbox import Outbox
-from fastembed.server.realtime.protocol import Protocol, Reaction
+from fastembed.server.realtime.protocol import Protocol, Talk
+from fastembed.server.realtime.reaction import Reaction
+from fastembed.server.realtime.responder import AnswerPipelines, Responder
 from fastembed.sources.websocket import Session, Websocket, WebsocketRoutes
 
 _log: Final = logging.getLogger("fastembed.server.realtime")
@@ -35,6 +39,7 @@ TRY_AGAIN: Final = 1013
 _SEND_S: Final = 20.0
 """How long one message may take to leave before the client counts as gone."""
 _CLOSE_S: Final = 2.0
+REALTIME_PATH: Final = "/v1/realtime"
 _SUBPROTOCOL: Final = "realtime"
 _BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"  # browsers can send no header
 
@@ -45,7 +50,8 @@ class RealtimeRoute(BaseRoute):
     """All paths that websocket pipelines serve, looked up when a client connects: a reload needs no new application.
 
     check: refuses, with an ItemError, settings that the speech engines cannot serve. draining: set when the server
-    stops: sessions answer what was being said, then end. starting: whether what is not served may be soon.
+    stops: sessions answer what was being said, then end. starting: whether what is not served may be soon. answers:
+    what conversations are answered with.
     """
 
     def __init__(
@@ -55,8 +61,10 @@ class RealtimeRoute(BaseRoute):
         check: Check = lambda _: None,
         draining: asyncio.Event | None = None,
         starting: Callable[[], bool] = lambda: False,
+        answers: AnswerPipelines | None = None,
     ) -> None:
         self._routes = routes
+        self._answers = answers
         self._check = check
         self._draining = draining or asyncio.Event()
         self._starting = starting
@@ -82,25 +90,71 @@ class RealtimeRoute(BaseRoute):
             if source is None:
                 known = ", ".join(self._routes.paths()) or "none"
                 raise NotFound(f"found no websocket {path}, expected one of {known}", code="unknown_url")
-            await serve(websocket, source, check=self._check, draining=self._draining)
+            answers = self._answers if conversational(websocket, served, self._answers) else None
+            await serve(websocket, source, check=self._check, draining=self._draining, answers=answers)
         except ItemError as error:
             if websocket.client_state is not WebSocketState.CONNECTING:
                 raise
             await _refuse(websocket, error)
 
 
-async def serve(websocket: WebSocket, source: Websocket, *, check: Check, draining: asyncio.Event) -> None:
-    """Run one session. Raises what `Websocket.connect` does if it is not let in: nothing has been accepted then."""
+def conversational(websocket: WebSocket, path: str, answers: AnswerPipelines | None) -> bool:
+    """Whether a session is a conversation; else it transcribes. Raises an ItemError for a kind that is not served."""
+    intent = websocket.query_params.get("intent", "")
+    if intent == "transcription" or (not intent and path != REALTIME_PATH):
+        return False
+    if intent not in ("", "conversation", "realtime"):
+        raise InvalidInput(
+            f"found intent {intent!r:.80}, expected transcription, or none: a conversation", param="intent"
+        )
+    if "call_id" in websocket.query_params:
+        raise InvalidInput("found call_id, expected none: this server has no calls to join", param="call_id")
+    if _is_beta(websocket):
+        raise InvalidInput(
+            "found a conversation of the beta, expected one without the header OpenAI-Beta (and without its "
+            "subprotocol): conversations are served as the API has them since; or ?intent=transcription",
+            code="beta_api_shape_disabled",
+        )
+    if answers is None or not answers.answers():
+        raise NotFound(
+            "found a conversation, which no pipeline here answers: expected one on POST /v1/chat/completions, or "
+            "?intent=transcription to have speech written down",
+            code="unknown_url",
+        )
+    return True
+
+
+def _is_beta(websocket: WebSocket) -> bool:
     offered = websocket.scope.get("subprotocols", ())
-    beta = (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime") or _BETA_SUBPROTOCOL in offered
-    protocol = Protocol(new_id("sess"), beta=beta, check=check)
+    return (header(websocket.scope, b"openai-beta") or b"").startswith(b"realtime") or _BETA_SUBPROTOCOL in offered
+
+
+async def serve(
+    websocket: WebSocket,
+    source: Websocket,
+    *,
+    check: Check,
+    draining: asyncio.Event,
+    answers: AnswerPipelines | None = None,
+) -> None:
+    """Run one session. Raises what `Websocket.connect` does if it is not let in: nothing has been accepted then."""
+    trace = websocket.scope.get("request_id")
+    responder = talk = None
+    if answers is not None:
+        pipelines = replace(answers, references=answers.references.of(websocket.scope.get("owner", "")))
+        responder = Responder(pipelines, lambda: outbox, trace)
+        talk = Talk(responder, pipelines.speaks, pipelines.model)
+    protocol = Protocol(new_id("sess"), beta=_is_beta(websocket), check=check, talk=talk)
     outbox = Outbox(protocol)
-    session = source.connect(protocol.session_id, outbox, trace=websocket.scope.get("request_id"))
+    session = source.connect(protocol.session_id, outbox, trace=trace)
     try:
-        await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
+        await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
         await _SessionTasks(websocket, protocol, outbox, session).run(draining)
     finally:
         session.leave()
+        protocol.dialogue.close()
+        if responder is not None:
+            await responder.close()
 
 
 async def _refuse(websocket: WebSocket, error: ItemError) -> None:
@@ -196,6 +250,6 @@ class _SessionTasks:
             _log.debug("the client left while it was told why the session ends: %s", error)
 
     def _model(self) -> str | None:
-        """Return the model that the address asks for; names of OpenAI's conversation models mean the default."""
+        """Return the model that the address asks for; of transcriptions, names of conversations' mean the default."""
         model: Any = self._websocket.query_params.get("model")
-        return None if not model or str(model).startswith("gpt-realtime") else str(model)
+        return None if not model or model_name(str(model)) == "auto" else str(model)

@@ -31,6 +31,8 @@ _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _EAGERNESS: Final = get_args(Eagerness)
 _DELAYS: Final = ("minimal", "low", "medium", "high", "xhigh")
 _INCLUDED: Final = ("item.input_audio_transcription.logprobs",)
+COMMITTED_BY_CLIENTS: Final = frozenset({"gpt-realtime-whisper"})
+"""OpenAI's models that detect no turns: whoever asks for one of these, and for nothing else, commits by itself."""
 _MOST_ENTRIES: Final = 256
 _LONGEST_PADDING_MS: Final = 5_000
 _LONGEST_SILENCE_MS: Final = 10_000
@@ -48,16 +50,19 @@ class SessionSettings:
 
     def updated(self, session: object) -> SessionSettings:
         """Apply the `session` of a `session.update`. InvalidInput names the field at fault."""
-        fields = _fields(session)
+        fields = read_session(session)
         fields.known({"type", "audio", "include"})
         if fields.choice("type", ("transcription",)) is None:
             fields.refuse("type", "transcription")
-        _check_list(fields, "include", _INCLUDED)
         audio = fields.object("audio")
-        if audio is None:
-            return self
-        audio.known({"input"})
-        given = audio.object("input")
+        if audio is not None:
+            audio.known({"input"})
+        return self.updated_input(fields, audio)
+
+    def updated_input(self, fields: Fields, audio: Fields | None) -> SessionSettings:
+        """Apply what sessions of every kind have in common: `include` and `audio.input`."""
+        _check_list(fields, "include", _INCLUDED)
+        given = None if audio is None else audio.object("input")
         if given is None:
             return self
         given.known({"format", "transcription", "noise_reduction", "turn_detection"})
@@ -68,7 +73,7 @@ class SessionSettings:
 
     def updated_beta(self, session: object) -> SessionSettings:
         """Apply the `session` of a `transcription_session.update`. InvalidInput names the field at fault."""
-        fields = _fields(session)
+        fields = read_session(session)
         prefix = "input_audio_"
         names = {f"{prefix}format", f"{prefix}transcription", f"{prefix}noise_reduction", "turn_detection", "include"}
         fields.known(names)
@@ -80,23 +85,25 @@ class SessionSettings:
 
     def shown(self, speech: SpeechSettings, session_id: str) -> dict[str, Any]:
         """Return the GA session object of these settings as they are in force (`speech`)."""
-        audio_format: dict[str, Any] = {"type": _WIRE_FORMATS[speech.format]}
-        if speech.format == "pcm16":
-            audio_format["rate"] = speech.rate_hz
         return {
             "type": "transcription",
             "object": "realtime.transcription_session",
             "id": session_id,
             "expires_at": 0,
-            "audio": {
-                "input": {
-                    "format": audio_format,
-                    "transcription": _shown_transcription(speech),
-                    "noise_reduction": None,
-                    "turn_detection": self._shown_turns(speech.turn_detection),
-                }
-            },
+            "audio": {"input": self.shown_input(speech)},
             "include": [],
+        }
+
+    def shown_input(self, speech: SpeechSettings) -> dict[str, Any]:
+        """Return `audio.input` of the session object."""
+        audio_format: dict[str, Any] = {"type": _WIRE_FORMATS[speech.format]}
+        if speech.format == "pcm16":
+            audio_format["rate"] = speech.rate_hz
+        return {
+            "format": audio_format,
+            "transcription": _shown_transcription(speech),
+            "noise_reduction": None,
+            "turn_detection": self._shown_turns(speech.turn_detection),
         }
 
     def shown_beta(self, speech: SpeechSettings, session_id: str) -> dict[str, Any]:
@@ -143,13 +150,17 @@ def _with_parts(settings: SessionSettings, given: Fields, transcription: str) ->
     changed = settings
     if given.given(transcription):
         changed = _with(changed, **_read_transcription(given.object(transcription), settings.speech))
+        if changed.speech.model in COMMITTED_BY_CLIENTS and not given.given("turn_detection"):
+            return replace(_with(changed, turn_detection=None), eagerness=None)
+    if given.given("turn_detection") and given.raw("turn_detection") is False:  # as pipecat writes null
+        return replace(_with(changed, turn_detection=None), eagerness=None)
     if given.given("turn_detection"):
         turns, eagerness = _read_turns(given.object("turn_detection"))
         changed = replace(_with(changed, turn_detection=turns), eagerness=eagerness)
     return changed
 
 
-def _fields(session: object) -> Fields:
+def read_session(session: object) -> Fields:
     """Return the reader of a session. What it does not have is refused: there is no header to report it in."""
     return Fields(session, "session", unknown=UnknownFields(reject=True))
 

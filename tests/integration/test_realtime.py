@@ -171,8 +171,8 @@ async def test_a_session_survives_every_mistake(served) -> None:
         ('{"type": "response.create", "event_id": "e3"}', "unsupported_event", "e3"),
         ('{"type": "input_audio_buffer.append", "audio": "%%%", "event_id": "e4"}', "invalid_base64", "e4"),
         ('{"type": "input_audio_buffer.append", "event_id": "e5"}', "missing_required_parameter", "e5"),
-        ('{"type": "input_audio_buffer.commit", "event_id": "e6"}', "input_audio_buffer_commit_empty", "e6"),
-        ('{"type": "session.update", "event_id": "e7", "session": {"type": "realtime"}}', "invalid_value", "e7"),
+        ('{"type": "output_audio_buffer.clear", "event_id": "e6"}', "unsupported_event", "e6"),
+        ('{"type": "session.update", "event_id": "e7", "session": {"type": "realtime"}}', "invalid_session_type", "e7"),
     ]
     async with client(served) as session:
         for text, code, ref in mistakes:
@@ -184,6 +184,20 @@ async def test_a_session_survives_every_mistake(served) -> None:
         await session.append(pcm("red-light.wav"))
         await session.say("input_audio_buffer.commit")
         assert (await session.until(".completed"))["transcript"] == LIGHT
+
+
+async def test_a_commit_that_the_servers_own_forestalled_is_no_error(served) -> None:
+    async with client(served) as session:
+        await session.say("input_audio_buffer.commit", event_id="late")
+        notice = await session.until("notice")
+        assert (notice["type"], notice["code"], notice["ref"]) == (
+            "fastembed.notice",
+            "input_audio_buffer_commit_empty",
+            "late",
+        )
+        await session.configure(**BY_HAND)
+        await session.say("input_audio_buffer.commit", event_id="mistaken")
+        assert (await session.until("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
 async def test_garbage_that_claims_to_be_webm_is_an_error_event(served) -> None:

@@ -11,10 +11,10 @@ from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.chat import ChatRequest, Message, TextPart
 from fastembed.server.conversations.record import Json, random_id
 from fastembed.server.endpoints.responses.history import ConversationHistory, EarlierItems
-from fastembed.server.endpoints.responses.items import MAX_ITEMS, ItemReader
-from fastembed.server.endpoints.responses.tools import read_text, read_tools
 from fastembed.server.endpoints.through import CHAT_PATH
 from fastembed.server.fetching.references import References
+from fastembed.server.wire.chat.flat_tools import read_text, read_tools
+from fastembed.server.wire.chat.items import MAX_ITEMS, ItemReader
 from fastembed.server.wire.chat.sampling import (
     EXTENSIONS,
     MAX_TOKENS,

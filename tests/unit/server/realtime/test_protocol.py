@@ -177,7 +177,8 @@ def test_only_the_last_items_are_remembered() -> None:
 
 def test_dropped_audio_is_told_and_internals_are_not() -> None:
     session = started()
-    assert session.on_lost(Overloaded("found 63 items"))[0]["error"]["code"] == "audio_dropped"
+    (notice,) = session.on_lost(Overloaded("found 63 items"))
+    assert (notice["type"], notice["code"]) == ("fastembed.notice", "audio_dropped")
     (event,) = session.on_lost(StepFailed("vad", RuntimeError("/secret/path")))
     assert "secret" not in json.dumps(event)
     assert event["error"]["type"] == "server_error"

@@ -21,7 +21,7 @@ async def serving() -> WebsocketRoutes:
     return routes
 
 
-async def refused(route: RealtimeRoute, path: str) -> tuple[int, dict[str, Any]]:
+async def refused(route: RealtimeRoute, path: str, query: str = "") -> tuple[int, dict[str, Any]]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -32,8 +32,9 @@ async def refused(route: RealtimeRoute, path: str) -> tuple[int, dict[str, Any]]
 
     extensions: dict[str, Any] = {"websocket.http.response": {}}
     scope = {"type": "websocket", "path": path, "headers": [], "extensions": extensions, "request_id": "req_1"}
+    scope["query_string"] = query.encode()
     await route.handle(scope, receive, send)
-    assert "served_path" not in scope  # what a client types is no label of a metric
+    assert scope.get("served_path") in (None, "/v1/realtime")  # what a client types is no label of a metric
     assert scope["refused_with"] == sent[0]["status"]
     return sent[0]["status"], orjson.loads(sent[1]["body"])["error"]
 
@@ -42,6 +43,21 @@ async def test_a_path_that_no_pipeline_serves_is_not_found() -> None:
     status, error = await refused(RealtimeRoute(await serving()), "/v1/realtme")
     assert status == 404
     assert error["message"] == "found no websocket /v1/realtme, expected one of /v1/realtime"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "word"),
+    [
+        ("", 404, "POST /v1/chat/completions"),  # conversations, which no pipeline answers here
+        ("model=gpt-realtime", 404, "intent=transcription"),
+        ("intent=translation", 400, "intent"),
+        ("call_id=rtc_1", 400, "call_id"),
+    ],
+)
+async def test_a_kind_of_session_that_is_not_served_is_refused_before_it_begins(query, status, word) -> None:
+    found, error = await refused(RealtimeRoute(await serving()), "/v1/realtime", query)
+    assert found == status
+    assert word in error["message"]
 
 
 async def test_a_slip_in_the_path_of_a_websocket_reaches_it() -> None:
@@ -56,6 +72,7 @@ async def test_a_slip_in_the_path_of_a_websocket_reaches_it() -> None:
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/realtime/", "headers": [], "extensions": {}, "subprotocols": []}
+    scope["query_string"] = b"intent=transcription"
     with contextlib.suppress(RuntimeError):  # the client leaves before it is let in
         await route.handle(scope, receive, send)
     assert scope["served_path"] == "/v1/realtime"

@@ -107,7 +107,7 @@ def test_what_nothing_here_does_is_not_shown_as_done() -> None:
     [
         ({"type": "transcription", "foo": 1}, "unknown_parameter", "session.foo"),
         ({"audio": {}}, "missing_required_parameter", "session.type"),
-        ({"type": "realtime"}, "invalid_value", "session.type"),
+        ({"type": "realtime"}, "invalid_session_type", "session.type"),
         ("text", "invalid_type", "session"),
         (None, "missing_required_parameter", "session"),
         (
@@ -247,3 +247,21 @@ def test_the_beta_spelling_turns_parts_off_and_leaves_the_others() -> None:
     (settings,) = say(session, "transcription_session.update", session=off).values
     assert (settings.format, settings.rate_hz, settings.model) == ("pcma", 8_000, None)
     assert settings.turn_detection is not None
+
+
+def test_a_model_without_turn_detection_is_committed_by_its_client_unless_it_says_otherwise() -> None:
+    session = started()
+    update(session, transcription={"model": "gpt-realtime-whisper"})
+    assert session._settings.speech.turn_detection is None
+    update(session, transcription={"model": "gpt-realtime-whisper"}, turn_detection={"type": "server_vad"})
+    assert session._settings.speech.turn_detection is not None
+    update(session, transcription={"model": "gpt-4o-transcribe"})
+    assert session._settings.speech.turn_detection is not None
+    (settings,) = protocol().start("gpt-realtime-whisper").values
+    assert settings.turn_detection is None
+
+
+def test_false_turns_detection_off_as_null_does() -> None:
+    session = started()
+    update(session, turn_detection=False)
+    assert session._settings.speech.turn_detection is None
