@@ -20,8 +20,8 @@ import orjson
 
 from fastembed.pipeline.payload.chat import ChatDelta, ChatEvent, ChatFinished, ChatStarted, TokenLogprob
 from fastembed.server.conversations.record import Json
-from fastembed.server.endpoints.responses.tools import custom_names
 from fastembed.server.wire.chat.answer import LEAST_LOGPROB, check_finished, no_event, usage
+from fastembed.server.wire.chat.flat_tools import custom_names
 
 _INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
