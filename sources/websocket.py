@@ -1,9 +1,9 @@
-"""Realtime sessions as a stream: every message of a client is an item, its session is its key.
+"""Sessions as a stream: every message of a client is an item, its session is its key.
 
-Delivery: at most once, in order within a session. Overload: a client that sends faster than its audio is processed
+Delivery: at most once, in order within a session. Overload: a client that sends faster than its messages are processed
 is read more slowly (`pending` bytes a session); beyond that the queue's `overflow` decides, for each session alone, and
-the client is told what it lost. Settings, commits and clears are not dropped: they are put in again. Restart: what was
-being said is still answered, then the sessions end.
+the client is told what it lost. A speech session's settings, commits and clears are not dropped: they are put in again.
+Restart: what was sent is still answered, then the sessions end.
 
 The server owns the sockets. It finds the source of a path in `WebsocketRoutes` when a client connects, so that a
 reloaded pipeline gets the new sessions while the old one serves those it has for as long as their clients stay.
@@ -21,12 +21,13 @@ from fastembed.pipeline.channel import Channel
 from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import Overloaded, Unavailable
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
-from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, SpeechInput
+from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame
 from fastembed.pipeline.reply import Reply
 from fastembed.pipeline.units import Size
 from fastembed.sources.http import checked_path
 
 _RETRY_S: Final = 5.0
+MessageKind = Literal["speech", "json", "text", "bytes"]
 _HELD: Final = 1  # items that a step may keep open until the next one comes, to flush from at the end
 
 
@@ -82,12 +83,13 @@ class Session:
         self._ending = False
         self._end_passed = False
 
-    async def send(self, value: SpeechInput) -> None:
+    async def send(self, value: Any, *, size: int | None = None) -> None:
         """Put one message in; waits while `pending` bytes of this session are not processed yet.
 
-        What the queue refuses is answered through the session's reply. Unavailable: the pipeline is stopping.
+        size: its bytes, by default those of its sound. What the queue refuses is answered through the session's reply.
+        Unavailable: the pipeline is stopping.
         """
-        size = _bytes_of(value)
+        size = _bytes_of(value) if size is None else size
         while size and self._sized > _HELD and self._pending_bytes + size > self._websocket.pending_bytes:
             self._room.clear()
             await self._room.wait()
@@ -147,7 +149,7 @@ class Session:
         if self._end_passed and not self._live:
             self._over()
         dropped = outcome is Outcome.REJECTED and isinstance(error, Overloaded)
-        if dropped and not isinstance(item.value, AudioBytes | AudioFrame) and not self._ending:
+        if dropped and not size and not self._ending:
             asyncio.get_running_loop().call_soon(self._again, item.value)
 
     def _again(self, value: Any) -> None:
@@ -167,12 +169,21 @@ class Session:
 
 @source
 class Websocket:
-    """Takes the messages of realtime sessions as items.
+    """Takes the messages of clients' sessions as items.
+
+    With `messages: speech` it speaks the realtime protocol (`docs/realtime.md`). With the others each message is a
+    value, and each result a message: JSON for JSON, else text as text, bytes as bytes, and the rest as JSON. What goes
+    wrong with a message is `{"error": {...}}`, as HTTP answers it, and the session goes on. A client that leaves
+    cancels what it asked for.
+
+    Out: by `messages`, what the realtime protocol carries, what JSON holds, text, or bytes.
 
     Args:
         path: where clients connect, for example `/v1/realtime`.
+        messages: what clients send.
         sessions: how many clients at once; one more is refused.
         pending: bytes of one session that may wait to be processed before its socket is read no further.
+        max_message: the largest message; a larger one is answered with an error. Of speech, the protocol has its own.
 
     """
 
@@ -180,10 +191,22 @@ class Websocket:
     """Sessions do not wait for each other; within one, everything stays in order."""
     callers: Final = True
 
-    def __init__(self, path: str = "/v1/realtime", *, sessions: int = 64, pending: Size = 256 * 2**10) -> None:
+    def __init__(
+        self,
+        path: str = "/v1/realtime",
+        *,
+        messages: MessageKind = "speech",
+        sessions: int = 64,
+        pending: Size = 256 * 2**10,
+        max_message: Size = 4 * 2**20,
+    ) -> None:
         if sessions < 1:
             raise ValueError(f"found sessions {sessions}, expected at least 1")
         self.path = checked_path(path)
+        self.messages = messages
+        self.max_message_bytes = max_message
+        self.takes: Any = Any
+        """The type of the values that its pipeline's first step takes."""
         self.pending_bytes = pending
         self._most = sessions
         self._sessions: dict[str, Session] = {}
@@ -195,11 +218,12 @@ class Websocket:
     async def open(self, context: Context) -> None:
         """Make the queue and take the path; what sessions send waits until `items` runs."""
         self._routes = context.resources.get(WebsocketRoutes)
-        self._engines = context.resources.find(SpeechEngines)
+        self._engines = context.resources.find(SpeechEngines) if self.messages == "speech" else None
+        self.takes = context.takes
         self._channel = context.channel(per_key=True)
         self._routes.offer(self)
 
-    async def items(self) -> AsyncIterator[Item[SpeechInput]]:
+    async def items(self) -> AsyncIterator[Item[Any]]:
         """Yield the messages of all sessions."""
         channel = self._opened()
         try:
@@ -263,7 +287,7 @@ class Websocket:
         return self._channel
 
 
-def _bytes_of(value: SpeechInput) -> int:
+def _bytes_of(value: object) -> int:
     if isinstance(value, AudioFrame):
         return value.samples.nbytes
     return len(value.data) if isinstance(value, AudioBytes) else 0

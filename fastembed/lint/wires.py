@@ -19,13 +19,19 @@ from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
 from fastembed.pipeline.payload.json_values import has_json
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
 from fastembed.pipeline.spec import Spec
+from fastembed.server.endpoints.custom import JSON_VALUE
 from fastembed.server.endpoints.registry import PIPELINE_ENDPOINTS, endpoint_of
 from fastembed.sinks.reply import Reply
+from fastembed.sources.websocket import Websocket
 
 _JSON_ADVICE: Final = (
     "; a path of one's own takes JSON as it is: put an operator of your own before it that makes the right type of it"
 )
-_SPEECH_ADVICE: Final = "; websockets speak the realtime protocol: speech goes in, what was heard comes out"
+_SPEECH_ADVICE: Final = (
+    "; websockets speak the realtime protocol: speech goes in, what was heard comes out; `messages: json`, `text` or "
+    "`bytes` beside the path takes messages of your own"
+)
+_MESSAGES: Final[dict[str, Any]] = {"json": JSON_VALUE, "text": str, "bytes": bytes}
 
 
 def check_wires(configuration: Configuration, problems: Problems) -> None:
@@ -54,7 +60,8 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
 def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str]:
     """Return the types that a path takes and gives, and what to do where they are not those of the steps."""
     if method == "websocket":
-        return SpeechInput, SpeechEvent, _SPEECH_ADVICE
+        kind = plan.source.options.get("messages", "speech")
+        return (_MESSAGES[kind], Any, "") if kind in _MESSAGES else (SpeechInput, SpeechEvent, _SPEECH_ADVICE)
     route = f"{method} {path}"
     wire = endpoint_of(route)
     if route in PIPELINE_ENDPOINTS:
@@ -88,7 +95,7 @@ def _reply(sink: SinkPlan, gives: Any) -> SinkPlan:
 
 def _check_ends(plan: PipelinePlan, route: str, problems: Problems) -> None:
     """Warn of operators on a stream that never ends: what they give at its end reaches no caller."""
-    if plan.source.key is not None:
+    if plan.source.key is not None or plan.source.component.factory is Websocket:
         return
     for step in operators(plan.steps):
         if step.component.kind is OperatorKind.STREAM:

@@ -8,7 +8,6 @@ handshake with 429, or accepted and closed with 1013 where the server cannot ans
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -16,7 +15,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketState
 
 from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
@@ -25,20 +24,15 @@ from fastembed.server.http.path_aliases import resolve
 from fastembed.server.http.request_body import header
 from fastembed.server.realtime.dialogue_settings import model_name
 from fastembed.server.realtime.events import new_id
+from fastembed.server.realtime.messages import serve_messages
 from fastembed.server.realtime.outbox import Outbox
 from fastembed.server.realtime.protocol import Protocol, Talk
 from fastembed.server.realtime.reaction import Reaction
 from fastembed.server.realtime.responder import AnswerPipelines, Responder
+from fastembed.server.realtime.session_tasks import SessionTasks
 from fastembed.sources.websocket import Session, Websocket, WebsocketRoutes
 
-_log: Final = logging.getLogger("fastembed.server.realtime")
-
-TOO_SLOW: Final = 1008
-RESTARTING: Final = 1012
 TRY_AGAIN: Final = 1013
-_SEND_S: Final = 20.0
-"""How long one message may take to leave before the client counts as gone."""
-_CLOSE_S: Final = 2.0
 REALTIME_PATH: Final = "/v1/realtime"
 _SUBPROTOCOL: Final = "realtime"
 _BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"  # browsers can send no header
@@ -90,6 +84,9 @@ class RealtimeRoute(BaseRoute):
             if source is None:
                 known = ", ".join(self._routes.paths()) or "none"
                 raise NotFound(f"found no websocket {path}, expected one of {known}", code="unknown_url")
+            if source.messages != "speech":
+                await serve_messages(websocket, source, self._draining)
+                return
             answers = self._answers if conversational(websocket, served, self._answers) else None
             await serve(websocket, source, check=self._check, draining=self._draining, answers=answers)
         except ItemError as error:
@@ -149,7 +146,8 @@ async def serve(
     session = source.connect(protocol.session_id, outbox, trace=trace)
     try:
         await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
-        await _SessionTasks(websocket, protocol, outbox, session).run(draining)
+        receive = _SpeechSession(websocket, protocol, outbox, session).receive
+        await SessionTasks(websocket, outbox, session, receive).run(draining)
     finally:
         session.leave()
         protocol.dialogue.close()
@@ -170,8 +168,8 @@ async def _refuse(websocket: WebSocket, error: ItemError) -> None:
     )
 
 
-class _SessionTasks:
-    """The tasks of a session; the first one that ends cancels the others."""
+class _SpeechSession:
+    """One client of the realtime protocol: its messages in, by way of the protocol, and its events out."""
 
     def __init__(self, websocket: WebSocket, protocol: Protocol, outbox: Outbox, session: Session) -> None:
         self._websocket = websocket
@@ -179,32 +177,8 @@ class _SessionTasks:
         self._outbox = outbox
         self._session = session
 
-    async def run(self, draining: asyncio.Event) -> None:
-        receiving = asyncio.create_task(self._receive(), name="realtime:receive")
-        sending = asyncio.create_task(self._send(), name="realtime:send")
-        ending = asyncio.create_task(self._session.ended.wait(), name="realtime:ended")
-        falling_behind = asyncio.create_task(self._outbox.overflowed.wait(), name="realtime:behind")
-        drain = asyncio.create_task(self._drain(draining), name="realtime:drain")
-        tasks = {receiving, sending, ending, falling_behind}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if ending.done() and not (sending.done() or receiving.done() or falling_behind.done()):
-                self._outbox.finish()  # what was said last is still sent
-                await asyncio.wait({sending, receiving, falling_behind}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (*tasks, drain):
-                task.cancel()
-            await asyncio.gather(*tasks, drain, return_exceptions=True)
-        for task in (receiving, sending):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-        await self._close()
-
-    async def _drain(self, draining: asyncio.Event) -> None:
-        await draining.wait()
-        self._session.end()
-
-    async def _receive(self) -> None:
+    async def receive(self) -> None:
+        """Take the client's messages until it leaves, or the session ends."""
         await self._put(self._protocol.start(self._model()))
         while True:
             message = await self._websocket.receive()
@@ -222,32 +196,6 @@ class _SessionTasks:
         self._outbox.put(reaction.events)
         for value in reaction.values:
             await self._session.send(value)
-
-    async def _send(self) -> None:
-        while (text := await self._outbox.next()) is not None:
-            try:
-                async with asyncio.timeout(_SEND_S):
-                    await self._websocket.send_text(text)
-            except TimeoutError:
-                self._outbox.overflowed.set()
-                return
-            except (WebSocketDisconnect, OSError):
-                return
-
-    async def _close(self) -> None:
-        """Send the reason as an error event, unless the client has left."""
-        if self._websocket.client_state is not WebSocketState.CONNECTED:
-            return
-        code, reason = (
-            (TOO_SLOW, "the client reads too slowly: its events were dropped")
-            if self._outbox.overflowed.is_set()
-            else (RESTARTING, "the server stops or reloads this pipeline: connect again")
-        )
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await self._websocket.close(code, reason)
-        except (TimeoutError, WebSocketDisconnect, OSError, RuntimeError) as error:
-            _log.debug("the client left while it was told why the session ends: %s", error)
 
     def _model(self) -> str | None:
         """Return the model that the address asks for; of transcriptions, names of conversations' mean the default."""

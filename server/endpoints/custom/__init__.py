@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from fastembed.pipeline.item import Outcome
 from fastembed.pipeline.payload.json_values import to_json
-from fastembed.server.endpoints.custom.json_types import check_kind
 from fastembed.server.wire.event_stream import DONE, EventStream, event
 from fastembed.server.wire.exchange import Exchange
+from fastembed.server.wire.json_types import check_kind
 from fastembed.server.wire.operation import EVENTS, JSON, Operation, PipelineEndpoint
 from fastembed.server.wire.schema import ANY, flag
 

@@ -5,7 +5,7 @@ import pytest
 
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Chunk
-from fastembed.server.endpoints.custom.json_types import check_kind
+from fastembed.server.wire.json_types import check_kind
 
 
 class Order(TypedDict):
