@@ -312,12 +312,12 @@ async def test_a_name_that_is_not_utf_8_is_no_obstacle(parse, tmp_path):
         await parse(as_file(tmp_path / os.fsdecode(b"nowhere\xff.md")))
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
-async def test_scans_that_lie_on_their_side_are_turned_and_read(parse, tmp_path, turn):
+@pytest.mark.parametrize(("name", "turn"), [("turned.png", 90), ("turned.png", 180), ("turned.pdf", 270)])
+async def test_scans_that_lie_on_their_side_are_turned_and_read(parse, tmp_path, name, turn):
     upright = documents.make_scan(tmp_path / "upright.png")
     with Image.open(upright) as page:
-        page.rotate(turn, expand=True).save(tmp_path / "turned.png", dpi=(150, 150))
-    document = await parse(as_file(tmp_path / "turned.png"))
+        page.rotate(turn, expand=True).convert("L").save(tmp_path / name, dpi=(150, 150), resolution=150)
+    document = await parse(as_file(tmp_path / name))
     assert document.title == "Annual Report"
     assert TEXT in document.markdown.replace("\n", " ")
     assert document.warnings == (f"page 1: turned by {360 - turn} degrees to the left, as its text runs",)
