@@ -44,8 +44,8 @@ class Listen:
     In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
     of up to `longest` is one utterance, if it has speech and no long pause. A longer one is cut in pauses (Silero VAD),
-    into pieces that leave out parts without speech and are heard several at a time: the first of up to `longest`, the
-    others of some 14 s where pauses allow it; with turn detection in its settings, every stretch of speech is a
+    into pieces of some 14 s, where pauses allow it, that leave out parts without speech and are heard several at a
+    time; with turn detection in its settings, every stretch of speech is a
     piece of its own. With `channels: split` in them, so is every channel.
 
     Args:
