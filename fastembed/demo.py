@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
@@ -69,10 +68,13 @@ QUESTIONS: Final = (
     Question("why was the track closed after the avalanche in February", "winter-report.docx", "14 February"),
     Question("serial number and last calibration of the barometer", "readings.xlsx", "FB-2217"),
 )
+ASKED: Final = (
+    ("How high does Halden Ridge lie?", "1,842", "handbook.pdf"),
+    ("What is the capital of Mongolia?", "", ""),
+)
+"""Questions, what must stand in the answers, and the documents they are from; "": the documents do not say."""
 SQL: Final = """\
-SELECT d.name, c.first_page AS page, c.headings, left(c.text, 60) AS text
-FROM chunks c JOIN documents d ON d.id = c.document_id
-WHERE c.text ILIKE '%roof%' ORDER BY ALL"""
+SELECT file, page, heading, left(text, 60) AS text FROM passages WHERE text ILIKE '%roof%' ORDER BY ALL"""
 
 
 def run_demo(*, keep: bool, port: int = 0) -> int:
@@ -90,10 +92,11 @@ def run_demo(*, keep: bool, port: int = 0) -> int:
             part(console, "2. Papers dropped into a folder", lambda: show_papers(console, server))
             part(console, "3. Speech over a websocket, in real time", lambda: show_call(console, server))
             part(console, "And a question to a language model", lambda: show_chat(console, server, real=real))
+            part(console, "Two questions to the papers", lambda: show_answers(console, server))
+            part(console, "And in SQL, while the server runs", lambda: show_sql(console, server))
             show_by_hand(console, server, keep=keep)
             if keep:
                 server.wait()
-        part(console, "And in SQL, with the server stopped", lambda: show_sql(console, folder))
     except DemoFailed as error:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}")
         return 1
@@ -277,18 +280,32 @@ def show_by_hand(console: Console, server: DemoServer, *, keep: bool) -> None:
         console.print(f"The server stays up; Ctrl+C (or kill {server.pid}) ends it.")
 
 
-def show_sql(console: Console, folder: Path) -> None:
-    """Query the database file itself, which the server has let go."""
-    database = folder / "data" / "lake.duckdb"
-    console.print(f"duckdb {database}", style="dim")
+def show_answers(console: Console, server: DemoServer) -> None:
+    """Ask what the papers say, and what they do not; print each answer with its sources."""
+    for question, words, document in ASKED:
+        answer = server.post("/v1/ask", {"question": question})
+        console.print(f"[bold]{question}[/]")
+        console.print(f"  {answer['answer']}", style="cyan", markup=False)
+        for source in answer["sources"]:
+            console.print(f"  [{source['number']}] {source['place']}", style="dim", markup=False)
+        sure = f"confidence {answer['confidence']:.2f}, floor {answer['floor']:.2f}"
+        console.print(f"  {sure}; fastembed why {answer['id']}", style="dim", markup=False)
+        if answer["found"] is not bool(document) or words not in answer["answer"]:
+            raise DemoFailed(f"{question!r} got {answer['answer']!r}")
+        if document and answer["sources"][0]["file"] != document:
+            raise DemoFailed(f"{question!r} was answered from {answer['sources'][0]['file']}, expected {document}")
+
+
+def show_sql(console: Console, server: DemoServer) -> None:
+    """Query the database beside the server that writes it."""
     console.print(SQL, style="dim", markup=False)
-    with duckdb.connect(str(database), read_only=True) as connection:
-        rows = connection.execute(SQL).fetchall()
+    rows = server.post("/v1/sql", {"query": SQL})["data"]
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "page", "headings", "text"):
-        table.add_column(title, no_wrap=title in {"name", "page"})
-    for name, page, headings, text in rows:
-        table.add_row(name, str(page or ""), escape(" > ".join(headings)), escape(" ".join(text.split())))
+    for title in ("file", "page", "heading", "text"):
+        table.add_column(title, no_wrap=title in {"file", "page"})
+    for row in rows:
+        page, text = str(row["page"] or ""), " ".join(row["text"].split())
+        table.add_row(row["file"], page, escape(row["heading"]), escape(text))
     console.print(table)
-    if not any(str(row[0]).endswith("storm-log.pdf") for row in rows):
+    if not any(row["file"] == "storm-log.pdf" for row in rows):
         raise DemoFailed("the database does not say that the storm log speaks of the roof")

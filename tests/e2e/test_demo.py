@@ -24,7 +24,7 @@ def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_shows_all_three_uses_and_ends_with_status_0(tmp_path: Path) -> None:
     shown = demo(tmp_path)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert shown.stdout.count("right, ") == 5
+    assert shown.stdout.count("right, ") == 6
     assert "All right." in shown.stdout
     for expected in ("handbook.pdf", "storm-log.pdf", "winter-report.docx", "readings.xlsx", "whisper-base", "curl"):
         assert expected in shown.stdout
