@@ -47,7 +47,6 @@ from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.endpoints import openapi
 from fastembed.server.endpoints.context import PipelineView, ServerContext, log_crash
 from fastembed.server.endpoints.registry import own_routes
-from fastembed.server.endpoints.voices import has_voice
 from fastembed.server.fetching.fetcher import Fetcher
 from fastembed.server.fetching.references import References
 from fastembed.server.files.expiry import Expiring, keep_clean
@@ -55,11 +54,13 @@ from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
 from fastembed.server.http.stop_signals import stopped_by_signals
+from fastembed.server.keys.client_secrets import ClientSecrets
 from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.full_disks import watch_disks
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.server.observability.model_metrics import ModelMetrics
-from fastembed.server.realtime.responder import CHAT_PATH, AnswerPipelines
+from fastembed.server.realtime.described_session import describe_session
+from fastembed.server.realtime.responder import AnswerPipelines
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
@@ -68,7 +69,6 @@ from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sinks.lake.reembedding import ReembedStatus
 from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
-from fastembed.sources.websocket import WebsocketRoutes
 from fastembed.watching import contents, follow
 
 _log: Final = logging.getLogger("fastembed.server")
@@ -244,6 +244,7 @@ class Process:
         stored = kept_home() / "conversations.sqlite"
         self.conversations = ConversationStore(stored, most_bytes=size) if (size := settings.stored_bytes) else None
         self.usage = UsageLog(kept_home() / "key-usage.sqlite")
+        self.client_secrets = ClientSecrets(describe_session)
         self.tasks = Tasks(log_crash)
         self.cached_answers = _cached_answers(settings, self.resources)
         if self.cached_answers is not None:
@@ -333,6 +334,7 @@ class Process:
             cached_answers=self.cached_answers,
             files=self.files,
             usage=self.usage,
+            client_secrets=self.client_secrets,
             endpoints=self.endpoints(),
         )
 
@@ -350,25 +352,15 @@ class Process:
             files=self.files,
             conversations=self.conversations,
             usage=self.usage,
+            client_secrets=self.client_secrets,
             fetcher=Fetcher(self.settings.urls),
             tasks=self.tasks,
             metrics_path=self.settings.metrics_path,
         )
-        endpoints: list[BaseRoute] = [
-            RealtimeRoute(
-                self.resources.get(WebsocketRoutes),
-                check=self._check_speech,
-                draining=self.lifecycle.draining,
-                starting=lambda: self.lifecycle.phase == "starting",
-                answers=AnswerPipelines(
-                    self.resources.get(HttpRoutes),
-                    References(site.fetcher, self.files),
-                    has_voice=lambda: has_voice(self.resources.get(Models)),
-                    model=lambda: self.running.default_model(CHAT_PATH),
-                ),
-            )
-        ]
-        return [*endpoints, *own_routes(site), *openapi.routes(site)]
+        references = References(site.fetcher, self.files)
+        answers = AnswerPipelines.of(self.resources, references, self.running.default_model)
+        realtime = RealtimeRoute.of(self.resources, self.lifecycle, self._check_speech, answers)
+        return [realtime, *own_routes(site), *openapi.routes(site)]
 
 
 def _cached_answers(settings: ServerSettings, resources: Resources) -> CachedAnswers | None:

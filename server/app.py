@@ -23,6 +23,7 @@ from fastembed.server.http.errors import MethodNotAllowed
 from fastembed.server.http.key_ring import KeyRing
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.path_aliases import resolve
+from fastembed.server.keys.client_secrets import ClientSecrets
 from fastembed.server.keys.key_file import KeyFile
 from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.http_metrics import HttpMetrics
@@ -56,14 +57,17 @@ def create_app(
     cached_answers: CachedAnswers | None = None,
     files: FileStore | None = None,
     usage: UsageLog | None = None,
+    client_secrets: ClientSecrets | None = None,
     endpoints: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Return the application.
 
     cached_answers: the cache of answers. files: what requests may refer to. usage: counts
-    what each key uses; None: nothing is counted. endpoints: what the server answers itself.
+    what each key uses; None: nothing is counted. client_secrets: keys of realtime sessions. endpoints: what the server
+    answers itself.
     """
     paths = _Paths(routes, endpoints)
+    file = None if settings.keys_file is None else KeyFile(settings.keys_file)
     refusal = _refusal(lifecycle, paths)
     app = _Endpoints(routes=list(endpoints), exception_handlers={HTTPException: refusal})
     app.router.redirect_slashes = False
@@ -71,7 +75,7 @@ def create_app(
         app,
         resolve=paths.resolve,
         pipelines=PipelineRoute(routes, References(Fetcher(settings.urls), files), cached_answers),
-        keys=KeyRing(settings.keys, KeyFile(path) if (path := settings.keys_file) else None, usage),
+        keys=KeyRing(settings.keys, file, usage, client_secrets=client_secrets),
         guard=settings.guard,
         lifecycle=lifecycle,
         stats=stats,

@@ -17,6 +17,7 @@ from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.fetching.fetcher import NOWHERE, Fetcher
 from fastembed.server.files.store import FileStore
 from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.keys.client_secrets import ClientSecrets
 from fastembed.server.keys.usage import UsageLog
 from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
@@ -97,9 +98,9 @@ class ServerContext:
     """Everything the endpoints need, handed in once. metrics: the Prometheus text.
 
     cached_answers: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
-    conversations: stored responses; None: none are. usage: what each key has used; None: nothing is
-    counted. fetcher: gets URLs. tasks: owns what goes on after a request has
-    been answered. metrics_path: where the metrics are served; None: nowhere.
+    conversations: stored responses; None: none are. client_secrets: keys of realtime sessions. usage: what each key has
+    used; None: nothing is counted. fetcher: gets URLs. tasks: owns what goes on after a request has been answered.
+    metrics_path: where the metrics are served; None: nowhere.
     """
 
     running: PipelineRuntime
@@ -114,6 +115,7 @@ class ServerContext:
     conversations: ConversationStore | None = None
     usage: UsageLog | None = None
     fetcher: Fetcher = NOWHERE
+    client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     tasks: Tasks = field(default_factory=lambda: Tasks(log_crash))
     metrics_path: str | None = "/metrics"
     started_at: float = field(default_factory=time)

@@ -30,11 +30,6 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     return [_LIST.route(list_voices)]
 
 
-def has_voice(models: Models) -> bool:
-    """Whether a model that speaks is here."""
-    return any(card.task == NAME and card.folder is not None for card in models.cards())
-
-
 def describe(card: ModelCard) -> list[dict[str, Any]]:
     """Return the voices of a model: what each is called, and whether it speaks for requests that name none."""
     if card.folder is None:

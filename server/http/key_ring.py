@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.types import Scope
@@ -11,16 +11,22 @@ from starlette.types import Scope
 from fastembed.pipeline.errors import Unauthenticated
 from fastembed.server.http.auth import EVERYBODY, OPEN_PATHS, ApiKeys, offered_keys
 from fastembed.server.http.scopes import needed_scope, require_scope
+from fastembed.server.keys.client_secrets import ClientSecrets
 from fastembed.server.keys.key_file import KeyFile
 from fastembed.server.keys.meter import KeyMeter
 from fastembed.server.keys.record import IssuedKey, digest_of
 from fastembed.server.keys.usage import UsageLog
 
+REALTIME_PATH: Final = "/v1/realtime"
+"""What client secrets open."""
 _EVERYTHING: Final = "key of the command line"
 
 
 class KeyRing:
-    """All keys of a server. file: None, there is no key file; usage: None, nothing is counted. clock: Unix seconds."""
+    """All keys of a server. file: None, there is no key file; usage: None, nothing is counted. clock: Unix seconds.
+
+    client_secrets: short-lived keys, which open realtime sessions alone.
+    """
 
     def __init__(
         self,
@@ -29,7 +35,9 @@ class KeyRing:
         usage: UsageLog | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        client_secrets: ClientSecrets | None = None,
     ) -> None:
+        self._client_secrets = client_secrets
         self._static = static
         self._file = file
         self.usage = usage
@@ -43,6 +51,8 @@ class KeyRing:
         key is taken out of its subprotocols.
         """
         offered = offered_keys(scope)
+        if scope["type"] == "websocket" and self._admit_by_secret(scope, offered):
+            return
         if not self._asks() or scope["path"] in OPEN_PATHS:
             scope["owner"] = EVERYBODY
             return
@@ -65,6 +75,17 @@ class KeyRing:
         meter: KeyMeter | None = scope["meter"]
         if meter is not None:
             meter.begin(time.monotonic())
+
+    def _admit_by_secret(self, scope: Scope, offered: Sequence[str]) -> bool:
+        """Whether a client secret opens the socket; its session's settings go into the scope."""
+        for value in offered if self._client_secrets is not None else ():
+            secret = self._client_secrets.find(value) if self._client_secrets is not None else None
+            if secret is not None and scope["path"] == REALTIME_PATH:
+                scope.update(secret.grants, client_secret=secret.session)
+                if (meter := scope.get("meter")) is not None:
+                    meter.begin(time.monotonic())
+                return True
+        return False
 
     def _asks(self) -> bool:
         if self._file is not None:

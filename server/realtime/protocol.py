@@ -136,8 +136,8 @@ class Protocol:
             **self._requests.reactions,
         }
 
-    def start(self, model: str | None = None) -> Reaction:
-        """Start a session. model: from the address (`?model=`)."""
+    def start(self, model: str | None = None, session: Mapping[str, Any] | None = None) -> Reaction:
+        """Start a session. model: from the address (`?model=`). session: settings that come with its key."""
         reaction = Reaction()
         if model is not None and self._answering is not None:
             self._answering = replace(self._answering, model=model_name(model))
@@ -150,6 +150,8 @@ class Protocol:
                 self._settings = replace(self._settings, speech=speech)
             except ItemError as error:
                 reaction.events.append(self._stamped(events.refused(error, None)))
+        if session is not None:
+            self._settings, self._answering = self._updated(session)
         reaction.values.append(self._ask(self._settings, None))
         return reaction
 
@@ -294,18 +296,16 @@ class Protocol:
             raise Overloaded(
                 f"found {_UNANSWERED} session updates unanswered, expected fewer: wait for session.updated"
             )
-        wanted, answering = self._updated(message, beta=beta)
+        session = message.raw("session")
+        wanted, answering = (self._settings.updated_beta(session), None) if beta else self._updated(session)
         self._check(wanted.speech)  # raises before anything changes: a refused update leaves the session as it was
         self._beta = self._beta or beta
         self._settings, self._answering = wanted, answering
         self.dialogue.sound_format = (wanted.speech.rate_hz, wanted.speech.format)
         return Reaction(values=[self._ask(wanted, ref)])
 
-    def _updated(self, message: Fields, *, beta: bool) -> tuple[SessionSettings, DialogueSettings | None]:
+    def _updated(self, session: object) -> tuple[SessionSettings, DialogueSettings | None]:
         """Return the settings as an update leaves them; a conversation may become a transcription, not otherwise."""
-        session = message.raw("session")
-        if beta:
-            return self._settings.updated_beta(session), None
         fields = read_session(session)
         kind = fields.raw("type")
         if kind == "transcription" or (kind != "realtime" and self._answering is None):

@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.inference.engines.speech.resample import Resampler
+from fastembed.inference.engines.voice.kind import NAME
+from fastembed.inference.serving.models import Models
 from fastembed.operators.listening.g711 import encode_alaw, encode_ulaw
+from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound, StepFailed
 from fastembed.pipeline.payload.audio import AudioFormat
 from fastembed.pipeline.payload.chat import (
@@ -33,12 +36,14 @@ from fastembed.pipeline.payload.chat import (
 from fastembed.pipeline.payload.voice import SpeakRequest, SpokenAudio
 from fastembed.server.conversations.record import Json
 from fastembed.server.fetching.references import NOTHING, References
+from fastembed.server.keys.meter import KeyMeter
 from fastembed.server.realtime.dialogue import AnswerRequest
 from fastembed.server.realtime.dialogue_settings import DialogueSettings
 from fastembed.server.realtime.outbox import Outbox
 from fastembed.server.realtime.sentence_cutter import SentenceCutter
 from fastembed.server.wire.chat.items import ItemReader
 from fastembed.server.wire.fields import Fields, refuse
+from fastembed.server.wire.token_count import TokenCount
 from fastembed.sources.http import HttpRoutes, Results
 
 _log: Final = logging.getLogger("fastembed.server.realtime")
@@ -53,12 +58,26 @@ _FAILED: Final = "The server had an error while answering."
 
 @dataclass(frozen=True, slots=True)
 class AnswerPipelines:
-    """Where answers come from. has_voice: whether a model that speaks is here. model: what "auto" means to chats."""
+    """Where answers come from. has_voice: whether a model that speaks is here. model: what "auto" means to chats.
+
+    meter: counts what the session's key uses; None: nothing does.
+    """
 
     routes: HttpRoutes
     references: References = NOTHING
     has_voice: Callable[[], bool] = lambda: False
     model: Callable[[], str] = lambda: "auto"
+    meter: KeyMeter | None = None
+
+    @classmethod
+    def of(cls, resources: Resources, references: References, default_model: Callable[[str], str]) -> AnswerPipelines:
+        """Return those of a server. default_model(path): what "auto" means there."""
+
+        def has_voice() -> bool:
+            cards = resources.get(Models).cards()
+            return any(card.task == NAME and card.folder is not None for card in cards)
+
+        return cls(resources.get(HttpRoutes), references, has_voice, lambda: default_model(CHAT_PATH))
 
     def answers(self) -> bool:
         """Whether a pipeline answers chats."""
@@ -77,6 +96,8 @@ class AnswerPipelines:
         if source is None:
             raise NotFound(f"found no pipeline on POST {path}, expected one: conversations need it", code="unknown_url")
         results = await source.submit(value, trace=trace)
+        if self.meter is not None:
+            results.observer = TokenCount(self.meter)
         try:
             yield results
         finally:
@@ -128,6 +149,8 @@ class Responder:
         outbox.put(outbox.protocol.on_answered(request.id, error))
 
     async def _answer(self, request: AnswerRequest) -> None:
+        if self._pipelines.meter is not None:
+            self._pipelines.meter.check_tokens()
         messages = await _messages(request, self._pipelines.references)
         chat = _chat(request.settings, messages)
         if request.settings.modality == "text":

@@ -8,7 +8,7 @@ handshake with 429, or accepted and closed with 1013 where the server cannot ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,11 +17,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
+from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput, ItemError, NotFound, Unavailable
 from fastembed.pipeline.payload.audio import SpeechSettings
 from fastembed.server.http.errors import UpgradeRequired, error_response
+from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.path_aliases import resolve
 from fastembed.server.http.request_body import header
+from fastembed.server.http.scopes import CHAT, require_scope
 from fastembed.server.realtime.dialogue_settings import model_name
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.messages import serve_messages
@@ -63,6 +66,17 @@ class RealtimeRoute(BaseRoute):
         self._draining = draining or asyncio.Event()
         self._starting = starting
 
+    @classmethod
+    def of(cls, resources: Resources, lifecycle: Lifecycle, check: Check, answers: AnswerPipelines) -> RealtimeRoute:
+        """Return that of a server."""
+        return cls(
+            resources.get(WebsocketRoutes),
+            check=check,
+            draining=lifecycle.draining,
+            starting=lambda: lifecycle.phase == "starting",
+            answers=answers,
+        )
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match every websocket (one not served is refused with a reason), and plain requests to a websocket's path."""
         served = scope["type"] == "http" and self._routes.get(scope["path"]) is not None
@@ -97,7 +111,7 @@ class RealtimeRoute(BaseRoute):
 
 def conversational(websocket: WebSocket, path: str, answers: AnswerPipelines | None) -> bool:
     """Whether a session is a conversation; else it transcribes. Raises an ItemError for a kind that is not served."""
-    intent = websocket.query_params.get("intent", "")
+    intent = websocket.query_params.get("intent", "") or _intent_of(websocket.scope.get("client_secret"))
     if intent == "transcription" or (not intent and path != REALTIME_PATH):
         return False
     if intent not in ("", "conversation", "realtime"):
@@ -118,7 +132,13 @@ def conversational(websocket: WebSocket, path: str, answers: AnswerPipelines | N
             "?intent=transcription to have speech written down",
             code="unknown_url",
         )
+    require_scope(websocket.scope, CHAT, "conversations")
     return True
+
+
+def _intent_of(session: Mapping[str, Any] | None) -> str:
+    """Return the kind of session that a client secret is for."""
+    return "" if session is None else str(session.get("type") or "")
 
 
 def _is_beta(websocket: WebSocket) -> bool:
@@ -138,7 +158,8 @@ async def serve(
     trace = websocket.scope.get("request_id")
     responder = talk = None
     if answers is not None:
-        pipelines = replace(answers, references=answers.references.of(websocket.scope.get("owner", "")))
+        owner, meter = websocket.scope.get("owner", ""), websocket.scope.get("meter")
+        pipelines = replace(answers, references=answers.references.of(owner), meter=meter)
         responder = Responder(pipelines, lambda: outbox, trace)
         talk = Talk(responder, pipelines.speaks, pipelines.model)
     protocol = Protocol(new_id("sess"), beta=_is_beta(websocket), check=check, talk=talk)
@@ -179,7 +200,7 @@ class _SpeechSession:
 
     async def receive(self) -> None:
         """Take the client's messages until it leaves, or the session ends."""
-        await self._put(self._protocol.start(self._model()))
+        await self._put(self._protocol.start(self._model(), self._websocket.scope.get("client_secret")))
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":

@@ -96,7 +96,7 @@ def server(tmp_path_factory):
 async def conversation(server, **settings):
     """Connect as a client does that knows no `intent`, and configure the session."""
     api = openai.AsyncOpenAI(api_key=KEY, base_url=f"{server.url}/v1")
-    async with asyncio.timeout(90), api.realtime.connect(model="gpt-realtime") as session:
+    async with asyncio.timeout(90), api, api.realtime.connect(model="gpt-realtime") as session:
         created = await session.recv()
         assert (created.type, created.session.type) == ("session.created", "realtime")
         if settings:
@@ -282,6 +282,27 @@ async def test_a_turn_committed_by_hand_is_heard_before_it_is_answered(server):
         item = (await until(session, "conversation.item.retrieved"))[-1].item
         assert item.content[0].transcript
         assert not [event for event in events if "transcription" in event.type]  # nobody asked for it
+
+
+async def test_a_client_secret_opens_sessions_with_its_settings_and_nothing_else(server):
+    def api(key):
+        return openai.AsyncOpenAI(api_key=key, base_url=f"{server.url}/v1")
+
+    session = {"type": "realtime", "output_modalities": ["text"], "instructions": "Be kind."}
+    expires = {"anchor": "created_at", "seconds": 60}
+    async with api(KEY) as owner:
+        secret = await owner.realtime.client_secrets.create(session=session, expires_after=expires)
+        assert secret.session.instructions == "Be kind."
+        with pytest.raises(openai.BadRequestError, match="expires_after"):
+            await owner.realtime.client_secrets.create(expires_after={**expires, "seconds": 5})
+        with pytest.raises(openai.BadRequestError, match="output_modalities"):
+            await owner.realtime.client_secrets.create(session={"type": "realtime", "output_modalities": ["smell"]})
+    async with api(secret.value) as page:
+        async with asyncio.timeout(30), page.realtime.connect(model="gpt-realtime") as session:
+            created = (await session.recv()).session
+            assert (created.output_modalities, created.instructions) == (["text"], "Be kind.")
+        with pytest.raises(openai.AuthenticationError):
+            await page.models.list()
 
 
 async def test_the_pages_example_prints_the_answer(server, capsys):
