@@ -23,26 +23,32 @@ from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.resilience.lending import OwnDevices
 from fastembed.pipeline.component import Context, operator
+from fastembed.pipeline.config.option_types import ValueExpression
+from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.document import Chunk, Document
 from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
 
 log = logging.getLogger("fastembed.embed")
 
-Embeddable = EmbeddingRequest | Chunk | Document | str
+Embeddable = EmbeddingRequest | Chunk | Document | str | dict[str, Any]
 
 
 @operator
 class Embed:
     """Embed texts with a sentence embedding model.
 
-    In: `EmbeddingRequest` (up to 2048 texts or token id lists), `Chunk`, a plain `str`; a `Document` passes untouched.
+    In: `EmbeddingRequest` (up to 2048 texts or token id lists), `Chunk`, a plain `str`, a mapping of which `of` is the
+    text; a `Document` passes untouched.
     Out: `Embeddings`, float32 [n, dimensions] of L2 length 1 unless the request asks otherwise; a `Chunk` with its
-    `embedding` float32 [dimensions] and `model`. A chunk longer than the model's window is cut there, logged and
-    counted in `truncated`; a request that is too long is refused.
+    `embedding` float32 [dimensions] and `model`; a mapping with its vector, float32 [dimensions], under `into`. A chunk
+    longer than the model's window is cut there, logged and counted in `truncated`; any other text that is too long is
+    refused.
 
     Args:
         model: name from `models:`, or "auto", the first embedding model. A request that names a model gets that one.
+        of: of a mapping, an expression for the text to embed: `value.title + ' ' + value.body`.
+        into: the name under which a mapping gets its vector.
 
     Raises:
         InvalidInput: an empty text, too many tokens, unknown token ids, more dimensions than the model has.
@@ -55,8 +61,10 @@ class Embed:
 
     workers = 256
 
-    def __init__(self, *, model: str = AUTO) -> None:
+    def __init__(self, *, model: str = AUTO, of: ValueExpression | None = None, into: str = "vector") -> None:
         self._model = model
+        self._of = of
+        self._into = into
         self.truncated = 0
 
     async def open(self, context: Context) -> None:
@@ -74,14 +82,32 @@ class Embed:
     @overload
     async def __call__(self, item: Item[Chunk]) -> Chunk: ...
     @overload
+    async def __call__(self, item: Item[dict[str, Any]]) -> dict[str, Any]: ...
+    @overload
     async def __call__(self, item: Item[EmbeddingRequest | str]) -> Embeddings: ...
-    async def __call__(self, item: Item[Any]) -> Embeddings | Chunk | Document:
+    async def __call__(self, item: Item[Any]) -> Embeddings | Chunk | Document | dict[str, Any]:
         """Embed one item's texts."""
         value = item.value
         if isinstance(value, Document):
             return value
         if isinstance(value, Chunk):
             return await self._embed_chunk(value, item)
+        if isinstance(value, dict):
+            return {**value, self._into: (await self._embed(self._text_of(item), item)).vectors[0]}
+        return await self._embed(value, item)
+
+    def _text_of(self, item: Item[dict[str, Any]]) -> str:
+        """Return the text of a mapping. InvalidInput: there is none, or `of` does not say which it is."""
+        if self._of is None:
+            raise InvalidInput(
+                "found a mapping, expected text, or the option `of`, which says what of it: embed: {of: value.text}"
+            )
+        text = self._of.evaluate(item)
+        if not isinstance(text, str):
+            raise InvalidInput(f"found {type(text).__name__} by `of`, expected text")
+        return text
+
+    async def _embed(self, value: EmbeddingRequest | str, item: Item[Any]) -> Embeddings:
         request = EmbeddingRequest([value]) if isinstance(value, str) else value
         name = self._model if request.model == AUTO else request.model
         begun_s = perf_counter()

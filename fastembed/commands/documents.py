@@ -161,7 +161,7 @@ def _databases(configuration: Configuration) -> list[Path]:
         (plan.base / Path(sink.options["path"]).expanduser()).resolve(): None
         for plan in configuration.pipelines.values()
         for sink in sinks(plan)
-        if sink.component.name == "duckdb"
+        if sink.component.name in ("duckdb", "table")
     }
     return list(found)
 

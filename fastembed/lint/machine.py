@@ -17,6 +17,7 @@ from fastembed.pipeline.errors import ItemError
 from fastembed.pipeline.plan import Configuration, PipelinePlan, Place
 from fastembed.sinks.duckdb import Duckdb
 from fastembed.sinks.folder import Folder as FailureFolder
+from fastembed.sinks.table import Table
 from fastembed.sources.folder import Folder
 
 _MAGIC: Final = b"DUCK"
@@ -57,7 +58,7 @@ def _places(plan: PipelinePlan) -> Iterator[tuple[Place, str]]:
     if failures is not None and is_folder and (problem := _folder(plan.base / failures.options["path"])):
         yield failures.place, problem
     for sink in sinks(plan):
-        if sink.component.factory is Duckdb and (problem := _database(plan.base / sink.options["path"])):
+        if sink.component.factory in (Duckdb, Table) and (problem := _database(plan.base / sink.options["path"])):
             yield sink.place, problem
 
 

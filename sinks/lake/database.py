@@ -26,8 +26,9 @@ from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.ledger import ANY_CONTENT, EntryState, LedgerEntry
 from fastembed.pipeline.payload.asking import SearchScope
+from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.payload.embedding import VectorOrigin
-from fastembed.sinks.lake import dead_letters, ledger_changes, listing, writing
+from fastembed.sinks.lake import dead_letters, ledger_changes, listing, values, writing
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.opening import FULL, LakeFull, connect
 from fastembed.sinks.lake.origins import count_incomparable, models_of
@@ -198,6 +199,28 @@ class Lake:
     def now(self) -> datetime:
         """Return the time in UTC as the TIMESTAMP columns hold it."""
         return self._clock()
+
+    async def replace_values(
+        self,
+        rows: Sequence[values.Values],
+        *,
+        table: str,
+        declared: Mapping[str, str],
+        file: File | None,
+        pipeline: str,
+        definition: str,
+    ) -> None:
+        """Write rows of values; of a file, in place of its former ones and with its ledger row, in one transaction."""
+        await self.write(
+            values.replace_values,
+            table,
+            rows,
+            declared=declared,
+            file=file,
+            pipeline=pipeline,
+            definition=definition,
+            at=self._clock(),
+        )
 
     def cursor(self) -> Connection:
         """Return a new connection to the database, for one thread at a time; close it."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from fastembed.pipeline.ledger import ANY_CONTENT, LedgerEntry
-from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, Connection, chunk_tables
+from fastembed.sinks.lake.schema import CHUNKS_PER_DOCUMENT, ORIGIN_COLUMN, Connection, chunk_tables, columns_of
 
 _HOLDING: Final = "('done', 'outdated', 'skipped')"
 """States of the one name that stands for a content."""
@@ -203,6 +203,8 @@ def drop_rows(con: Connection, pipeline: str, name: str) -> None:
         if table in existing:
             con.execute(f'DELETE FROM "{table}" WHERE id BETWEEN ? AND ?', ids)  # noqa: S608 - a checked name
             con.execute(f'DELETE FROM "{table}_terms" WHERE chunk_id BETWEEN ? AND ?', ids)  # noqa: S608 - as above
+        elif ORIGIN_COLUMN in columns_of(con, table):
+            con.execute(f'DELETE FROM "{table}" WHERE {ORIGIN_COLUMN} = ?', [document_id])  # noqa: S608 - as above
         con.execute("DELETE FROM documents WHERE id = ?", [document_id])
 
 

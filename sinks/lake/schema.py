@@ -4,6 +4,7 @@
     ledger             one row a file: what became of it
     <chunks>           a document's chunks; the name is the sink's `table`, its vectors all have one length
     <chunks>_terms     the inverted index of those chunks for BM25, written in the same transactions
+    <rows>             rows of values (the sink `table`), each with the document that it came of
     <chunks>_reembedded  new vectors of those chunks while `fastembed reembed` makes them (`reembedding.py`)
     lineage            one row an answer: what it cites (`lineage.py`)
     files, passages, tables   views for people (`views.py`)
@@ -26,6 +27,8 @@ from fastembed.sinks.lake.views import make_room, make_views
 Connection = Any  # duckdb.DuckDBPyConnection: the package has no types
 
 CHUNKS_PER_DOCUMENT: Final = 1 << 20
+ORIGIN_COLUMN: Final = "document_id"
+"""Of a table of values: the document (a file) that a row came of; NULL: of none."""
 
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (

@@ -74,12 +74,13 @@ def replace_document(
             write_entry(
                 con,
                 pipeline,
-                _entry(unread.file, definition, "ignored" if unread.ignored else "failed", unread.reason),
+                entry_of(unread.file, definition, "ignored" if unread.ignored else "failed", unread.reason),
                 at,
             )
 
 
-def _entry(file: File, definition: str, state: EntryState, detail: str = "") -> LedgerEntry:
+def entry_of(file: File, definition: str, state: EntryState, detail: str = "") -> LedgerEntry:
+    """Return the ledger row of a file."""
     return LedgerEntry(
         file.name, file.sha256, definition, state, file.size_bytes, file.mtime_ns, detail, container=file.container
     )
@@ -102,7 +103,22 @@ def _insert_document(
     # All that can be refused is checked before the first DELETE; the rest fails by rollback only.
     vectors = _vectors(file.name, chunks)
     prepare_table(con, table, None if vectors is None else vectors.shape[1])
-    document_id = con.execute("SELECT nextval('document_ids')").fetchone()[0]
+    document_id = insert_document(
+        con, document, len(chunks), pipeline=pipeline, definition=definition, table=table, at=at
+    )
+    if chunks:
+        counted = [words(chunk.embedding_text) for chunk in chunks]
+        _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
+        _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
+    write_entry(con, pipeline, entry_of(file, definition, "done"), at)
+
+
+def insert_document(
+    con: Connection, document: Document, count: int, *, pipeline: str, definition: str, table: str, at: datetime
+) -> int:
+    """Insert a document's own row, and return its id. count: of its rows in `table`."""
+    file = document.file
+    document_id: int = con.execute("SELECT nextval('document_ids')").fetchone()[0]
     con.execute(
         """INSERT INTO documents VALUES
            (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, map(?::VARCHAR[], ?::VARCHAR[]), ?)""",
@@ -122,7 +138,7 @@ def _insert_document(
             document.parse_seconds,
             [utf8(warning) for warning in document.warnings],
             table,
-            len(chunks),
+            count,
             at,
             file.container,
             [utf8(name) for name in document.metadata],
@@ -130,11 +146,7 @@ def _insert_document(
             document.duration_s,
         ],
     )
-    if chunks:
-        counted = [words(chunk.embedding_text) for chunk in chunks]
-        _insert_chunks(con, table, document_id, chunks, vectors=vectors, word_counts=[len(found) for found in counted])
-        _insert_terms(con, table, [document_id * CHUNKS_PER_DOCUMENT + chunk.index for chunk in chunks], counted)
-    write_entry(con, pipeline, _entry(file, definition, "done"), at)
+    return document_id
 
 
 def _vectors(name: str, chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:

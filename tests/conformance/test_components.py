@@ -40,6 +40,7 @@ NEEDED: dict[str, Any] = {  # a value for each option that has no default
     "sink duckdb path": Path("lake.duckdb"),
     "sink folder path": Path("failed"),
     "sink jsonl path": Path("out.jsonl"),
+    "sink table path": Path("rows.duckdb"),
     "sink webhook url": "http://127.0.0.1:9/",
     "source jsonl path": Path("in.jsonl"),
     "source timer every": 60.0,
