@@ -33,7 +33,7 @@ from fastembed.sources.http import HttpRoutes
 from fastembed.sources.websocket import WebsocketRoutes
 
 DEFAULT_FILE: Final = "pipelines.yaml"
-SERVED: Final = frozenset({"http", "websocket"})
+SERVED: Final = frozenset({"batches", "http", "websocket"})
 """Sources that need the HTTP server."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,12 +16,9 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from starlette.routing import BaseRoute
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
-from fastembed.dead_letters import failed_items, failure_folders, replay_items
-from fastembed.describing import models_of, named_models, source_text
-from fastembed.inference.library.catalog import AUTO
+from fastembed.describing import named_models
 from fastembed.inference.library.devices import Devices
 from fastembed.inference.library.folders import kept_home
-from fastembed.inference.library.tasks import TASKS
 from fastembed.inference.serving.downloads import Downloads
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
@@ -29,28 +26,29 @@ from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.inference.serving.warmup.warmup import Warmup
 from fastembed.pipeline.collector import freeze_gc, unfreeze_gc
 from fastembed.pipeline.component import Resources
-from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.engine import Engine
-from fastembed.pipeline.errors import InvalidInput, Unavailable
+from fastembed.pipeline.errors import Unavailable
 from fastembed.pipeline.health import Health
 from fastembed.pipeline.observe import PipelineCollector
 from fastembed.pipeline.payload.audio import SpeechSettings
-from fastembed.pipeline.plan import Configuration, PipelinePlan, StepPlan
-from fastembed.pipeline.runner import Pipeline
+from fastembed.pipeline.plan import Configuration
 from fastembed.pipeline.tasks import Tasks
 from fastembed.pipeline.tracing import export_spans
-from fastembed.reembedding import Reembeddings, table_targets
+from fastembed.running import RunningPipelines
 from fastembed.server.app import create_app
+from fastembed.server.batches.internal_calls import InternalCalls
+from fastembed.server.batches.keeper import BatchKeeper
 from fastembed.server.caching.cached_answers import CachedAnswers, revisions
 from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.endpoints import openapi
-from fastembed.server.endpoints.context import PipelineView, ServerContext, log_crash
-from fastembed.server.endpoints.registry import own_routes
+from fastembed.server.endpoints.context import ServerContext, log_crash
+from fastembed.server.endpoints.registry import ANSWERED_THROUGH, own_routes
 from fastembed.server.fetching.fetcher import Fetcher
 from fastembed.server.fetching.references import References
 from fastembed.server.files.expiry import Expiring, keep_clean
 from fastembed.server.files.store import FileStore
+from fastembed.server.files.uploads import UploadStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.server import Server, address_of, listen
 from fastembed.server.http.stop_signals import stopped_by_signals
@@ -64,10 +62,8 @@ from fastembed.server.realtime.responder import AnswerPipelines
 from fastembed.server.realtime.session import RealtimeRoute
 from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
-from fastembed.sinks.lake.dead_letters import Replayed
-from fastembed.sinks.lake.listing import FailureRow
-from fastembed.sinks.lake.reembedding import ReembedStatus
-from fastembed.sources.folder import Folder
+from fastembed.sources.batching.store import BatchStore
+from fastembed.sources.batching.work import BatchWork
 from fastembed.sources.http import HttpRoutes
 from fastembed.watching import contents, follow
 
@@ -82,128 +78,6 @@ def distribution_version() -> str:
         return version("fastembed-multimodal")
     except PackageNotFoundError:
         return "0"
-
-
-class RunningPipelines:
-    """The engine as the server's endpoints see it (`fastembed.server.endpoints.context.Running`).
-
-    read: loads the configuration again, for a reload.
-    """
-
-    def __init__(
-        self, engine: Engine, configuration: Configuration, read: Callable[[], Configuration], resources: Resources
-    ) -> None:
-        self._engine = engine
-        self._resources = resources
-        self._configuration = configuration
-        self._read = read
-        self._reembeddings = Reembeddings(resources, idle=self._is_idle)
-
-    def views(self) -> Sequence[PipelineView]:
-        """Describe each pipeline."""
-        return [self._view(plan) for plan in self._configuration.pipelines.values()]
-
-    def default_model(self, path: str) -> str:
-        """Return what "auto" means to the pipeline that serves POST on this path: its own `model:`, else "auto"."""
-        for plan in self._configuration.pipelines.values():
-            if plan.source.options.get("route") == f"POST {path}":
-                return next((name for step in operators(plan.steps) if (name := _answers_with(step)) != AUTO), AUTO)
-        return AUTO
-
-    def waiting_for(self) -> Sequence[str]:
-        """Return the pipelines that have not opened: their models are not warm."""
-        return [f"pipeline {name}" for name in self._configuration.pipelines if name not in self._engine.pipelines]
-
-    def files(self) -> Sequence[Path]:
-        """Return the files that the configuration was read from, plug-ins included."""
-        path = self._configuration.path
-        return (*([path] if path else ()), *self._configuration.plugins)
-
-    def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
-        """Return where failed files are put."""
-        return failure_folders(self._configuration, pipeline)
-
-    def forget_missing(self, pipeline: str) -> int:
-        """Forget the missing files of a folder pipeline whose rows were retained; return how many."""
-        running = self._engine.pipelines.get(pipeline)
-        if running is None or not isinstance(running.source, Folder):
-            raise InvalidInput(
-                f"found {pipeline}, expected a running pipeline with a folder as source", param="pipeline"
-            )
-        return running.source.forget_missing()
-
-    def failed_items(self, pipeline: str | None) -> Sequence[FailureRow]:
-        """List the items, of whatever source, that failed and are no files of a folder."""
-        return failed_items(self._configuration, pipeline)
-
-    async def replay_items(self, pipeline: str | None, names: Sequence[str] | None) -> Sequence[Replayed]:
-        """Resume such items at the step where they failed; wait until they have ended."""
-        return await replay_items(self._configuration, self._resources, pipeline, names)
-
-    async def reembed(self, pipeline: str | None) -> Sequence[ReembedStatus]:
-        """Start giving the chunks of a pipeline's table (None: of all) new vectors; return how far each is."""
-        return await self._reembeddings.start(table_targets(self._configuration, pipeline))
-
-    def reembed_statuses(self) -> Sequence[ReembedStatus]:
-        """Return how far each table is that gets new vectors, or got them since the start."""
-        return self._reembeddings.statuses()
-
-    async def cancel_reembed(self) -> Sequence[ReembedStatus]:
-        """Stop giving chunks new vectors; return how far each table is."""
-        return await self._reembeddings.cancel()
-
-    def _is_idle(self) -> bool:
-        return not any(running.stats.in_flight for running in self._engine.pipelines.values())
-
-    async def reload(self) -> Mapping[str, Any]:
-        """Read the file again and swap what changed; ConfigError, with nothing changed, if it cannot run."""
-        found = await asyncio.to_thread(self._read)
-        notes = []
-        if found.sections != self._configuration.sections:
-            notes.append("models, devices and breaker are read at the start only: restart to use the changed sections")
-        changes = await self._engine.reload(found)
-        self._configuration = found
-        _log.info("reloaded: %s", changes)
-        return {
-            "object": "reload",
-            "added": changes.added,
-            "changed": changes.changed,
-            "removed": changes.removed,
-            "unchanged": changes.unchanged,
-            "notes": notes,
-        }
-
-    def _view(self, plan: PipelinePlan) -> PipelineView:
-        running = self._engine.pipelines.get(plan.name)
-        return PipelineView(
-            name=plan.name,
-            source=source_text(plan),
-            sink=plan.sink.id,
-            guarantee=str(guarantee(plan)),
-            models=models_of(plan, self._resources),
-            definition=plan.definition,
-            state="starting" if running is None else "broken" if running.broken else "running",
-            admitted=running.stats.admitted if running else 0,
-            in_flight=running.stats.in_flight if running else 0,
-            waiting=_waiting(running),
-            outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
-            problem=Health.of(self._resources).problems.get(f"pipeline {plan.name}", ""),
-        )
-
-
-def _waiting(running: Pipeline | None) -> int:
-    """Return how many items wait in front of a pipeline: requests in its queue, files that are not read yet."""
-    if running is None:
-        return 0
-    progress = running.progress
-    return progress.waiting if progress else int(getattr(running.source, "waiting", 0))
-
-
-def _answers_with(step: StepPlan) -> str:
-    """Return the model of a step that answers; what only prepares (`hear`) has one of its own."""
-    kind = TASKS.of_step(step.component.name)
-    answers = kind is not None and step.component.name in kind.steps
-    return str(step.options.get("model", AUTO)) if answers else AUTO
 
 
 class Process:
@@ -246,6 +120,11 @@ class Process:
         self.usage = UsageLog(kept_home() / "key-usage.sqlite")
         self.client_secrets = ClientSecrets(describe_session)
         self.tasks = Tasks(log_crash)
+        self.uploads = UploadStore(kept_home() / "uploads", self.files)
+        self.work = BatchWork(BatchStore(kept_home() / "batches.sqlite"), log_crash)
+        self.calls = InternalCalls(self.running.in_flight, ANSWERED_THROUGH)
+        self.resources.add(self.work)
+        self.resources.add(self.calls)
         self.cached_answers = _cached_answers(settings, self.resources)
         if self.cached_answers is not None:
             self.metrics.register(self.cached_answers.cache)
@@ -268,6 +147,7 @@ class Process:
         counting = asyncio.create_task(keep_clean(self.usage, every_s=_USAGE_S), name="usage")
         disks = watch_disks(Health.of(self.resources), Lakes.of(self.resources), [self.files.folder])
         measuring = asyncio.create_task(disks, name="disks")
+        batches = asyncio.create_task(BatchKeeper(self.work, self.files).run(), name="batches")
         watching: asyncio.Task[None] | None = None
         try:
             starting = asyncio.create_task(self._start(), name="start")
@@ -284,12 +164,13 @@ class Process:
                 starting.result()
             await serving
         finally:
-            for task in (serving, watching, cleaning, counting, measuring):
+            for task in (serving, watching, cleaning, counting, measuring, batches):
                 if task is not None and not task.done():
                     task.cancel()
                     await asyncio.wait([task])
             await self.running.cancel_reembed()
             await self.engine.stop()
+            await self.work.close()
             await self.tasks.join()  # what they wait for has ended with the pipelines
             if self.conversations is not None:
                 await asyncio.to_thread(self.conversations.close)
@@ -299,7 +180,8 @@ class Process:
             sock.close()
 
     def _expiring(self) -> list[Expiring]:
-        return [self.files] if self.conversations is None else [self.files, self.conversations]
+        stores: list[Expiring] = [self.files, self.uploads]
+        return stores if self.conversations is None else [*stores, self.conversations]
 
     def stop(self) -> None:
         """Drain and end; called again, end at once. On the event loop's thread."""
@@ -326,7 +208,7 @@ class Process:
         self.resources.get(SpeechEngines).check(settings)
 
     def _app(self) -> Any:  # an ASGI application
-        return create_app(
+        self.calls.app = create_app(
             self.settings,
             routes=self.resources.get(HttpRoutes),
             lifecycle=self.lifecycle,
@@ -337,6 +219,7 @@ class Process:
             client_secrets=self.client_secrets,
             endpoints=self.endpoints(),
         )
+        return self.calls.app
 
     def endpoints(self) -> list[BaseRoute]:
         """Return what the server answers itself."""
@@ -353,6 +236,7 @@ class Process:
             conversations=self.conversations,
             usage=self.usage,
             client_secrets=self.client_secrets,
+            uploads=self.uploads,
             fetcher=Fetcher(self.settings.urls),
             tasks=self.tasks,
             metrics_path=self.settings.metrics_path,

@@ -23,7 +23,7 @@ from fastembed.pipeline.errors import Unavailable
 from fastembed.server.http.auth import BrowserGuard
 from fastembed.server.http.error_dialects import translated
 from fastembed.server.http.errors import ErrorResponse, error_response, log_internal
-from fastembed.server.http.key_ring import KeyRing
+from fastembed.server.http.key_ring import INTERNAL, KeyRing
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.request_body import ClientDisconnected
 from fastembed.server.observability.http_metrics import HttpMetrics
@@ -83,7 +83,9 @@ class Gateway:
         # A request ends answered (by its endpoint), failed (an error object), disconnected (nothing is sent, 499 in the
         # log) or cancelled by the end of the drain (503 if nothing was sent). Each is counted and logged once.
         reply = _ResponseWriter(scope, send, UnknownFields(reject=self._reject_unknown_fields))
-        self._lifecycle.enter()
+        counted = INTERNAL not in scope  # what this process asks itself is its pipelines' to drain
+        if counted:
+            self._lifecycle.enter()
         try:
             by_pipeline = self._pipelines.serves(scope["path"])
             if not by_pipeline:
@@ -98,12 +100,15 @@ class Gateway:
             reply.status = reply.status or _CLIENT_CLOSED
         except asyncio.CancelledError:
             await reply.fail_silently()
-            if self._lifecycle.phase != "draining":  # else the server itself asked, and would log a crash
+            if (
+                self._lifecycle.phase != "draining" or INTERNAL in scope
+            ):  # else the server itself asked, and logs a crash
                 raise
         except Exception as error:  # noqa: BLE001 - the HTTP boundary: nothing may pass unanswered
             await reply.fail(error)
         finally:
-            self._lifecycle.leave()
+            if counted:
+                self._lifecycle.leave()
             self._note(scope, reply.status, reply.started_s, reply.request_id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,6 +128,8 @@ class Gateway:
     def _admit(self, scope: Scope, *, by_pipeline: bool = False) -> None:
         self._guard.check(scope)
         self._keys.admit(scope, by_pipeline=by_pipeline)
+        if INTERNAL in scope:  # its pipeline says when it stops
+            return
         refusal = self._lifecycle.refusal()
         if refusal is not None and scope["path"] not in _ALWAYS_OPEN:
             raise refusal

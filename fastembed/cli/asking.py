@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -98,3 +99,28 @@ def status(
     from fastembed.commands.status import status as run
 
     raise typer.Exit(run(once=once, every_s=every, as_json=as_json, config=config, url=url, api_key=api_key))
+
+
+@commands.command()
+def batch(
+    file: Annotated[Path, typer.Argument(help="JSON Lines: custom_id, method, url and body, as for OpenAI's batches.")],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where answers go; by default FILE with .output.jsonl.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Where errors go; by default FILE with .errors.jsonl, if there are any.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="How long it may take: 24h, or another time from 1m to 30d.")] = "24h",
+    wait: Annotated[bool, typer.Option(help="Wait for the answers; without it, print the batch and end.")] = True,
+    as_json: AsJson = False,
+    config: Config = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKeyOfClient = None,
+) -> None:
+    """Have a file of requests answered behind live ones. Ctrl-C leaves the batch running on the server."""
+    from fastembed.commands.batch import BatchFiles
+    from fastembed.commands.batch import batch as run
+
+    files = BatchFiles(file, output, errors)
+    raise typer.Exit(run(files, window, wait=wait, as_json=as_json, config=config, url=url, api_key=api_key))

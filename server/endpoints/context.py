@@ -16,6 +16,7 @@ from fastembed.server.caching.response_cache import ResponseCache
 from fastembed.server.conversations.store import ConversationStore
 from fastembed.server.fetching.fetcher import NOWHERE, Fetcher
 from fastembed.server.files.store import FileStore
+from fastembed.server.files.uploads import UploadStore
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.keys.client_secrets import ClientSecrets
 from fastembed.server.keys.usage import UsageLog
@@ -99,8 +100,8 @@ class ServerContext:
 
     cached_answers: the answers that are kept, if any are. files: what clients uploaded; None: no files are stored.
     conversations: stored responses; None: none are. client_secrets: keys of realtime sessions. usage: what each key has
-    used; None: nothing is counted. fetcher: gets URLs. tasks: owns what goes on after a request has been answered.
-    metrics_path: where the metrics are served; None: nowhere.
+    used; None: nothing is counted. uploads: files that come in parts; None: none do. fetcher: gets URLs. tasks: owns
+    what goes on after a request has been answered. metrics_path: where the metrics are served; None: nowhere.
     """
 
     running: PipelineRuntime
@@ -114,6 +115,7 @@ class ServerContext:
     files: FileStore | None = None
     conversations: ConversationStore | None = None
     usage: UsageLog | None = None
+    uploads: UploadStore | None = None
     fetcher: Fetcher = NOWHERE
     client_secrets: ClientSecrets = field(default_factory=ClientSecrets)
     tasks: Tasks = field(default_factory=lambda: Tasks(log_crash))

@@ -6,8 +6,6 @@ Each belongs to the API key that it came with; to another key's holder it is not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 
@@ -22,22 +20,20 @@ from fastembed.server.files.record import PURPOSES, StoredFile, is_id
 from fastembed.server.files.store import MAX_FILE_BYTES, MAX_FILES, FileStore, IncomingFile
 from fastembed.server.http.multipart import MultipartForm, spool_form
 from fastembed.server.http.request_body import BODY_TOO_LARGE, declared_bytes, linger
+from fastembed.server.wire.expiry import EXPIRY, read_expiry, typed_expiry
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.operation import FORM, Operation
 from fastembed.server.wire.responses import json_answer, listing, whole_parameter
-from fastembed.server.wire.schema import Schema, an_object, choice, string, whole
+from fastembed.server.wire.schema import an_object, choice, string, whole
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 BATCH_S: Final = 30 * 86_400
 """How long the files of batches stay where nothing else is said, as OpenAI has it."""
-_LEAST_S: Final = 3_600
-_MOST_S: Final = 30 * 86_400
 _FORM_BYTES: Final = 2**20
 """What a form may have around its file."""
 _PIECE_BYTES: Final = 2**18
 
 
-_EXPIRY: Final[Mapping[str, Schema]] = {"anchor": choice("created_at"), "seconds": whole(_LEAST_S, _MOST_S)}
 _UPLOAD: Final = Operation(
     "POST",
     "/v1/files",
@@ -46,7 +42,7 @@ _UPLOAD: Final = Operation(
         {
             "file": {"type": "string", "format": "binary"},
             "purpose": choice(*PURPOSES),
-            "expires_after": an_object(_EXPIRY, required=tuple(_EXPIRY)),
+            "expires_after": an_object(EXPIRY, required=tuple(EXPIRY)),
         },
         required=("file", "purpose"),
     ),
@@ -156,10 +152,7 @@ async def _list(store: FileStore, request: Request) -> Response:
 def _read(form: MultipartForm, unknown: UnknownFields) -> tuple[str, str, int | None]:
     """Check a form. Return the file's name, its purpose, and when it goes (seconds)."""
     typed = dict(form.fields)
-    expiry = typed.get("expires_after")
-    if isinstance(expiry, dict) and isinstance(expiry.get("seconds"), str):
-        with suppress(ValueError):
-            expiry["seconds"] = int(expiry["seconds"][:20])
+    typed_expiry(typed)
     fields = Fields(typed, unknown=unknown)
     fields.known(_UPLOAD.fields)
     if "file" in form.fields:
@@ -168,18 +161,7 @@ def _read(form: MultipartForm, unknown: UnknownFields) -> tuple[str, str, int | 
         found = ", ".join(sorted(form.files)) or "none"
         refuse(f"found the files {found:.200}, expected one, in the field file", "file", "missing_required_parameter")
     purpose = fields.choice("purpose", PURPOSES) or fields.refuse("purpose", f"one of {', '.join(PURPOSES)}")
-    return form.files["file"].name, purpose, _expiry(fields, purpose)
-
-
-def _expiry(fields: Fields, purpose: str) -> int | None:
-    expires = fields.object("expires_after")
-    if expires is None:
-        return BATCH_S if purpose == "batch" else None
-    expires.known(_EXPIRY.keys())
-    if expires.choice("anchor", ("created_at",)) is None:
-        expires.refuse("anchor", "created_at")
-    seconds = expires.whole("seconds", _LEAST_S, _MOST_S)
-    return expires.refuse("seconds", f"{_LEAST_S} to {_MOST_S}") if seconds is None else seconds
+    return form.files["file"].name, purpose, read_expiry(fields) or (BATCH_S if purpose == "batch" else None)
 
 
 def _owner(request: Request) -> str:

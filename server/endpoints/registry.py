@@ -11,6 +11,7 @@ from fastembed.server.endpoints import (
     analyze,
     answers,
     ask,
+    batches,
     chat,
     client_secrets,
     completions,
@@ -36,6 +37,7 @@ from fastembed.server.endpoints import (
     system,
     tokens,
     transcriptions,
+    uploads,
     usage,
     voices,
 )
@@ -82,6 +84,8 @@ OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
     ollama,
     route,
     files,
+    uploads,
+    batches,
     search,
     answers,
     documents,
@@ -97,6 +101,9 @@ OWN_ENDPOINTS: Final[tuple[OwnEndpoint, ...]] = (
 
 OWN_OPERATIONS: Final = tuple(operation for endpoint in OWN_ENDPOINTS for operation in endpoint.OPERATIONS)
 """What they serve; the path of the metrics is a setting."""
+
+ANSWERED_THROUGH: Final = {operation.path: operation.through for operation in OWN_OPERATIONS if operation.through}
+"""From a path to that of the pipeline which answers it."""
 
 
 def endpoint_of(name: str) -> PipelineEndpoint:

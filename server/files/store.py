@@ -205,8 +205,8 @@ class IncomingFile:
         self._folder = store.folder / owner
         self._promised = promised
         self._began_at = store.clock()
-        self._id = new_id(self._began_at)
-        self._partial = self._folder / f"{self._id}{_PARTIAL}"
+        self.id = new_id(self._began_at)
+        self._partial = self._folder / f"{self.id}{_PARTIAL}"
         self.size_bytes = 0
         try:
             private_folder(self._folder)
@@ -242,14 +242,14 @@ class IncomingFile:
         """Make the file one of its owner's, durably."""
         created_at = int(self._began_at)
         expires_at = None if expires_after_s is None else created_at + expires_after_s
-        record = StoredFile(self._id, clean_name(name), purpose, self.size_bytes, created_at, expires_at)
-        path = self._folder / self._id
+        record = StoredFile(self.id, clean_name(name), purpose, self.size_bytes, created_at, expires_at)
+        path = self._folder / self.id
         try:
             os.fsync(self._file.fileno())
             self._file.close()
             self._partial.replace(path)
             sync(self._folder)
-            write(path.with_name(f"{self._id}{_RECORD}"), orjson.dumps(record), private=True)
+            write(path.with_name(f"{self.id}{_RECORD}"), orjson.dumps(record), private=True)
         except OSError as error:
             path.unlink(missing_ok=True)
             _check_disk(error, self._folder, self.size_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import Scope
@@ -20,6 +21,16 @@ from fastembed.server.keys.usage import UsageLog
 REALTIME_PATH: Final = "/v1/realtime"
 """What client secrets open."""
 _EVERYTHING: Final = "key of the command line"
+INTERNAL: Final = "fastembed.internal"
+"""Where a request's scope says that it is of this process; no client can put anything there."""
+
+
+@dataclass(frozen=True, slots=True)
+class InternalCaller:
+    """Whose a request of this process is. key: the id of the issued key that began it; "": none."""
+
+    owner: str
+    key: str
 
 
 class KeyRing:
@@ -50,6 +61,9 @@ class KeyRing:
         Raises Unauthenticated, Forbidden (the scope that is missing), Overloaded (a limit of the key). A websocket's
         key is taken out of its subprotocols.
         """
+        if (internal := scope.get(INTERNAL)) is not None:
+            self._readmit(scope, internal)
+            return
         offered = offered_keys(scope)
         if scope["type"] == "websocket" and self._admit_by_secret(scope, offered):
             return
@@ -66,7 +80,7 @@ class KeyRing:
                 scope["meter"] = self._meter(owner, _EVERYTHING)
                 break
             if (key := self._issued(secret)) is not None:
-                scope["owner"], scope["scopes"] = key.owner, frozenset(key.scopes)
+                scope["owner"], scope["scopes"], scope["key"] = key.owner, frozenset(key.scopes), key.id
                 scope["meter"] = self._meter(key.id, key.name, key.requests_per_minute, key.tokens_per_day)
                 require_scope(scope, needed_scope(scope["path"], by_pipeline=by_pipeline))
                 break
@@ -86,6 +100,22 @@ class KeyRing:
                     meter.begin(time.monotonic())
                 return True
         return False
+
+    def _readmit(self, scope: Scope, caller: InternalCaller) -> None:
+        """Let a request pass whose key was checked when its work began: if the key still may do it today."""
+        scope["owner"] = caller.owner
+        if not caller.key:
+            if caller.owner != EVERYBODY:
+                scope["meter"] = self._meter(caller.owner, _EVERYTHING)
+            return
+        key = None if self._file is None else self._file.by_id(caller.key)
+        if key is None or (key.expires_at is not None and key.expires_at <= self._clock()):
+            raise Unauthenticated("the API key that began this work is not accepted any more")
+        scope["scopes"] = frozenset(key.scopes)
+        require_scope(scope, needed_scope(scope["path"]))
+        scope["meter"] = meter = self._meter(key.id, key.name, key.requests_per_minute, key.tokens_per_day)
+        if meter is not None:
+            meter.check_tokens()
 
     def _asks(self) -> bool:
         if self._file is not None:

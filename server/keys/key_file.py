@@ -82,6 +82,11 @@ class KeyFile:
         self.look()
         return self._by_digest.get(digest)
 
+    def by_id(self, id_: str) -> IssuedKey | None:
+        """Return a key by its id, None: it is not there any more."""
+        self.look()
+        return next((key for key in self._by_digest.values() if key.id == id_), None)
+
     def look(self) -> None:
         """Read the file again if it has changed, at most once a second; a stat takes microseconds."""
         now_s = self._clock()

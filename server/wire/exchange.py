@@ -113,7 +113,9 @@ class Exchange:
         return found
 
     async def _send(self, value: object, *, whole: bool) -> Results[Any]:
-        send = partial(self.source.submit, value, trace=self.request_id, meta=_trace_context(self.scope))
+        priority = self.scope.get("priority", 0)  # of a request of this process, see `server/batches`
+        trace, meta = self.request_id, _trace_context(self.scope)
+        send = partial(self.source.submit, value, priority=priority, trace=trace, meta=meta)
         if self._cached_answers is None or b"no-" in (
             header(self.scope, b"cache-control") or b""
         ):  # no-cache, no-store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastembed.assembly import read_configuration
-from fastembed.runtime import RunningPipelines
+from fastembed.running import RunningPipelines
 
 PIPELINES = """
 version: 1
