@@ -30,6 +30,7 @@ _NEEDS: Final = (
     ("/v1/messages", CHAT),
     ("/v1/multimodal/", CHAT),
     ("/v1/ask", DOCUMENTS),
+    ("/v1/answers", DOCUMENTS),
     ("/api/chat", CHAT),
     ("/api/generate", CHAT),
     ("/api/embed", EMBEDDINGS),
