@@ -15,8 +15,10 @@ from fastembed.inference.serving.speech.engines import SpeechEngines
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.config.guarantees import guarantee, operators
 from fastembed.pipeline.errors import ItemError
+from fastembed.pipeline.observe import PipelineStats, StageStats
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.pipeline.plan import PipelinePlan, StepPlan
+from fastembed.server.endpoints.context import StageView
 
 
 def line_of(plan: PipelinePlan, resources: Resources) -> str:
@@ -51,6 +53,11 @@ def stand_ins(plans: Iterable[PipelinePlan], resources: Resources) -> list[str]:
             real = _real(task)
             lines.append(f"{name} answers until a real model for {task} is here" + (f": {real}" if real else ""))
     return lines
+
+
+def stage_views(stats: PipelineStats) -> list[StageView]:
+    """Describe the steps of a pipeline, in their order."""
+    return [_view(stage) for stage in stats.stages]
 
 
 def _real(task: Task) -> str | None:
@@ -117,3 +124,17 @@ def _with_primary(end: Any, base: Path) -> str:
     if isinstance(value, Path) and value.is_absolute() and value.is_relative_to(base.absolute()):
         value = value.relative_to(base.absolute())
     return str(component.name) if value is None else f"{component.name} {value}"
+
+
+def _view(stage: StageStats) -> StageView:
+    calls = stage.latency.count
+    return StageView(
+        name=stage.name,
+        items_in=stage.items_in,
+        items_out=stage.items_out,
+        waiting=stage.waiting(),
+        oldest_seconds=round(stage.oldest_s(), 3),
+        retries=stage.retries,
+        mean_seconds=round(stage.latency.sum_s / calls, 6) if calls else None,
+        outcomes={outcome.value: count for outcome, count in stage.outcomes.items()},
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastembed.dead_letters import failed_items, failure_folders, replay_items
-from fastembed.describing import models_of, source_text
+from fastembed.describing import models_of, source_text, stage_views
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.tasks import TASKS
 from fastembed.pipeline.component import Resources
@@ -73,6 +73,11 @@ class RunningPipelines:
     def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
         """Return where failed files are put."""
         return failure_folders(self._configuration, pipeline)
+
+    def folders(self) -> Mapping[str, Folder]:
+        """Return the watched folders by the names of their pipelines, those that run."""
+        sources = {name: running.source for name, running in self._engine.pipelines.items()}
+        return {name: source for name, source in sources.items() if isinstance(source, Folder)}
 
     def forget_missing(self, pipeline: str) -> int:
         """Forget the missing files of a folder pipeline whose rows were retained; return how many."""
@@ -139,6 +144,7 @@ class RunningPipelines:
             waiting=_waiting(running),
             outcomes={outcome.value: count for outcome, count in running.stats.outcomes.items()} if running else {},
             problem=Health.of(self._resources).problems.get(f"pipeline {plan.name}", ""),
+            stages=stage_views(running.stats) if running else (),
         )
 
 

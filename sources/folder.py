@@ -20,9 +20,10 @@ from fastembed.pipeline.units import Duration
 from fastembed.sources.watching import disk
 from fastembed.sources.watching.files import Emission, End, State
 from fastembed.sources.watching.hashing import Hasher
+from fastembed.sources.watching.ignored import reason_of
 from fastembed.sources.watching.ledger_actions import LedgerActions
 from fastembed.sources.watching.observer import Observer, ScanOptions
-from fastembed.sources.watching.pattern import any_of, check_takes_any, matcher
+from fastembed.sources.watching.pattern import any_of, check_takes_any, is_hidden, matcher
 from fastembed.sources.watching.tracker import Tracker
 
 _log = logging.getLogger(__name__)
@@ -157,6 +158,17 @@ class Folder:
         finally:
             work.cancel()
             await asyncio.wait([work])
+
+    @property
+    def root(self) -> Path:
+        """Return the folder itself; the source has been opened."""
+        return self._root
+
+    def why_ignored(self, name: str) -> str:
+        """Return why a file of this name would not be taken, and what its user may do; "" if it is taken."""
+        if any(map(is_hidden, name.split("/"))) or self._ignored(name):
+            return "files of this name are ignored"
+        return "" if self._matches(name) else reason_of(name)
 
     def stop(self) -> None:
         """Emit no more files; those in flight are finished."""

@@ -213,6 +213,11 @@ class Models:
             self._found[task, name, device] = resident
         return resident
 
+    async def unload(self, name: str) -> int:
+        """Unload a model wherever it is loaded; return from how many devices. Conflict: it is in use, or pinned."""
+        held = [resident for key, resident in self.residents.known.items() if key[0] == name]
+        return sum([await self.residents.unload(resident) for resident in held])
+
     def cards(self) -> list[ModelCard]:
         """Describe every declared model for a list of models."""
         return [self._card(card) for card in self.catalog.cards()]

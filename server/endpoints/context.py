@@ -24,6 +24,7 @@ from fastembed.server.observability.http_metrics import HttpMetrics
 from fastembed.sinks.lake.dead_letters import Replayed
 from fastembed.sinks.lake.listing import FailureRow
 from fastembed.sinks.lake.reembedding import ReembedStatus
+from fastembed.sources.folder import Folder
 from fastembed.sources.http import HttpRoutes
 
 _log: Final = logging.getLogger("fastembed.http")
@@ -35,12 +36,29 @@ def log_crash(error: BaseException) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class StageView:
+    """A step of a running pipeline. waiting: items before it, oldest_seconds: how long the first of them has waited.
+
+    outcomes: items that ended here. mean_seconds: of one call; None before the first.
+    """
+
+    name: str
+    items_in: int
+    items_out: int
+    waiting: int
+    oldest_seconds: float
+    retries: int
+    mean_seconds: float | None
+    outcomes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineView:
     """A pipeline as an operator of the server sees it; plain values, JSON as it is.
 
     source: `http POST /v1/embeddings`. guarantee: `at most once`, `exactly once`, ...
     waiting: items in flight that nothing works on yet. outcomes: items by how they ended. problem: what
-    is wrong around it and may pass, "" if nothing is.
+    is wrong around it and may pass, "" if nothing is. stages: its steps as they run.
     """
 
     name: str
@@ -55,6 +73,7 @@ class PipelineView:
     waiting: int = 0
     outcomes: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    stages: Sequence[StageView] = ()
 
 
 class PipelineRuntime(Protocol):
@@ -71,6 +90,9 @@ class PipelineRuntime(Protocol):
 
     def failure_folders(self, pipeline: str | None) -> Sequence[Path]:
         """Return where the pipelines (or one of them) put failed files."""
+
+    def folders(self) -> Mapping[str, Folder]:
+        """Return the watched folders by the names of their pipelines, those that run."""
 
     def forget_missing(self, pipeline: str) -> int:
         """Forget the missing files of a folder pipeline whose rows were retained; return how many."""

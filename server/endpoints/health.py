@@ -1,13 +1,12 @@
-"""Liveness (`/healthz`), readiness (`/readyz`), metrics (`/metrics`) and the page at `/`."""
+"""Liveness (`/healthz`), readiness (`/readyz`) and metrics (`/metrics`)."""
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fastembed.inference.serving.models import Models
@@ -18,15 +17,13 @@ from fastembed.server.http.errors import retry_headers
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
 
-_INDEX: Final = Operation("GET", "/", "A page with a microphone", answer={"text/html": {}}, open=True)
 _HEALTHZ: Final = Operation("GET", "/healthz", "Whether the process lives", open=True)
 _READYZ: Final = Operation("GET", "/readyz", "Whether all models are ready; 503 until they are", open=True)
-OPERATIONS: Final = (_INDEX, _HEALTHZ, _READYZ)
+OPERATIONS: Final = (_HEALTHZ, _READYZ)
 
 
 def routes(site: ServerContext) -> list[BaseRoute]:
     """Return the routes."""
-    page = files("fastembed.server").joinpath("web/index.html").read_text(encoding="utf-8")
 
     async def healthz(_: Request) -> Response:
         return json_answer({"status": "ok"})
@@ -49,11 +46,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     async def metrics(_: Request) -> Response:
         return Response(site.metrics(), media_type=CONTENT_TYPE_LATEST)
 
-    async def index(_: Request) -> Response:
-        return HTMLResponse(page, headers={"content-security-policy": _POLICY, "cache-control": "no-cache"})
-
     return [
-        _INDEX.route(index),
         _HEALTHZ.route(healthz),
         _READYZ.route(readyz),
         *([Route(site.metrics_path, metrics)] if site.metrics_path else []),
@@ -64,10 +57,3 @@ def _can_answer(site: ServerContext) -> bool:
     """Whether a model that is loaded has a device on which it does not fail again and again."""
     down = site.resources.get(Breakers).down()
     return any(card.name not in down for card in site.resources.get(Models).cards() if card.state == "ready")
-
-
-# Everything that the page needs is in it; it speaks to its own server only, and no other page may frame it.
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:; worker-src blob:; "
-    "connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)

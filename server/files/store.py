@@ -213,7 +213,7 @@ class IncomingFile:
             self._file = os.fdopen(os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", 0)
         except OSError as error:
             store.release(promised)
-            _check_disk(error, store.folder, promised)
+            check_disk(error, store.folder, promised)
             _log.warning("no file can be stored: %s", error)
             raise Unavailable("this server cannot store files now; its log says why") from error
 
@@ -235,7 +235,7 @@ class IncomingFile:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
-            _check_disk(error, self._folder, max(self._promised, self.size_bytes))
+            check_disk(error, self._folder, max(self._promised, self.size_bytes))
             raise
 
     def keep(self, *, name: str, purpose: str, expires_after_s: int | None = None) -> StoredFile:
@@ -252,7 +252,7 @@ class IncomingFile:
             write(path.with_name(f"{self.id}{_RECORD}"), orjson.dumps(record), private=True)
         except OSError as error:
             path.unlink(missing_ok=True)
-            _check_disk(error, self._folder, self.size_bytes)
+            check_disk(error, self._folder, self.size_bytes)
             raise
         return record
 
@@ -281,7 +281,7 @@ def _size(entry: os.DirEntry[str]) -> int:
         return 0
 
 
-def _check_disk(error: OSError, folder: Path, needed: int) -> None:
+def check_disk(error: OSError, folder: Path, needed: int) -> None:
     """Raise TooLarge if the disk is full. Other errors of the disk are the operator's to know, not the caller's."""
     if error.errno not in _FULL:
         return

@@ -20,6 +20,7 @@ from typing import Final
 from starlette.types import Scope
 
 from fastembed.pipeline.errors import Forbidden
+from fastembed.server.http.page_files import PAGE_PATHS
 
 KEY_PROTOCOL: Final = "openai-insecure-api-key."
 """Subprotocol prefix by which a browser, which can set no header, sends its key (OpenAI's realtime API)."""
@@ -29,8 +30,8 @@ _KEY_HEADERS: Final = frozenset((b"authorization", b"x-api-key", b"api-key"))
 EVERYBODY: Final = "everybody"
 """Whose the requests are where no key is asked for."""
 
-OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz"})
-"""What answers without a key: they show nothing but whether the server lives."""
+OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", *PAGE_PATHS})
+"""What answers without a key: they show nothing but whether the server lives, and the page, which asks for a key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,14 @@ _NEEDS: Final = (
     ("/v1/status/", DOCUMENTS),
     ("/v1/result/", DOCUMENTS),
     ("/v1/search", DOCUMENTS),
+    ("/v1/folders", DOCUMENTS),
     ("/v1/sql", SQL),
     ("/v1/export", SQL),
     ("/v1/pipelines", ADMIN),
     ("/v1/system", ADMIN),
+    ("/v1/models/load", ADMIN),
+    ("/v1/models/unload", ADMIN),
+    ("/v1/models/pull", ADMIN),
     ("/metrics", ADMIN),
 )
 """The first prefix that fits counts."""

@@ -6,6 +6,7 @@ https://chromedevtools.github.io/devtools-protocol/
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -25,31 +26,48 @@ def find_browser() -> str | None:
 
 
 class Page:
-    """One page of the browser."""
+    """One page of the browser. requests: the URLs that it asked for; complaints: what its console has of errors."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._session: dict[str, str] = {}
         self._asked = 0
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
 
     async def open(self, url: str) -> None:
         """Return once the page has loaded."""
-        target = await self._ask("Target.createTarget", url="about:blank")
-        attached = await self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-        self._session = {"sessionId": attached["sessionId"]}
-        await self._ask("Page.enable")
-        await self._ask("Page.navigate", url=url)
+        if not self._session:
+            target = await self.ask("Target.createTarget", url="about:blank")
+            attached = await self.ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+            self._session = {"sessionId": attached["sessionId"]}
+            for domain in ("Page", "Network", "Runtime", "Log"):
+                await self.ask(f"{domain}.enable")
+        await self.ask("Page.navigate", url=url)
         await self._until("method", "Page.loadEventFired")
+
+    async def shape(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Give the page a size, in CSS pixels, and a colour scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self.ask("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.ask("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def screenshot(self, file: Path) -> None:
+        """Write what is seen as a PNG."""
+        answer = await self.ask("Page.captureScreenshot")
+        await asyncio.to_thread(file.write_bytes, base64.b64decode(answer["data"]))
 
     async def run(self, script: str) -> Any:
         """Return what the script's last expression, awaited, gives."""
-        answer = await self._ask(
+        answer = await self.ask(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Return what the browser answers to a command of the protocol."""
         self._asked += 1
         await self._connection.send(
             json.dumps({"id": self._asked, "method": method, "params": parameters} | self._session)
@@ -61,19 +79,29 @@ class Page:
     async def _until(self, key: str, value: object) -> dict[str, Any]:
         while True:
             message: dict[str, Any] = json.loads(await self._connection.recv())
+            self._note(message.get("method", ""), message.get("params", {}))
             if message.get(key) == value:
                 return message
+
+    def _note(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
+            details = params["exceptionDetails"]
+            self.complaints.append(details.get("exception", {}).get("description", details["text"]))
+        elif method == "Log.entryAdded" and params["entry"]["source"] in ("security", "javascript"):
+            self.complaints.append(params["entry"]["text"])
 
 
 @asynccontextmanager
 async def browsing(program: str, home: Path, microphone: Path) -> AsyncIterator[Page]:
-    """Start the browser. microphone: a WAV, 48 kHz mono, that is heard once from when the page opens it."""
+    """Start the browser. microphone: a WAV, 48 kHz mono, that is heard again and again from when the page opens it."""
     process = await asyncio.create_subprocess_exec(
         program,
         *("--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run"),
         *("--disable-background-networking", f"--user-data-dir={home}", "--remote-debugging-port=0"),
         *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
-        *(f"--use-file-for-fake-audio-capture={microphone}%noloop", "--autoplay-policy=no-user-gesture-required"),
+        *(f"--use-file-for-fake-audio-capture={microphone}", "--autoplay-policy=no-user-gesture-required"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -22,7 +22,7 @@ from fastembed.inference.serving.residency.plan import (
     ResidencyPlan,
     ResidencyState,
 )
-from fastembed.pipeline.errors import Unavailable
+from fastembed.pipeline.errors import Conflict, Unavailable
 
 log = logging.getLogger("fastembed.models")
 _NOTHING: Final = ProcessMemory(0, 0)
@@ -172,6 +172,22 @@ class Residents:
         """Unload what has been idle for longer than it is to be kept."""
         for entry in self.plan.idle(self._clock()):
             self._remove(self.known[entry.key], "was idle")
+
+    async def unload(self, resident: Resident) -> bool:
+        """Unload a model that nothing uses, and wait until its memory is free; False: it is not loaded.
+
+        Conflict: it is in use, or pinned.
+        """
+        entry = resident.entry
+        if not resident.ready:
+            return False
+        if entry.users or entry.pinned:
+            why = f"it answers {entry.users} requests now" if entry.users else "the configuration pins it"
+            raise Conflict(f"{entry.key[0]} cannot be unloaded: {why}")
+        entry.state = ResidencyState.LEAVING
+        self._remove(resident, "was not wanted any more")
+        await self.settled()
+        return True
 
     async def measure(self) -> None:
         """Measure models in processes of their own again: what they remember of conversations grows."""
