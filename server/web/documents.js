@@ -2,7 +2,7 @@
 
 import { ask, upload } from "./api.js";
 import { $, chip, clock, fill, make, repeatedly } from "./dom.js";
-import { marked, pageOf, showPassage } from "./passages.js";
+import { highlighted, marked, pageOf, showPassage, wordsOf } from "./passages.js";
 
 const LIST_MS = 2000;
 const MOST_LISTED = 500;
@@ -148,7 +148,7 @@ function hitRow(hit, query) {
     { class: "hit", type: "button" },
     make("span", { class: "where" }, make("b", { class: "name", text: hit.document }), make("span", { class: "soft small", text: pageOf(hit) })),
     hit.headings.length ? make("span", { class: "path small soft", text: hit.headings.join(" › ") }) : null,
-    make("span", { class: "snippet" }, ...marked(hit.snippet, query)),
+    make("span", { class: "snippet" }, ...(hit.highlights?.length ? highlighted(hit.snippet, hit.highlights) : marked(hit.snippet, query))),
   );
   button.addEventListener("click", () => open(button, hit, query, true));
   return make("li", {}, button);
@@ -157,7 +157,7 @@ function hitRow(hit, query) {
 function open(button, hit, query, focus) {
   for (const other of $("hits").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
   button.setAttribute("aria-current", "true");
-  showPassage($("passage"), hit, query, focus);
+  showPassage($("passage"), hit, wordsOf(hit) || query, focus);
 }
 
 export function start() {

@@ -31,6 +31,26 @@ export function marked(text, query) {
   return parts;
 }
 
+// The server's own highlights, from and to which character (whole ones, not UTF-16's halves).
+export function highlighted(text, ranges) {
+  const letters = [...text];
+  const parts = [];
+  let at = 0;
+  for (const [from, to] of ranges) {
+    if (from > at) parts.push(letters.slice(at, from).join(""));
+    parts.push(make("mark", { text: letters.slice(from, to).join("") }));
+    at = to;
+  }
+  parts.push(letters.slice(at).join(""));
+  return parts;
+}
+
+// The words of a hit that are highlighted in its snippet: the whole passage has them, too.
+export function wordsOf({ snippet, highlights }) {
+  const letters = [...snippet];
+  return (highlights || []).map(([from, to]) => letters.slice(from, to).join("")).join(" ");
+}
+
 // Takes off the beginning of a text what the text before it ends with: passages overlap.
 export function withoutOverlap(before, text) {
   for (let size = Math.min(before.length, text.length); size >= LEAST_OVERLAP; size -= 1) {

@@ -44,6 +44,10 @@ pipelines:
     source: {http: POST /v1/chat/completions, queue: 256, overflow: reject}
     operators: [read, {generate: {model: chat-pocket}}]
     sink: reply
+  ask:
+    source: {http: POST /v1/ask, queue: 64, overflow: reject}
+    operators: [retrieve, prompt, {answer: {words: quoted}}]
+    sink: reply
   papers:
     source: {folder: inbox, match: "**/*.{md,txt}", settle: 100ms}
     operators: [parse, {chunk: {tokens: 64, overlap: 8}}, {embed: {model: auto}}]
@@ -59,7 +63,7 @@ The lease begins on the first of April and runs for nine years. The miller keeps
 
 The rent is forty sacks of flour a year, due at Michaelmas.
 """
-VIEWS = ("captions", "documents", "chat", "pipelines", "models")
+VIEWS = ("captions", "documents", "ask", "chat", "pipelines", "models")
 SIZES = ((390, 844), (768, 1024), (1280, 800), (1920, 1080))
 WAIT_S = 60
 
@@ -161,7 +165,7 @@ async def chips(shown: Shown, place: str) -> list[str]:
 
 async def test_the_views_are_those_that_the_pipelines_serve(shown: Shown) -> None:
     names = await shown.page.run("[...document.querySelectorAll('nav a:not([hidden])')].map((a) => a.hash.slice(1))")
-    assert tuple(names) == VIEWS  # no pipeline answers /v1/ask here
+    assert tuple(names) == VIEWS
 
 
 async def test_the_words_said_into_a_browsers_microphone_appear_on_the_page(shown: Shown) -> None:
@@ -232,6 +236,18 @@ async def test_what_the_pipeline_does_not_take_is_refused_with_the_reason(shown:
     assert said == "song.xyz would not be read: .xyz files are not taken by the pipeline's `match`"
     assert not (shown.folder / "inbox" / "song.xyz").exists()
     await shown.click("#uploads button")
+
+
+async def test_a_question_is_answered_with_its_source(shown: Shown) -> None:
+    await shown.go("ask")
+    await shown.page.run("document.getElementById('question').value = 'How many sacks of flour is the rent?'")
+    await shown.click("#ask-go")
+    answer = await shown.until("document.querySelector('#answer .sentence')?.textContent")
+    assert "forty sacks of flour" in answer
+    source = await shown.page.run("document.getElementById('source-1').textContent")
+    assert source.startswith("lease of the mill.md")
+    await shown.click("#answer .cite")
+    assert await shown.page.run("document.activeElement.id") == "source-1"
 
 
 async def test_a_chat_is_answered_in_a_stream_by_a_model_that_is_named(shown: Shown) -> None:
