@@ -60,6 +60,7 @@ from fastembed.server.observability.model_metrics import ModelMetrics
 from fastembed.server.realtime.described_session import describe_session
 from fastembed.server.realtime.responder import AnswerPipelines
 from fastembed.server.realtime.session import RealtimeRoute
+from fastembed.server.realtime.wyoming import WyomingServer
 from fastembed.server.settings import ServerSettings
 from fastembed.sinks.lake.database import Lakes
 from fastembed.sources.batching.store import BatchStore
@@ -132,6 +133,10 @@ class Process:
         PlatformCollector(registry=self.metrics)
         GCCollector(registry=self.metrics)
         self.server: Server | None = None
+        self.answers = AnswerPipelines.of(
+            self.resources, References(Fetcher(settings.urls), self.files), self.running.default_model
+        )
+        self.wyoming = WyomingServer.of(self.resources, self.answers)
 
     async def serve(self, sock: socket.socket | None = None, *, ready: Callable[[str], None] = lambda _: None) -> None:
         """Listen at once, warm the models, call `ready(address)`, serve until stopped; everything is closed then."""
@@ -169,6 +174,7 @@ class Process:
                     task.cancel()
                     await asyncio.wait([task])
             await self.running.cancel_reembed()
+            await self.wyoming.close()
             await self.engine.stop()
             await self.work.close()
             await self.tasks.join()  # what they wait for has ended with the pipelines
@@ -196,6 +202,8 @@ class Process:
     async def _start(self) -> None:
         if (downloads := self.resources.find(Downloads)) is not None:
             await downloads.fetch_all(named_models(self.configuration.pipelines.values()))
+        if self.settings.wyoming_port is not None:
+            await self.wyoming.start(self.settings.host, self.settings.wyoming_port)
         await self.engine.start(self.configuration)
         self.resources.get(Warmup).start()
         self.lifecycle.serve()
@@ -241,9 +249,7 @@ class Process:
             tasks=self.tasks,
             metrics_path=self.settings.metrics_path,
         )
-        references = References(site.fetcher, self.files)
-        answers = AnswerPipelines.of(self.resources, references, self.running.default_model)
-        realtime = RealtimeRoute.of(self.resources, self.lifecycle, self._check_speech, answers)
+        realtime = RealtimeRoute.of(self.resources, self.lifecycle, self._check_speech, self.answers)
         return [realtime, *own_routes(site), *openapi.routes(site)]
 
 

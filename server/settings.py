@@ -27,7 +27,8 @@ class ServerSettings:
     conversations, 0: none are stored. insecure: serve other machines without a
     key all the same. unknown_fields: whether a request's field that its endpoint does not have is ignored or refused.
     pull: whether models that are named and not here are fetched. metrics_path: where the metrics are; None: nowhere.
-    drain_s: how long running requests may take once it stops.
+    drain_s: how long running requests may take once it stops. wyoming_port: where Home Assistant is served; 0: any free
+    one, None: nowhere.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +47,7 @@ class ServerSettings:
     pull: bool = False
     metrics_path: str | None = "/metrics"
     drain_s: float = 20.0
+    wyoming_port: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse to serve other machines without a key by accident, and rules that cannot be read."""
@@ -55,6 +57,10 @@ class ServerSettings:
             found = f"found the address {self.host} and no API key"
             expected = "expected a key (--api-key, FASTEMBED_API_KEY, `fastembed keys add`): other machines reach it"
             raise ConfigError([f"{found}, {expected}; --insecure serves them without one"])
+        if self.wyoming_port is not None and not self.insecure and not is_loopback(self.host):
+            found = f"found --wyoming-port and the address {self.host}"
+            expected = "expected 127.0.0.1: Wyoming knows no keys, so whoever reaches the port is served"
+            raise ConfigError([f"{found}, {expected}; --insecure serves other machines all the same"])
 
     @property
     def keys(self) -> ApiKeys:

@@ -50,6 +50,10 @@ def serve(
         ),
     ] = "1GiB",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
+    wyoming_port: Annotated[
+        int | None,
+        typer.Option(envvar="FASTEMBED_WYOMING_PORT", min=0, max=65535, help="Serve Home Assistant (Wyoming) here."),
+    ] = None,
     unknown_fields: Annotated[
         Literal["ignore", "reject"],
         typer.Option(
@@ -83,6 +87,7 @@ def serve(
             files_size=files_size,
             conversations_size=conversations_size,
             insecure=insecure,
+            wyoming_port=wyoming_port,
             unknown_fields=unknown_fields,
             watch=watch,
             access_log=access_log,

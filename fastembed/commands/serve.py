@@ -35,6 +35,7 @@ def serve(
     files_size: str,
     conversations_size: str,
     insecure: bool,
+    wyoming_port: int | None,
     unknown_fields: UnknownFieldRule,
     watch: bool,
     access_log: bool,
@@ -55,6 +56,7 @@ def serve(
         files_bytes=_size("--files-size", files_size),
         stored_bytes=_size("--conversations-size", conversations_size),
         insecure=insecure,
+        wyoming_port=wyoming_port,
         unknown_fields=unknown_fields,
         access_log=access_log,
         pull=pull,
@@ -70,6 +72,8 @@ def serve(
             print(line_of(plan, process.resources), file=sys.stdout)  # noqa: T201 - a command's output
         for line in stand_ins(configuration.pipelines.values(), process.resources):
             print(line, file=sys.stdout)  # noqa: T201
+        if process.wyoming.port:
+            print(f"Wyoming is served at tcp://{settings.host}:{process.wyoming.port}", file=sys.stdout)  # noqa: T201
         print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
 
     try:

@@ -67,7 +67,7 @@ class KeyRing:
         offered = offered_keys(scope)
         if scope["type"] == "websocket" and self._admit_by_secret(scope, offered):
             return
-        if not self._asks() or scope["path"] in OPEN_PATHS:
+        if not self._asks() or (scope["path"] in OPEN_PATHS and scope["type"] == "http"):
             scope["owner"] = EVERYBODY
             return
         if not offered:

@@ -24,7 +24,7 @@ from fastembed.server.http.errors import UpgradeRequired, error_response
 from fastembed.server.http.lifecycle import Lifecycle
 from fastembed.server.http.path_aliases import resolve
 from fastembed.server.http.request_body import header
-from fastembed.server.http.scopes import CHAT, require_scope
+from fastembed.server.http.scopes import AUDIO, CHAT, require_scope
 from fastembed.server.realtime.dialogue_settings import model_name
 from fastembed.server.realtime.events import new_id
 from fastembed.server.realtime.messages import serve_messages
@@ -33,10 +33,12 @@ from fastembed.server.realtime.protocol import Protocol, Talk
 from fastembed.server.realtime.reaction import Reaction
 from fastembed.server.realtime.responder import AnswerPipelines, Responder
 from fastembed.server.realtime.session_tasks import SessionTasks
+from fastembed.server.realtime.whisper_live import serve_whisper_live
 from fastembed.sources.websocket import Session, Websocket, WebsocketRoutes
 
 TRY_AGAIN: Final = 1013
 REALTIME_PATH: Final = "/v1/realtime"
+WHISPER_LIVE_PATH: Final = "/"
 _SUBPROTOCOL: Final = "realtime"
 _BETA_SUBPROTOCOL: Final = "openai-beta.realtime-v1"  # browsers can send no header
 
@@ -93,6 +95,11 @@ class RealtimeRoute(BaseRoute):
             raise UpgradeRequired(f"found {scope['method']} {path}, expected a websocket handshake")
         websocket = WebSocket(scope, receive, send)
         try:
+            if source is None and path == WHISPER_LIVE_PATH and (near := self._routes.get(REALTIME_PATH)) is not None:
+                require_scope(scope, AUDIO, "WhisperLive's protocol")
+                scope["served_path"] = path
+                await serve_whisper_live(websocket, near, check=self._check, draining=self._draining)
+                return
             if source is None and self._starting():
                 raise Unavailable(f"the server is starting; {path} may be served soon, try again")
             if source is None:

@@ -35,12 +35,20 @@ class Outgoing(Protocol):
 class SessionTasks:
     """The tasks of a session; the first one that ends cancels the others.
 
-    receive: takes the client's messages until it leaves.
+    receive: takes the client's messages until it leaves. done: the code to close with where all is answered and the
+    server does not stop; None: sessions end only then.
     """
 
     def __init__(
-        self, websocket: WebSocket, outbox: Outgoing, session: Session, receive: Callable[[], Awaitable[None]]
+        self,
+        websocket: WebSocket,
+        outbox: Outgoing,
+        session: Session,
+        receive: Callable[[], Awaitable[None]],
+        *,
+        done: int | None = None,
     ) -> None:
+        self._done = done
         self._websocket = websocket
         self._outbox = outbox
         self._session = session
@@ -70,6 +78,7 @@ class SessionTasks:
 
     async def _drain(self, draining: asyncio.Event) -> None:
         await draining.wait()
+        self._done = None
         self._session.end()
 
     async def _received(self) -> None:
@@ -93,11 +102,11 @@ class SessionTasks:
         """Send the reason as an error event, unless the client has left."""
         if self._websocket.client_state is not WebSocketState.CONNECTED:
             return
-        code, reason = (
-            (TOO_SLOW, "the client reads too slowly: its events were dropped")
-            if self._outbox.overflowed.is_set()
-            else (RESTARTING, "the server stops or reloads this pipeline: connect again")
-        )
+        code, reason = RESTARTING, "the server stops or reloads this pipeline: connect again"
+        if self._outbox.overflowed.is_set():
+            code, reason = TOO_SLOW, "the client reads too slowly: its events were dropped"
+        elif self._done is not None:
+            code, reason = self._done, ""
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await self._websocket.close(code, reason)

@@ -19,6 +19,7 @@ import pytest
 
 from tests.clients.environment import CLIENTS, has_node
 from tests.e2e.serving import Serving, serving
+from tests.voices import make_voice
 
 pytestmark = pytest.mark.timeout(400)  # the fixtures run all checks of a language; imports take most of the time
 
@@ -39,6 +40,19 @@ pipelines:
     source: {http: POST /v1/rerank, queue: 64, overflow: reject}
     operators: [rerank]
     sink: reply
+  speech:
+    source: {http: POST /v1/audio/speech, queue: 64, overflow: reject}
+    operators: [speak]
+    sink: reply
+  transcription:
+    source: {websocket: /v1/realtime, queue: 30s, overflow: drop_oldest}
+    operators:
+      - decode
+      - vad: {silence: 300ms}
+      - transcribe: {model: whisper-pocket}
+        order: none
+        latest: not item.final
+    sink: reply
 """
 LEAST_STANDARD_TESTS = 15
 """LangChain's that pass, for chats, responses and embeddings together."""
@@ -56,7 +70,9 @@ def checks() -> Iterator[str]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("clients")
     (folder / "pipelines.yaml").write_text(PIPELINES)
-    with serving(folder) as running:
+    make_voice(folder / "models" / "kokoro")
+    environ = {"FASTEMBED_MODELS": str(folder / "models")}
+    with serving(folder, "--wyoming-port", "0", environ=environ) as running:
         yield running
 
 
@@ -68,7 +84,9 @@ def outcomes(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     options += ["-o", "asyncio_default_test_loop_scope=session", "-o", "asyncio_default_fixture_loop_scope=session"]
     options += ["-c", os.devnull, f"--rootdir={HERE}", f"--junitxml={report}"]
     command = [CLIENTS / "bin" / "python", "-m", "pytest", *options, *SUITE]
-    environ = {**os.environ, "FASTEMBED_URL": server.url, "NO_PROXY": "*"}
+    wyoming = next(line for line in server.lines if line.startswith("Wyoming")).rpartition(":")[2]
+    environ = {**os.environ, "FASTEMBED_URL": server.url, "NO_PROXY": "*", "FASTEMBED_WYOMING": wyoming}
+    environ["FASTEMBED_RECORDING"] = str(HERE.parent / "assets" / "audio" / "red-light.wav")
     done = subprocess.run(command, cwd=report.parent, capture_output=True, text=True, env=environ, check=False)
     assert report.is_file(), done.stdout + done.stderr
     found: dict[str, list[str]] = {}

@@ -27,8 +27,8 @@ from fastembed.pipeline.payload.audio import (
     TranscriptFailed,
     Word,
 )
-from fastembed.server.endpoints.transcriptions.languages import language_name
 from fastembed.server.wire.headers import Headers, model_headers
+from fastembed.server.wire.languages import language_name
 
 _ERRORS: Final[Mapping[int, type[ItemError]]] = {
     kind.status: kind for kind in (InvalidInput, ModelNotFound, Overloaded, Unavailable, Expired)

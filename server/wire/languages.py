@@ -19,6 +19,7 @@ _TABLE: Final = (
     "jw javanese, su sundanese, yue cantonese"
 )
 _NAMES: Final = dict(entry.split(" ", 1) for entry in _TABLE.split(", "))
+CODES: Final = tuple(_NAMES)
 
 
 def language_name(code: str | None) -> str | None:
