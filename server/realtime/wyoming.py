@@ -103,7 +103,7 @@ async def read_event(reader: asyncio.StreamReader) -> WyomingEvent | None:
         raise TooLarge(f"found blocks of {lengths} bytes, expected at most {MAX_BLOCK_BYTES}")
     if lengths[0]:
         try:
-            data |= orjson.loads(await reader.readexactly(lengths[0]))
+            data.update(**orjson.loads(await reader.readexactly(lengths[0])))
         except (orjson.JSONDecodeError, TypeError) as error:
             raise InvalidInput(f"found data of {kind!r:.40} that is not a JSON object") from error
     payload = await reader.readexactly(lengths[1]) if lengths[1] else b""
@@ -269,8 +269,8 @@ class _Connection:
             self._session.leave()
             self._session = None
         rate_hz, width, channels = (data.get(name) for name in ("rate", "width", "channels"))
-        whole = type(rate_hz) is int and type(channels) is int
-        if not whole or width != _WIDTH or not 1 <= channels <= MAX_CHANNELS:
+        plain = isinstance(rate_hz, int) and isinstance(channels, int) and width == _WIDTH
+        if not plain or rate_hz is None or channels is None or not 1 <= channels <= MAX_CHANNELS:
             found = f"found sound of rate {rate_hz!r:.20}, width {width!r:.20}, channels {channels!r:.20}"
             raise InvalidInput(f"{found}, expected width 2 (16 bits) and 1 to {MAX_CHANNELS} channels")
         form = (rate_hz, _WIDTH, channels)
