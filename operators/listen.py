@@ -31,7 +31,6 @@ from fastembed.pipeline.units import Duration
 
 _AHEAD: Final = 8
 """Events of one file on their way: as many utterances as are heard at a time, and the next ones."""
-_JOINED_S: Final = 14.0
 _DEFAULTS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200)
 """The transcription API's."""
 _Cut = Callable[[NDArray[np.float32] | None], list[Utterance]]
@@ -44,9 +43,8 @@ class Listen:
     In: `SpeechFile`, a media file's bytes (wav, flac, mp3, ogg, webm, mkv, mp4, m4a, aac, aiff). Out: its settings,
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
     of up to `longest` is one utterance, if it has speech and no long pause. A longer one is cut in pauses (Silero VAD),
-    into pieces of some 14 s, where pauses allow it, that leave out parts without speech and are heard several at a
-    time; with turn detection in its settings, every stretch of speech is a
-    piece of its own. With `channels: split` in them, so is every channel.
+    into pieces that leave out parts without speech and are heard several at a time; with turn detection in its
+    settings, every stretch of speech is a piece of its own. With `channels: split` in them, so is every channel.
 
     Args:
         longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time,
@@ -109,9 +107,7 @@ class Listen:
     def _cut(self, settings: SpeechSettings, channel: int) -> _Cut:
         """Return a function from the next samples (None at the end) to the utterances that they complete."""
         model = self._model or VoiceModel()
-        packing = Packing(
-            model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s, joined_s=_JOINED_S
-        )
+        packing = Packing(model.stream(), settings, self.new_id, defaults=_DEFAULTS, longest_s=self._longest_s)
         number = channel if settings.channels == "split" else None
 
         def cut(samples: NDArray[np.float32] | None) -> list[Utterance]:

@@ -1,12 +1,10 @@
 """Cuts a recording into utterances, as a pure state machine: samples in, utterances out.
 
-Theory of operation. Whisper hears at most 30 s at a time, so a long recording is handed over in pieces that begin and
-end in pauses: the stretches of speech that the `Segmenter` finds are joined while they fit into one piece and no long
-pause lies between them. Pieces of some 14 s are heard several at a time, which costs little more than half of what one
-of 28 s does, with nearly as few errors; a recording of up to 28 s stays whole, and so does a stretch without a pause.
-What is joined is one slice of the recording, the pauses in it included, so that
-times within a piece are times of the recording. Short pauses at the recording's own ends are part of it. A recording
-without speech has no utterance, however short: engines make words up for noise, tones and music.
+Theory of operation. Whisper hears at most 30 s at a time, so a long recording is handed over in pieces that are nearly
+so long and begin and end in pauses: the stretches of speech that the `Segmenter` finds are joined while they fit into
+one piece and no long pause lies between them. What is joined is one slice of the recording, the pauses in it included,
+so that times within a piece are times of the recording. Short pauses at the recording's own ends are part of it. A
+recording without speech has no utterance, however short: engines make words up for noise, tones and music.
 """
 
 from __future__ import annotations
@@ -44,22 +42,15 @@ class Packing:
         *,
         defaults: TurnDetection,
         longest_s: float,
-        joined_s: float | None = None,
     ) -> None:
-        """Cut by `settings.turn_detection` as it says; None: as serves best, with `defaults` to find pauses.
-
-        joined_s: up to what the stretches of a recording that is longer are joined, None: as long as the longest.
-        """
+        """Cut by `settings.turn_detection` as it says; None: as serves best, with `defaults` to find pauses."""
         self._settings = settings
         self._new_id = new_id
         self._longest = int(longest_s * RATE_HZ)
-        self._joined = int((joined_s or longest_s) * RATE_HZ)
         self._joins = settings.turn_detection is None
         turns = effective(replace(settings, turn_detection=settings.turn_detection or TurnDetection()), defaults)
         self._segmenter = Segmenter(judge, turns, new_id, SegmenterLimits(longest_s=longest_s, partial_s=None))
         self._audio = Recording()
-        self._stretches: list[tuple[int, int]] = []  # of speech, positions, that are in no piece yet
-        self._most = self._longest
         self._piece: tuple[int, int] | None = None  # positions
         self._closed = 0  # up to which everything is in pieces that were handed over
 
@@ -72,7 +63,6 @@ class Packing:
     def finish(self) -> Iterator[Utterance]:
         """End the recording."""
         yield from self._take(self._segmenter.flush())
-        yield from self._join_all(self._joined if self._audio.end > self._longest else self._longest)
         if self._piece is not None:
             start, end = self._piece
             whole = self._audio.end - end <= _PAUSE and self._audio.end - start <= self._longest
@@ -88,21 +78,12 @@ class Packing:
         for event in events:
             if isinstance(event, Utterance):
                 if self._joins:
-                    self._stretches.append((event.start_ms * RATE_HZ // 1000, event.end_ms * RATE_HZ // 1000))
+                    yield from self._join(event.start_ms * RATE_HZ // 1000, event.end_ms * RATE_HZ // 1000)
                 else:
                     yield replace(event, recorded=True)
-        if self._audio.end > self._longest:  # else it may stay whole, which is known at its end
-            yield from self._join_all(self._joined)
-
-    def _join_all(self, most: int) -> Iterator[Utterance]:
-        """Join the stretches that were found up to now, into pieces of up to `most` samples."""
-        self._most = most
-        stretches, self._stretches = self._stretches, []
-        for start, end in stretches:
-            yield from self._join(start, end)
 
     def _join(self, start: int, end: int) -> Iterator[Utterance]:
-        if self._piece is not None and (end - self._piece[0] > self._most or start - self._piece[1] > _PAUSE):
+        if self._piece is not None and (end - self._piece[0] > self._longest or start - self._piece[1] > _PAUSE):
             yield from self._close()
         if self._piece is not None:
             self._piece = self._piece[0], end

@@ -85,15 +85,3 @@ def test_memory_is_bounded_however_long_the_recording_is(level: float) -> None:
         list(machine.push(sound((1, level))))
         most = max(most, machine.kept_samples)
     assert most <= 22 * 16_000
-
-
-@pytest.mark.parametrize("size", [4_000, 1_000_000])
-def test_a_long_recording_has_short_pieces_and_a_short_one_stays_whole(size: int) -> None:
-    """Short pieces are heard several at a time; a recording that fits into one is heard best as a whole."""
-    for stretches, length_s in ((12, 8), (5, 20)):
-        machine = Packing(Loudness(), AUTO, numbered(), defaults=TURNS, longest_s=20, joined_s=8)
-        heard = sound(*[(3, 0.9), (0.5, 0)] * stretches)
-        pieces = [heard[at : at + size] for at in range(0, len(heard), size)]
-        found = [*(each for piece in pieces for each in machine.push(piece)), *machine.finish()]
-        assert all(2_500 < end - start <= length_s * 1_000 for start, end in spans(found))
-        assert len(found) == (6 if length_s == 8 else 1)
