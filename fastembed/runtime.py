@@ -250,7 +250,7 @@ class Process:
             metrics_path=self.settings.metrics_path,
         )
         realtime = RealtimeRoute.of(self.resources, self.lifecycle, self._check_speech, self.answers)
-        return [realtime, *own_routes(site), *openapi.routes(site)]
+        return [*own_routes(site), realtime, *openapi.routes(site)]  # realtime takes every other websocket
 
 
 def _cached_answers(settings: ServerSettings, resources: Resources) -> CachedAnswers | None:

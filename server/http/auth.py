@@ -30,7 +30,7 @@ _KEY_HEADERS: Final = frozenset((b"authorization", b"x-api-key", b"api-key"))
 EVERYBODY: Final = "everybody"
 """Whose the requests are where no key is asked for."""
 
-OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", *PAGE_PATHS})
+OPEN_PATHS: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/version", *PAGE_PATHS})
 """What answers without a key: they show nothing but whether the server lives, and the page, which asks for a key."""
 
 

@@ -52,10 +52,18 @@ def ollama_body(body: bytes, _status: int = 0, _request_id: str = "") -> bytes:
     return orjson.dumps({"error": orjson.loads(body)["error"]["message"]})
 
 
+def docling_body(body: bytes, _status: int = 0, _request_id: str = "") -> bytes:
+    """Return an error object with docling-serve's `detail` beside it, a text: its clients read nothing else."""
+    found = orjson.loads(body)
+    return orjson.dumps({**found, "detail": found["error"]["message"]})
+
+
 def _dialect(scope: Scope) -> Callable[[bytes, int, str], bytes] | None:
     path = scope["path"]
     if path.startswith("/v1/messages") or any(name == _ANTHROPIC_VERSION for name, _ in scope["headers"]):
         return anthropic_body
+    if path.startswith(("/v1/convert/", "/v1/status/", "/v1/result/")):
+        return docling_body
     if path.startswith("/api/") and not path.startswith("/api/v1/"):
         return ollama_body
     return None

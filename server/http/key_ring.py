@@ -82,7 +82,9 @@ class KeyRing:
             if (key := self._issued(secret)) is not None:
                 scope["owner"], scope["scopes"], scope["key"] = key.owner, frozenset(key.scopes), key.id
                 scope["meter"] = self._meter(key.id, key.name, key.requests_per_minute, key.tokens_per_day)
-                require_scope(scope, needed_scope(scope["path"], by_pipeline=by_pipeline))
+                websocket = scope["type"] == "websocket"
+                needed = needed_scope(scope["path"], by_pipeline=by_pipeline, websocket=websocket)
+                require_scope(scope, needed)
                 break
         else:
             raise Unauthenticated("found an API key that this server does not know")

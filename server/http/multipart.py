@@ -44,10 +44,14 @@ class UploadedFile:
 
 @dataclass(frozen=True, slots=True)
 class MultipartForm:
-    """fields: text; `a[]` are lists under `a`, `a[b]` mappings under `a`. Of a repeated name the last counts."""
+    """fields: text; `a[]` are lists under `a`, `a[b]` mappings under `a`. Of a repeated name the last counts.
+
+    repeated: all texts of each name, in order.
+    """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    repeated: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 async def read_form(scope: Scope, receive: Receive, *, max_bytes: int) -> MultipartForm:
@@ -136,6 +140,7 @@ class _FormParts:
         self._spool = spool
         self._fields: dict[str, Any] = {}
         self._files: dict[str, UploadedFile] = {}
+        self._repeated: dict[str, list[str]] = {}
         self._count = 0
         self._headers: dict[bytes, bytes] = {}
         self._name, self._value = b"", b""
@@ -157,7 +162,7 @@ class _FormParts:
         }
 
     def form(self) -> MultipartForm:
-        return MultipartForm(self._fields, self._files)
+        return MultipartForm(self._fields, self._files, self._repeated)
 
     def _begin(self) -> None:
         self._count += 1
@@ -206,6 +211,7 @@ class _FormParts:
         self._put(name, data.decode("utf-8", "replace"))
 
     def _put(self, name: str, text: str) -> None:
+        self._repeated.setdefault(name, []).append(text)
         outer, opened, inner = name.partition("[")
         if not opened or not inner.endswith("]") or not outer:
             self._fields[name] = text

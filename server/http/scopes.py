@@ -12,6 +12,7 @@ from typing import Final
 from starlette.types import Scope
 
 from fastembed.pipeline.errors import Forbidden
+from fastembed.server.http.path_aliases import near_paths
 
 ADMIN: Final = "admin"
 CHAT: Final = "chat"
@@ -61,8 +62,13 @@ _NEEDS: Final = (
 """The first prefix that fits counts."""
 
 
-def needed_scope(path: str, *, by_pipeline: bool = False) -> str | None:
-    """Return the scope that a path needs; None: none. by_pipeline: a running pipeline serves it."""
+def needed_scope(path: str, *, by_pipeline: bool = False, websocket: bool = False) -> str | None:
+    """Return the scope that a path needs; None: none. by_pipeline: a running pipeline serves it.
+
+    A websocket's path is resolved later, so any way to write it counts.
+    """
+    if websocket:
+        return next((found for near in near_paths(path) if (found := needed_scope(near))), PIPELINES)
     for prefix, name in _NEEDS:
         if path.startswith(prefix):
             return name

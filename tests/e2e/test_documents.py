@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.sync.client import connect
 
 from fastembed import FastEmbedClient
 from tests.e2e.serving import Serving, serving
@@ -175,3 +177,71 @@ def test_where_unknown_fields_are_rejected_a_request_with_one_is_refused(server:
     assert found.status_code == 400
     assert found.json()["error"]["param"] == "ocr_engine"
     assert found.json()["error"]["code"] == "unknown_parameter"
+
+
+def converted(server: Serving, path: str, **more: Any) -> httpx2.Response:
+    return httpx2.post(f"{server.url}/v1/convert/{path}", timeout=60, **more)
+
+
+def in_base64(data: bytes, name: str = "wind.md", **options: Any) -> dict[str, Any]:
+    source = {"kind": "file", "base64_string": base64.b64encode(data).decode(), "filename": name}
+    return {"sources": [source], "options": options}
+
+
+def test_docling_serves_clients_get_their_documents(server: Serving) -> None:
+    form = {"to_formats": ["md", "json"], "page_range": ["1", str(2**63 - 1)], "target_type": "inbody"}
+    sent = converted(server, "file", files={"files": ("wind.md", MARKDOWN)}, data=form).json()
+    assert sent["status"] == "success"
+    assert sent["document"]["md_content"].startswith("# Wind")
+    assert sent["document"]["json_content"]["schema_name"] == "DoclingDocument"
+    assert sent["document"]["html_content"] is None
+    source = converted(server, "source", json=in_base64(MARKDOWN, to_formats=["text"])).json()
+    assert "More of it." in source["document"]["text_content"]
+    assert source["document"]["md_content"] is None
+
+
+def test_a_task_is_followed_to_its_result(server: Serving) -> None:
+    task = converted(server, "source/async", json=in_base64(MARKDOWN)).json()
+    with connect(f"{server.url.replace('http', 'ws')}/v1/status/ws/{task['task_id']}") as socket:
+        states = [json.loads(message) for message in socket]
+    assert states[0]["message"] == "connection"
+    assert states[-1]["task"]["task_status"] == "success"
+    poll = httpx2.get(f"{server.url}/v1/status/poll/{task['task_id']}", params={"wait": 5}).json()
+    assert (poll["task_id"], poll["task_status"]) == (task["task_id"], "success")
+    result = httpx2.get(f"{server.url}/v1/result/{task['task_id']}").json()
+    assert result["document"]["md_content"].startswith("# Wind")
+    with connect(f"{server.url.replace('http', 'ws')}/v1/status/ws/task-1") as socket:
+        assert "found no task 'task-1'" in json.loads(socket.recv())["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        ({"sources": []}, 400, "sources"),
+        (in_base64(MARKDOWN, to_formats=["doc"]), 400, "expected some of md, json, html, text"),
+        (in_base64(MARKDOWN, page_range=[2, 1]), 400, "the last not before the first"),
+        (in_base64(MARKDOWN, page_range=[1, 1], to_formats=["json"]), 400, "expected the whole document"),
+        ({**in_base64(MARKDOWN), "target": {"kind": "zip"}}, 422, "target.kind: Input should be 'inbody', not 'zip'"),
+        ({"sources": [{"kind": "http", "url": "http://127.0.0.1:9/"}]}, 400, "127.0.0.1"),
+        (in_base64(b"%PDF-1.4 broken", "a.pdf"), 422, "a.pdf"),
+    ],
+)
+def test_what_docling_serves_clients_do_wrong_is_a_text(
+    server: Serving, body: dict[str, Any], status: int, detail: str
+) -> None:
+    reply = converted(server, "source", json=body)
+    assert (reply.status_code, detail in reply.json()["detail"]) == (status, True), reply.text
+    assert reply.json()["error"]["message"] == reply.json()["detail"]
+
+
+def test_the_page_over_the_description_asks_no_other_server(server: Serving) -> None:
+    page = httpx2.get(f"{server.url}/docs")
+    assert "openapi.json" in page.text
+    assert "://" not in page.text
+    assert "connect-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_moderation_says_what_to_declare(server: Serving) -> None:
+    reply = httpx2.post(f"{server.url}/v1/moderations", json={"input": "a"})
+    assert reply.status_code == 404
+    assert "POST /v1/moderations}, operators: [YOUR_PLUGIN]" in reply.json()["error"]["message"]

@@ -15,6 +15,7 @@ from fastembed.pipeline.payload.chat import ChatEvent, ChatRequest, DocumentPart
 from fastembed.server.endpoints.chat.answer import ChatAnswer
 from fastembed.server.endpoints.chat.chunks import ChatChunks
 from fastembed.server.endpoints.chat.request import OPERATION, decode
+from fastembed.server.http.scopes import needed_scope, require_scope
 from fastembed.server.wire.chat.reply import reply
 from fastembed.server.wire.exchange import Exchange
 from fastembed.server.wire.operation import PipelineEndpoint
@@ -48,6 +49,7 @@ def _for_pipeline(exchange: Exchange, request: ChatRequest) -> ChatRequest:
         raise ModelNotFound(f"found no pipeline {name[:80]!r} that serves a path, expected one", param="model")
     if not _takes_chat(source.takes):
         raise InvalidInput(f"model: the pipeline {name} takes no conversations", param="model")
+    require_scope(exchange.scope, needed_scope(source.path, by_pipeline=True), f"the pipeline {name}")
     exchange.send_to(source)
     return replace(request, model=AUTO)
 
