@@ -47,6 +47,7 @@ async function look() {
     return name === "models" || all;
   });
   documents.setFolders(folders);
+  captions.announce(found.find(({ source }) => source === "websocket /v1/realtime")?.models?.[0]);
   for (const anchor of document.querySelectorAll("nav a")) anchor.hidden = !open.includes(anchor.hash.slice(1));
   show();
 }
@@ -67,10 +68,16 @@ function show() {
   }
   if (!name) return;
   const { code } = VIEWS[name];
-  VIEWS[name].view ||= code.start();
+  VIEWS[name].view ||= code.start({ findInDocuments, hasDocuments: () => open.includes("documents") });
   $(`view-${name}`).hidden = false;
   document.title = `${$(`${name}-title`).textContent} · FastEmbed`;
   VIEWS[name].view.show?.();
+}
+
+function findInDocuments(quote) {
+  location.hash = "#documents";
+  show();
+  documents.search(quote.slice(0, 300));
 }
 
 function reached(is) {
@@ -86,7 +93,7 @@ function reached(is) {
 
 async function keepLooking() {
   try {
-    await look();
+    if (!document.hidden || !current) await look();
   } catch (problem) {
     if (problem.status && problem.status !== 401) {
       $("banner").textContent = problem.message;

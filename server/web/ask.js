@@ -78,10 +78,17 @@ function sourceRow(source, answer) {
     { id: `source-${source.number}`, value: source.number, tabIndex: -1 },
     make("b", { class: "name", text: where }),
     ...quotes.map((quote) => make("blockquote", { text: quote })),
+    quotes.length && findable() ? make("button", { type: "button", text: "Show it in its page", on: { click: () => find(quotes[0]) } }) : null,
   );
 }
 
-export function start() {
+let findable = () => false;
+let find = () => {};
+
+// findInDocuments: shows where a quote stands; hasDocuments: whether there is a view for that.
+export function start({ findInDocuments, hasDocuments }) {
+  find = findInDocuments;
+  findable = hasDocuments;
   $("asking").addEventListener("submit", (event) => {
     event.preventDefault();
     if ($("question").value.trim()) put($("question").value.trim());

@@ -7,7 +7,7 @@ import { Listening } from "./listening.js";
 import { toSrt, toText } from "./subtitles.js";
 
 const lines = new Map(); // by item: {text, final, start_s, end_s, words, element}
-let pocket = new Map();
+let cards = new Map(); // models by name
 let model = "";
 
 function lineOf(id) {
@@ -44,11 +44,17 @@ function offer() {
 async function name(found) {
   if (!found || found === model) return;
   model = found;
-  if (!pocket.has(found)) {
+  if (!cards.has(found)) {
     const { data } = await ask("/v1/models").catch(() => ({ data: [] }));
-    pocket = new Map(data.map((card) => [card.id, card.state === "pocket"]));
+    cards = new Map(data.map((card) => [card.id, card]));
   }
-  fill($("captions-model"), modelChips(found, pocket.get(found)));
+  const card = cards.get(found);
+  fill($("captions-model"), modelChips(found, card?.state === "pocket", card?.parameters));
+}
+
+// Says which model will hear, until one has.
+export function announce(found) {
+  if (!model) name(found);
 }
 
 const WORDS = {

@@ -5,6 +5,7 @@ import { $, chip, clock, fill, make, repeatedly } from "./dom.js";
 import { highlighted, marked, pageOf, showPassage, wordsOf } from "./passages.js";
 
 const LIST_MS = 2000;
+const MANY = 1000; // files of which a list is asked for less often
 const MOST_LISTED = 500;
 const SIDE_BY_SIDE = 2;
 
@@ -21,6 +22,7 @@ const STATES = {
 
 const queued = new Map(); // files that were uploaded and are not in the list yet, by pipeline and name
 let folders = [];
+let listed = 0;
 
 export function setFolders(found) {
   folders = found;
@@ -73,6 +75,7 @@ async function list() {
       return;
     }
   }
+  listed = rows.length;
   for (const row of rows) queued.delete(`${row.pipeline}/${row.name}`);
   showFiles([...queued.values(), ...rows.sort((one, other) => (one.at < other.at ? 1 : -1))]);
 }
@@ -124,7 +127,8 @@ async function replay(button) {
 
 let asked = 0;
 
-async function search(query) {
+export async function search(query) {
+  $("query").value = query;
   const mine = ++asked;
   $("search-state").textContent = "Searching.";
   try {
@@ -197,5 +201,6 @@ export function start() {
     if (button) replay(button);
   });
   let end = () => {};
-  return { show: () => (end = repeatedly(list, LIST_MS)), hide: () => end() };
+  const often = () => (queued.size || listed < MANY ? LIST_MS : 10 * LIST_MS);
+  return { show: () => (end = repeatedly(list, often)), hide: () => end() };
 }

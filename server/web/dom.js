@@ -35,9 +35,13 @@ export function chip(text, kind = "", title = "") {
 }
 
 // A model's name, and that it stands in for a real one.
-export function modelChips(name, pocket) {
+export function modelChips(name, pocket, parameters = 0) {
   const stand = "A tiny model that ships with the server: it shows that everything works, and knows little. The view Models says how to get a real one.";
-  return [chip(name), pocket ? chip("pocket stand-in", "warn", stand) : null].filter(Boolean);
+  return [chip(name), pocket ? chip("pocket stand-in", "warn", stand) : parameters ? chip(`${amountOf(parameters)} parameters`) : null].filter(Boolean);
+}
+
+export function amountOf(parameters) {
+  return parameters >= 1e9 ? `${+(parameters / 1e9).toPrecision(3)} billion` : `${Math.round(parameters / 1e6)} million`;
 }
 
 export function amount(bytes) {
@@ -62,13 +66,14 @@ export function clock(seconds) {
   return hours ? `${hours}:${rest}` : rest;
 }
 
-// Runs `act` at once and then every so often while the tab is seen; returns what ends it. Never two at a time.
+// Runs `act` at once and then every so often (a number, or what tells it) while the tab is seen; returns what ends it. Never two
+// at a time.
 export function repeatedly(act, every_ms) {
   let ended = false;
   let timer = null;
   const turn = async () => {
     if (!document.hidden) await act();
-    if (!ended) timer = setTimeout(turn, every_ms);
+    if (!ended) timer = setTimeout(turn, typeof every_ms === "function" ? every_ms() : every_ms);
   };
   turn();
   return () => {

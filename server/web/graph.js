@@ -84,9 +84,9 @@ function card(pipeline, at_s) {
 
 async function look() {
   try {
-    const { data } = await ask("/v1/pipelines");
+    const status = await ask("/v1/system/status"); // the pipelines are in it, too
     const at_s = performance.now() / 1000;
-    const cards = data.map((pipeline) => card(pipeline, at_s));
+    const cards = status.pipelines.map((pipeline) => card(pipeline, at_s));
     // One card at a time, so that what did not change keeps its place in scrolling and for readers.
     const shelf = $("graph");
     cards.forEach((one, at) => {
@@ -95,8 +95,7 @@ async function look() {
       else if (!old.isEqualNode(one)) replaceCard(old, one);
     });
     while (shelf.children.length > cards.length) shelf.lastChild.remove();
-    const status = await ask("/v1/system/status").catch(() => null);
-    $("pipelines-sum").textContent = status ? summary(status) : "";
+    $("pipelines-sum").textContent = summary(status);
   } catch (problem) {
     if (problem.status) fill($("graph"), [make("p", { class: "problem", text: problem.message })]);
   }

@@ -1,7 +1,7 @@
 // The models: which are loaded, which are here, which can be had; loaded, unloaded, pulled from here.
 
 import { ask } from "./api.js";
-import { $, amount, chip, duration, fill, make, repeatedly } from "./dom.js";
+import { $, amount, amountOf, chip, duration, fill, make, repeatedly } from "./dom.js";
 
 const EVERY_MS = 2000;
 
@@ -51,7 +51,7 @@ function row(card, held) {
   const [label, kind] = STATES[state] || [state, ""];
   const facts = [
     TASKS[card.task] || card.task,
-    card.parameters ? `${count(card.parameters)} parameters` : "",
+    card.parameters ? `${amountOf(card.parameters)} parameters` : "",
     card.context_length ? `${card.context_length.toLocaleString("en")} tokens` : "",
     card.dimensions ? `${card.dimensions} values` : "",
     card.licence || "",
@@ -92,10 +92,6 @@ function absentRow(known, coming) {
     make("span", { class: "state" }, action),
     card.download ? progress(card) : null,
   );
-}
-
-function count(parameters) {
-  return parameters >= 1e9 ? `${+(parameters / 1e9).toPrecision(3)} billion` : `${Math.round(parameters / 1e6)} million`;
 }
 
 function shelf(title, rows, about = "") {

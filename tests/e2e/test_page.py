@@ -66,6 +66,7 @@ The rent is forty sacks of flour a year, due at Michaelmas.
 VIEWS = ("captions", "documents", "ask", "chat", "pipelines", "models")
 SIZES = ((390, 844), (768, 1024), (1280, 800), (1920, 1080))
 WAIT_S = 60
+KEY = "mill-and-weir"
 
 
 @dataclass
@@ -128,7 +129,7 @@ def record(file: Path, name: str) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("page")
     (folder / "pipelines.yaml").write_text(PIPELINES)
-    with serving(folder) as server:
+    with serving(folder, "--api-key", KEY) as server:
         yield server
 
 
@@ -144,7 +145,6 @@ async def shown(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> As
     ):
         shown = Shown(page, server, wire, Path(server.log.name).parent)
         await page.open(shown.url)
-        await shown.until("document.querySelector('nav a[aria-current]')")
         yield shown
 
 
@@ -161,6 +161,19 @@ async def chips(shown: Shown, place: str) -> list[str]:
         f"[...document.querySelectorAll({json.dumps(place + ' .chip')})].map((chip) => chip.textContent)"
     )
     return found
+
+
+async def test_the_page_asks_for_the_key_until_it_is_right(shown: Shown) -> None:
+    await shown.until("document.getElementById('lock').open")
+    assert await shown.page.run("document.activeElement.id") == "key"
+    await shown.page.run("document.getElementById('key').value = 'guess'")
+    await shown.click("#lock-form button")
+    await shown.until("document.getElementById('lock-problem').textContent.includes('does not know')")
+    await shown.page.run(f"document.getElementById('key').value = {json.dumps(KEY)}")
+    await shown.click("#lock-form button")
+    await shown.until("!document.getElementById('lock').open && document.querySelector('nav a[aria-current]')")
+    assert await shown.page.run("sessionStorage.getItem('fastembed-key')") == KEY
+    assert await shown.page.run("document.cookie + localStorage.length") == "0"
 
 
 async def test_the_views_are_those_that_the_pipelines_serve(shown: Shown) -> None:
@@ -248,6 +261,8 @@ async def test_a_question_is_answered_with_its_source(shown: Shown) -> None:
     assert source.startswith("lease of the mill.md")
     await shown.click("#answer .cite")
     assert await shown.page.run("document.activeElement.id") == "source-1"
+    await shown.click("#source-1 button")
+    await shown.until("document.querySelector('.passage .here')?.textContent.includes('forty sacks of flour')")
 
 
 async def test_a_chat_is_answered_in_a_stream_by_a_model_that_is_named(shown: Shown) -> None:

@@ -7,17 +7,25 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import constants
+from starlette.applications import Starlette
 
 import fastembed.models as shipped
 from fastembed.inference.library.sections import read_sections
 from fastembed.inference.serving import downloads as module
 from fastembed.inference.serving.downloads import Downloads
 from fastembed.inference.serving.models import Models
+from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import ModelNotFound, Unavailable
 from fastembed.pipeline.payload.chat import ChatRequest
 from fastembed.pipeline.payload.embedding import EmbeddingRequest
+from fastembed.server.endpoints import catalog
+from fastembed.server.endpoints.context import ServerContext
+from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.observability.http_metrics import HttpMetrics
+from fastembed.sources.http import HttpRoutes
 from tests.integration.loopback_hub import LoopbackHub, Repository, hub_on_loopback
 from tests.integration.onnx_file import SIZE, embedding_model
 
@@ -182,3 +190,25 @@ async def test_the_end_of_the_process_leaves_a_download_where_it_is_and_the_next
     assert (tmp_path / "models" / BGE / "openvino_model.xml").is_file()
     assert not (tmp_path / "models" / BGE / "pytorch_model.bin").exists()
     await second.close()
+
+
+async def test_a_request_fetches_a_model_of_the_catalogue(
+    hub: LoopbackHub, models: Models, downloads: Downloads
+) -> None:
+    name, resources = "bge-small-en-v1.5", Resources(models, downloads)
+    site = ServerContext(None, resources, HttpRoutes(), Lifecycle(), HttpMetrics(), lambda: b"", "0")
+    app = Starlette(routes=catalog.routes(site))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1") as client:
+
+        async def entry() -> dict[str, object]:
+            rows = (await client.get("/v1/catalog")).json()["data"]
+            return next(row for row in rows if row["name"] == name)
+
+        before = await entry()
+        answer = await client.post("/v1/models/pull", json={"model": name})
+        await downloads.ready(name)
+        after = await entry()
+    assert (before["here"], before["pullable"]) == (False, True)
+    assert (answer.status_code, answer.json()["fetching"]) == (202, True)
+    assert (after["here"], after["pullable"]) == (True, False)
+    assert lists(hub) == [f"/api/models/{BGE}"]
