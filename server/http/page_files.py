@@ -22,11 +22,11 @@ class PageFile:
 
 
 def read_page() -> dict[str, PageFile]:
-    """Return the page's files by name."""
+    """Return the page's files by name: `index.html` and what it is made of."""
     found = {}
     for entry in files("fastembed.server").joinpath("web").iterdir():
         media = _MEDIA.get(entry.name.rpartition(".")[2])
-        if media:
+        if media and (media != "text/html" or entry.name == INDEX):
             content = entry.read_bytes()
             found[entry.name] = PageFile(content, media, f'"{sha256(content).hexdigest()[:32]}"')
     return found
