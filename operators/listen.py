@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from fastembed.inference.engines.media.sound import decode_channels, decode_media
 from fastembed.inference.engines.vad import VoiceModel
+from fastembed.inference.serving.models import Models
 from fastembed.operators.listening.packing import Packing
 from fastembed.operators.listening.segmenter import RATE_HZ
+from fastembed.operators.listening.speakers import SpeakerModel, SpeakerTimeline
 from fastembed.operators.vad import new_utterance_id
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import Unprocessable
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.audio import (
+    SpeakerTurns,
     SpeechEnded,
     SpeechEvent,
     SpeechFile,
@@ -44,7 +47,8 @@ class Listen:
     then utterances (float32 mono, 16 kHz, times from the recording's start, all final), then `SpeechEnded`. A recording
     of up to `longest` is one utterance, if it has speech and no long pause. A longer one is cut in pauses (Silero VAD),
     into pieces that leave out parts without speech and are heard several at a time; with turn detection in its
-    settings, every stretch of speech is a piece of its own. With `channels: split` in them, so is every channel.
+    settings, every stretch of speech is a piece of its own. With `channels: split` in them, so is every channel. With
+    `speakers` in them, `SpeakerTurns` tells before the end who spoke when.
 
     Args:
         longest: the longest piece, cut at its least voiced place where no pause is; Whisper hears 30 s at a time,
@@ -55,6 +59,8 @@ class Listen:
         UnsupportedMedia: no media file that is read here.
         Unprocessable: a broken file, or one without a sound.
         TooLarge: longer than `limit`.
+        ModelNotFound: no model that tells speakers apart; the message names the command that gets it.
+        InvalidInput: a known speaker's recording cannot be read, or has no speech.
 
     """
 
@@ -65,21 +71,25 @@ class Listen:
         self._longest_s = longest
         self._limit_s = limit
         self._model: VoiceModel | None = None
+        self._speakers = SpeakerModel(None)
         self.new_id: Callable[[], str] = new_utterance_id
 
     async def open(self, context: Context) -> None:
         """Compile the voice model."""
-        del context
+        self._speakers = SpeakerModel(context.resources.find(Models))
         self._model = await asyncio.to_thread(VoiceModel)
 
     async def __call__(self, item: Item[SpeechFile]) -> AsyncIterator[SpeechEvent]:
         """Yield the utterances of one recording."""
+        timeline = await self._timeline(item.value.settings)
         yield item.value.settings
         sample_count = 0
         cuts: list[_Cut] = []
         async with aclosing(self._pieces(item.value)) as pieces:
             async for channels in pieces:
                 sample_count += len(channels[0])
+                if timeline is not None:
+                    await timeline.push(channels[0])
                 cuts = cuts or [self._cut(item.value.settings, place) for place in range(len(channels))]
                 for cut, samples in zip(cuts, channels, strict=True):
                     for utterance in await asyncio.to_thread(cut, samples):
@@ -91,7 +101,18 @@ class Listen:
                 await _room(item)
         if not sample_count:
             raise Unprocessable("found a recording without a sample, expected at least one")
+        if timeline is not None:
+            yield SpeakerTurns(await timeline.turns())
         yield SpeechEnded(sample_count * 1000 // RATE_HZ)
+
+    async def _timeline(self, settings: SpeechSettings) -> SpeakerTimeline | None:
+        """Return what tells speakers apart, if that is wanted; it knows those that have a name."""
+        if settings.speakers is None:
+            return None
+        self._speakers.check()
+        timeline = SpeakerTimeline(self._speakers)
+        await timeline.learn(settings.speakers)
+        return timeline
 
     async def _pieces(self, file: SpeechFile) -> AsyncGenerator[list[NDArray[np.float32]], None]:
         """Yield the recording piece by piece, each as its channels: one that has them all, or each by itself."""

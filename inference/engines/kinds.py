@@ -9,6 +9,7 @@ from fastembed.inference.engines.chat.kind import CHAT, CODE
 from fastembed.inference.engines.docling.kind import DOCUMENT
 from fastembed.inference.engines.embedding.kind import EMBEDDING
 from fastembed.inference.engines.rerank.kind import RERANK
+from fastembed.inference.engines.speakers.kind import SPEAKER_EMBEDDING
 from fastembed.inference.engines.speech.kind import TRANSCRIPTION
 from fastembed.inference.engines.voice.kind import SPEECH_SYNTHESIS
 from fastembed.inference.library.tasks import ModelFiles, TaskKind
@@ -28,6 +29,7 @@ KINDS: Final[tuple[TaskKind, ...]] = (
     RERANK,
     VOICE_ACTIVITY,
     TURN_DETECTION,
+    SPEAKER_EMBEDDING,
     DOCUMENT,
     SPEECH_SYNTHESIS,
     TRANSCRIPTION,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 AudioFormat = Literal["pcm16", "pcmu", "pcma", "webm", "ogg"]
 
 
+Doubt = Literal["short", "mixed"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 
 
@@ -45,12 +46,21 @@ class TurnDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSpeaker:
+    """Somebody whose voice is known. recording: a media file's bytes, in which nobody else speaks."""
+
+    name: str
+    recording: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechSettings(Lasting):
     """A session's settings from now on.
 
     rate_hz: of pcm16. model: a catalog name, "auto", or None: only detect speech. turn_detection None: the client
     commits by itself. translate: write down in English what was said in another language. words: with their times.
     channels: of a recording: mix them, or split: write down each by itself, as of calls with a talker on each.
+    speakers: of a recording: tell who speaks; those that are known by their names. None: do not.
     """
 
     format: AudioFormat = "pcm16"
@@ -63,6 +73,7 @@ class SpeechSettings(Lasting):
     translate: bool = False
     words: bool = True
     channels: Literal["mix", "split"] = "mix"
+    speakers: tuple[KnownSpeaker, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,6 +217,27 @@ class Transcript(Lasting):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerTurn:
+    """Who speaks from when to when, of a recording. speaker: a known name, else A, B, ... in order of appearance.
+
+    doubts: why the name may be wrong. short: too little speech to know a voice by; mixed: the voice is between two,
+    as where people speak at once.
+    """
+
+    speaker: str
+    start_ms: int
+    end_ms: int
+    doubts: tuple[Doubt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerTurns(Lasting):
+    """All turns of a recording, in order; they come once, when all of it was heard."""
+
+    turns: tuple[SpeakerTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded(Lasting):
     """A recording is over; every utterance of it came before."""
 
@@ -265,6 +297,7 @@ SpeechEvent = (
     | Utterance
     | TranscriptDelta
     | Transcript
+    | SpeakerTurns
     | SpeechEnded
     | TranscriptFailed
     | SpeechProblem

@@ -41,6 +41,7 @@ from fastembed.pipeline.payload.audio import (
     Commit,
     Committed,
     IdleTimeout,
+    SpeakerTurns,
     SpeechEnded,
     SpeechMark,
     SpeechNotice,
@@ -71,7 +72,7 @@ _COMMON: Final = frozenset({"type", "event_id"})  # fields of every event
 _REMEMBERED: Final = 128  # items that can be retrieved or deleted
 _UNANSWERED: Final = 64  # settings on their way through the pipeline
 
-_PASSED_ON: Final = (Utterance, SpeechEnded, AudioFrame, AudioBytes, Commit, Clear)
+_PASSED_ON: Final = (Utterance, SpeakerTurns, SpeechEnded, AudioFrame, AudioBytes, Commit, Clear)
 """What a pipeline may give that clients are not told of."""
 
 _WEBRTC: Final = "output_audio_buffer.clear"  # of calls, whose sound the server plays out

@@ -36,6 +36,15 @@ T = TypeVar("T")
 
 RED = (AUDIO / "red-light.wav").read_bytes()
 GERMAN = (AUDIO / "drei-vier-fuenf.wav").read_bytes()
+DIARIZED = {"response_format": "diarized_json"}
+VOICE = "data:audio/wav;base64,AA"
+
+
+def knows(names: str, *references: str) -> dict[str, Any]:
+    """Return fields that ask for speakers by these names, a letter each."""
+    return {**DIARIZED, "known_speaker_names": [*names], "known_speaker_references": [*references]}
+
+
 PIPELINES = (Path(__file__).parents[2] / "pipelines.yaml").read_text()
 
 
@@ -229,7 +238,17 @@ def test_silence_is_no_text(speech) -> None:
         (RED, {"model": "whisper-tiny"}, (404, "model"), "fastembed pull whisper-tiny"),
         (RED, {"language": "fr"}, (400, "language"), "expected one that whisper-pocket knows: de, en"),
         (RED, {"language": "tlh", "model": "whisper-base"}, (400, "language"), "expected one that whisper-base knows"),
-        (RED, {"response_format": "diarized_json"}, (400, "response_format"), "no model here can tell speakers apart"),
+        (RED, DIARIZED, (404, "response_format"), "tells speakers apart: run `fastembed pull resemblyzer`"),
+        (RED, {**DIARIZED, "extra_body": {"channels": "split"}}, (400, "channels"), "expected mix"),
+        (
+            RED,
+            {**DIARIZED, "known_speaker_names": ["x"]},
+            (400, "known_speaker_references"),
+            "0 references for 1 names",
+        ),
+        (RED, knows("x", "a.wav"), (400, "known_speaker_references[0]"), "expected data:audio/wav;base64"),
+        (RED, knows("xx", VOICE, VOICE), (400, "known_speaker_names"), "found a name twice"),
+        (RED, knows("abcde", *[VOICE] * 5), (400, "known_speaker_names"), "found 5 entries, expected at most 4"),
         (
             RED,
             {"response_format": "xml"},
@@ -240,7 +259,7 @@ def test_silence_is_no_text(speech) -> None:
         (RED, {"timestamp_granularities": ["word"]}, (400, "timestamp_granularities"), "expected verbose_json"),
         (RED, {"temperature": 2}, (400, "temperature"), "found 2, expected at most 1"),
         (RED, {"stream": True, "response_format": "srt"}, (400, "stream"), "expected json or text"),
-        (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "can tell speakers apart"),
+        (RED, {"known_speaker_names": ["x"]}, (400, "known_speaker_names"), "expected diarized_json"),
         (RED, {"keywords": ["x"]}, (400, "keywords"), "expected prompt"),
         (RED, {"extra_body": {"temprature": "1"}}, (400, "temprature"), "did you mean temperature?"),
         (RED, {"chunking_strategy": {"type": "server_vad", "threshold": 7}}, (400, "chunking_strategy.threshold"), "7"),

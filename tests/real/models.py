@@ -14,6 +14,7 @@ FILES: Final = {
     "smollm2-135m": "test_smollm2.py",
     "multilingual-e5-small": "test_e5.py",
     "smart-turn": "test_turns.py",
+    "resemblyzer": "test_speakers.py",
     "kokoro": "test_kokoro.py",
     "piper-joe": "test_piper.py",
 }

@@ -30,7 +30,7 @@ def log_mel(samples: NDArray[np.float32], frames: int, mels: int = 80) -> NDArra
     spectrum = np.fft.rfft(windows * _WINDOW, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
     logs = np.full((mels, frames), -10.0, np.float32)
-    logs[:, :full] = np.log10(np.maximum(power @ _filters(mels), 1e-10)).T
+    logs[:, :full] = np.log10(np.maximum(power @ mel_filters(mels), 1e-10)).T
     np.maximum(logs, logs.max() - 8.0, out=logs)
     logs += 4.0
     logs *= 0.25
@@ -38,7 +38,7 @@ def log_mel(samples: NDArray[np.float32], frames: int, mels: int = 80) -> NDArra
 
 
 @lru_cache(maxsize=4)
-def _filters(mels: int) -> NDArray[np.float32]:
+def mel_filters(mels: int) -> NDArray[np.float32]:
     """Return Slaney's mel filters [201, mels], each of the same area, as librosa's default."""
     top = _LINEAR_MELS + 27 * math.log(8) / math.log(6.4)
     edges = _hertz(np.linspace(0, top, mels + 2))

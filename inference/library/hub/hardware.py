@@ -40,6 +40,7 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "kokoro": _needs(0.082, 1.2, 1.5),
     "piper-joe": _needs(0.016, 0.3, 0.5),
     "smart-turn": _needs(0.008, 0.05, 0.1),
+    "resemblyzer": _needs(0.0014, 0.02, 0.1),
     "whisper-tiny": _needs(0.039, 0.2, 0.4, npu=True),
     "whisper-base": _needs(0.074, 0.3, 0.5, npu=True),
     "whisper-small": _needs(0.244, 0.7, 1.2, npu=True),

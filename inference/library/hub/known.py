@@ -70,6 +70,19 @@ class KnownModel:
         return [models_home() / name for name in (self.name, self.repository) if name]
 
 
+_GE2E: Final = Packaged(
+    (
+        Wheel(
+            project="resemblyzer",
+            version="0.1.4",
+            filename="Resemblyzer-0.1.4-py3-none-any.whl",
+            size=15_747_704,
+            sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+            members={"resemblyzer/pretrained.pt": "pretrained.pt", "Resemblyzer-0.1.4.dist-info/LICENSE": "LICENSE"},
+        ),
+    ),
+    build="ge2e",
+)
 _SMART_TURN: Final = Packaged(
     (
         Wheel(
@@ -240,6 +253,14 @@ KNOWN: Final[tuple[KnownModel, ...]] = (
         licence="BSD-2-Clause",
         source="pipecat-ai/smart-turn-v3",
         packaged=_SMART_TURN,
+    ),
+    KnownModel(
+        name="resemblyzer",
+        aliases=("ge2e",),
+        task="speaker_embedding",
+        licence="Apache-2.0",
+        source="resemble-ai/Resemblyzer",
+        packaged=_GE2E,
     ),
     _whisper("tiny"),
     _whisper("base", "whisper-tiny"),

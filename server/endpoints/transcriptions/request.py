@@ -8,8 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastembed.pipeline.payload.audio import SpeechFile, SpeechSettings, TurnDetection
+from fastembed.pipeline.payload.audio import KnownSpeaker, SpeechFile, SpeechSettings, TurnDetection
 from fastembed.server.http.multipart import MultipartForm
+from fastembed.server.wire.base64_text import decode_base64
+from fastembed.server.wire.chat.media import DATA_URL
 from fastembed.server.wire.chat.sampling import MODEL, read_model
 from fastembed.server.wire.fields import Fields, refuse
 from fastembed.server.wire.operation import EVENTS, FORM, JSON, Operation
@@ -17,8 +19,8 @@ from fastembed.server.wire.schema import Schema, an_object, choice, flag, listed
 from fastembed.server.wire.unknown_fields import UnknownFields
 
 FORMATS: Final = ("json", "text", "srt", "verbose_json", "vtt")
-
-_NO_SPEAKERS: Final = "no model here can tell speakers apart (diarization)"
+DIARIZED: Final = "diarized_json"
+_MOST_SPEAKERS: Final = 4
 _GRANULARITIES: Final = ("word", "segment")
 _TURNS: Final[Mapping[str, Schema]] = {
     "type": choice("server_vad"),
@@ -41,9 +43,14 @@ _TRANSCRIBED: Final[Mapping[str, Schema]] = {
     "stream": flag("the transcript while it is written, as Server-Sent Events"),
     "chunking_strategy": one_of(choice("auto"), an_object(_TURNS)),
     "channels": choice("mix", "split"),
+    "response_format": choice(*FORMATS, DIARIZED),
+    "known_speaker_names": listed(string(), "with diarized_json: what speakers are called", most=_MOST_SPEAKERS),
+    "known_speaker_references": listed(
+        string(), "a data: URL for each name: 2 to 10 s of that voice alone", most=_MOST_SPEAKERS
+    ),
 }
 _ANSWER: Final[Mapping[str, Schema]] = {
-    JSON: an_object(about="the formats json and verbose_json"),
+    JSON: an_object(about="the formats json, verbose_json and diarized_json"),
     "text/plain": string("the formats text and srt"),
     "text/vtt": string("the format vtt"),
 }
@@ -55,8 +62,6 @@ TRANSCRIPTION: Final = Operation(
     refused={
         "languages": "use language",
         "keywords": "use prompt",
-        "known_speaker_names": _NO_SPEAKERS,
-        "known_speaker_references": _NO_SPEAKERS,
     },
     media=FORM,
     answer={**_ANSWER, EVENTS: an_object(about="transcript.text.delta, transcript.text.done, ...")},
@@ -80,6 +85,11 @@ class TranscriptOptions:
     segments: bool = True
     stream: bool = False
 
+    @property
+    def diarized(self) -> bool:
+        """Whether speakers are told apart."""
+        return self.form == DIARIZED
+
 
 def decode(
     form: MultipartForm, *, translate: bool, unknown: UnknownFields | None = None
@@ -96,14 +106,16 @@ def decode(
         refuse(f"found {found}, expected one, in the field file", "file", "missing_required_parameter")
     if not upload.data:
         refuse("found an empty file, expected a recording", "file", "invalid_audio")
-    options = _read_options(fields)
+    options = _read_options(fields, FORMATS if translate else (*FORMATS, DIARIZED))
+    known = _known_speakers(fields, options)
     settings = SpeechSettings(
         model=read_model(fields),
         language=fields.text("language", most=16) or None,
         prompt=fields.text("prompt") or None,
         turn_detection=_turns(fields),
         translate=translate,
-        words=options.words,
+        words=options.words or options.diarized,
+        speakers=known if options.diarized else None,
         channels="split" if fields.choice("channels", ("mix", "split")) == "split" else "mix",
     )
     return SpeechFile(upload.data, settings), options
@@ -123,16 +135,16 @@ def _typed(found: Mapping[str, Any]) -> dict[str, Any]:
             if name != "type" and isinstance(text, str):
                 with suppress(ValueError):
                     turns[name] = json.loads(text)
-    for name in ("timestamp_granularities", "include"):
+    for name in ("timestamp_granularities", "include", "known_speaker_names", "known_speaker_references"):
         if isinstance(typed.get(name), str):
             typed[name] = [typed[name]]
     return typed
 
 
-def _read_options(fields: Fields) -> TranscriptOptions:
-    if fields.raw("response_format") == "diarized_json":
-        refuse(f"found diarized_json, expected one of {', '.join(FORMATS)}: {_NO_SPEAKERS}", "response_format")
-    form = fields.choice("response_format", FORMATS) or "json"
+def _read_options(fields: Fields, forms: tuple[str, ...]) -> TranscriptOptions:
+    form = fields.choice("response_format", forms) or "json"
+    if form == DIARIZED and fields.raw("channels") == "split":
+        refuse("found split with diarized_json, expected mix: split gives each channel's talker by itself", "channels")
     times = []
     if fields.has("timestamp_granularities"):
         for place, entry in fields.entries("timestamp_granularities", "word, segment or both", most=2):
@@ -148,6 +160,42 @@ def _read_options(fields: Fields) -> TranscriptOptions:
     if stream and form in ("srt", "vtt"):
         refuse(f"found stream with response_format {form}, expected json or text", "stream")
     return TranscriptOptions(form, words="word" in times, segments=not times or "segment" in times, stream=stream)
+
+
+def _known_speakers(fields: Fields, options: TranscriptOptions) -> tuple[KnownSpeaker, ...]:
+    """Return the speakers whose voices come with the request: as many references as names."""
+    texts = {name: _texts(fields, name) for name in ("known_speaker_names", "known_speaker_references")}
+    names, references = texts.values()
+    for field, found in texts.items():
+        if found and not options.diarized:
+            refuse(f"found {field} with response_format {options.form}, expected {DIARIZED}", field)
+    if len(names) != len(references):
+        refuse(
+            f"found {len(references)} references for {len(names)} names, expected one for each",
+            "known_speaker_references",
+        )
+    if len(set(names)) < len(names):
+        refuse("found a name twice, expected each once", "known_speaker_names")
+    return tuple(
+        KnownSpeaker(name, _reference(url, f"known_speaker_references[{place}]"))
+        for place, (name, url) in enumerate(zip(names, references, strict=True))
+    )
+
+
+def _texts(fields: Fields, name: str) -> list[str]:
+    if not fields.has(name):
+        return []
+    found = fields.entries(name, "a list of texts", most=_MOST_SPEAKERS)
+    for place, entry in found:
+        if not isinstance(entry, str) or not entry.strip():
+            refuse(f"found {entry!r:.80}, expected a text", place)
+    return [entry for _, entry in found]
+
+
+def _reference(url: str, place: str) -> bytes:
+    if (match := DATA_URL.match(url)) is None:
+        refuse(f"found {url!r:.60}, expected data:audio/wav;base64,...", place)
+    return decode_base64(url[match.end() :], place)
 
 
 def _turns(fields: Fields) -> TurnDetection | None:
@@ -171,9 +219,6 @@ def _turns(fields: Fields) -> TurnDetection | None:
 def _check_the_rest(fields: Fields) -> None:
     """Check what has no effect here (engines take the likeliest word), and refuse what they cannot do."""
     fields.number("temperature", 0, 1, default=0)
-    for name in ("known_speaker_names", "known_speaker_references"):
-        if fields.has(name):
-            refuse(f"found {name}, expected none: {_NO_SPEAKERS}", name, "unsupported_parameter")
     if fields.has("include"):
         for place, entry in fields.entries("include", "a list", most=4):
             refuse(f"found {entry!r:.80}, expected an empty list: the engines give no log probabilities", place)

@@ -20,6 +20,8 @@ from fastembed.pipeline.errors import (
     Unavailable,
 )
 from fastembed.pipeline.payload.audio import (
+    SpeakerTurn,
+    SpeakerTurns,
     SpeechEnded,
     SpeechProblem,
     SpeechSettings,
@@ -27,6 +29,7 @@ from fastembed.pipeline.payload.audio import (
     TranscriptFailed,
     Word,
 )
+from fastembed.server.endpoints.transcriptions.diarized import speaker_segments
 from fastembed.server.wire.headers import Headers, model_headers
 from fastembed.server.wire.languages import language_name
 
@@ -36,9 +39,14 @@ _ERRORS: Final[Mapping[int, type[ItemError]]] = {
 
 
 class Transcription:
-    """The transcript of one recording, as it grows. words, segments: which times are included."""
+    """The transcript of one recording, as it grows. words, segments: which times are included.
 
-    def __init__(self, *, words: bool, segments: bool) -> None:
+    speakers: who said it is, too; its segments come when the recording is over.
+    """
+
+    def __init__(self, *, words: bool, segments: bool, speakers: bool = False) -> None:
+        self._wants_speakers = speakers
+        self._turns: tuple[SpeakerTurn, ...] | None = None
         self._wants_words = words
         self._wants_segments = segments
         self._settings = SpeechSettings()
@@ -56,6 +64,9 @@ class Transcription:
                 self._settings = event
             case Transcript() if event.text:
                 return iter(self._take(event))
+            case SpeakerTurns() if self._wants_speakers:
+                self._turns = event.turns
+                return iter(self._by_speaker())
             case SpeechEnded():
                 self._duration_ms = event.duration_ms
             case SpeechProblem() | TranscriptFailed():
@@ -70,6 +81,8 @@ class Transcription:
     def encode(self, form: str) -> tuple[bytes, bytes]:
         """Return the media type and the body. StepFailed if the pipeline did not reach the end of the recording."""
         self._check_ended()
+        if self._wants_speakers:
+            return b"application/json", orjson.dumps(self._diarized())
         if form in ("json", "verbose_json"):
             return b"application/json", orjson.dumps(self._verbose() if form == "verbose_json" else self._plain())
         if form == "text":
@@ -100,7 +113,7 @@ class Transcription:
                 param="timestamp_granularities",
                 code="unsupported_value",
             )
-        self._words += event.words
+        self._words += event.words or event.segments if self._wants_speakers else event.words
         first = len(self._segments)
         self._segments += event.segments or (Word(event.text, event.start_ms, event.end_ms),)
         events: list[dict[str, Any]] = [{"type": "transcript.text.delta", "delta": self.text[before:]}]
@@ -110,6 +123,21 @@ class Transcription:
 
     def _plain(self) -> dict[str, Any]:
         return {"text": self.text, **self._by_channel(), "usage": self._usage()}
+
+    def _diarized(self) -> dict[str, Any]:
+        segments = self._by_speaker()
+        return {
+            "task": "transcribe",
+            "duration": self._seconds(),
+            "text": self.text,
+            "segments": segments,
+            "usage": self._usage(),
+        }
+
+    def _by_speaker(self) -> list[dict[str, Any]]:
+        if self._turns is None:
+            raise StepFailed("listen", ValueError("found no turns of speakers, expected them of this pipeline's step"))
+        return [part.encode(index) for index, part in enumerate(speaker_segments(self._words, self._turns))]
 
     def _by_channel(self) -> dict[str, Any]:
         """Return each channel's own transcript, where they were split."""

@@ -51,6 +51,7 @@ def test_the_models_of_the_architecture_are_known():
         "kokoro",
         "piper-joe",
         "smart-turn",
+        "resemblyzer",
         *(f"whisper-{size}" for size in ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")),
     }
     assert wanted <= {model.name for model in KNOWN}
