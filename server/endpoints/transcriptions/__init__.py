@@ -61,7 +61,7 @@ async def _stream(exchange: Exchange, file: SpeechFile, options: TranscriptOptio
         async for found in results:
             if data := b"".join(event(orjson.dumps(value)) for value in transcription.take(found)):
                 await out.send(data)
-        await out.end(event(orjson.dumps(transcription.done())))
+        await out.end(b"".join(event(orjson.dumps(value)) for value in transcription.closing()))
 
 
 TRANSCRIPTIONS: Final = PipelineEndpoint(TRANSCRIPTION, answer_transcriptions, SpeechFile, SpeechEvent)

@@ -66,7 +66,6 @@ class Transcription:
                 return iter(self._take(event))
             case SpeakerTurns() if self._wants_speakers:
                 self._turns = event.turns
-                return iter(self._by_speaker())
             case SpeechEnded():
                 self._duration_ms = event.duration_ms
             case SpeechProblem() | TranscriptFailed():
@@ -91,10 +90,11 @@ class Transcription:
             return b"text/plain; charset=utf-8", _subtitles(self._segments, ",", numbered=True).encode()
         return b"text/vtt; charset=utf-8", ("WEBVTT\n\n" + _subtitles(self._segments, ".", numbered=False)).encode()
 
-    def done(self) -> dict[str, Any]:
-        """Return the last event of a stream."""
+    def closing(self) -> list[dict[str, Any]]:
+        """Return the last events of a stream: who said what, where that is wanted, and the whole text."""
         self._check_ended()
-        return {"type": "transcript.text.done", "text": self.text, "usage": self._usage()}
+        segments = self._by_speaker() if self._wants_speakers else []
+        return [*segments, {"type": "transcript.text.done", "text": self.text, "usage": self._usage()}]
 
     @property
     def text(self) -> str:

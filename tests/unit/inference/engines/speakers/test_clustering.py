@@ -64,3 +64,18 @@ def test_of_a_very_long_recording_every_window_gets_its_speaker(monkeypatch: pyt
     monkeypatch.setattr("fastembed.inference.engines.speakers.clustering.MOST", 50)
     order = ([1] * 30 + [2] * 30) * 5
     assert labels(order) == [place - 1 for place in order]
+
+
+def alike(order: list[int], cosine: float) -> np.ndarray:
+    """Return windows of speakers whose mean voices have this cosine; single windows differ as much as speakers do."""
+    base = np.eye(256, dtype=np.float32)
+    means = np.stack([np.sqrt(cosine) * base[0] + np.sqrt(1 - cosine) * base[1 + place] for place in order])
+    found = means + np.random.default_rng(3).normal(0, 0.5 / 16, means.shape).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("cosine", "count"), [(0.7, 2), (0.78, 2), (0.92, 1)])
+def test_voices_of_one_kind_are_parted_by_their_means_and_halves_of_one_are_not(cosine: float, count: int) -> None:
+    order = ([0] * 8 + [1] * 8) * 4
+    found = cluster(alike(order, cosine), np.arange(64) // 8, np.ones(64, bool))
+    assert found.tolist() == (order if count == 2 else [0] * 64)
