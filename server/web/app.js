@@ -77,7 +77,7 @@ function show() {
 function findInDocuments(quote) {
   location.hash = "#documents";
   show();
-  documents.search(quote.slice(0, 300));
+  documents.search(quote.slice(0, 300), true);
 }
 
 function reached(is) {

@@ -127,7 +127,8 @@ async function replay(button) {
 
 let asked = 0;
 
-export async function search(query) {
+// openFirst: show the best passage in its page, on narrow screens too.
+export async function search(query, openFirst = false) {
   $("query").value = query;
   const mine = ++asked;
   $("search-state").textContent = "Searching.";
@@ -138,7 +139,7 @@ export async function search(query) {
     $("found").hidden = !data.length;
     $("passage").hidden = true;
     fill($("hits"), data.map((hit) => hitRow(hit, query)));
-    if (data.length && matchMedia("(min-width: 64rem)").matches) open($("hits").querySelector("button"), data[0], query, false);
+    if (data.length && (openFirst || matchMedia("(min-width: 64rem)").matches)) open($("hits").querySelector("button"), data[0], query, openFirst);
   } catch (problem) {
     if (mine !== asked) return;
     $("found").hidden = true;

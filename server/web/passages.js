@@ -12,12 +12,22 @@ export function pageOf({ pages, seconds }) {
   return pages[0] === pages[1] ? `page ${pages[0]}` : `pages ${pages[0]} to ${pages[1]}`;
 }
 
+const COMMON = new Set(
+  ("the and for are was were has had have how who whom what when where which why not but you your our its his her their " +
+    "this that these those with from into does did can could will would should may might than then there about").split(" "),
+);
+
+// Whether a word tells anything of what is looked for: "of" and "the" stand everywhere.
+function tells(word) {
+  return (word.length > 2 || /\p{N}|\p{Lo}/u.test(word)) && !COMMON.has(word);
+}
+
 // Splits a text into strings and <mark> elements: the query's words, and others that begin with one of four letters or more.
 export function marked(text, query) {
   const all = [...new Set(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) || [])];
   if (!all.length) return [text];
-  const long = all.filter((word) => word.length > 2 || /\p{N}|\p{Lo}/u.test(word)); // "of" and "is" stand everywhere
-  const words = long.length ? long : all;
+  const telling = all.filter(tells);
+  const words = telling.length ? telling : all;
   const escaped = words.map((word) => (word.length > 3 && !/\p{Lo}/u.test(word) ? `${word}[\\p{L}\\p{N}]*` : word));
   const pattern = new RegExp(`(?<![\\p{L}\\p{N}])(?:${escaped.join("|")})(?![\\p{Ll}\\p{Lu}\\p{N}])`, "giu");
   const parts = [];
@@ -37,6 +47,7 @@ export function highlighted(text, ranges) {
   const parts = [];
   let at = 0;
   for (const [from, to] of ranges) {
+    if (!tells(letters.slice(from, to).join("").toLowerCase())) continue;
     if (from > at) parts.push(letters.slice(at, from).join(""));
     parts.push(make("mark", { text: letters.slice(from, to).join("") }));
     at = to;

@@ -261,8 +261,15 @@ async def test_a_question_is_answered_with_its_source(shown: Shown) -> None:
     assert source.startswith("lease of the mill.md")
     await shown.click("#answer .cite")
     assert await shown.page.run("document.activeElement.id") == "source-1"
+    await shown.page.run("document.getElementById('passage').replaceChildren()")
     await shown.click("#source-1 button")
-    await shown.until("document.querySelector('.passage .here')?.textContent.includes('forty sacks of flour')")
+    place = await shown.until("document.querySelector('.passage:not([hidden]) .here')?.textContent")
+    assert "forty sacks of flour" in place
+    marks = await shown.page.run(
+        "[...document.querySelectorAll('#hits li:first-child mark')].map((m) => m.textContent)"
+    )
+    assert {"rent", "forty", "Michaelmas"} <= set(marks)
+    assert not {"The", "of", "a"} & set(marks)
 
 
 async def test_a_chat_is_answered_in_a_stream_by_a_model_that_is_named(shown: Shown) -> None:
