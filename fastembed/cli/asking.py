@@ -124,3 +124,11 @@ def batch(
 
     files = BatchFiles(file, output, errors)
     raise typer.Exit(run(files, window, wait=wait, as_json=as_json, config=config, url=url, api_key=api_key))
+
+
+@commands.command()
+def mcp(*, config: Config = None, url: Url = LOCAL_URL, api_key: ApiKeyOfClient = None) -> None:
+    """Give an application's models the running server's tools, over standard input and output (MCP)."""
+    from fastembed.commands.mcp import mcp as run
+
+    raise typer.Exit(run(config, url, api_key))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """One request. body: JSON. owner: whose it is; key: the id of the issued key that it came with, "": none.
+    """One request. body: JSON, or what `media` says. owner: whose it is.
 
-    id: the answer's request id.
+    key: the id of the issued key that it came with, "": none. id: the answer's request id.
     """
 
     path: str
@@ -18,6 +18,7 @@ class EndpointRequest:
     owner: str
     key: str
     id: str
+    media: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

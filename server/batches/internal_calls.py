@@ -14,6 +14,7 @@ from fastembed.pipeline.payload.endpoint import EndpointAnswer, EndpointCaller, 
 from fastembed.server.http.key_ring import INTERNAL, InternalCaller
 
 _STREAMS: Final = ("stream", "background")
+_JSON: Final = "application/json"
 
 
 class InternalCalls(EndpointCaller):
@@ -36,8 +37,8 @@ class InternalCalls(EndpointCaller):
     async def call(self, request: EndpointRequest, *, priority: int) -> EndpointAnswer:
         """Return the endpoint's answer."""
         assert self.app is not None  # noqa: S101 - the process sets it before it starts pipelines
-        if (name := _streamed(request.body)) is not None:
-            message = f"found {name} true, expected none: a batch has no stream"
+        if request.media == _JSON and (name := _streamed(request.body)) is not None:
+            message = f"found {name} true, expected none: this request is answered in one piece"
             return EndpointAnswer(400, _error(message, name))
         reply = _CollectedReply(request.body)
         served = self._through.get(request.path) or request.path
@@ -52,7 +53,7 @@ class InternalCalls(EndpointCaller):
 def _scope(request: EndpointRequest, priority: int) -> dict[str, Any]:
     headers = [
         (b"host", b"localhost"),
-        (b"content-type", b"application/json"),
+        (b"content-type", request.media.encode()),
         (b"content-length", b"%d" % len(request.body)),
         (b"x-request-id", request.id.encode()),
     ]

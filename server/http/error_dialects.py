@@ -58,10 +58,19 @@ def docling_body(body: bytes, _status: int = 0, _request_id: str = "") -> bytes:
     return orjson.dumps({**found, "detail": found["error"]["message"]})
 
 
+def rpc_body(body: bytes, _status: int = 0, _request_id: str = "") -> bytes:
+    """Return JSON-RPC's form of an error object, the object beside it: MCP's clients read nothing else."""
+    error: dict[str, Any] = orjson.loads(body)["error"]
+    told = {"code": -32600, "message": error["message"], "data": error}
+    return orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
+
+
 def _dialect(scope: Scope) -> Callable[[bytes, int, str], bytes] | None:
     path = scope["path"]
     if path.startswith("/v1/messages") or any(name == _ANTHROPIC_VERSION for name, _ in scope["headers"]):
         return anthropic_body
+    if path == "/mcp":
+        return rpc_body
     if path.startswith(("/v1/convert/", "/v1/status/", "/v1/result/")):
         return docling_body
     if path.startswith("/api/") and not path.startswith("/api/v1/"):

@@ -62,7 +62,7 @@ class KeyRing:
         key is taken out of its subprotocols.
         """
         if (internal := scope.get(INTERNAL)) is not None:
-            self._readmit(scope, internal)
+            self._readmit(scope, internal, by_pipeline=by_pipeline)
             return
         offered = offered_keys(scope)
         if scope["type"] == "websocket" and self._admit_by_secret(scope, offered):
@@ -103,7 +103,7 @@ class KeyRing:
                 return True
         return False
 
-    def _readmit(self, scope: Scope, caller: InternalCaller) -> None:
+    def _readmit(self, scope: Scope, caller: InternalCaller, *, by_pipeline: bool) -> None:
         """Let a request pass whose key was checked when its work began: if the key still may do it today."""
         scope["owner"] = caller.owner
         if not caller.key:
@@ -114,7 +114,7 @@ class KeyRing:
         if key is None or (key.expires_at is not None and key.expires_at <= self._clock()):
             raise Unauthenticated("the API key that began this work is not accepted any more")
         scope["scopes"] = frozenset(key.scopes)
-        require_scope(scope, needed_scope(scope["path"]))
+        require_scope(scope, needed_scope(scope["path"], by_pipeline=by_pipeline))
         scope["meter"] = meter = self._meter(key.id, key.name, key.requests_per_minute, key.tokens_per_day)
         if meter is not None:
             meter.check_tokens()
