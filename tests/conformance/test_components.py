@@ -45,6 +45,8 @@ NEEDED: dict[str, Any] = {  # a value for each option that has no default
     "source jsonl path": Path("in.jsonl"),
     "source timer every": 60.0,
     "operator dedupe by": compile_expression("value", "key"),
+    "operator classify labels": ("refund", "praise"),
+    "operator extract schema": {"type": "object"},
     "operator filter where": compile_expression("value", "truth"),
     "operator map to": compile_expression("value"),
     "operator throttle count": 10,

@@ -32,6 +32,8 @@ SOURCES = {
 }
 SINKS = {"duckdb": "lake.duckdb", "folder": "failed", "reply": ""}
 OPTIONS = {
+    "classify": "{labels: [refund, praise]}",
+    "extract": "{schema: {type: object}}",
     "dedupe": "item.value.name",
     "filter": "'True'",
     "map": "item.value",
@@ -42,6 +44,8 @@ OPTIONS = {
 """The options of operators that need some."""
 OF_ANY_VALUE = ("dedupe", "filter", "map", "merge_fields", "sample", "split", "throttle", "window")
 """Operators of values that a path of one's own takes and gives."""
+OF_TEXTS = ("classify", "converse", "extract", "language", "to_chat", "to_embedding")
+"""Operators of texts, or of fields that are texts."""
 OPERATORS = tuple(spec.name for spec in REGISTRY.all("operator"))
 
 
@@ -102,6 +106,7 @@ def test_what_check_accepts_of_all_combinations_is_this(tmp_path: Path) -> None:
         "folder parse duckdb",
         "http reply",
         *(f"http {name} reply" for name in OF_ANY_VALUE),
+        *(f"http {name} reply" for name in OF_TEXTS),
         "http json reply",
         "http embed reply",
         "http speak reply",

@@ -1,13 +1,17 @@
 """Videos of strangers become a few pictures."""
 
 import io
+from io import BytesIO
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastembed.inference.engines.media.frames import decode_frames
-from fastembed.pipeline.errors import Unprocessable, UnsupportedMedia
+from fastembed.operators.frames import Frames
+from fastembed.pipeline.errors import InvalidInput, Unprocessable, UnsupportedMedia
+from fastembed.pipeline.payload.document import File
 from tests.integration.recordings import AUDIO
 
 COLOURS = ((200, 30, 30), (30, 160, 60), (40, 60, 210), (230, 220, 40))
@@ -88,3 +92,19 @@ async def test_what_is_no_video_is_refused():
         await decode_frames(b"ffconcat version 1.0\nfile /etc/hosts\n")
     with pytest.raises(Unprocessable, match="found a media file that"):
         await decode_frames(video("mp4", "libx264")[:400])
+
+
+async def test_the_operator_gives_each_picture_of_a_video_and_a_still_one_as_it_is(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(video("mp4", "libx264"))
+    film = File(path, "a.mp4", "", 1, 0)
+    found = [frame async for frame in Frames(most=4, longest_side=32)(film)]
+    assert [frame["name"] for frame in found] == ["a.mp4"] * 4
+    assert [frame["second"] for frame in found] == sorted({frame["second"] for frame in found})
+    assert {frame["picture"].shape for frame in found} == {(32, 32, 3)}
+    out = BytesIO()
+    Image.new("RGB", (6, 4), (9, 8, 7)).save(out, "PNG")
+    ((still),) = [frame async for frame in Frames()(out.getvalue())]
+    assert (still["second"], still["picture"].shape, still["picture"][0, 0].tolist()) == (0.0, (4, 6, 3), [9, 8, 7])
+    with pytest.raises(InvalidInput, match="expected a PNG"):
+        _ = [frame async for frame in Frames()(b"junk")]

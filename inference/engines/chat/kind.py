@@ -95,7 +95,7 @@ CHAT: Final = TaskKind(
     choice="best",
     longest_prompt=_longest_prompt,
     facts=frozenset({"text_generation", "streaming"}),
-    steps=frozenset({"generate"}),
+    steps=frozenset({"generate", "converse", "describe", "extract"}),
     roles=("text", "vision", "code"),
 )
 CODE: Final = TaskKind(

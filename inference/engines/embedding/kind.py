@@ -44,7 +44,7 @@ EMBEDDING: Final = TaskKind(
     export=ExportDefaults("feature-extraction", "int8", library="sentence_transformers"),
     choice="only",
     facts=frozenset({"embeddings"}),
-    steps=frozenset({"embed"}),
+    steps=frozenset({"embed", "classify"}),
     prepares=frozenset({"analyze"}),
     roles=("embeddings",),
 )

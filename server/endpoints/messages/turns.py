@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import orjson
 
+from fastembed.inference.engines.media.pictures import MAX_IMAGE_BYTES
 from fastembed.pipeline.payload.chat import DocumentPart, Message, Part, TextPart, ToolCall
 from fastembed.server.fetching.references import References
 from fastembed.server.files.record import clean_name
 from fastembed.server.wire.base64_text import decode_base64
 from fastembed.server.wire.chat.file_part import MAX_DOCUMENT_BYTES, part_of
-from fastembed.server.wire.chat.media import MAX_IMAGE_BYTES, MAX_MEDIA, picture
+from fastembed.server.wire.chat.media import MAX_MEDIA, picture
 from fastembed.server.wire.chat.open_calls import OpenCalls
 from fastembed.server.wire.fields import Fields, refuse
 

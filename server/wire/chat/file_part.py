@@ -12,12 +12,13 @@ from typing import Final
 
 from fastembed.documents.formats import SUFFIXES, is_html, is_text
 from fastembed.inference.engines.media.files import recognise
+from fastembed.inference.engines.media.pictures import MAX_IMAGE_BYTES
 from fastembed.pipeline.errors import InvalidInput, UnsupportedMedia
 from fastembed.pipeline.payload.chat import DocumentPart, Part, TextPart
 from fastembed.server.fetching.references import References
 from fastembed.server.files.record import NAMELESS, clean_name
 from fastembed.server.wire.base64_text import decode_base64
-from fastembed.server.wire.chat.media import DATA_URL, MAX_IMAGE_BYTES, film, picture, recording
+from fastembed.server.wire.chat.media import DATA_URL, film, picture, recording
 from fastembed.server.wire.fields import Fields, refuse
 
 MAX_DOCUMENT_BYTES: Final = 50 * 2**20

@@ -13,16 +13,15 @@ import asyncio
 import logging
 import re
 from contextlib import aclosing
-from io import BytesIO
-from typing import Any, Final, Literal, NoReturn, cast
+from typing import Final, Literal, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastembed.inference.engines.media.files import recognise
 from fastembed.inference.engines.media.frames import decode_frames
+from fastembed.inference.engines.media.pictures import MAX_IMAGE_BYTES, decode_picture
 from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.errors import InvalidInput, ItemError
 from fastembed.pipeline.payload.chat import AudioPart, ImagePart, VideoPart
@@ -34,8 +33,6 @@ _log: Final = logging.getLogger("fastembed.http")
 
 MAX_MEDIA: Final = 32
 """Pictures, videos, sounds and files of one request."""
-MAX_IMAGE_BYTES: Final = 20 * 2**20
-MAX_PIXELS: Final = 32_000_000
 MAX_AUDIO_BYTES: Final = 64 * 2**20
 MAX_VIDEO_BYTES: Final = 64 * 2**20
 MAX_AUDIO_S: Final = 1_800.0
@@ -45,8 +42,6 @@ DATA_URL: Final = re.compile(r"data:(?P<media>[\w.+/-]{0,100})(?:;[\w.+-]{1,50}=
 
 Detail = Literal["auto", "low", "high"]
 
-_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")
-_FORMAT_WORDS: Final = "a PNG, JPEG, WebP or still GIF"
 _VIDEOS: Final = ("mp4", "matroska")
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -135,26 +130,12 @@ def _pixels(encoded: str | bytes, place: str) -> NDArray[np.uint8]:
     most = MAX_IMAGE_BYTES
     if len(encoded) > most * 4 // 3 + 4:
         refuse(f"found a picture of more than {most:,} bytes, expected at most that", place, "image_too_large")
-    data = decode_base64(encoded, place)
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                _too_many(f"{width} x {height}", place)
-            if getattr(image, "n_frames", 1) > 1:
-                refuse("found an animated picture, expected a still one", place, "invalid_image_format")
-            return np.asarray(_upright(image), np.uint8)
-    except InvalidInput:
-        raise
-    except UnidentifiedImageError:
-        begins = f"bytes that begin with {data[:8].hex()}" if data else "nothing"
-        refuse(f"found {begins}, expected {_FORMAT_WORDS}", place, "invalid_image")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        _too_many("far too many", place)
-    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise a dozen types over broken files
-        if not isinstance(error, OSError | SyntaxError | ValueError):  # those that its documentation names
-            _log.warning("a picture broke its decoder", exc_info=error)
-        refuse(f"not a readable picture ({error}), expected {_FORMAT_WORDS}", place, "invalid_image")
+        return decode_picture(decode_base64(encoded, place))
+    except InvalidInput as error:
+        if error.param == place:  # no base64
+            raise
+        refuse(error.message, place, error.code)
 
 
 def _check_video(head: bytes, place: str) -> None:
@@ -165,22 +146,6 @@ def _check_video(head: bytes, place: str) -> None:
         kind = f"that begins with {head[:8].hex()}" if head else "of no bytes"
     if kind not in _VIDEOS:
         refuse(f"found a file {kind}, expected an MP4, WebM or Matroska video", place, "invalid_video")
-
-
-def _too_many(found: str, place: str) -> NoReturn:
-    refuse(f"found {found} pixels, expected at most {MAX_PIXELS} in all", place, "image_too_large")
-
-
-def _upright(image: Any) -> Any:
-    """Return the picture in RGB, turned as its EXIF orientation says."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits of grey
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
 
 
 async def recording(encoded: str | bytes, place: str, *, expected: str = "") -> AudioPart:
