@@ -14,12 +14,14 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 from fastembed.pipeline.channel import Channel
 from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import Unavailable, Unprocessable
 from fastembed.pipeline.item import NO_META, Item, Outcome
+from fastembed.pipeline.payload.json_schema import DeclaredSchema
 from fastembed.pipeline.units import Size
 
 T = TypeVar("T")
@@ -235,6 +237,8 @@ class Http:
     Args:
         route: `METHOD /path`, for example `POST /v1/embeddings`; a path alone means POST.
         max_body: the largest body, in bytes; a larger one is answered with 413.
+        schema: of a path of one's own, a JSON Schema that bodies must fit, or the path of its file; what does not fit
+            is answered with 400 and the field's name, and `check` knows the fields.
 
     """
 
@@ -243,7 +247,9 @@ class Http:
     callers: Final = True
     """Each item has a caller that waits for its results."""
 
-    def __init__(self, route: str, *, max_body: Size = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, route: str, *, max_body: Size = MAX_BODY_BYTES, schema: dict[str, Any] | Path | None = None
+    ) -> None:
         match = _ROUTE.fullmatch(route if " " in route else f"POST {route}")
         if match is None:
             raise ValueError(f"found route {route!r}, expected METHOD /path such as POST /v1/embeddings")
@@ -251,6 +257,7 @@ class Http:
         if max_body < 1:
             raise ValueError(f"found max_body {max_body}, expected at least one byte: every request would be refused")
         self.max_body_bytes = max_body
+        self.schema = None if schema is None else DeclaredSchema(schema)
         self._channel: Channel[Any] | None = None
         self._routes = HttpRoutes()
         self._runs = False

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from fastembed.inference.serving.speech.engines import SpeechEngines
@@ -22,6 +23,7 @@ from fastembed.pipeline.component import Context, source
 from fastembed.pipeline.errors import Overloaded, Unavailable
 from fastembed.pipeline.item import END_OF_KEY, Item, Outcome
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame
+from fastembed.pipeline.payload.json_schema import DeclaredSchema
 from fastembed.pipeline.reply import Reply
 from fastembed.pipeline.units import Size
 from fastembed.sources.http import checked_path
@@ -183,6 +185,7 @@ class Websocket:
         messages: what clients send.
         sessions: how many clients at once; one more is refused.
         pending: bytes of one session that may wait to be processed before its socket is read no further.
+        schema: of JSON messages, a JSON Schema that they must fit, or the path of its file.
         max_message: the largest message; a larger one is answered with an error. Of speech, the protocol has its own.
 
     """
@@ -199,11 +202,15 @@ class Websocket:
         sessions: int = 64,
         pending: Size = 256 * 2**10,
         max_message: Size = 4 * 2**20,
+        schema: dict[str, Any] | Path | None = None,
     ) -> None:
         if sessions < 1:
             raise ValueError(f"found sessions {sessions}, expected at least 1")
+        if schema is not None and messages != "json":
+            raise ValueError(f"found schema beside messages: {messages}, expected messages: json")
         self.path = checked_path(path)
         self.messages = messages
+        self.schema = None if schema is None else DeclaredSchema(schema)
         self.max_message_bytes = max_message
         self.takes: Any = Any
         """The type of the values that its pipeline's first step takes."""

@@ -16,6 +16,7 @@ from fastembed.pipeline.config.adjacency import Flow, check_flow, members_of
 from fastembed.pipeline.config.guarantees import operators, sinks
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.payload.audio import SpeechEvent, SpeechInput
+from fastembed.pipeline.payload.json_schema import DeclaredSchema
 from fastembed.pipeline.payload.json_values import has_json
 from fastembed.pipeline.plan import Branch, Configuration, ForkPlan, PipelinePlan, RoutePlan, SinkPlan, Step
 from fastembed.pipeline.spec import Spec
@@ -41,7 +42,7 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
         if served is None:
             continue
         route = " ".join(served)
-        takes, gives, advice = _words_of(plan, *served)
+        takes, gives, advice = _words_of(plan, *served, problems)
         giver = route if served[0] == "websocket" else f"{plan.source.id} {route}"
         first = Flow(takes, giver, plan.source.place, narrowed=gives is Any, advice=advice)
         steps, sink = _replying(plan.steps, gives), _reply(plan.sink, gives)
@@ -57,18 +58,30 @@ def check_wires(configuration: Configuration, problems: Problems) -> None:
             )
 
 
-def _words_of(plan: PipelinePlan, method: str, path: str) -> tuple[Any, Any, str]:
+def _words_of(plan: PipelinePlan, method: str, path: str, problems: Problems) -> tuple[Any, Any, str]:
     """Return the types that a path takes and gives, and what to do where they are not those of the steps."""
     if method == "websocket":
         kind = plan.source.options.get("messages", "speech")
-        return (_MESSAGES[kind], Any, "") if kind in _MESSAGES else (SpeechInput, SpeechEvent, _SPEECH_ADVICE)
+        return (
+            (_declared(plan, _MESSAGES[kind]), Any, "")
+            if kind in _MESSAGES
+            else (SpeechInput, SpeechEvent, _SPEECH_ADVICE)
+        )
     route = f"{method} {path}"
     wire = endpoint_of(route)
     if route in PIPELINE_ENDPOINTS:
+        if plan.source.options.get("schema") is not None:
+            problems.add(plan.source.place, f"found schema beside {route}, whose requests are as its clients send them")
         return wire.takes, wire.gives, ""
     inputs = [kind for step in operators(plan.steps) for kind in members_of(step.component.in_type)]
     paths = [path for path, other in PIPELINE_ENDPOINTS.items() if other.takes in inputs]
-    return wire.takes, wire.gives, _JSON_ADVICE + (f", or serve {' or '.join(paths)}" if paths else "")
+    return _declared(plan, wire.takes), wire.gives, _JSON_ADVICE + (f", or serve {' or '.join(paths)}" if paths else "")
+
+
+def _declared(plan: PipelinePlan, takes: Any) -> Any:
+    """Return the type that a path of one's own takes, as its schema says, if it has one."""
+    schema = plan.source.options.get("schema")
+    return takes if schema is None else DeclaredSchema(schema).value_type
 
 
 def _replying(steps: tuple[Step, ...], gives: Any) -> tuple[Step, ...]:

@@ -18,6 +18,7 @@ from fastembed.pipeline.config.compiling import NAMES
 from fastembed.pipeline.config.expressions import value_fields
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.names import did_you_mean
+from fastembed.pipeline.payload.json_schema import FIELDS
 from fastembed.pipeline.payload.plain import ONE_OF
 from fastembed.pipeline.plan import Branch, Expression, ForkPlan, Place, RoutePlan, SinkPlan, SourcePlan, Step, StepPlan
 from fastembed.pipeline.spec import Spec
@@ -226,6 +227,8 @@ def _fields_of(member: Any) -> set[str] | None:
         return None
     if is_dataclass(kind):
         return {*(f.name for f in fields(kind)), *dir(kind)}
+    if (declared := getattr(kind, FIELDS, None)) is not None:
+        return {*declared, *dir(dict)}
     return set(dir(kind)) if kind in _CLOSED else None
 
 
@@ -247,4 +250,6 @@ def _check_fields(expression: Expression | None, flow: Flow, problems: Problems)
 
 def _shown_of(member: Any) -> list[str]:
     """Return the names of a type that a message lists: what built-in types have is methods."""
+    if (declared := getattr(member, FIELDS, None)) is not None:
+        return list(declared)
     return [name for name in _fields_of(member) or () if not name.startswith("_")] if is_dataclass(member) else []

@@ -162,6 +162,8 @@ class _Client:
         except orjson.JSONDecodeError as error:
             raise InvalidInput(f"found {data[:60]!r}, expected JSON: {error}", code="invalid_json") from None
         check_kind(value, self._source.takes)
+        if self._source.schema is not None:
+            self._source.schema.check(value)
         return value, size
 
 

@@ -28,6 +28,8 @@ async def answer(exchange: Exchange) -> None:
     query = exchange.query()
     value: Any = await exchange.body() if exchange.method != "GET" else query
     check_kind(value, exchange.source.takes)
+    if exchange.source.schema is not None:
+        exchange.source.schema.check(value)
     with exchange.watched():
         if _wants_stream(exchange, query, value):
             await _stream(exchange, value)
