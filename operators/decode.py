@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastembed.inference.engines.media.streams import StreamDecoder
 from fastembed.inference.engines.speech.resample import Resampler
-from fastembed.operators.listening.container import SNIFF_BYTES, sniff
+from fastembed.operators.listening.container import SNIFF_BYTES, is_no_sound, sniff, undecided
 from fastembed.operators.listening.g711 import decode_alaw, decode_ulaw
 from fastembed.pipeline.component import operator
 from fastembed.pipeline.errors import InvalidInput, Unavailable
@@ -26,12 +27,17 @@ from fastembed.pipeline.payload.audio import (
     SpeechSignal,
 )
 
+_EXPECTED = "raw samples in the session's format, or a stream of webm, ogg, mp4, mp3, flac or wav"
+_FRAMED = frozenset({"mp3", "aac"})  # begin anywhere in their stream as they do at its start
+_HELD = frozenset({"mp3", "aac", "flac"})  # libav reads ahead in them
+_HELD_BYTES = 4_096
+_HEAD_BYTES = 42  # of flac: its mark and what is needed of its streams
 _PIECE_S = 0.25  # longer messages are decoded in pieces, so that nobody's message holds up the others
 
 
 @operator
 class Decode:
-    """Decode a session's audio: PCM of any common rate, G.711, or a growing webm or ogg stream.
+    """Decode a session's audio: PCM of any common rate, G.711, or a growing webm, ogg, mp4, mp3, flac or wav stream.
 
     In: bytes in the format of the session's settings, cut anywhere, or audio of any rate; one session a stream.
     Out: float32 mono at `rate`, bit for bit the same however PCM and G.711 were cut; everything else passes.
@@ -58,6 +64,11 @@ class Decode:
             await decoder.close()
 
 
+def _head_of(data: bytes) -> bytes:
+    """Return what the frames of a flac stream are read by: its mark and first block, made the last (RFC 9639, 8)."""
+    return data[:4] + bytes([data[4] | 0x80]) + data[5:_HEAD_BYTES]
+
+
 def _problem(error: InvalidInput | Unavailable, ref: str | None) -> SpeechProblem:
     if isinstance(error, Unavailable):  # the machine's fault, not the speaker's
         return SpeechProblem(error.message, error.code or "unavailable", ref=ref, status=error.status)
@@ -75,6 +86,8 @@ class SessionDecoder:
         self._resampler_hz = self._settings.rate_hz
         self._odd = b""  # half a PCM sample, or the first bytes of a binary message too short to tell its format
         self._container: StreamDecoder | None = None
+        self._begun = False  # whether a message in text has told already that it is no container
+        self._head = b""
         self._deaf = False  # a container broke: its later messages mean nothing
 
     async def take(self, value: Any) -> AsyncIterator[Any]:
@@ -91,6 +104,8 @@ class SessionDecoder:
                 async for samples in self._configure(value):
                     yield AudioFrame(samples, self._rate_hz)
             case Commit():
+                async for samples in self._finish():
+                    yield AudioFrame(samples, self._rate_hz)
                 if len(tail := self._resampler.flush()):
                     yield AudioFrame(tail, self._rate_hz)
             case Clear():
@@ -110,30 +125,56 @@ class SessionDecoder:
             if len(tail := self._resampler.flush()):
                 yield tail
             self._odd = b""
-            self._deaf = False
+            self._begun = self._deaf = False
             await self.close()
 
-    async def _decode(self, message: AudioBytes) -> AsyncIterator[NDArray[np.float32]]:
+    async def _finish(self) -> AsyncIterator[NDArray[np.float32]]:
+        """Yield what is held back of frames that stand for themselves; the stream goes on with what comes next."""
+        if self._odd:
+            async for samples in self._decode(AudioBytes(b"", sniff=not self._begun), final=True):
+                yield samples
+        if self._container is None or self._container.container not in _HELD:
+            return
+        container, self._container = self._container, None
+        with suppress(InvalidInput):  # too few bytes for a frame: what comes behind them tells whether they are sound
+            async for samples in container.finish():
+                yield samples
+        self._container = StreamDecoder(container.container, self._rate_hz)
+        self._odd = self._head if container.container == "flac" else b""  # what its next frames are read by
+
+    async def _decode(self, message: AudioBytes, *, final: bool = False) -> AsyncIterator[NDArray[np.float32]]:
         data = message.data
         stored = self._settings.format in ("webm", "ogg")
-        if stored or message.sniff:
+        # Base64 is the session's format, but for clients that send a file in it: its first bytes tell.
+        marked = message.sniff or self._container is not None or bool(self._odd and not self._begun)
+        marked = marked or (not self._begun and len(message.data) >= SNIFF_BYTES)
+        if stored or marked:
             data, self._odd = self._odd + data, b""
-            if len(data) < SNIFF_BYTES and self._container is None:
+            if self._container is None and undecided(data) and not final:
                 self._odd = data
                 return
-            if (container := sniff(data)) is not None:
+            if (container := sniff(data)) is not None and (self._container is None or container not in _FRAMED):
+                if container in _HELD and len(data) < _HELD_BYTES and not final:
+                    self._odd, self._begun = data, False
+                    return
                 await self.close()  # a new recording on the same socket
                 self._deaf = False
-                self._container = StreamDecoder(container, self._rate_hz)
+                self._container, self._head = StreamDecoder(container, self._rate_hz), _head_of(data)
+            elif self._container is None and not self._deaf and is_no_sound(data):
+                self._deaf = True
+                raise InvalidInput(
+                    f"found audio that begins with {data[:8]!r}, expected {_EXPECTED}", code="unsupported_audio"
+                )
             elif stored and self._container is None and not self._deaf:
                 self._deaf = True
                 raise InvalidInput(
                     f"found audio that begins with {data[:4].hex()}, expected the start of a "
                     f"{self._settings.format} stream"
                 )
+        self._begun = True
         if self._deaf:
             return
-        if self._container is not None and (stored or message.sniff):
+        if self._container is not None and (stored or marked):
             async for samples in self._decode_container(self._container, data):
                 yield samples
             return

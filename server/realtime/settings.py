@@ -26,7 +26,7 @@ _WIRE_FORMATS: Final[Mapping[AudioFormat, str]] = {
     "ogg": "audio/ogg",
 }
 _BETA_FORMATS: Final[Mapping[str, AudioFormat]] = {"pcm16": "pcm16", "g711_ulaw": "pcmu", "g711_alaw": "pcma"}
-_RATES_HZ: Final = (8_000, 16_000, 24_000, 48_000)
+_RATES_HZ: Final = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _EAGERNESS: Final = get_args(Eagerness)
 _DELAYS: Final = ("minimal", "low", "medium", "high", "xhigh")

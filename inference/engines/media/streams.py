@@ -1,4 +1,4 @@
-"""A webm, ogg or mp4 stream of anybody's, decoded while it still grows, in a process that can do no harm.
+"""A webm, ogg, mp4, mp3, aac, flac or wav stream of anybody's, decoded while it grows, in a process that does no harm.
 
 Theory of operation. libav pulls its bytes with a blocking `read`, so each stream has a process, which lives in `read`
 while there is nothing to do. `feed` hands it a message slice by slice; after each it takes what becomes audible until
@@ -6,7 +6,7 @@ the process says that it is hungry: then everything that could be decoded has be
 message's audio belongs to that message, a commit finds all of it, and what is held is bounded: by a slice there, by the
 socket in between, by one piece here.
 
-The bytes come from anywhere: only the container formats that browsers record are opened, by name, never by probing
+The bytes come from anywhere: only these container formats are opened, by name, never by probing
 (which would let an ffconcat or SDP body open files and sockets), and only their audio codecs.
 """
 
@@ -25,9 +25,18 @@ from fastembed.pipeline.processes.awaiting import sock_read_body
 from fastembed.pipeline.processes.framing import BadFrame, frame
 from fastembed.pipeline.processes.starter import ChildProcess
 
-Container = Literal["webm", "ogg", "mp4"]
+Container = Literal["webm", "ogg", "mp4", "mp3", "flac", "wav", "endless_wav", "aac"]
 
-_DEMUXERS: Final[dict[Container, str]] = {"webm": "matroska", "ogg": "ogg", "mp4": "mp4"}
+_DEMUXERS: Final[dict[Container, str]] = {
+    "webm": "matroska",
+    "ogg": "ogg",
+    "mp4": "mp4",
+    "mp3": "mp3",
+    "flac": "flac",
+    "wav": "wav",
+    "endless_wav": "wav",
+    "aac": "aac",
+}
 _SLICE_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 1 << 24
 _STUCK_S: Final = 10.0
@@ -52,9 +61,17 @@ class StreamDecoder:
             if self._ended:
                 return
             if self._process is None:
-                self._process = await start("stream", _DEMUXERS[self.container], [self._rate_hz])
+                numbers = [self._rate_hz, int(self.container == "endless_wav")]
+                self._process = await start("stream", _DEMUXERS[self.container], numbers)
             async for piece in self._decoded(self._process, data[begin : begin + _SLICE_BYTES]):
                 yield piece
+
+    async def finish(self) -> AsyncIterator[NDArray[np.float32]]:
+        """Yield what was held back for more; the stream is over."""
+        if self._process is not None and not self._ended:
+            async for piece in self._decoded(self._process, b""):
+                yield piece
+        await self.close()
 
     async def close(self) -> None:
         """End the process."""

@@ -6,7 +6,8 @@ Started by `fastembed.inference.engines.media.files` with what is wanted, the de
   mono, or the number of channels (`CHANNELS`) and their samples by turns,
 - for `frames` how many and their longest side; it gives `PICTURE` (time in seconds, height, width) and RGB bytes;
   both of a file, an open descriptor whose name it never learns,
-- for `stream` the rate; it gives float32 mono samples of a stream that comes over the pipe while it grows
+- for `stream` the rate, and whether a wav has no length; it gives float32 mono samples of a stream that comes over the
+  pipe while it grows
   (`fastembed.inference.engines.media.streams`).
 
 Each message is a 1-byte kind and what belongs to it: `P` a piece of what is wanted, `E` what is wrong with the media
@@ -38,7 +39,9 @@ LOWEST_HZ, HIGHEST_HZ = 8_000, 192_000
 MOST_CHANNELS = 8
 BAD_PACKETS = 200  # in a row
 MOST_PIXELS = 9_000_000  # 4K
-STREAM_CODECS = frozenset({"opus", "vorbis", "flac", "aac", "alac", "mp3", "pcm_s16le", "pcm_f32le"})
+PCM_CODECS = {"pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw"}
+STREAM_CODECS = frozenset({"opus", "vorbis", "flac", "aac", "alac", "mp3", "mp3float"} | PCM_CODECS)
+BROWSERS = frozenset({"matroska", "ogg", "mp4"})  # their head says what they hold; of others libav reads packets first
 STREAM_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # first sound 3 ms after its bytes
 
 
@@ -79,10 +82,12 @@ class GrowingStream:
         """Read what comes over the pipe; an empty message is the stream's end."""
         self._pipe = pipe
         self._left = b""
-        self._fed = False
+        self._fed = self._over = False
 
     def read(self, size: int) -> bytes:
         """Return some bytes, at most `size`; none at the end."""
+        if self._over:
+            return b""
         if not self._left:
             if self._fed:
                 self._pipe.sendall(frame(b"H"))
@@ -91,15 +96,16 @@ class GrowingStream:
             except EOFError:
                 os._exit(0)
             self._fed = True
+            self._over = not self._left
         taken, self._left = self._left[:size], self._left[size:]
         return taken
 
 
-def stream(av: Any, source: GrowingStream, demuxer: str, rate_hz: int) -> Iterator[bytes]:
-    """Yield float32 mono of a stream as its bytes come."""
-    media = av.open(
-        source, mode="r", format=demuxer, options=STREAM_OPTIONS, buffer_size=4096, metadata_errors="replace"
-    )
+def stream(av: Any, source: GrowingStream, demuxer: str, rate_hz: int, endless: int = 0) -> Iterator[bytes]:
+    """Yield float32 mono of a stream as its bytes come. endless: its header says nothing of its length."""
+    options = STREAM_OPTIONS if demuxer in BROWSERS else {"probesize": "4096", "analyzeduration": "0"}
+    options = {**options, "ignore_length": "1"} if endless else options
+    media = av.open(source, mode="r", format=demuxer, options=options, buffer_size=4096, metadata_errors="replace")
     if not media.streams.audio:
         raise UnknownMedia("found no sound in it, expected an audio stream")
     audio = media.streams.audio[0]

@@ -4,7 +4,9 @@ import threading
 import numpy as np
 import pytest
 
+from fastembed.inference.engines.media.encode import SoundEncoder
 from fastembed.operators.decode import Decode
+from fastembed.operators.listening.container import sniff, undecided
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Clear, Commit, SpeechProblem, SpeechSettings
 from tests.integration.recordings import AUDIO, samples
 from tests.unit.operators.streams import Stream, through
@@ -147,3 +149,39 @@ async def test_a_stream_of_a_codec_that_nothing_knows_is_a_problem() -> None:
     assert len(unknown) == len(WEBM)
     out = await through(Decode(), chunks(unknown, 4_000))
     assert [problem.code for problem in problems(out)] == ["invalid_audio"]
+
+
+@pytest.mark.parametrize("form", ["mp3", "aac", "flac", "wav", "opus"])
+@pytest.mark.parametrize("size", [300, 5_000])
+async def test_a_file_is_told_by_its_bytes_however_it_is_cut_and_whatever_carries_it(form, size) -> None:
+    encoder = SoundEncoder(form, 16_000)
+    data = encoder.push(SPOKEN) + encoder.finish()
+    heard = audio(await through(Decode(), [*chunks(data, size, sniff=size > 1_000), Commit()]))
+    assert abs(len(heard) / len(SPOKEN) - 1) < 0.02
+    assert likeness(heard, SPOKEN) > 0.9
+
+
+@pytest.mark.parametrize(
+    "data", [b"FORM\x00\x00\x10\x00AIFF", b"#!AMR\n", b"%PDF-1.7 and so on", b'{"audio": "YWJj"}', b"<!DOCTYPE html>"]
+)
+async def test_what_is_no_sound_is_a_problem_and_no_noise(data) -> None:
+    messages = [data + bytes(20_000), bytes(800)]
+    values = await through(Decode(), [AudioBytes(message, sniff=True) for message in messages])
+    assert [problem.code for problem in problems(values)] == ["unsupported_audio"]
+    assert len(audio(values)) == 0
+
+
+async def test_a_flac_stream_goes_on_behind_a_commit() -> None:
+    encoder = SoundEncoder("flac", 16_000)
+    data = encoder.push(SPOKEN) + encoder.finish()
+    half = len(data) // 2
+    values = await through(Decode(), [AudioBytes(data[:half]), Commit(), AudioBytes(data[half:]), Commit()])
+    assert problems(values) == []
+    assert len(audio(values)) > 0.85 * len(SPOKEN)
+
+
+def test_pcm_that_looks_like_the_first_bytes_of_a_frame_is_pcm() -> None:
+    noise = np.random.default_rng(1).integers(-32_768, 32_767, 20_000, np.int16).tobytes()
+    assert sniff(b"\xff\xfb\x90\x64" + noise) is None
+    assert sniff(b"\xff\xf1\x50\x80\x20" + noise) is None
+    assert not undecided(b"\x01\x00" * 6)

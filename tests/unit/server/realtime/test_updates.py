@@ -8,6 +8,8 @@ from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.audio import SpeechProblem, SpeechSettings, TurnDetection
 from tests.unit.server.realtime.talking import in_force, protocol, say, started, the_error, update
 
+RATES = "8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000"
+
 
 def test_a_session_is_created_when_its_settings_are_in_force() -> None:
     session = protocol()
@@ -111,7 +113,7 @@ def test_what_nothing_here_does_is_not_shown_as_done() -> None:
         ("text", "invalid_type", "session"),
         (None, "missing_required_parameter", "session"),
         (
-            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 11_025}}}},
+            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 12_345}}}},
             "invalid_value",
             "session.audio.input.format.rate",
         ),
@@ -200,8 +202,8 @@ def test_updates_that_are_not_answered_are_bounded() -> None:
     [
         (3, "session: found a number, expected an object"),
         (
-            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 11025}}}},
-            "session.audio.input.format.rate: found 11025, expected one of 8000, 16000, 24000, 48000",
+            {"type": "transcription", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 12345}}}},
+            f"session.audio.input.format.rate: found 12345, expected one of {RATES}",
         ),
         (
             {"type": "transcription", "audio": {"input": {"format": {"type": "audio/wma"}}}},
