@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect
 
 from fastembed.inference.engines.speech.resample import Resampler
 from tests.e2e.browser import Page, browsing, find_browser
@@ -32,7 +33,7 @@ PIPELINES = """
 version: 1
 pipelines:
   transcription:
-    source: {websocket: /v1/realtime, queue: 5s, overflow: drop_oldest}
+    source: {websocket: /v1/realtime, sessions: 1, queue: 5s, overflow: drop_oldest}
     operators:
       - decode: {rate: 16000}
       - vad: {silence: 500ms}
@@ -102,6 +103,13 @@ class Shown:
 
     async def click(self, selector: str) -> None:
         await self.page.run(f"document.querySelector({json.dumps(selector)}).click()")
+
+    async def press(self, key: str) -> None:
+        """Press a key where the focus is, and let it go."""
+        code = {"Enter": 13, "Tab": 9}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        await self.page.ask("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        await self.page.ask("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     async def drop(self, name: str, content: str) -> None:
         """Drop a file onto the view that is seen."""
@@ -226,6 +234,18 @@ async def test_a_double_click_opens_no_second_microphone_and_leaves_none(shown: 
     assert await shown.page.run("document.getElementById('stage').dataset.state") == "off"
 
 
+async def test_a_server_that_hears_as_many_as_it_can_is_said_to_be_busy_and_tried_again(shown: Shown) -> None:
+    address = f"ws://{shown.server.url.partition('://')[2]}/v1/realtime?intent=transcription"
+    async with connect(address, additional_headers={"authorization": f"Bearer {KEY}"}, proxy=None):
+        await shown.click("#speak")
+        await shown.until("document.getElementById('stage').dataset.state === 'waiting'")
+        said = await shown.page.run("document.getElementById('state').textContent")
+        assert said == "The server hears as many people as it can. Trying again."
+    await shown.until("['listening', 'hearing'].includes(document.getElementById('stage').dataset.state)")
+    await shown.click("#speak")
+    await shown.until("document.getElementById('stage').dataset.state === 'off'")
+
+
 async def test_a_dropped_file_is_read_found_and_shown_in_its_place(shown: Shown) -> None:
     await shown.go("documents")
     await shown.drop("lease of the mill.md", LEASE)
@@ -274,8 +294,9 @@ async def test_a_question_is_answered_with_its_source(shown: Shown) -> None:
 
 async def test_a_chat_is_answered_in_a_stream_by_a_model_that_is_named(shown: Shown) -> None:
     await shown.go("chat")
-    await shown.page.run("document.getElementById('message').value = 'what is 3 + 4?'")
-    await shown.click("#send")
+    await shown.page.run("document.getElementById('message').focus()")
+    await shown.page.ask("Input.insertText", text="what is 3 + 4?")
+    await shown.press("Enter")
     await shown.until("document.querySelector('.assistant .text')?.textContent.includes('7')")
     await shown.until("document.getElementById('send').textContent === 'Send'")
     assert (
@@ -329,6 +350,17 @@ async def test_every_control_has_a_name_for_screen_readers(shown: Shown) -> None
                 if not name and role not in ("list", "region") and not node.get("ignored"):
                     nameless.append((view, role))
     assert nameless == []
+
+
+async def test_the_keyboard_reaches_every_control_in_the_order_of_the_page(shown: Shown) -> None:
+    await shown.go("documents")
+    await shown.page.run("document.querySelector('.skip').focus()")
+    seen = []
+    for _ in range(14):
+        await shown.press("Tab")
+        seen.append(await shown.page.run("document.activeElement.id || document.activeElement.hash || ''"))
+    assert seen[: len(VIEWS)] == [f"#{view}" for view in VIEWS]
+    assert [name for name in seen if name in ("query", "passage", "pick")] == ["query", "pick"]
 
 
 CONTRAST = """
