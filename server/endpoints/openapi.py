@@ -1,6 +1,7 @@
 """GET /openapi.json: the operations of this server, now, as an OpenAPI 3.1 document.
 
-A path that no running pipeline serves is left out; pipelines on paths of their own are in it.
+A path that no running pipeline serves is left out; pipelines on paths of their own are in it. OpenAPI knows no websockets:
+`x-websockets` lists their paths.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fastembed.server.wire.schema import an_object, one_of, string
 OPERATION: Final = Operation("GET", "/openapi.json", "This document")
 
 _PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
+_SOCKET: Final = "websocket "
 _NULL: Final = {"type": "null"}
 _ERROR: Final = an_object(
     {
@@ -45,7 +47,10 @@ def routes(site: ServerContext) -> list[BaseRoute]:
     async def openapi(_: Request) -> Response:
         served = [endpoint_of(name).operation for name in site.routes.paths()]
         own = [operation for operation in OWN_OPERATIONS if _is_served(operation, site)]
-        return json_answer(document((*served, *own, OPERATION), version=site.version))
+        sockets = [
+            view.source.removeprefix(_SOCKET) for view in site.running.views() if view.source.startswith(_SOCKET)
+        ]
+        return json_answer({**document((*served, *own, OPERATION), version=site.version), "x-websockets": sockets})
 
     return [OPERATION.route(openapi)]
 

@@ -29,10 +29,10 @@ async function pipelines() {
     return (await ask("/v1/pipelines")).data;
   } catch (problem) {
     if (problem.status !== 403) throw problem;
-    // A key that may not see the pipelines: what is served over HTTP stands in the description of the server.
-    const { paths } = await ask("/openapi.json");
+    // A key that may not see the pipelines: what they serve stands in the description of the server.
+    const { paths, "x-websockets": sockets } = await ask("/openapi.json");
     const served = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `http ${method.toUpperCase()} ${path}`));
-    return served.map((source) => ({ name: source, source, hidden: true }));
+    return [...served, ...sockets.map((path) => `websocket ${path}`)].map((source) => ({ name: source, source, hidden: true }));
   }
 }
 

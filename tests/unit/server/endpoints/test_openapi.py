@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from fastembed.pipeline.component import Resources
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.server.endpoints import analyze, chat, completions, document_processing, embeddings, openapi, rerank
-from fastembed.server.endpoints.context import ServerContext
+from fastembed.server.endpoints.context import PipelineView, ServerContext
 from fastembed.server.endpoints.openapi import document
 from fastembed.server.endpoints.registry import OWN_OPERATIONS, PIPELINE_ENDPOINTS
 from fastembed.server.http.lifecycle import Lifecycle
@@ -104,7 +105,8 @@ async def test_a_field_that_is_described_as_refused_is(operation):
 
 class Running:
     def views(self):
-        return []
+        talk = PipelineView("talk", "websocket /v1/realtime", "reply", "at most once", (), "1", "running")
+        return [talk, replace(talk, name="shout", source="http GET /shout")]
 
 
 async def test_what_no_pipeline_serves_is_left_out_and_a_path_of_ones_own_is_in():
@@ -116,6 +118,7 @@ async def test_what_no_pipeline_serves_is_left_out_and_a_path_of_ones_own_is_in(
     assert found["info"] == {"title": "FastEmbed", "version": "1.2"}
     assert "post" in found["paths"]["/v1/embeddings"]
     assert "get" in found["paths"]["/shout"]
+    assert found["x-websockets"] == ["/v1/realtime"]
     assert "/v1/models/{name}" in found["paths"]
     assert "/v1/chat/completions" not in found["paths"]
     assert "/v1/files" not in found["paths"]
