@@ -1,7 +1,7 @@
 """GET /openapi.json: the operations of this server, now, as an OpenAPI 3.1 document.
 
-A path that no running pipeline serves is left out; pipelines on paths of their own are in it. OpenAPI knows no websockets:
-`x-websockets` lists their paths.
+A path that no running pipeline serves is left out; pipelines on paths of their own are in it. OpenAPI knows no
+websockets: `x-websockets` lists their paths.
 """
 
 from __future__ import annotations
