@@ -1,9 +1,10 @@
 """How good answers from documents are: the right passage, the right citation, refusals; calibrates the confidence.
 
-python -m bench.ask                        judged.yaml: the figures of bench/README.md
-python -m bench.ask --calibrate            fits the weights of operators/asking/confidence.py on calibration.yaml
-python -m bench.ask --chat smollm2-135m    with a chat model's words, checked, instead of quotes
+python -m bench.ask                        held_out.yaml: the figures of bench/README.md
 python -m bench.ask --set FILE             another set of the same form
+python -m bench.ask --calibrate            fits the weights of operators/asking/confidence.py on calibration.yaml and
+                                           judged.yaml
+python -m bench.ask --chat smollm2-135m    has a chat model's words checked as well; --first N asks only so many
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,11 +22,16 @@ import numpy as np
 import yaml
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
+from fastembed.operators.answer import Answer
 from fastembed.operators.asking.confidence import FEATURES
+from fastembed.operators.asking.terms import numbers
+from fastembed.operators.prompt import prompt
 from fastembed.operators.retrieve import Retrieve
 from fastembed.pipeline.component import Context, Resources
 from fastembed.pipeline.engine import Engine
+from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.asking import DocumentQuestion, Retrieved
+from fastembed.pipeline.payload.chat import ChatFinished
 from fastembed.sinks.lake.database import Lakes
 
 FOLDER = Path(__file__).parent / "asking"
@@ -97,53 +105,113 @@ def fit(rows: list[tuple[tuple[float, ...], bool]]) -> None:
             print("   wrong:", answered, round(float(chance), 2), [round(f, 2) for f in features])
 
 
+@dataclass(slots=True)
+class Tally:
+    """What came of the questions of a set. rows: the features of each, and whether the documents answer it."""
+
+    rows: list[tuple[tuple[float, ...], bool]] = field(default_factory=list)
+    first: int = 0
+    in_three: int = 0
+    answered: int = 0
+    cited: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    chat: Counter[str] = field(default_factory=Counter)
+
+    def print(self, answers: int, unanswerable: int) -> None:
+        """Print the figures."""
+        print(
+            f"{answers} questions: passage first {self.first / answers:.1%}, in the first three "
+            f"{self.in_three / answers:.1%}, answered {self.answered / answers:.1%}, cited rightly "
+            f"{self.cited / answers:.1%}, {1000 * self.seconds / answers:.0f} ms each"
+        )
+        print(f"refused {self.refused} of {unanswerable} that the documents do not answer")
+        if self.chat:
+            print("chat:", ", ".join(f"{name} {count}" for name, count in self.chat.items()))
+
+
+async def write(answer: Answer, found: Retrieved, right: tuple[str, str], *, verbose: bool) -> Counter[str]:
+    """Have a model answer; count its sentences: written, quoted, left out, rightly cited, with numbers of nowhere."""
+    told: Counter[str] = Counter()
+    events = [event async for event in answer(Item(prompt(found)))]
+    grounding = events[-1].grounding if isinstance(events[-1], ChatFinished) else None
+    if grounding is None:
+        return told
+    file, words = right
+    for sentence in grounding.sentences:
+        told["quoted" if sentence.quoted else "written"] += 1
+        cited = sentence.citations[0]
+        told["of the right file"] += cited.file == file
+        told["with the right words in the quote"] += plain(words) in plain(cited.quote)
+        told["kept with a number that the quote lacks"] += not (
+            numbers(sentence.text) <= numbers(cited.quote) | numbers(found.question.text)
+        )
+        if verbose:
+            print(f"   {found.question.text!r}: {sentence.text!r} [{cited.file}: {cited.quote!r}]")
+    told["left out"] += len(grounding.left_out)
+    if verbose:
+        print(f"      left out: {grounding.left_out}")
+    return told
+
+
+async def ask_set(file: Path, *, chat: str | None, first: int | None, verbose: bool) -> Tally:
+    """Ask the questions of a set over its documents, and print the figures."""
+    judged = await asyncio.to_thread(lambda: yaml.safe_load(file.read_text()))
+    answers, unanswerable = judged["answers"][:first], judged["unanswerable"][:first]
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        resources = await read_documents(Path(folder), judged["documents"])
+        context = Context("ask", "retrieve", "", Path(folder), resources)
+        probe = Probe()
+        await probe.open(context)
+        answer = Answer(model=chat) if chat else None
+        if answer:
+            await answer.open(context)
+        for question, name, words in answers:
+            began = perf_counter()
+            found = await probe(DocumentQuestion(question))
+            tally.seconds += perf_counter() - began
+            tally.rows.append((probe.seen, True))
+            places = [place for place in range(len(found.passages)) if is_right(found, place, name, words)]
+            right = found.found and found.evidence[0].passage in places
+            tally.first += 0 in places
+            tally.in_three += any(place < 3 for place in places)
+            tally.cited += right
+            tally.answered += found.found
+            if verbose and not (right and places and places[0] < 3):
+                best = found.evidence[0].text if found.evidence else ""
+                print(f"   {question!r}: {places}, {found.confidence:.2f}, {best!r}, {found.doubts}")
+            if answer and found.found:
+                tally.chat += await write(answer, found, (name, words), verbose=verbose)
+        for question in unanswerable:
+            found = await probe(DocumentQuestion(question))
+            tally.rows.append((probe.seen, False))
+            tally.refused += not found.found
+            if verbose and found.found:
+                print(f"   answered {question!r}: {found.confidence:.2f} {found.evidence[0].text!r}, {found.doubts}")
+        tally.print(len(answers), len(unanswerable))
+        await close_resources(resources)
+    return tally
+
+
 async def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--set", type=Path)
     parser.add_argument("--chat")
+    parser.add_argument("--first", type=int)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    file = options.set or FOLDER / ("calibration.yaml" if options.calibrate else "judged.yaml")
-    judged = yaml.safe_load(file.read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        resources = await read_documents(Path(folder), judged["documents"])
-        probe = Probe()
-        await probe.open(Context("ask", "retrieve", "", Path(folder), resources))
-        rows: list[tuple[tuple[float, ...], bool]] = []
-        top1 = top3 = cited = refused = answered = 0
-        seconds = 0.0
-        for question, name, words in judged["answers"]:
-            began = perf_counter()
-            found = await probe(DocumentQuestion(question))
-            seconds += perf_counter() - began
-            rows.append((probe.seen, True))
-            places = [place for place in range(len(found.passages)) if is_right(found, place, name, words)]
-            top1 += 0 in places
-            top3 += any(place < 3 for place in places)
-            right = found.found and found.evidence[0].passage in places
-            cited += right
-            answered += found.found
-            if options.verbose and not (right and places and places[0] < 3):
-                best = found.evidence[0].text if found.evidence else ""
-                print(f"   {question!r}: {places}, {found.confidence:.2f}, {best!r}")
-        for question in judged["unanswerable"]:
-            found = await probe(DocumentQuestion(question))
-            rows.append((probe.seen, False))
-            refused += not found.found
-            if options.verbose and found.found:
-                seen = [round(feature, 2) for feature in probe.seen]
-                print(f"   answered {question!r}: {found.confidence:.2f} {found.evidence[0].text!r} {seen}")
-        count = len(judged["answers"])
-        print(
-            f"{count} questions: passage first {top1 / count:.1%}, in the first three {top3 / count:.1%}, answered "
-            f"{answered / count:.1%}, cited rightly {cited / count:.1%}, {1000 * seconds / count:.0f} ms each"
-        )
-        print(f"refused {refused} of {len(judged['unanswerable'])} that the documents do not answer")
-        if options.calibrate:
-            fit(rows)
-        await close_resources(resources)
+    names = ("calibration.yaml", "judged.yaml") if options.calibrate else ("held_out.yaml",)
+    files = [options.set] if options.set else [FOLDER / name for name in names]
+    rows = [
+        row
+        for file in files
+        for row in (await ask_set(file, chat=options.chat, first=options.first, verbose=options.verbose)).rows
+    ]
+    if options.calibrate:
+        fit(rows)
 
 
 if __name__ == "__main__":

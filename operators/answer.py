@@ -194,5 +194,6 @@ class _AnswerDraft:
             sentences=tuple(self.sentences),
             left_out=tuple(self._left_out),
             warnings=tuple(dict.fromkeys(warnings)),
+            doubts=self.found.doubts,
             model=self.model if any(not sentence.quoted for sentence in self.sentences) else "",
         )

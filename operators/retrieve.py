@@ -14,9 +14,18 @@ from fastembed.inference.engines.rerank.model import RerankModel
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.folders import is_pocket
 from fastembed.inference.serving.models import Models
-from fastembed.operators.asking.confidence import ANCHOR_WORDS, ANCHORS, FLOOR, probability, scaled
-from fastembed.operators.asking.ranking import Candidates, Scale, all_text, rank, soft_coverage, words_to_compare
-from fastembed.operators.asking.terms import fits
+from fastembed.operators.asking.confidence import ANCHOR_WORDS, ANCHORS, FLOOR, doubts, probability, scaled
+from fastembed.operators.asking.kinds import fits
+from fastembed.operators.asking.ranking import (
+    Candidates,
+    Scale,
+    all_text,
+    asked_and_around,
+    rank,
+    soft_coverage,
+    words_to_compare,
+)
+from fastembed.operators.asking.vectors import RecentVectors
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
 from fastembed.pipeline.payload.asking import DocumentQuestion, Evidence, Passage, Retrieved, SearchScope
@@ -72,6 +81,7 @@ class Retrieve:
         """Find the databases and the models; what they need is loaded with the first question."""
         self._retriever = context.resources.get(Retriever)
         self._models = context.resources.get(Models)
+        self._vectors = RecentVectors(self._retriever.embed)
 
     async def __call__(self, asked: DocumentQuestion | ChatRequest) -> Retrieved:
         """Find the passages for one question."""
@@ -84,10 +94,11 @@ class Retrieve:
             raise InvalidInput(f"found {len(text)} characters, expected at most {MAX_QUESTION_CHARS}", param="question")
         floor = self._floor if question.floor is None else question.floor
         found = await self._retriever.find(text, self._within(question.scope), _POOL)
-        passages, evidence, confidence = await self._ranked(text, found)
+        passages, evidence, measured = await self._ranked(text, found)
+        confidence = probability(measured) if measured else 0.0
         limit = question.limit or self._limit
         best = tuple(part for part in evidence if part.passage < limit)[:_EVIDENCE]
-        return Retrieved(question, tuple(passages[:limit]), best, confidence, floor, request)
+        return Retrieved(question, tuple(passages[:limit]), best, confidence, floor, request, doubts(measured))
 
     def _within(self, scope: SearchScope) -> SearchScope:
         """Return the request's scope within the step's own."""
@@ -95,22 +106,21 @@ class Retrieve:
             scope, pipeline=scope.pipeline or self._scope.pipeline, tables=scope.tables or self._scope.tables
         )
 
-    async def _ranked(self, text: str, found: FoundPassages) -> tuple[list[Passage], list[Evidence], float]:
+    async def _ranked(self, text: str, found: FoundPassages) -> tuple[list[Passage], list[Evidence], tuple[float, ...]]:
         if not found.passages:
-            return [], [], 0.0
+            return [], [], ()
         candidates = Candidates.of(found.passages)
         if not candidates.texts:
-            return [], [], 0.0
+            return [], [], ()
         scale = await self._scale(found.model)
         if found.vector is None:
             cosines = np.zeros(len(candidates.texts), np.float32)
         else:
-            vectors = await self._retriever.embed(candidates.contexts, found.model)
+            vectors = await self._vectors.of(candidates.contexts, found.model)
             cosines = vectors @ found.vector
         passages, evidence = rank(text, found.passages, candidates, cosines, rarity=found.rarity, scale=scale)
         passages, evidence = await self._reranked(text, passages, evidence)
-        features = await self.features(text, found, passages, evidence, _by_text(candidates, cosines))
-        return passages, evidence, probability(features)
+        return passages, evidence, await self.features(text, found, passages, evidence, _by_text(candidates, cosines))
 
     async def features(
         self,
@@ -123,22 +133,29 @@ class Retrieve:
         """Return what the confidence is made of (`fastembed.operators.asking.confidence.FEATURES`)."""
         scale = await self._scale(found.model)
         best, margin = evidence[0], evidence[0].score - (evidence[1].score if len(evidence) > 1 else 0.0)
-        missing, known = words_to_compare(text, passages[best.passage])
-        nearest = [0.0] * len(missing)
-        if found.model and missing and known:
-            vectors = await self._retriever.embed([*missing, *known], found.model)
-            near = (vectors[: len(missing)] @ vectors[len(missing) :].T).max(axis=1)
-            nearest = [scaled(float(value), scale.words) for value in near]
+        passage = passages[best.passage]
+        missing, known = words_to_compare(text, passage)
+        nearest = await self._nearest(missing, known, found.model, scale)
         covered = soft_coverage(text, found.rarity, missing, nearest)
         sentence = scaled(cosines.get(best.text, 0.0), scale.sentences)
+        unnamed, around = asked_and_around(text, best.text, passage)
+        named = max(await self._nearest(unnamed, around, found.model, scale), default=1.0)
         fit = fits(text, best.text)
-        return sentence, covered, margin, float(fit is True), float(fit is False)
+        return sentence, covered, margin, float(fit is True), float(fit is False), named
+
+    async def _nearest(self, words: Sequence[str], known: Sequence[str], model: str, scale: Scale) -> list[float]:
+        """Return of each word how near the nearest of the known ones is in meaning, 0 to 1."""
+        if not (model and words and known):
+            return [0.0] * len(words)
+        vectors = await self._vectors.of([*words, *known], model)
+        near = (vectors[: len(words)] @ vectors[len(words) :].T).max(axis=1)
+        return [scaled(float(value), scale.words) for value in near]
 
     async def _scale(self, model: str) -> Scale:
         if not model:
             return Scale()
         if model not in self._scales:
-            vectors = await self._retriever.embed([*ANCHORS, *ANCHOR_WORDS], model)
+            vectors = await self._vectors.of([*ANCHORS, *ANCHOR_WORDS], model)
             self._scales[model] = Scale.of(vectors[: len(ANCHORS)], vectors[len(ANCHORS) :])
         return self._scales[model]
 

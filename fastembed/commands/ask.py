@@ -47,6 +47,8 @@ def ask(source: AnswerSource, question: str, *, options: Mapping[str, Any], as_j
         typer.echo(f"{printable(quoted)} {marks}")
     if not found["found"]:
         typer.echo(found["answer"])
+        for doubt in found["doubts"]:
+            typer.echo(f"  {doubt}", err=True)
     for cited in found["sources"]:
         typer.echo(f"  [{cited['number']}] {printable(cited['place'])}")
     for warning in found["warnings"]:

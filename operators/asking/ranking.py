@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastembed.operators.asking.confidence import baseline, scaled
-from fastembed.operators.asking.terms import content_words, coverage, fits, has_word, is_met, stems
+from fastembed.operators.asking.kinds import asked_words, counted_words, fits, is_count, is_met
+from fastembed.operators.asking.terms import content_words, coverage, has_word, stem, stems
 from fastembed.operators.asking.units import units
 from fastembed.pipeline.payload.asking import Evidence, Passage
 
@@ -119,6 +120,23 @@ def words_to_compare(question: str, passage: Passage) -> tuple[list[str], list[s
     found = stems(text)
     missing = [word for word in content_words(question) if not has_word(word, found) and not is_met(word, text)]
     return missing, [word for word in content_words(text) if not word[0].isdigit()][:MAX_WORDS] if missing else []
+
+
+def asked_and_around(question: str, sentence: str, passage: Passage) -> tuple[list[str], list[str]]:
+    """Return the words that name what is asked for, and those that may be other words for it; [] if it is there.
+
+    Of "how many" only what the sentence counts is near: passengers may stand in it, and the number be of minutes.
+    """
+    asked = asked_words(question)
+    if is_count(question):
+        around = counted_words(sentence)
+        asked = asked[:1]
+    else:
+        around = content_words(" ".join((sentence, *passage.headings, passage.title)))
+    found = frozenset(map(stem, around))
+    if any(has_word(word, found) or is_met(word, sentence) for word in asked):
+        return [], []
+    return asked, [word for word in around if not word[0].isdigit()][:MAX_WORDS]
 
 
 def all_text(passage: Passage) -> str:

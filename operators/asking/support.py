@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from fastembed.operators.asking.terms import content_words, fits, has_word, numbers, stems
+from fastembed.operators.asking.kinds import fits
+from fastembed.operators.asking.terms import content_words, has_word, numbers, stems
 from fastembed.operators.chunking.sentences import sentences
 from fastembed.pipeline.payload.asking import Evidence, Retrieved
 from fastembed.pipeline.payload.grounding import AnswerSentence, Citation

@@ -26,73 +26,6 @@ COMMON: Final = frozenset(
     le la les un une des du de et ou est sont qui que quoi quel quelle quels quelles où quand comment pourquoi combien
     dans sur pour par avec au aux""".split()  # noqa: SIM905 - a list of words
 )
-_AMOUNT: Final = re.compile(
-    r"\bhow (many|much|big|large|late|early)\b|\bwhat (percentage|share|number|amount)\b|\bwie viel|\bcombien\b",
-    re.IGNORECASE,
-)
-_DIGITS: Final = (
-    r"(?:\d|half|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty"
-    r"|hundred)"
-)
-_MEASURES: Final = tuple(
-    (re.compile(rf"\b(?:{asked})\b", re.IGNORECASE), re.compile(given, re.IGNORECASE))
-    for asked, given in (
-        (r"how heavy|weigh|weight", rf"{_DIGITS}.*\b(?:kg|g|kilo\w*|grams?|tonn?es?|tons?|pounds?|lbs?)\b"),
-        (
-            r"how (?:tall|high|deep|far|wide|thick)|height|length|depth|altitude|width",
-            rf"{_DIGITS}.*(?:\b|\d)(?:[kcm]?m|(?:kilo|centi|milli)?met(?:er|re)s?|miles?|feet|foot|inch(?:es)?|steps?)\b",
-        ),
-        (
-            r"how long|how quickly|how soon|duration",
-            (
-                rf"{_DIGITS}.*\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|noon|h|min)\b"
-                r"|\buntil\b|\d.*\bto\b.*\d|\bmet(?:er|re)s?\b"
-            ),
-        ),
-        (r"how old|age", rf"{_DIGITS}.*\b(?:years?|months?|century)\b|\b1\d{{3}}\b|\b20\d\d\b|\bage\b"),
-        (r"how (?:hot|cold|warm)|temperatures?", rf"\bminus\b|{_DIGITS}.*(?:°|degrees?)|degrees?.*{_DIGITS}"),
-        (
-            r"how often|how frequently",
-            r"\b(?:every|each|daily|weekly|monthly|yearly|annual\w*|once|twice|times|per|a)\b",
-        ),
-        (
-            r"which colou?r|what colou?r",
-            r"\b(?:red|blue|green|white|black|yellow|orange|brown|grey|gray|pink|purple)\b",
-        ),
-    )
-)
-_TIME: Final = re.compile(
-    r"\bwhen\b|\b(what|which) (year|date|day|month|time|hour)\b|\bwann\b|\bquand\b", re.IGNORECASE
-)
-_CONTACT: Final = re.compile(
-    r"\b(tele)?phone number\b|\be-?mail\b|\bphone\b|\bwebsite\b|\btelefonnummer\b|\bhotline\b", re.IGNORECASE
-)
-_REACHED_BY: Final = re.compile(r"\d[\d /()-]{4,}\d|@|\bwww\.|https?:", re.IGNORECASE)
-_PRICE: Final = re.compile(
-    r"\b(costs?|prices?|priced|fees?|fares?|pay|pays|paid|expensive|cheap|kostet|kosten|preis)\b", re.IGNORECASE
-)
-_MONEY: Final = re.compile(
-    r"[€$£]|\b(free|euros?|pounds?|francs?|dollars?|cents?|pence|eur|usd|gbp|chf)\b"
-    r"|\b(costs?|prices?|fees?|fares?|pays?|paid|rent|deposit|estimated|subscription|admission)\b.*\d"
-    r"|\d.*\b(costs?|prices?|fees?|fares?|pays?|paid|rent|deposit)\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_CURRENCY: Final = re.compile(r"[€$£]\s?\d|\d\s?[€$£]|\b(euros?|pounds|francs?|dollars?|cents|pence)\b", re.IGNORECASE)
-_PERSON: Final = re.compile(r"\bwho(m|se)?\b|\bwer\b|\bqui\b", re.IGNORECASE)
-_NUMBER: Final = re.compile(
-    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy"
-    r"|eighty|ninety|hundred|thousand|million|once|twice|half|dozen|every|daily|weekly|never)\b",
-    re.IGNORECASE,
-)
-_MOMENT: Final = re.compile(
-    r"\d|\b(january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday"
-    r"|wednesday|thursday|friday|saturday|sunday|spring|summer|autumn|winter|noon|midnight|morning|evening|before|after)\b",
-    re.IGNORECASE,
-)
-_MONTH: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
-_NAME: Final = re.compile(
-    rf"(?<![.!?] )(?<!^)\b(?!(?:{_MONTH})\b)[A-ZÀ-Þ][\w'’-]+|\b(we|they|he|she|staff|team|member|director|manager)\b"
-)
 
 
 def words_of(text: str) -> list[str]:
@@ -145,26 +78,6 @@ def coverage(words: Iterable[str], weights: Mapping[str, float], found: frozense
     listed = list(words)
     total = sum(weights.get(word, 1.0) for word in listed)
     return sum(weights.get(word, 1.0) for word in listed if has_word(word, found)) / total if total else 0.0
-
-
-def fits(question: str, sentence: str) -> bool | None:
-    """Whether a sentence has what such a question asks for: a number, a time, a name. None: nothing of the kind."""
-    for asked, given in _MEASURES:
-        if asked.search(question):
-            return given.search(sentence) is not None
-    pairs = ((_CONTACT, _REACHED_BY), (_PERSON, _NAME), (_TIME, _MOMENT), (_AMOUNT, _NUMBER), (_PRICE, _MONEY))
-    for asked, given in pairs:
-        if asked.search(question):
-            return given.search(sentence) is not None
-    return None
-
-
-def is_met(word: str, text: str) -> bool:
-    """Whether a text says what a word asks for without the word: a price, a weight, a length, a time."""
-    if _PRICE.fullmatch(word):
-        return _CURRENCY.search(text) is not None
-    asked = f"how {word}"
-    return any(found.fullmatch(asked) is not None and given.search(text) is not None for found, given in _MEASURES)
 
 
 def numbers(text: str) -> frozenset[str]:

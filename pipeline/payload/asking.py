@@ -81,7 +81,7 @@ class Retrieved:
     """A question with the passages that were found for it, the best first, and their best sentences.
 
     confidence: how probable it is that they hold the answer, 0 to 1. floor: below it the question is not answered.
-    request: the conversation that the question ends, where it came as one.
+    request: the conversation that the question ends, where it came as one. doubts: what speaks against an answer.
     """
 
     question: DocumentQuestion
@@ -90,6 +90,7 @@ class Retrieved:
     confidence: float
     floor: float
     request: ChatRequest | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:

@@ -40,8 +40,9 @@ class AnswerSentence:
 class Grounding:
     """What an answer rests on. id: names it in `fastembed why`. found: whether the documents hold an answer.
 
-    confidence, floor: as they were. left_out: sentences of the model that nothing supports. warnings: of the cited
-    files. model: the chat model, "" where only documents' sentences were quoted.
+    confidence, floor: as they were. doubts: what speaks against an answer. left_out: sentences of the model that
+    nothing supports. warnings: of the cited files. model: the chat model, "" where only documents' sentences were
+    quoted.
     """
 
     id: str
@@ -53,3 +54,4 @@ class Grounding:
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     model: str = ""
+    doubts: tuple[str, ...] = ()

@@ -125,6 +125,7 @@ def answer_object(grounding: Grounding, text: str, finished: ChatFinished) -> di
         "found": grounding.found,
         "answer": text.partition("\n\n[")[0] if cited else text,
         "confidence": grounding.confidence,
+        "doubts": list(grounding.doubts),
         "floor": grounding.floor,
         "sentences": [
             {
