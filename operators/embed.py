@@ -22,6 +22,7 @@ from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.serving.models import Models
 from fastembed.inference.serving.resilience.breakers import Breakers
 from fastembed.inference.serving.resilience.lending import OwnDevices
+from fastembed.operators.embedding.advice import LanguageAdvice
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.config.option_types import ValueExpression
 from fastembed.pipeline.errors import InvalidInput
@@ -76,6 +77,7 @@ class Embed:
         await models.warm(self._model, "embedding")
         # Chunks of one run are of the model in the definition, though "auto" may soon mean one that was pulled.
         self._chunk_model = models.catalog.place(self._model, "embedding").name
+        self._advice = LanguageAdvice(context, self._chunk_model)
 
     @overload
     async def __call__(self, item: Item[Document]) -> Document: ...
@@ -89,6 +91,7 @@ class Embed:
         """Embed one item's texts."""
         value = item.value
         if isinstance(value, Document):
+            self._advice.look_at(value)
             return value
         if isinstance(value, Chunk):
             return await self._embed_chunk(value, item)

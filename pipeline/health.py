@@ -8,11 +8,15 @@ from fastembed.pipeline.component import Resources
 
 
 class Health:
-    """The problems of a process by their subject, for readiness and status. One problem a subject."""
+    """The problems of a process by their subject, for readiness and status. One problem a subject.
+
+    Advice stands beside them where people look, and changes no readiness and no exit code.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._problems: dict[str, str] = {}
+        self._advice: dict[str, str] = {}
 
     @classmethod
     def of(cls, resources: Resources) -> Health:
@@ -29,6 +33,14 @@ class Health:
             self._problems[subject] = problem
         else:
             self._problems.pop(subject, None)
+
+    def advise(self, subject: str, advice: str) -> None:
+        """Set what would serve `subject` better; nothing is wrong with it."""
+        self._advice[subject] = advice
+
+    def advice(self) -> list[str]:
+        """Return what would serve better, a line each."""
+        return [f"{subject}: {advice}" for subject, advice in sorted(self._advice.items())]
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -57,8 +57,9 @@ async def _run(configuration: Configuration, *, once: bool) -> int:
             await engine.stop()
             await close_resources(resources)
     bad = [_summarise(pipeline) for pipeline in pipelines]
-    problems = Health.of(resources).lines()
-    for problem in problems:
+    health = Health.of(resources)
+    problems = health.lines()
+    for problem in [*problems, *health.advice()]:
         typer.echo(problem, err=True)
     return 130 if stop.is_set() and once else int(any(bad) or bool(problems))
 

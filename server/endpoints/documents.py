@@ -65,7 +65,8 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         pipeline = checked_pipeline(site, request.query_params.get("pipeline"))
         lakes = opened(site.resources, request.query_params.get("database"))
         rows = [row for lake in lakes for row in await lake.documents(pipeline)]
-        problems = Health.of(site.resources).lines()
+        health = Health.of(site.resources)
+        problems = [*health.lines(), *health.advice()]
         return listing(rows, **({"problems": problems} if problems else {}))
 
     async def failed(request: Request) -> Response:

@@ -38,7 +38,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
         models = site.resources.get(Models)
         devices = await asyncio.to_thread(_devices, models.devices)
         per_minute, mean_s = site.stats.last_minute()
-        now = datetime.now(UTC)
+        now, health = datetime.now(UTC), Health.of(site.resources)
         held = [resident for resident in models.residents.known.values() if resident.model or resident.entry.users]
         return json_answer(
             {
@@ -53,7 +53,7 @@ def routes(site: ServerContext) -> list[BaseRoute]:
                 "loaded_models": [_loaded(models, resident, now) for resident in held],
                 "warmup": _warmup(site.resources.get(Warmup)),
                 "pipelines": site.running.views(),
-                "problems": Health.of(site.resources).lines(),
+                "problems": [*health.lines(), *health.advice()],
                 "performance_metrics": {
                     "avg_response_time": None if mean_s is None else f"{mean_s:.3g}s",
                     "requests_per_minute": round(per_minute, 1),

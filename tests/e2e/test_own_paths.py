@@ -81,4 +81,4 @@ def test_every_path_answers_in_json(server: Serving) -> None:
 def test_tiny_models_are_told_of_with_the_way_to_real_ones(server: Serving) -> None:
     told = [line for line in server.lines if "answers until a real model" in line]
     assert any(line.startswith("code-pocket answers") and "fastembed pull phi-4-mini" in line for line in told)
-    assert any(line.startswith("docling-pocket answers") and "export granite-docling" in line for line in told)
+    assert any(line.startswith("docling-pocket answers") and "convert granite-docling" in line for line in told)

@@ -11,8 +11,10 @@ from fastembed.inference.library.shipped import DEFAULT_EMBEDDING
 from fastembed.inference.serving.models import Models
 from fastembed.operators.analyze import Analyze
 from fastembed.operators.embed import Embed
+from fastembed.operators.embedding.advice import LanguageAdvice
 from fastembed.pipeline.component import Context, OperatorKind, Resources
 from fastembed.pipeline.errors import InvalidInput, ModelNotFound
+from fastembed.pipeline.health import Health
 from fastembed.pipeline.item import Item
 from fastembed.pipeline.payload.document import Chunk, Document, File
 from fastembed.pipeline.payload.embedding import EmbeddingRequest, Embeddings
@@ -165,3 +167,37 @@ async def test_analyze_refuses_what_embed_would_refuse(analyze, inputs):
 async def test_analyze_refuses_an_unknown_model(analyze):
     with pytest.raises(ModelNotFound):
         analyze(EmbeddingRequest(["a"], model="nobody"))
+
+
+GERMAN = (
+    "Die Sitzung des Ausschusses findet am Dienstag statt. Auf der Tagesordnung steht der neue Haushalt für die "
+    "Bibliothek, über den der Rat noch nicht entschieden hat. Alle werden gebeten, sich bis zum Montag anzumelden."
+)
+
+
+def written(text: str) -> Item:
+    return Item(replace(DOCUMENT, markdown=text))
+
+
+async def test_documents_in_another_language_are_told_of_once_with_what_helps(embed, context, caplog):
+    for text in ("The first page is in English, and so is the next one. " * 5, GERMAN, GERMAN):
+        assert (await embed(written(text))).markdown == text
+    told = [record.message for record in caplog.records if "trained on English" in record.message]
+    assert Health.of(context.resources).advice() == told
+    assert len(told) == 1
+    assert told[0].startswith("pipeline embeddings: a.md is in German, and all-MiniLM-L6-v2 was trained on English")
+    assert "fastembed pull multilingual-e5-small" in told[0]
+    assert "{from: multilingual-e5-small}" in told[0]
+    assert Health.of(context.resources).lines() == []
+
+
+async def test_the_two_lines_of_the_advice_make_another_model_auto(context, tmp_path, monkeypatch):
+    folder = tmp_path / "models" / "multilingual-e5-small"
+    folder.mkdir(parents=True)
+    for name in ("openvino_model.xml", "modules.json"):
+        (folder / name).write_text("[]")
+    monkeypatch.setenv("FASTEMBED_MODELS", str(tmp_path / "models"))
+    models = Models.from_sections({"models": {"multilingual-e5-small": {"from": "multilingual-e5-small"}}}, tmp_path)
+    assert models.catalog.place("auto", "embedding").name == "multilingual-e5-small"
+    LanguageAdvice(context, "multilingual-e5-small").look_at(written(GERMAN).value)
+    assert Health.of(context.resources).advice() == []

@@ -72,7 +72,7 @@ def test_parts_can_be_left_out():
 @pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
-        ({"document": {"type": "odt"}}, "document.type", "found 'odt', expected one of pdf, image, docx"),
+        ({"document": {"type": "exe"}}, "document.type", "found 'exe', expected one of pdf, image, docx"),
         ({"document": {"type": None}}, "document.type", "found no type, expected one of pdf"),
         ({"document": {"source": "url", "content": None}}, "document.content", "found no content, expected an http"),
         (
@@ -90,7 +90,7 @@ def test_parts_can_be_left_out():
         ({"processing_options": {"output_format": "pdf"}}, "processing_options.output_format", "found 'pdf', expected"),
         ({"processing_options": {"extract_text": 1}}, "processing_options.extract_text", "expected true or false"),
         ({"processing_options": {"extract_txt": 1}}, "processing_options.extract_txt", "did you mean extract_text"),
-        ({"document": {"name": "x"}}, "document.name", "found the unknown field 'name'"),
+        ({"document": {"nam": "x"}}, "document.nam", "found the unknown field 'nam'; did you mean name"),
         ({"model": 5}, "model", "found 5, expected a string"),
     ],
 )
