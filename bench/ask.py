@@ -182,7 +182,7 @@ async def ask_set(file: Path, *, chat: str | None, first: int | None, verbose: b
                 best = found.evidence[0].text if found.evidence else ""
                 print(f"   {question!r}: {places}, {found.confidence:.2f}, {best!r}, {found.doubts}")
             if answer and found.found:
-                tally.chat += await write(answer, found, (name, words), verbose=verbose)
+                tally.chat.update(await write(answer, found, (name, words), verbose=verbose))
         for question in unanswerable:
             found = await probe(DocumentQuestion(question))
             tally.rows.append((probe.seen, False))

@@ -16,6 +16,10 @@ SUPPORT: Final = 0.75
 _LEAST_WORDS: Final = 2
 _BEST: Final = 3
 _NUMBERED: Final = re.compile(r"\s*\[\d+\](?:\s*,\s*\[\d+\])*")
+_LISTED: Final = re.compile(
+    r"^\s*(?:\d{1,2}[.)]|[-*•])\s+(?!(?:Jan|Feb|Mar|Mär|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)[a-zä]*\b)"
+)
+"""The mark of a list, which is no number of the documents; `1. April` is."""
 _REFUSAL: Final = re.compile(r"\bnot (?:in your files|mentioned|stated|specified|provided)\b", re.IGNORECASE)
 
 
@@ -28,8 +32,8 @@ def complete_sentences(text: str, *, ended: bool) -> tuple[list[str], str]:
 
 
 def _plain(text: str) -> str:
-    """Drop a model's own numbers of sources: where a sentence is from is found out, not believed."""
-    return " ".join(_NUMBERED.sub("", text).split())
+    """Drop a model's own numbers of sources, and of its lists: where a sentence is from is found out, not believed."""
+    return " ".join(_LISTED.sub("", _NUMBERED.sub("", text)).split())
 
 
 def is_refusal(sentence: str) -> bool:

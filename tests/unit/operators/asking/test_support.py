@@ -52,6 +52,18 @@ def test_a_models_own_numbers_of_sources_are_dropped_and_sentences_wait_until_th
     assert complete_sentences("", ended=False) == ([], "")
 
 
+@pytest.mark.parametrize("mark", ["1. ", "2) ", "- ", "• "])
+def test_the_mark_of_a_models_list_is_no_number_that_documents_must_have(mark: str) -> None:
+    (sentence,), _ = complete_sentences(f"{mark}{LEASE}", ended=True)
+    assert sentence == LEASE
+    assert support_of(sentence, retrieved()) is not None
+
+
+def test_a_day_that_begins_a_sentence_is_no_mark_of_a_list() -> None:
+    found, _ = complete_sentences("1. April 2031 ist der Beginn der Miete.", ended=True)
+    assert " ".join(found) == "1. April 2031 ist der Beginn der Miete."
+
+
 def test_a_model_may_say_that_the_passages_do_not_answer() -> None:
     assert is_refusal("Not in your files.")
     assert is_refusal("The rent is not mentioned in the sentences.")
