@@ -144,9 +144,8 @@ class Process:
             await self._serve(sock or listen(self.settings.host, self.settings.port), ready)
 
     async def _serve(self, sock: socket.socket, ready: Callable[[str], None]) -> None:
-        self.server = Server(
-            self._app(), lifecycle=self.lifecycle, drain=self.engine.stop, drain_s=self.settings.drain_s
-        )
+        drain_s, tls = self.settings.drain_s, self.settings.tls
+        self.server = Server(self._app(), lifecycle=self.lifecycle, drain=self.engine.stop, drain_s=drain_s, tls=tls)
         serving = asyncio.create_task(self.server.serve([sock]), name="server")
         cleaning = asyncio.create_task(keep_clean(*self._expiring()), name="files")
         counting = asyncio.create_task(keep_clean(self.usage, every_s=_USAGE_S), name="usage")
@@ -161,7 +160,7 @@ class Process:
                 starting.cancel()
                 await asyncio.wait([starting])
             elif starting.exception() is None and not serving.done():
-                ready(address_of(sock))
+                ready(address_of(sock, tls))
                 watching = self._watch()
             else:
                 self.server.stop()

@@ -11,6 +11,7 @@ from fastembed.server.conversations.store import MOST_BYTES
 from fastembed.server.fetching.url_policy import UrlPolicy
 from fastembed.server.files.store import QUOTA_BYTES
 from fastembed.server.http.auth import ApiKeys, BrowserGuard, is_loopback
+from fastembed.server.http.tls import TlsFiles
 from fastembed.server.keys.key_file import read_keys
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
 
@@ -28,7 +29,7 @@ class ServerSettings:
     key all the same. unknown_fields: whether a request's field that its endpoint does not have is ignored or refused.
     pull: whether models that are named and not here are fetched. metrics_path: where the metrics are; None: nowhere.
     drain_s: how long running requests may take once it stops. wyoming_port: where Home Assistant is served; 0: any free
-    one, None: nowhere.
+    one, None: nowhere. tls: the certificate to encrypt with; None: plain HTTP.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +49,7 @@ class ServerSettings:
     metrics_path: str | None = "/metrics"
     drain_s: float = 20.0
     wyoming_port: int | None = None
+    tls: TlsFiles | None = None
 
     def __post_init__(self) -> None:
         """Refuse to serve other machines without a key by accident, and rules that cannot be read."""

@@ -50,6 +50,11 @@ def serve(
         ),
     ] = "1GiB",
     insecure: Annotated[bool, typer.Option(help="Serve other machines without a key.")] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, PEM.")] = None,
+    tls_self_signed: Annotated[
+        bool, typer.Option("--tls-self-signed", help="Serve HTTPS with a certificate of this machine's own making.")
+    ] = False,
     wyoming_port: Annotated[
         int | None,
         typer.Option(envvar="FASTEMBED_WYOMING_PORT", min=0, max=65535, help="Serve Home Assistant (Wyoming) here."),
@@ -88,6 +93,7 @@ def serve(
             conversations_size=conversations_size,
             insecure=insecure,
             wyoming_port=wyoming_port,
+            tls=(tls_cert, tls_key, tls_self_signed),
             unknown_fields=unknown_fields,
             watch=watch,
             access_log=access_log,

@@ -10,11 +10,13 @@ from fastembed.assembly import chosen_file, read_configuration
 from fastembed.commands.keys import key_file
 from fastembed.describing import line_of, stand_ins
 from fastembed.guards import keep_files_private
+from fastembed.inference.library.folders import kept_home
 from fastembed.pipeline.errors import ConfigError, ItemError
 from fastembed.pipeline.units import parse_size
 from fastembed.runtime import Process, run_process
 from fastembed.server.caching.response_cache import CacheLimits
 from fastembed.server.http.server import address_of, listen
+from fastembed.server.http.tls import chosen_tls
 from fastembed.server.observability.logs import Format, Level, configure
 from fastembed.server.settings import ServerSettings
 from fastembed.server.wire.unknown_fields import UnknownFieldRule
@@ -36,6 +38,7 @@ def serve(
     conversations_size: str,
     insecure: bool,
     wyoming_port: int | None,
+    tls: tuple[Path | None, Path | None, bool],
     unknown_fields: UnknownFieldRule,
     watch: bool,
     access_log: bool,
@@ -57,6 +60,7 @@ def serve(
         stored_bytes=_size("--conversations-size", conversations_size),
         insecure=insecure,
         wyoming_port=wyoming_port,
+        tls=chosen_tls(tls[0], tls[1], self_signed=tls[2], folder=kept_home() / "tls"),
         unknown_fields=unknown_fields,
         access_log=access_log,
         pull=pull,
@@ -77,7 +81,7 @@ def serve(
         print(f"FastEmbed is ready at {address}", file=sys.stdout, flush=True)  # noqa: T201
 
     try:
-        with published(address_of(sock), chosen_file(config)):
+        with published(address_of(sock, settings.tls), chosen_file(config)):
             run_process(process, ready=ready, sock=sock)
     except (asyncio.CancelledError, KeyboardInterrupt):
         return 130

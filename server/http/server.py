@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from fastembed.pipeline.errors import ConfigError
 from fastembed.server.http.connection import HttpConnection
 from fastembed.server.http.lifecycle import Lifecycle
+from fastembed.server.http.tls import TlsFiles
 from fastembed.server.http.websocket_connection import WebsocketConnection
 
 _log: Final = logging.getLogger("fastembed.server")
@@ -50,19 +51,26 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError([f"cannot listen on {host} port {port}: {reason}; --port 0 takes any free one"]) from error
 
 
-def address_of(sock: socket.socket) -> str:
-    """Return the URL that reaches the socket."""
+def address_of(sock: socket.socket, tls: object = None) -> str:
+    """Return the URL that reaches the socket. tls: None: without encryption."""
+    scheme = "http" if tls is None else "https"
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - names it, binds nothing
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class Server(uvicorn.Server):
-    """uvicorn with a graceful drain. drain(): lets the pipelines end what runs."""
+    """uvicorn with a graceful drain. drain(): lets the pipelines end what runs. tls: the certificate and its key."""
 
     def __init__(
-        self, app: ASGIApp, *, lifecycle: Lifecycle, drain: Callable[[], Awaitable[Any]], drain_s: float
+        self,
+        app: ASGIApp,
+        *,
+        lifecycle: Lifecycle,
+        drain: Callable[[], Awaitable[Any]],
+        drain_s: float,
+        tls: TlsFiles | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -81,6 +89,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=_CLOSE_S,
+                ssl_certfile=None if tls is None else tls.certificate,
+                ssl_keyfile=None if tls is None else tls.key,
             )
         )
         self._lifecycle = lifecycle
