@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,3 +44,28 @@ def run_tests(*, config: Config = None) -> None:
     from fastembed.commands.configuration import test as run
 
     raise typer.Exit(run(config))
+
+
+@commands.command()
+def components(
+    name: Annotated[str | None, typer.Argument(help="Everything about this one.")] = None,
+    *,
+    config: Config = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The list as a Markdown table.")] = False,
+) -> None:
+    """List what pipelines are made of, or print one part's options, types and an example."""
+    from fastembed.commands.components import components as run
+
+    raise typer.Exit(run(config, name, markdown=markdown))
+
+
+@commands.command()
+def new(
+    example: Annotated[str, typer.Argument(help="chat, recordings, router, rows or webcam.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("pipelines.yaml"),
+) -> None:
+    """Write a pipelines.yaml to begin with: one of the examples."""
+    from fastembed.commands.components import new as run
+
+    raise typer.Exit(run(example, output))
