@@ -28,6 +28,7 @@ if not clients.has_python():
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--storms", type=int, default=8, help="how many storms tests/e2e/test_storms.py has")
+    parser.addoption("--requests", type=int, default=600, help="how many tests/e2e/test_mutated_requests.py sends")
 
 
 def pytest_configure(config: pytest.Config) -> None:

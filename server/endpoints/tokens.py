@@ -21,7 +21,7 @@ from fastembed.server.endpoints import chat
 from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.fetching.references import References
 from fastembed.server.wire.fields import Fields, kind, read_fields, refuse
-from fastembed.server.wire.operation import Operation
+from fastembed.server.wire.operation import JSON, Operation
 from fastembed.server.wire.responses import json_answer
 from fastembed.server.wire.schema import an_object, flag, listed, one_of, string, whole
 from fastembed.sources.http import MAX_BODY_BYTES
@@ -45,6 +45,7 @@ _TOKENIZE: Final = Operation(
             **{name: flag("with what the tokenizer puts around every text") for name in _SPECIALS},
         }
     ),
+    answer={JSON: one_of(an_object(), listed(listed(an_object()), "with inputs: the tokens of each"))},
 )
 _DETOKENIZE: Final = Operation(
     "POST",
