@@ -18,7 +18,7 @@ from fastembed.server.endpoints.context import ServerContext
 from fastembed.server.endpoints.registry import OWN_OPERATIONS, endpoint_of
 from fastembed.server.wire.operation import Operation
 from fastembed.server.wire.responses import json_answer
-from fastembed.server.wire.schema import an_object, one_of, string
+from fastembed.server.wire.schema import Schema, an_object, choice, one_of, string
 
 OPERATION: Final = Operation("GET", "/openapi.json", "This document")
 
@@ -39,6 +39,21 @@ _ERROR: Final = an_object(
     },
     required=("error",),
 )
+
+_OTHER_ERRORS: Final[Mapping[str, Schema]] = {
+    "/api/": an_object({"error": string("what was found, and what was expected")}, required=("error",)),
+    "/v1/messages": an_object(
+        {
+            "type": choice("error"),
+            "error": an_object({"type": string(), "message": string()}, required=("type", "message")),
+        },
+        required=("type", "error"),
+    ),
+    "/mcp": an_object(
+        {"jsonrpc": choice("2.0"), "error": an_object({"code": {"type": "integer"}, "message": string()})}
+    ),
+}
+"""Errors of other APIs, by what their paths begin with (`fastembed.server.http.error_dialects`)."""
 
 
 def routes(site: ServerContext) -> list[BaseRoute]:
@@ -89,10 +104,16 @@ def describe(operation: Operation) -> dict[str, Any]:
         found["requestBody"] = {"required": True, "content": {operation.media: {"schema": _body(operation)}}}
     if operation.open:
         found["security"] = []
-    error = {"description": "an error", "content": {"application/json": {"schema": _reference("Error")}}}
+    error = {"description": "an error", "content": {"application/json": {"schema": _error_of(operation.path)}}}
     content = {media: {"schema": schema} for media, schema in operation.answer.items()}
     found["responses"] = {"200": {"description": "the answer", "content": content}, "default": error}
     return found
+
+
+def _error_of(path: str) -> Mapping[str, Any]:
+    """Return the schema of an operation's errors."""
+    other = next((schema for begin, schema in _OTHER_ERRORS.items() if path.startswith(begin)), None)
+    return _reference("Error") if other is None else other
 
 
 def _body(operation: Operation) -> Mapping[str, Any]:

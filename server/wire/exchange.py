@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -19,6 +19,8 @@ from fastembed.server.http.request_body import header, read_json
 from fastembed.server.wire.fields import Fields, read_fields
 from fastembed.server.wire.token_count import TokenCount
 from fastembed.sources.http import Http, HttpRoutes, Results
+
+NO_CONTENT: Final = 204
 
 
 class Exchange:
@@ -147,6 +149,8 @@ class Exchange:
     ) -> None:
         """Send a finished response."""
         fixed = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
+        if status == NO_CONTENT:  # RFC 9110, section 8.6: no length
+            fixed = []
         await self.send(
             {"type": "http.response.start", "status": status, "headers": [*fixed, *headers, *self.headers()]}
         )
