@@ -19,8 +19,8 @@ class Duckdb(LakeSink):
     """Write each file's document and chunks, with its ledger row, in one transaction; files within it too.
 
     Delivery: exactly once. What came of one file is staged in memory until all of it has ended well; then one
-    transaction replaces the rows that the file's name held before and records the file in the ledger. After `kill -9`
-    a file's rows and its ledger row are both there or both not.
+    transaction replaces the rows that the file's name held before and records the file in the ledger; files that are
+    ready at the same time share one. After `kill -9` a file's rows and its ledger row are both there or both not.
     Overload: writes take turns in one thread; the pipeline waits. Restart: what was staged is processed again.
 
     In: `Document`, its `Chunk`s, or both; chunks that come without their document bring it with them.

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,12 +31,13 @@ from fastembed.pipeline.payload.document import File
 from fastembed.pipeline.payload.embedding import VectorOrigin
 from fastembed.sinks.lake import dead_letters, ledger_changes, listing, values, writing
 from fastembed.sinks.lake.dead_letters import Replayed
+from fastembed.sinks.lake.group_commit import Destination, GroupCommit
 from fastembed.sinks.lake.opening import FULL, LakeFull, connect
 from fastembed.sinks.lake.origins import count_incomparable, models_of
 from fastembed.sinks.lake.schema import Connection, chunk_tables
 from fastembed.sinks.lake.search import Hit, search
 from fastembed.sinks.lake.sql.query import ReadOnlyQueries
-from fastembed.sinks.lake.writing import Staged
+from fastembed.sinks.lake.writing import ReadFile, Staged
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +79,7 @@ class Lake:
         self.queries = ReadOnlyQueries(path, connection.cursor)
         """Queries of users."""
         self._idle: asyncio.Task[None] | None = None
+        self._commits = GroupCommit(self._replace)
 
     @classmethod
     async def open(cls, path: Path, *, clock: Callable[[], datetime] = utc_now) -> Lake:
@@ -180,21 +183,18 @@ class Lake:
         return await self.read(chunk_tables)
 
     async def commit(self, staged: Staged, *, pipeline: str, definition: str, table: str) -> None:
-        """Replace a document's rows and write its ledger row, in one transaction."""
+        """Replace a document's rows and write its ledger row, in one transaction, which other documents may share."""
         document = staged.document or next(
             (chunk.document for chunk in staged.chunks if not chunk.document.file.container), None
         )
         if document is None:
             raise InvalidInput("found neither a document nor a chunk of it, expected the result of a file")
-        await self.write(
-            writing.replace_document,
-            document,
-            staged.chunks,
-            pipeline=pipeline,
-            definition=definition,
-            table=table,
-            at=self._clock(),
+        await self._commits.commit(
+            ReadFile(document, staged.chunks), Destination(pipeline, definition, table), self._clock()
         )
+
+    async def _replace(self, files: Sequence[ReadFile], destination: Destination, at: datetime) -> None:
+        await self.write(writing.replace_documents, files, **asdict(destination), at=at)
 
     def now(self) -> datetime:
         """Return the time in UTC as the TIMESTAMP columns hold it."""

@@ -6,7 +6,7 @@ False; see `fastembed.pipeline.ledger.Ledger`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -60,7 +60,7 @@ def record(
         # know the place, and its row must not overwrite it: the file could not be found for a replay.
         if entry.state == "failed" and not entry.location and _moved_when_failed(con, pipeline, entry):
             return True
-    write_entry(con, pipeline, entry, at)
+    write_entries(con, pipeline, [entry], at)
     return True
 
 
@@ -157,23 +157,28 @@ def ignore(con: Connection, pipeline: str, reasons: Mapping[str, str], at: datet
     )
 
 
-def write_entry(con: Connection, pipeline: str, entry: LedgerEntry, at: datetime) -> None:
-    """Put a ledger row in place of whatever the name's row was."""
-    con.execute("DELETE FROM ledger WHERE pipeline = ? AND name = ?", [pipeline, entry.name])
+def write_entries(con: Connection, pipeline: str, entries: Iterable[LedgerEntry], at: datetime) -> None:
+    """Put ledger rows in place of whatever the names' rows were; of two with one name the last stays."""
+    by_name = {entry.name: entry for entry in entries}
     con.execute(
-        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "DELETE FROM ledger WHERE pipeline = ? AND name IN (SELECT unnest(?::VARCHAR[]))", [pipeline, [*by_name]]
+    )
+    con.execute(
+        """INSERT INTO ledger SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),
+             unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[]),
+             unnest(?::BIGINT[]), ?, unnest(?::VARCHAR[])""",
         [
             pipeline,
-            entry.name,
-            entry.sha256,
-            entry.definition,
-            entry.state,
-            utf8(entry.detail),
-            utf8(entry.location),
-            entry.size_bytes,
-            entry.mtime_ns,
+            [*by_name],
+            [entry.sha256 for entry in by_name.values()],
+            [entry.definition for entry in by_name.values()],
+            [entry.state for entry in by_name.values()],
+            [utf8(entry.detail) for entry in by_name.values()],
+            [utf8(entry.location) for entry in by_name.values()],
+            [entry.size_bytes for entry in by_name.values()],
+            [entry.mtime_ns for entry in by_name.values()],
             at,
-            entry.container,
+            [entry.container for entry in by_name.values()],
         ],
     )
 
@@ -188,11 +193,15 @@ def _moved_when_failed(con: Connection, pipeline: str, entry: LedgerEntry) -> bo
     return known is not None
 
 
-def drop_rows(con: Connection, pipeline: str, name: str) -> None:
-    """Delete the document of this name, its chunks and their terms, and all that is known of the files within it."""
-    con.execute("DELETE FROM ledger WHERE pipeline = ? AND container = ?", [pipeline, name])
+def drop_rows(con: Connection, pipeline: str, *names: str) -> None:
+    """Delete the documents of these names, their chunks and terms, and all that is known of the files within them."""
+    con.execute(
+        "DELETE FROM ledger WHERE pipeline = ? AND container IN (SELECT unnest(?::VARCHAR[]))", [pipeline, [*names]]
+    )
     rows = con.execute(
-        "SELECT id, chunk_table FROM documents WHERE pipeline = ?1 AND ?2 IN (name, container)", [pipeline, name]
+        """SELECT id, chunk_table FROM documents WHERE pipeline = ?1
+           AND (name IN (SELECT unnest(?2::VARCHAR[])) OR container IN (SELECT unnest(?2::VARCHAR[])))""",
+        [pipeline, [*names]],
     ).fetchall()
     if not rows:
         return

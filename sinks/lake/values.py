@@ -20,10 +20,10 @@ from pydantic import BaseModel
 from fastembed.pipeline.errors import InvalidInput
 from fastembed.pipeline.payload.document import Document, File
 from fastembed.pipeline.payload.json_values import to_json
-from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entry
+from fastembed.sinks.lake.ledger_changes import drop_rows, utf8, write_entries
 from fastembed.sinks.lake.schema import ORIGIN_COLUMN, Connection, columns_of, table_exists
 from fastembed.sinks.lake.views import make_room
-from fastembed.sinks.lake.writing import entry_of, insert_document
+from fastembed.sinks.lake.writing import entry_of, insert_documents
 
 Values = Mapping[str, Any]
 _TYPE: Final = re.compile(r"[A-Za-z]\w*(\(\d+(, ?\d+)?\))?(\[\d*\])*")
@@ -70,10 +70,10 @@ def replace_values(
     if file is not None:
         drop_rows(con, pipeline, file.name)
         document = Document(file, file.name, "", "{}", (), 0, "rows")
-        document_id = insert_document(
-            con, document, len(rows), pipeline=pipeline, definition=definition, table=table, at=at
+        (document_id,) = insert_documents(
+            con, [(document, len(rows))], pipeline=pipeline, definition=definition, table=table, at=at
         )
-        write_entry(con, pipeline, entry_of(file, definition, "done"), at)
+        write_entries(con, pipeline, [entry_of(file, definition, "done")], at)
     _insert(con, table, rows, document_id)
 
 

@@ -153,6 +153,32 @@ async def test_a_second_commit_of_a_name_replaces_its_rows(sink: Duckdb) -> None
     assert {(e.name, e.sha256) for e in await sink.entries()} == {("a.pdf", "a2"), ("b.pdf", "bb")}
 
 
+async def test_files_committed_together_have_the_rows_that_they_have_one_by_one(sink: Duckdb) -> None:
+    files = [file_called(f"{n}.pdf", f"sha{n}") for n in range(20)]
+    texts = [[f"wind {n} snow {i}" for i in range(n % 4)] for n in range(20)]
+    shown = """SELECT d.name, d.sha256, d.warnings, d.chunk_count, c."index", c.text, c.headings, c.first_page,
+        c.embedding, (SELECT list(row(term, occurrences, length) ORDER BY term)
+        FROM chunks_terms t WHERE t.chunk_id = c.id)
+        FROM documents d LEFT JOIN chunks c ON c.document_id = d.id ORDER BY ALL"""
+    for n, file in enumerate(files):
+        await put(sink, file, texts[n], seed=n)
+    one_by_one = await rows(sink, shown)
+    for _ in range(2):  # in place of the rows that are there
+        await asyncio.gather(*(put(sink, file, texts[n], seed=n) for n, file in enumerate(files)))
+        assert await rows(sink, shown) == one_by_one
+    assert await rows(sink, "SELECT count(*), count(DISTINCT id) FROM chunks") == [(30, 30)]
+    assert {entry.name for entry in await sink.entries("done")} == {file.name for file in files}
+
+
+async def test_of_files_committed_together_only_the_one_that_cannot_be_written_fails(sink: Duckdb) -> None:
+    lengths = [4, 4, 8, 4, 4]
+    commits = (put(sink, file_called(f"{n}.pdf"), ["one"], length) for n, length in enumerate(lengths))
+    ended = await asyncio.gather(*commits, return_exceptions=True)
+    assert [type(error) for error in ended if error is not None] == [Unavailable]
+    assert sorted(await rows(sink, "SELECT name FROM documents")) == [(f"{n}.pdf",) for n in (0, 1, 3, 4)]
+    assert sorted(await rows(sink, "SELECT name FROM ledger")) == [(f"{n}.pdf",) for n in (0, 1, 3, 4)]
+
+
 async def test_a_document_with_no_chunks_is_written(sink: Duckdb) -> None:
     await put(sink, file_called("empty.md"), [])
     assert await rows(sink, "SELECT name, chunk_count FROM documents") == [("empty.md", 0)]
