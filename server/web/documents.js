@@ -135,7 +135,7 @@ export async function search(query, openFirst = false) {
   try {
     const { data } = await ask(`/v1/search?limit=10&q=${encodeURIComponent(query)}`);
     if (mine !== asked) return;
-    $("search-state").textContent = data.length ? `${data.length} passages, the best first` : "Nothing was found. Other words may be in the documents.";
+    $("search-state").textContent = data.length ? `${data.length} ${data.length === 1 ? "passage" : "passages, the best first"}` : "Nothing was found. Other words may be in the documents.";
     $("found").hidden = !data.length;
     $("passage").hidden = true;
     fill($("hits"), data.map((hit) => hitRow(hit, query)));

@@ -12,9 +12,12 @@ const TASKS = {
   transcription: "speech to text",
   rerank: "reranking",
   document: "documents",
-  speech: "voice",
-  voice: "voice",
+  speech_synthesis: "voice",
+  turn_detection: "the end of a turn",
+  speaker_embedding: "who speaks",
 };
+
+const taskOf = (task) => TASKS[task] || (task || "").replaceAll("_", " ");
 
 const STATES = { ready: ["loaded", "good"], loading: ["loading", "warn"], fetching: ["being pulled", "warn"], missing: ["not here", ""], pocket: ["on disk", ""], available: ["on disk", ""] };
 
@@ -50,7 +53,7 @@ function row(card, held) {
   const state = loaded?.state === "ready" ? "ready" : loaded?.state === "loading" ? "loading" : card.state;
   const [label, kind] = STATES[state] || [state, ""];
   const facts = [
-    TASKS[card.task] || card.task,
+    taskOf(card.task),
     card.parameters ? `${amountOf(card.parameters)} parameters` : "",
     card.context_length ? `${card.context_length.toLocaleString("en")} tokens` : "",
     card.dimensions ? `${card.dimensions} values` : "",
@@ -87,9 +90,8 @@ function absentRow(known, coming) {
   return make(
     "li",
     { "data-model": known.name, "data-state": coming?.state || "absent" },
-    make("div", { class: "what" }, make("b", { class: "name", text: known.name }), make("span", { class: "small soft", text: [TASKS[known.task] || known.task, known.licence].filter(Boolean).join(" · ") })),
-    known.pullable ? null : make("code", { class: "small", text: known.command }),
-    make("span", { class: "state" }, action),
+    make("div", { class: "what" }, make("b", { class: "name", text: known.name }), make("span", { class: "small soft", text: [taskOf(known.task), known.licence].filter(Boolean).join(" · ") })),
+    make("span", { class: "state" }, action || (coming ? null : make("code", { class: "small", text: known.command }))),
     card.download ? progress(card) : null,
   );
 }
