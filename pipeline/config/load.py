@@ -14,6 +14,7 @@ from fastembed.pipeline.config.nodes import ListNode, MapNode, Node, ScalarNode,
 from fastembed.pipeline.config.pipelines import read_defaults, read_pipelines, read_tests
 from fastembed.pipeline.config.problems import Problems
 from fastembed.pipeline.config.scope import Scope
+from fastembed.pipeline.config.steps import read_templates
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.plan import Configuration, PipelinePlan, Place
 from fastembed.pipeline.registry import Registry
@@ -24,7 +25,7 @@ Sections = Mapping[str, Any]
 Check = Callable[[Mapping[str, Any]], Iterable[tuple[tuple[str | int, ...], str]]]
 """Looks at the sections together, each valid by itself; returns what is wrong, and the keys that lead to it."""
 
-OWN_KEYS: Final = ("version", "plugins", "defaults", "pipelines", "tests")
+OWN_KEYS: Final = ("version", "plugins", "defaults", "templates", "pipelines", "tests")
 VERSION: Final = 1
 
 
@@ -118,6 +119,8 @@ def _read(text: str, path: Path, base: Path, known: _Vocabulary, problems: Probl
     registry, plugins = _with_plugins(scope, top.get("plugins"))
     scope = replace(scope, registry=registry)
     scope = scope.inner(read_defaults(scope, top.get("defaults")))
+    if (node := top.get("templates")) is not None:
+        scope = replace(scope, templates=read_templates(scope, node))
     values = {}
     for key, kind in known.sections.items():
         if (node := top.get(key)) is not None:

@@ -39,6 +39,7 @@ def schema(registry: Registry, sections: Mapping[str, Any] | None = None) -> Sch
         "version": {"const": 1},
         "plugins": {"type": "array", "items": _TEXT, "description": "Python files with components of your own"},
         "defaults": _object({**{key: _ref(key) for key in ("queue", "timeout", "retry")}, "drain": _ref("duration")}),
+        "templates": {"type": "object", "additionalProperties": {"type": "array", "items": _ref("step")}},
         "pipelines": {"type": "object", "additionalProperties": _ref("pipeline")},
         "tests": {"type": "array", "items": _ref("test")},
     }
@@ -95,7 +96,8 @@ def _role(shared: _Definitions, registry: Registry, role: Role) -> Schema:
     specs = registry.all(role)
     bare = [spec.name for spec in specs if not _required(spec)]
     objects = [build(spec, shared.of(f"{role}.{spec.name}", options_adapter(spec))) for spec in specs]
-    extra = [_ref("route"), _ref("fork")] if role == "operator" else []
+    template = _object({"template": _TEXT}, required=["template"], description="the steps of a list under `templates`")
+    extra = [_ref("route"), _ref("fork"), template] if role == "operator" else []
     return {"anyOf": [*([{"enum": bare}] if bare else []), *objects, *extra]}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -38,13 +38,17 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One file while it is read. ids: the step names taken in the pipeline that is being read."""
+    """One file while it is read.
+
+    ids: the step names taken in the pipeline that is being read. templates: lists of steps by name.
+    """
 
     registry: Registry
     problems: Problems
     base: Path
     defaults: Defaults = field(default_factory=Defaults)
     ids: set[str] = field(default_factory=set)
+    templates: Mapping[str, Node] = field(default_factory=dict)
 
     def inner(self, defaults: Defaults | None = None) -> Scope:
         """Return a scope for the next pipeline: its own ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
@@ -19,6 +20,7 @@ from fastembed.pipeline.spec import Spec
 RESERVED: Final = (
     *("id", "if", "batch", "workers", "order", "latest", "timeout", "retry", "on_error", "queue", "cache", "replicas"),
 )
+TEMPLATE: Final = "template"
 BRANCH_KEYS: Final = ("operators", "sink")
 _POSITIVE: Final[TypeAdapter[int]] = TypeAdapter(Positive)
 _ORDER: Final[TypeAdapter[Order]] = TypeAdapter(Literal["strict", "key", "none"])
@@ -30,8 +32,41 @@ def read_steps(scope: Scope, node: Node | None) -> tuple[Step, ...]:
     """Read a list of steps; what is wrong with one is reported and the step left out."""
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return ()
-    steps = [_step(scope, entry) for entry in scope.sequence(node, "a list of operators")]
+    entries = _written_out(scope, scope.sequence(node, "a list of operators"), ())
+    steps = [_step(scope, entry) for entry in entries]
     return tuple(step for step in steps if step is not None)
+
+
+def read_templates(scope: Scope, node: Node) -> dict[str, Node]:
+    """Read `templates: {name: [steps]}`: the lists, whose steps are read where they are used."""
+    found = scope.mapping(node, "a mapping of names to lists of operators")
+    if found is None:
+        return {}
+    for entry in found.entries.values():
+        scope.sequence(entry.node, "a list of operators")
+    return {name: entry.node for name, entry in found.entries.items()}
+
+
+def _written_out(scope: Scope, entries: Iterable[Node], within: tuple[str, ...]) -> Iterator[Node]:
+    """Yield the steps, those of a template in the place of `template: NAME`."""
+    for entry in entries:
+        if not isinstance(entry, MapNode) or TEMPLATE not in entry.entries:
+            yield entry
+            continue
+        used = entry.entries[TEMPLATE].node
+        name = used.value if isinstance(used, ScalarNode) else None
+        if len(entry.entries) > 1:
+            others = ", ".join(key for key in entry.entries if key != TEMPLATE)
+            scope.problems.add(entry.place, f"found {others} beside template, expected the template's name only")
+        elif not isinstance(name, str) or name not in scope.templates:
+            known = tuple(scope.templates)
+            expected = f"expected {one_of(known)}" if known else "expected one of `templates:`, which has none"
+            near = did_you_mean(name, known) if isinstance(name, str) else ""
+            scope.problems.add(used.place, f"found the template {display(used)}, {expected}{near}")
+        elif name in within:
+            scope.problems.add(used.place, f"found the template {name} within itself, expected other steps")
+        elif isinstance(steps := scope.templates[name], ListNode):
+            yield from _written_out(scope, steps.items, (*within, name))
 
 
 def _step(scope: Scope, node: Node) -> Step | None:
