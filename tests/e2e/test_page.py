@@ -304,6 +304,17 @@ async def test_a_chat_is_answered_in_a_stream_by_a_model_that_is_named(shown: Sh
     )
 
 
+async def test_a_file_that_is_dropped_on_the_chat_goes_with_the_message(shown: Shown) -> None:
+    await shown.click("#chat-new")
+    await shown.drop("sum.txt", "what is 2 + 6?")
+    await shown.until("document.querySelector('#attached .name')?.textContent === 'sum.txt'")
+    await shown.click("#send")
+    await shown.until("document.querySelector('.assistant .text')?.textContent.trim()")
+    await shown.until("document.getElementById('send').textContent === 'Send'")
+    assert await chips(shown, ".user") == ["sum.txt"]
+    assert await shown.page.run("document.getElementById('chat-state').textContent") == ""
+
+
 async def test_the_pipelines_are_drawn_with_their_steps(shown: Shown) -> None:
     await shown.go("pipelines")
     flow = "[...document.querySelectorAll('[data-pipeline=papers] .node b')].map((step) => step.textContent)"
