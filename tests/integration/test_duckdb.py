@@ -170,6 +170,17 @@ async def test_files_committed_together_have_the_rows_that_they_have_one_by_one(
     assert {entry.name for entry in await sink.entries("done")} == {file.name for file in files}
 
 
+async def test_a_stop_with_hundreds_of_files_ready_waits_for_few_transactions(sink: Duckdb) -> None:
+    # A stop lets commits end that were asked for. One transaction a file (0.35 s each on a busy machine) made that
+    # minutes.
+    await put(sink, file_called("first.pdf"), ["one"])
+    (before,) = (await rows(sink, "SELECT txid_current()"))[0]
+    await asyncio.gather(*(put(sink, file_called(f"{n}.pdf", f"sha{n}"), ["one"]) for n in range(200)))
+    (after,) = (await rows(sink, "SELECT txid_current()"))[0]
+    assert after - before < 50
+    assert await rows(sink, "SELECT count(*) FROM ledger WHERE state = 'done'") == [(201,)]
+
+
 async def test_of_files_committed_together_only_the_one_that_cannot_be_written_fails(sink: Duckdb) -> None:
     lengths = [4, 4, 8, 4, 4]
     commits = (put(sink, file_called(f"{n}.pdf"), ["one"], length) for n, length in enumerate(lengths))
