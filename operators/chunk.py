@@ -30,8 +30,8 @@ def chunk(
     repeated) or lines of code, else between words, never inside one. Sections are not mixed, unless they are so small
     that apart they would say nothing. The first output is the document: a sink learns of one that has no text, too.
 
-    In: `Document`. Out: `Document`, then `Chunk`s with count, headings, pages or seconds and token_count; then the same
-    for each file within it.
+    In: `Document`. Out: `Document`, then `Chunk`s with count, headings, pages or seconds and speakers, and token_count;
+    then the same for each file within it.
 
     Args:
         tokens: the most that a chunk may have, its heading path and the model's two marks included, counted with the
@@ -64,6 +64,7 @@ def _chunks(document: Document, budget: int, overlap: int, count: Counter) -> li
             headings=section.headings,
             pages=_pages(segments),
             seconds=_seconds(segments),
+            speakers=tuple(dict.fromkeys(segment.speaker for segment in segments if segment.speaker)),
             token_count=size + MARKS,
         )
         for index, ((section, segments), text, size) in enumerate(zip(made, texts, sizes, strict=True))

@@ -45,6 +45,7 @@ from fastembed.documents.lanes import Lanes
 from fastembed.documents.pool import WorkerPool
 from fastembed.documents.wire import from_path, pictures_of, printable
 from fastembed.documents.worker import WorkerSettings
+from fastembed.operators.listening.speakers import SpeakerModel
 from fastembed.operators.parsing.parts import PartReader
 from fastembed.operators.parsing.recordings import RecordingReader, engine_of, is_recording
 from fastembed.pipeline.component import Context, operator
@@ -133,7 +134,9 @@ class Parse:
         """
         self._models = _models(context)
         self._recordings = RecordingReader(
-            partial(engine_of, context.resources, self._speech), self._read_picture if self._pictures else None
+            partial(engine_of, context.resources, self._speech),
+            self._read_picture if self._pictures else None,
+            SpeakerModel(self._models),
         )
         if self._model != AUTO:
             self._model_name(self._model)

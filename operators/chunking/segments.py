@@ -41,7 +41,7 @@ class Segment:
 
     overhead: tokens of `before` and `after`, which every run pays. listed: an item of a list, which stands close to the
     next one. overlap: sentences that the chunk before it has, too. continues: its block began in the chunk before.
-    seconds: of a recording, from when to when.
+    seconds: of a recording, from when to when; speaker: who says it.
     """
 
     kind: Kind
@@ -54,6 +54,7 @@ class Segment:
     overlap: bool = False
     continues: bool = False
     seconds: tuple[float, float] | None = None
+    speaker: str = ""
 
     @property
     def tokens(self) -> int:
@@ -101,7 +102,9 @@ def heading(text: str, page: int | None, budget: int, count: Counter) -> Segment
 
 def _prose(block: Block, budget: int, count: Counter) -> Segment:
     parts = _parts(list(sentences(block.text)), budget, count)
-    return Segment("prose", parts, block.page, listed=block.kind == "list_item", seconds=block.seconds)
+    return Segment(
+        "prose", parts, block.page, listed=block.kind == "list_item", seconds=block.seconds, speaker=block.speaker
+    )
 
 
 def _code(block: Block, budget: int, count: Counter) -> Segment:

@@ -1,8 +1,9 @@
 """Recordings as documents: what is said, with its times, and what a video shows in letters.
 
 Sound is decoded and cut in pauses as for transcriptions, and heard by the speech engine that the other pipelines share,
-to which a recording is less urgent than live speech. Of a video, frames at even distances are looked at; one that shows
-what the frame before showed is skipped, the others are read as scanned pages are.
+to which a recording is less urgent than live speech. Where `fastembed pull resemblyzer` was run, and several people
+speak, each paragraph begins with its speaker, A, B, ... in order of appearance. Of a video, frames at even distances
+are looked at; one that shows what the frame before showed is skipped, the others are read as scanned pages are.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from fastembed.inference.engines.speech.engine import Heard, SpeechEngine, Speec
 from fastembed.inference.engines.vad import VoiceModel
 from fastembed.operators.listening.packing import Packing
 from fastembed.operators.listening.segmenter import RATE_HZ
+from fastembed.operators.listening.speaker_segments import speaker_segments
+from fastembed.operators.listening.speakers import SpeakerModel, SpeakerTimeline
 from fastembed.pipeline.errors import ItemError, Unprocessable, UnsupportedMedia
-from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance
+from fastembed.pipeline.payload.audio import SpeechSettings, TurnDetection, Utterance, Word
 from fastembed.pipeline.payload.document import Block, Document, File
 
 _log: Final = logging.getLogger("fastembed.parse")
@@ -63,19 +66,29 @@ def is_recording(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SpokenPart:
-    """What is said or shown from `start_s` to `end_s`."""
+    """What is said or shown from `start_s` to `end_s`. speaker: who says it, where several do; the text begins so."""
 
     start_s: float
     end_s: float
     text: str
     shown: bool = False
+    speaker: str = ""
 
 
 class RecordingReader:
     """Reads recordings, one at a time: the others wait, not the parsers."""
 
-    def __init__(self, engine: Callable[[], SpeechEngine], read_picture: ReadPicture | None) -> None:
-        """`engine` finds who hears. read_picture: None: what videos show is not read."""
+    def __init__(
+        self,
+        engine: Callable[[], SpeechEngine],
+        read_picture: ReadPicture | None,
+        speakers: SpeakerModel | None = None,
+    ) -> None:
+        """`engine` finds who hears. read_picture: None: what videos show is not read.
+
+        speakers: tells speakers apart, where its files are here; None: nobody does.
+        """
+        self._speakers = speakers
         self._engine = engine
         self._read_picture = read_picture
         self._turn = asyncio.Semaphore(1)
@@ -105,17 +118,23 @@ class RecordingReader:
             self._voice = await asyncio.to_thread(VoiceModel)
         packing = Packing(self._voice.stream(), _SETTINGS, str, defaults=_TURNS, longest_s=_LONGEST_PIECE_S)
         parts: list[SpokenPart] = []
+        words: list[Word] = []
+        timeline = SpeakerTimeline(self._speakers) if self._speakers is not None and self._speakers.is_here else None
         count = 0
         try:
             async with aclosing(decode_media(file.path, rate_hz=RATE_HZ, longest_s=LONGEST_S)) as frames:
                 async for frame in frames:
                     count += len(frame.samples)
+                    if timeline is not None:
+                        await timeline.push(frame.samples)
                     for utterance in await asyncio.to_thread(
                         lambda samples: list(packing.push(samples)), frame.samples
                     ):
-                        parts += await _heard(engine, utterance)
+                        parts += await _heard(engine, utterance, None if timeline is None else words)
             for utterance in await asyncio.to_thread(lambda: list(packing.finish())):
-                parts += await _heard(engine, utterance)
+                parts += await _heard(engine, utterance, None if timeline is None else words)
+            if timeline is not None:
+                parts = await _by_speaker(timeline, words) or parts
         except Unprocessable as error:
             if Path(file.name).suffix.lower() not in VIDEO or count:
                 raise _named(error, file) from error
@@ -165,12 +184,31 @@ class RecordingReader:
         return [block.text.strip() for block in document.blocks if block.text.strip()]
 
 
-async def _heard(engine: SpeechEngine, utterance: Utterance) -> list[SpokenPart]:
-    """Return the paragraphs of a piece of a recording: its segments, joined where no pause is."""
-    heard = await engine.transcribe(SpeechRequest(utterance.samples, recorded=True, words=False))
+async def _by_speaker(timeline: SpeakerTimeline, words: list[Word]) -> list[SpokenPart]:
+    """Return what each of several speakers says; nothing: there is one, or none."""
+    found = speaker_segments(words, await timeline.turns())
+    if len({part.speaker for part in found}) < 2:  # noqa: PLR2004 - one who speaks alone needs no label
+        return []
+    return [
+        SpokenPart(part.start_ms / 1000, part.end_ms / 1000, f"{part.speaker}: {part.text}", speaker=part.speaker)
+        for part in found
+    ]
+
+
+async def _heard(engine: SpeechEngine, utterance: Utterance, words: list[Word] | None) -> list[SpokenPart]:
+    """Return the paragraphs of a piece of a recording: its segments, joined where no pause is.
+
+    words: gets its words, with their times; None: nobody asks for them.
+    """
+    heard = await engine.transcribe(SpeechRequest(utterance.samples, recorded=True, words=words is not None))
     if heard is None or not heard.text.strip():
         return []
     start_s, end_s = utterance.start_ms / 1000, utterance.end_ms / 1000
+    if words is not None:
+        words += [
+            Word(part.text, round(1000 * (start_s + part.start_s)), round(1000 * (start_s + part.end_s)))
+            for part in heard.words or heard.segments
+        ]
     return list(_paragraphs(heard, start_s, end_s))
 
 
@@ -195,7 +233,13 @@ def _paragraphs(heard: Heard, start_s: float, end_s: float) -> Iterable[SpokenPa
 
 def _document(file: File, parts: list[SpokenPart], duration_s: float, model: str) -> Document:
     blocks = tuple(
-        Block("figure" if part.shown else "paragraph", part.text, seconds=(part.start_s, part.end_s)) for part in parts
+        Block(
+            "figure" if part.shown else "paragraph",
+            part.text,
+            seconds=(part.start_s, part.end_s),
+            speaker=part.speaker,
+        )
+        for part in parts
     )
     title = Path(file.name).stem
     return Document(

@@ -52,7 +52,7 @@ class Block:
     """One piece of a document in reading order: markdown text, its page (1-based, None where pages do not exist).
 
     level: of a heading, 1 is the highest; 0 for everything else. seconds: of a recording, from when to when it is said
-    or shown; None where there is no such thing.
+    or shown; None where there is no such thing. speaker: who says it, where several do.
     """
 
     kind: BlockKind
@@ -60,6 +60,7 @@ class Block:
     page: int | None = None
     level: int = 0
     seconds: tuple[float, float] | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,9 @@ class Chunk:
     """A piece of a document small enough to embed.
 
     index: 0-based place in the document; count: chunks of the document. headings: the path from the title down.
-    pages: first and last page, or None. seconds: of a recording, from when to when. embedding: float32 [dimensions],
-    unit length, or None before `embed`. model, model_revision: what made it (`VectorOrigin`).
+    pages: first and last page, or None. seconds: of a recording, from when to when; speakers: who is heard in it.
+    embedding: float32 [dimensions], unit length, or None before `embed`. model, model_revision: what made it
+    (`VectorOrigin`).
     """
 
     document: Document
@@ -124,6 +126,7 @@ class Chunk:
     model: str | None = None
     seconds: tuple[float, float] | None = None
     model_revision: str = ""
+    speakers: tuple[str, ...] = ()
 
     @property
     def embedding_text(self) -> str:

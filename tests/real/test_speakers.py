@@ -7,6 +7,7 @@ import io
 import wave
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ import openai
 import pytest
 
 from fastembed import FastEmbedServer
+from fastembed.inference.serving.models import Models
+from fastembed.inference.serving.speech.engines import SpeechEngines
+from fastembed.operators.chunk import chunk
+from fastembed.operators.parse import Parse
+from fastembed.pipeline.component import Context, Resources
+from fastembed.pipeline.payload.document import Chunk, File
 from tests.real.hearing import ASSETS, sound, words
 
 PIPELINES = """
@@ -109,3 +116,17 @@ def test_a_reference_without_speech_is_refused(client: openai.OpenAI) -> None:
     silence = "data:audio/wav;base64," + b64encode(talk(["bm_george-2"], (0.0,))).decode()
     with pytest.raises(openai.BadRequestError, match="found no speech, expected 2 to 10 s of one voice"):
         diarized(client, talk(TALK[:1]), known_speaker_names=["George"], known_speaker_references=[silence])
+
+
+async def test_a_recording_that_is_dropped_says_who_speaks(tmp_path: Path) -> None:
+    file = tmp_path / "talk.wav"
+    file.write_bytes(await asyncio.to_thread(talk, TALK[:2]))
+    models = Models()
+    engines, parse = SpeechEngines(models), Parse(ahead=False)
+    await parse.open(Context("papers", "parse", "d", tmp_path, Resources(models, engines)))
+    document = await parse(File(file, file.name, "s", file.stat().st_size, 0))
+    for resource in (parse, engines, models):
+        await resource.close()
+    assert [block.text[:6] for block in document.blocks] == ["A: She", "B: The"]
+    assert [block.speaker for block in document.blocks] == ["A", "B"]
+    assert [found.speakers for found in chunk(document) if isinstance(found, Chunk)] == [("A", "B")]

@@ -5,7 +5,7 @@ Server-Sent Events while it is written. With `diarized_json` it says who speaks;
 segments with their speakers when the recording is over. What the engines cannot do (probabilities of words) is refused,
 never made up.
 
-`request` describes and decodes the form; `transcript` encodes what was heard, `diarized` who said it.
+`request` describes and decodes the form; `transcript` encodes what was heard.
 """
 
 from __future__ import annotations

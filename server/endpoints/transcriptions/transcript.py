@@ -10,6 +10,7 @@ import orjson
 
 from fastembed.inference.engines.speech.agreement import joined
 from fastembed.inference.serving.speech.engines import label_parts
+from fastembed.operators.listening.speaker_segments import SpeakerSegment, speaker_segments
 from fastembed.pipeline.errors import (
     Expired,
     InvalidInput,
@@ -29,7 +30,6 @@ from fastembed.pipeline.payload.audio import (
     TranscriptFailed,
     Word,
 )
-from fastembed.server.endpoints.transcriptions.diarized import speaker_segments
 from fastembed.server.wire.headers import Headers, model_headers
 from fastembed.server.wire.languages import language_name
 
@@ -137,7 +137,7 @@ class Transcription:
     def _by_speaker(self) -> list[dict[str, Any]]:
         if self._turns is None:
             raise StepFailed("listen", ValueError("found no turns of speakers, expected them of this pipeline's step"))
-        return [part.encode(index) for index, part in enumerate(speaker_segments(self._words, self._turns))]
+        return [_spoken(index, part) for index, part in enumerate(speaker_segments(self._words, self._turns))]
 
     def _by_channel(self) -> dict[str, Any]:
         """Return each channel's own transcript, where they were split."""
@@ -186,6 +186,14 @@ def _segment(index: int, part: Word) -> dict[str, Any]:
         "compression_ratio": round(len(text) / len(zlib.compress(text)), 3),
         "no_speech_prob": None,
     }
+
+
+def _spoken(index: int, part: SpeakerSegment) -> dict[str, Any]:
+    """Return a segment as OpenAI's API has it, with `doubts` beside."""
+    doubts = {"doubts": list(part.doubts)} if part.doubts else {}
+    times = {"start": part.start_ms / 1000, "end": part.end_ms / 1000}
+    event = {"type": "transcript.text.segment", "id": f"seg_{index}", **times}
+    return {**event, "speaker": part.speaker, "text": part.text, **doubts}
 
 
 def _segment_event(index: int, part: Word) -> dict[str, Any]:

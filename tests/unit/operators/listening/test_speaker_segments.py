@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fastembed.operators.listening.speaker_segments import SpeakerSegment, speaker_segments
 from fastembed.pipeline.payload.audio import SpeakerTurn, Word
-from fastembed.server.endpoints.transcriptions.diarized import speaker_segments
 
 TURNS = (SpeakerTurn("A", 0, 2_000), SpeakerTurn("B", 2_200, 3_000, ("short",)), SpeakerTurn("A", 4_000, 9_000))
 
@@ -41,17 +41,9 @@ def test_a_long_speech_ends_after_a_sentence() -> None:
 
 
 def test_doubts_of_the_turn_go_with_its_words() -> None:
-    found = [part.encode(0) for part in speaker_segments(spoken(("Ten.", 2_400), ("Well", 4_500)), TURNS)]
-    assert [part.get("doubts") for part in found] == [["short"], None]
-    assert found[0] == {
-        "type": "transcript.text.segment",
-        "id": "seg_0",
-        "start": 2.4,
-        "end": 2.7,
-        "speaker": "B",
-        "text": "Ten.",
-        "doubts": ["short"],
-    }
+    found = speaker_segments(spoken(("Ten.", 2_400), ("Well", 4_500)), TURNS)
+    assert [part.doubts for part in found] == [("short",), ()]
+    assert found[0] == SpeakerSegment("B", "Ten.", 2_400, 2_700, ("short",))
 
 
 def test_words_without_any_turn_are_of_one_speaker_and_doubtful() -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from fastembed.inference.engines.speech.agreement import joined
 from fastembed.pipeline.payload.audio import SpeakerTurn, Word
@@ -26,18 +26,6 @@ class SpeakerSegment:
     start_ms: int
     end_ms: int
     doubts: tuple[str, ...] = ()
-
-    def encode(self, index: int) -> dict[str, Any]:
-        """Return it as OpenAI's API has it, with `doubts` beside."""
-        return {
-            "type": "transcript.text.segment",
-            "id": f"seg_{index}",
-            "start": self.start_ms / 1000,
-            "end": self.end_ms / 1000,
-            "speaker": self.speaker,
-            "text": self.text,
-            **({"doubts": list(self.doubts)} if self.doubts else {}),
-        }
 
 
 def speaker_segments(words: Sequence[Word], turns: Sequence[SpeakerTurn]) -> list[SpeakerSegment]:
