@@ -123,6 +123,6 @@ async def _ask(models: Models, model: LocatedModel) -> Finding:
             size = f", {resident.measured / 1e6:.0f} MB" if resident and resident.measured else ""
     except Exception as error:  # noqa: BLE001 - a model's boundary: the others are asked all the same
         return Finding(model.name, task, device, right=False, detail=f"{type(error).__name__}: {error}"[:300])
-    if is_pocket(model.spec) and task in ("chat", "code"):
+    if is_pocket(model.spec) and task in ("chat", "code", "document"):
         return Finding(model.name, task, device, None, f"{detail}; a tiny model, loaded in {loaded_s:.1f} s{size}")
     return Finding(model.name, task, device, right, f"{detail}; loaded in {loaded_s:.1f} s{size}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from fastembed.inference.engines.media.wav import plain_wav
+from fastembed.inference.engines.speakers.clustering import ALIKE, mean_voice
+from fastembed.inference.engines.speakers.features import windows
+from fastembed.inference.engines.speakers.kind import SPEAKER_EMBEDDING
 from fastembed.inference.engines.speech.engine import SpeechRequest
 from fastembed.inference.engines.speech.resample import Resampler
 from fastembed.inference.engines.voice.kind import SPEECH_SYNTHESIS
@@ -26,6 +31,8 @@ _RATE_HZ: Final = 16_000
 _SENTENCE: Final = "The weather in the mountains was cold and windy all day long."
 _SENTENCE_WORDS: Final = ("weather", "mountains", "cold", "windy", "day", "long")
 _EARS: Final = "whisper-base"
+_PRINTED: Final = "The storm tore the roof off the hut."
+_PRINTED_WORDS: Final = ("storm", "tore", "roof", "hut")
 _MOST_TOKENS: Final = 32
 
 
@@ -109,11 +116,42 @@ async def _speech_synthesis(models: Models, name: str, device: str) -> tuple[boo
     )
 
 
+async def _document(models: Models, name: str, device: str) -> tuple[bool, str]:
+    """Have the model read a page with one printed sentence."""
+    page = Image.new("RGB", (1024, 512), "white")
+    ImageDraw.Draw(page).text((60, 200), _PRINTED, fill="black", font=ImageFont.load_default(size=48))
+    picture = io.BytesIO()
+    page.save(picture, "PNG")
+    async with models.lend(name, "document", device=device) as model:
+        began = time.perf_counter()
+        written = (await model.read([picture.getvalue()]))[0]
+        took_s = time.perf_counter() - began
+    text = written.text.lower()
+    found = sum(word in text for word in _PRINTED_WORDS)
+    pace = f"{written.token_count / took_s:.1f} tokens/s, a line in {took_s:.1f} s"
+    return found == len(_PRINTED_WORDS), f"{pace}; {found} of {len(_PRINTED_WORDS)} words"
+
+
+async def _speaker_embedding(models: Models, name: str, device: str) -> tuple[bool, str]:
+    """Compare the voice of a call's first half with that of its second."""
+    samples = np.concatenate(list(plain_wav(_CALL.read_bytes(), _RATE_HZ) or ()))
+    halves = [windows(half)[0] for half in np.array_split(samples, 2)]
+    async with models.lend(name, SPEAKER_EMBEDDING.name, device=device) as model:
+        began = time.perf_counter()
+        first, second = [mean_voice(await model.embed(half)) for half in halves]
+        took_s = time.perf_counter() - began
+    likeness = float(first @ second)
+    pace = len(samples) / _RATE_HZ / took_s
+    return likeness >= ALIKE, f"{pace:.0f} times as fast as speech; one voice is {likeness:.2f} like itself"
+
+
 PROBES: Final[Mapping[str, Probe]] = {
     "chat": _chat,
     "code": _code,
     "embedding": _embedding,
     "rerank": _rerank,
+    "document": _document,
+    SPEAKER_EMBEDDING.name: _speaker_embedding,
     "transcription": _transcription,
     SPEECH_SYNTHESIS.name: _speech_synthesis,
 }

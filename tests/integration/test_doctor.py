@@ -42,6 +42,8 @@ def test_what_ships_answers_rightly_and_the_machine_is_described(doctor):
     assert "tokens/s" in lines["chat"]
     assert "a tiny model" in lines["chat"]
     assert "tokens/s" in lines["code"]
+    assert "tokens/s" in lines["document"]
+    assert "a tiny model" in lines["document"]
 
 
 def test_a_model_that_answers_wrongly_or_does_not_load_is_named(doctor, tmp_path):
