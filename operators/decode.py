@@ -30,6 +30,7 @@ from fastembed.pipeline.payload.audio import (
 _EXPECTED = "raw samples in the session's format, or a stream of webm, ogg, mp4, mp3, flac or wav"
 _FRAMED = frozenset({"mp3", "aac"})  # begin anywhere in their stream as they do at its start
 _HELD = frozenset({"mp3", "aac", "flac"})  # libav reads ahead in them
+_ENDED = _HELD | {"wav", "endless_wav"}  # of wav libav looks at 131 KiB first: for another codec within the PCM
 _HELD_BYTES = 4_096
 _HEAD_BYTES = 42  # of flac: its mark and what is needed of its streams
 _PIECE_S = 0.25  # longer messages are decoded in pieces, so that nobody's message holds up the others
@@ -66,6 +67,8 @@ class Decode:
 
 def _head_of(data: bytes) -> bytes:
     """Return what the frames of a flac stream are read by: its mark and first block, made the last (RFC 9639, 8)."""
+    if data[:4] == b"RIFF":
+        return data[: data.find(b"data", 12) + 8]
     return data[:4] + bytes([data[4] | 0x80]) + data[5:_HEAD_BYTES]
 
 
@@ -133,14 +136,15 @@ class SessionDecoder:
         if self._odd:
             async for samples in self._decode(AudioBytes(b"", sniff=not self._begun), final=True):
                 yield samples
-        if self._container is None or self._container.container not in _HELD:
+        if self._container is None or self._container.container not in _ENDED:
             return
         container, self._container = self._container, None
         with suppress(InvalidInput):  # too few bytes for a frame: what comes behind them tells whether they are sound
             async for samples in container.finish():
                 yield samples
         self._container = StreamDecoder(container.container, self._rate_hz)
-        self._odd = self._head if container.container == "flac" else b""  # what its next frames are read by
+        # What its next frames are read by.
+        self._odd = self._head if container.container in ("flac", "wav", "endless_wav") else b""
 
     async def _decode(self, message: AudioBytes, *, final: bool = False) -> AsyncIterator[NDArray[np.float32]]:
         data = message.data

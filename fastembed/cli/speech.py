@@ -14,15 +14,21 @@ commands = typer.Typer()
 
 @commands.command()
 def transcribe(
-    file: Annotated[Path, typer.Argument(help="A sound file.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A sound file; - reads a pipe.", exists=True, dir_okay=False, allow_dash=True),
+    ] = None,
     *,
+    microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone until Ctrl-C.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Print words as they come, at the pace of speech.")] = False,
     config: Config = None,
 ) -> None:
     """Write down what is said in a file, by the same pipeline as /v1/realtime."""
     from fastembed.commands.transcribe import transcribe as run
 
-    raise typer.Exit(run(file, config, follow=follow))
+    if (file is None) is not microphone:
+        raise typer.BadParameter("found both or neither, expected a file, - for a pipe, or --microphone")
+    raise typer.Exit(run(file, config, follow=follow or microphone))
 
 
 @commands.command()

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from fastembed.assembly import close_resources, make_resources, read_configuration
+from fastembed.commands.live_audio import microphone, piped, until
 from fastembed.inference.engines.media.sound import decode_media
 from fastembed.pipeline.engine import Engine
 from fastembed.pipeline.errors import ConfigError
 from fastembed.pipeline.item import Outcome
-from fastembed.pipeline.payload.audio import SpeechSettings, Transcript, TranscriptDelta, TranscriptFailed
+from fastembed.pipeline.payload.audio import (
+    AudioBytes,
+    AudioFrame,
+    Commit,
+    SpeechProblem,
+    SpeechSettings,
+    Transcript,
+    TranscriptDelta,
+    TranscriptFailed,
+)
 from fastembed.pipeline.plan import Configuration, PipelinePlan
 from fastembed.pipeline.policy import QueuePolicy
 from fastembed.server.observability.logs import configure
@@ -24,8 +36,11 @@ from fastembed.sources.websocket import Session, Websocket
 _RATE_HZ = 16_000
 
 
-def transcribe(file: Path, config: Path | None, *, follow: bool) -> int:
-    """Print what is said, an utterance a line; 1 if a part could not be transcribed."""
+def transcribe(file: Path | None, config: Path | None, *, follow: bool) -> int:
+    """Print what is said, an utterance a line; 1 if a part could not be transcribed.
+
+    file: `-` is standard input, None the microphone; Ctrl-C ends what comes live with what was said until then.
+    """
     configure("text", "warning")
     configuration = read_configuration(config)
     plan = speech_pipeline(configuration)
@@ -44,7 +59,7 @@ def speech_pipeline(configuration: Configuration) -> PipelinePlan:
     raise ConfigError([f"found the pipelines {names}, expected one with a websocket source that transcribes"])
 
 
-async def _run(file: Path, configuration: Configuration, name: str, *, follow: bool) -> int:
+async def _run(file: Path | None, configuration: Configuration, name: str, *, follow: bool) -> int:
     resources = make_resources(configuration)
     engine = Engine(resources)
     try:
@@ -53,7 +68,10 @@ async def _run(file: Path, configuration: Configuration, name: str, *, follow: b
         paper = _Paper(follow=follow)
         session = source.connect("file", paper)
         try:
-            await _speak(session, file, follow=follow)
+            if file is None or str(file) == "-":
+                await _listen(session, piped(sys.stdin.buffer) if file else microphone())
+            else:
+                await _speak(session, file, follow=follow)
             session.end()
             await session.ended.wait()
         finally:
@@ -62,6 +80,22 @@ async def _run(file: Path, configuration: Configuration, name: str, *, follow: b
     finally:
         await engine.stop()
         await close_resources(resources)
+
+
+async def _listen(session: Session, sound: AsyncIterator[AudioBytes | AudioFrame]) -> None:
+    """Send what comes live, until it ends or Ctrl-C is pressed; pressed again, it ends at once."""
+    await session.send(SpeechSettings(rate_hz=_RATE_HZ))
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def interrupted() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    with suppress(NotImplementedError):  # Windows: there Ctrl-C ends it at once
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    async for piece in until(stop, sound):
+        await session.send(piece)
+    await session.send(Commit())  # what a decoder holds back is heard too
 
 
 async def _speak(session: Session, file: Path, *, follow: bool) -> None:
@@ -97,6 +131,9 @@ class _Paper:
                 sys.stdout.flush()
             case Transcript():
                 self._transcript(value)
+            case SpeechProblem():
+                self._failed += 1
+                typer.echo(f"fastembed: {value.message}", err=True)
             case TranscriptFailed():
                 self._failed += 1
                 typer.echo(f"fastembed: an utterance could not be transcribed: {value.message}", err=True)

@@ -185,3 +185,9 @@ def test_pcm_that_looks_like_the_first_bytes_of_a_frame_is_pcm() -> None:
     assert sniff(b"\xff\xfb\x90\x64" + noise) is None
     assert sniff(b"\xff\xf1\x50\x80\x20" + noise) is None
     assert not undecided(b"\x01\x00" * 6)
+
+
+async def test_a_short_wav_is_heard_when_its_client_commits() -> None:
+    data = (AUDIO / "red-light.wav").read_bytes()
+    values = await through(Decode(), [*chunks(data, 6_400), Commit()])
+    assert abs(len(audio(values)) - len(samples("red-light.wav"))) < 160
