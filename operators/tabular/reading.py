@@ -39,7 +39,7 @@ def reader_of(file: File) -> Reader:
 
 def read_csv(file: File, *, csv: Mapping[str, Any], **_: Any) -> Generator[Row]:
     """Yield the rows of a text with delimiters."""
-    # skip: DuckDB 1.5 takes lines that have fewer fields than later ones for a preface, and leaves them out unsaid.
+    # skip: DuckDB 2.0 takes lines that have fewer fields than later ones for a preface, and leaves them out unsaid.
     options: dict[str, Any] = {"all_varchar": csv["types"] == "text", "sample_size": -1, "skip": 0}
     options |= {"header": csv["header"]} if csv["header"] is not None else {}
     options |= {"delim": csv["delimiter"]} if csv["delimiter"] is not None else {}

@@ -193,7 +193,7 @@ MINIMAL = "pipelines: {p: {source: {http: x}, sink: reply}}\n"
             f"{MINIMAL}modles: {{}}",
             (
                 "p.yaml:2:1: found the unknown key 'modles', expected one of version, plugins, "
-                "defaults, pipelines, tests, devices, models; did you mean 'models'?"
+                "defaults, templates, pipelines, tests, devices, models; did you mean 'models'?"
             ),
         ),
         (
