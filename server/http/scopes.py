@@ -67,6 +67,8 @@ def needed_scope(path: str, *, by_pipeline: bool = False, websocket: bool = Fals
 
     A websocket's path is resolved later, so any way to write it counts.
     """
+    if websocket and path == "/":  # WhisperLive's clients know no other
+        return AUDIO
     if websocket:
         return next((found for near in near_paths(path) if (found := needed_scope(near))), PIPELINES)
     for prefix, name in _NEEDS:

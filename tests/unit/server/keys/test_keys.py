@@ -144,6 +144,21 @@ def test_a_missing_scope_is_named(path):
         ring.admit(asking(secret, "/shout", "POST"), by_pipeline=True)
 
 
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("/v1/realtime", "audio"),
+        ("/realtime", "audio"),
+        ("/openai/v1/realtime", "audio"),
+        ("/", "audio"),
+        ("/v1/status/ws/task-1", "documents"),
+        ("/mine", "pipelines"),
+    ],
+)
+def test_a_socket_needs_its_scope_however_its_path_is_written(path, scope):
+    assert needed_scope(path, websocket=True) == scope
+
+
 FREE = (
     "/v1/models",
     "/v1/files",

@@ -21,7 +21,7 @@ async def serving() -> WebsocketRoutes:
     return routes
 
 
-async def refused(route: RealtimeRoute, path: str, query: str = "") -> tuple[int, dict[str, Any]]:
+async def refused(route: RealtimeRoute, path: str, query: str = "", **more: Any) -> tuple[int, dict[str, Any]]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -31,7 +31,7 @@ async def refused(route: RealtimeRoute, path: str, query: str = "") -> tuple[int
         return {"type": "websocket.connect"}
 
     extensions: dict[str, Any] = {"websocket.http.response": {}}
-    scope = {"type": "websocket", "path": path, "headers": [], "extensions": extensions, "request_id": "req_1"}
+    scope = {"type": "websocket", "path": path, "headers": [], "extensions": extensions, "request_id": "req_1", **more}
     scope["query_string"] = query.encode()
     await route.handle(scope, receive, send)
     assert scope.get("served_path") in (None, "/v1/realtime")  # what a client types is no label of a metric
@@ -92,3 +92,14 @@ async def test_a_plain_request_to_a_websocket_is_told_so() -> None:
     what = error_response(found.value, "req_1")
     assert what.status == 426
     assert (b"upgrade", b"websocket") in what.headers
+
+
+async def test_a_conversation_wants_the_scope_of_chats() -> None:
+    class Answers:
+        def answers(self) -> bool:
+            return True
+
+    route = RealtimeRoute(await serving(), answers=Answers())  # type: ignore[arg-type] # never asked for an answer
+    status, error = await refused(route, "/v1/realtime", scopes=frozenset({"audio"}))
+    assert (status, error["code"]) == (403, "missing_scope")
+    assert "conversations: it needs the scope chat, and has audio" in error["message"]
