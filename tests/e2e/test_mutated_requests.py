@@ -56,7 +56,7 @@ pipelines:
     operators: [parse, chunk, embed]
     sink: {duckdb: data/lake.duckdb, table: chunks}
 """
-TIMEOUT_S = 30
+TIMEOUT_S = 120  # a parser process that starts anew on a busy machine takes half a minute
 SIDE_BY_SIDE = 12
 LEFT_OUT = ("/mcp", "/v1/models/pull", "/api/pull")
 """What speaks another protocol, and what asks the network."""
