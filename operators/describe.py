@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -23,9 +24,9 @@ QUESTION: Final = "Describe this picture in one or two sentences."
 class Describe:
     """Have a vision model say what a picture shows.
 
-    In: bytes of a PNG, JPEG, WebP or still GIF, pixels uint8 [height, width, 3] in RGB, or a mapping with one of those
-    as `picture`, as `frames` gives it. Out: text; of a mapping the same with the text under `into` in place of the
-    picture.
+    In: bytes of a PNG, JPEG, WebP or still GIF, these in base64, pixels uint8 [height, width, 3] in RGB, or a mapping
+    with one of those as `picture`, as `frames` gives it. Out: text; of a mapping the same with the text under `into` in
+    place of the picture.
 
     Args:
         question: what the model is asked about each picture.
@@ -64,6 +65,7 @@ class Describe:
         """Describe one picture."""
         value: Any = item.value
         picture = value.get("picture") if isinstance(value, dict) else value
+        picture = _bytes_of(picture) if isinstance(picture, str) else picture
         pixels = await asyncio.to_thread(decode_picture, picture) if isinstance(picture, bytes) else picture
         if not isinstance(pixels, np.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:  # noqa: PLR2004 - RGB
             raise InvalidInput(
@@ -75,3 +77,10 @@ class Describe:
         if not isinstance(value, dict):
             return text
         return {**{name: field for name, field in value.items() if name != "picture"}, self._into: text}
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise InvalidInput("found text, expected a picture, in base64", param="picture") from None

@@ -44,8 +44,8 @@ OPTIONS = {
 """The options of operators that need some."""
 OF_ANY_VALUE = ("dedupe", "filter", "map", "merge_fields", "sample", "split", "throttle", "window")
 """Operators of values that a path of one's own takes and gives."""
-OF_TEXTS = ("classify", "converse", "extract", "language", "to_chat", "to_embedding")
-"""Operators of texts, or of fields that are texts."""
+OF_TEXTS = ("classify", "converse", "describe", "extract", "language", "to_chat", "to_embedding")
+"""Operators of texts, of fields that are texts, or of pictures in base64."""
 OPERATORS = tuple(spec.name for spec in REGISTRY.all("operator"))
 
 

@@ -145,6 +145,6 @@ async def test_pictures_are_described_and_what_is_none_is_refused(context: Conte
     found = await step(Item({"name": "a.png", "picture": pixels}))
     assert found.keys() == {"name", "text"}
     assert isinstance(await step(Item(pixels)), str)
-    for value in (pixels[0], {"name": "x"}, b"junk"):
+    for value in (pixels[0], {"name": "x"}, b"junk", {"picture": "ü"}, {"picture": "anVuaw=="}):
         with pytest.raises(InvalidInput):
             await step(Item(value))
