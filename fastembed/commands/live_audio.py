@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -18,6 +19,9 @@ Sound = AudioBytes | AudioFrame
 RATE_HZ: Final = 16_000
 _PIECE_BYTES: Final = 6_400  # 0.2 s
 _WAITING: Final = 64
+_BLOCKS: Final = 4_096
+"""What a microphone's queue holds: some two minutes of PortAudio's blocks."""
+_log: Final = logging.getLogger(__name__)
 
 
 async def piped(pipe: BinaryIO) -> AsyncIterator[AudioBytes]:
@@ -46,10 +50,16 @@ async def microphone() -> AsyncIterator[AudioFrame]:
         needed = "pip install sounddevice, on Linux apt install libportaudio2 too"
         raise ConfigError([f"--microphone needs sounddevice ({error}): {needed}"]) from error
     loop = asyncio.get_running_loop()
-    coming: asyncio.Queue[Any] = asyncio.Queue()  # bounded by the machine's time: what is said is taken as it comes
+    coming: asyncio.Queue[Any] = asyncio.Queue(_BLOCKS)
+
+    def put(samples: Any) -> None:
+        if coming.full():  # the pipeline has been behind for minutes: the newest words matter more
+            coming.get_nowait()
+            _log.warning("the transcription is behind the microphone: sound is left out")
+        coming.put_nowait(samples)
 
     def heard(samples: Any, *_: Any) -> None:
-        loop.call_soon_threadsafe(coming.put_nowait, samples[:, 0].copy())
+        loop.call_soon_threadsafe(put, samples[:, 0].copy())
 
     try:
         stream = sounddevice.InputStream(samplerate=RATE_HZ, channels=1, dtype="float32", callback=heard)
