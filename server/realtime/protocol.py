@@ -17,9 +17,8 @@ value and is answered when it comes back, so that its event stands behind those 
     commit, clear ----------------------------value--> steps --Committed, Cleared, SpeechProblem--> events
     response.create --`_marks[token]`----SpeechMark--> steps --SpeechMark--> `Dialogue.ask`
 
-A session of `type: realtime` is a conversation as well: its `Dialogue` answers.
-A token stands for an update on its way; `_asked` maps it back to the client's event. Updates faster than they come back
-are refused at `_UNANSWERED`, and the oldest items are forgotten at `_REMEMBERED`: both bound what a session can hold.
+A session of `type: realtime` is a conversation: its `Dialogue` answers. A token stands for an update on its way, which
+`_asked` maps to the client's event; more than `_UNANSWERED` are refused, items beyond `_REMEMBERED` forgotten.
 """
 
 from __future__ import annotations
