@@ -34,7 +34,7 @@ SINKS = {"duckdb": "lake.duckdb", "folder": "failed", "reply": ""}
 OPTIONS = {
     "classify": "{labels: [refund, praise]}",
     "extract": "{schema: {type: object}}",
-    "dedupe": "item.value.name",
+    "dedupe": "item.id",
     "filter": "'True'",
     "map": "item.value",
     "sample": "1",

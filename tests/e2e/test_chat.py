@@ -195,8 +195,10 @@ def test_a_completion_tells_the_chosen_tokens_only(client: openai.OpenAI) -> Non
     options = {"model": "auto", "prompt": "3 + 4 =", "temperature": 0, "max_tokens": 2}
     logprobs = client.completions.create(**options, logprobs=0).choices[0].logprobs
     assert len(logprobs.tokens) == len(logprobs.token_logprobs) == len(logprobs.text_offset) == 2
-    with pytest.raises(openai.BadRequestError, match="the chosen token's only") as caught:
-        client.completions.create(**options, logprobs=1)
+    likeliest = client.completions.create(**options, logprobs=1).choices[0].logprobs
+    assert [list(top) for top in likeliest.top_logprobs] == [[token] for token in likeliest.tokens]
+    with pytest.raises(openai.BadRequestError, match="the chosen token only") as caught:
+        client.completions.create(**options, logprobs=2)
     assert caught.value.param == "logprobs"
 
 

@@ -175,9 +175,9 @@ def test_the_tests_of_a_file_are_run(tmp_path: Path) -> None:
 
 def test_check_names_models_without_which_serve_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "ops.py").write_text(
-        "from fastembed.pipeline.component import operator\n\n\n@operator\ndef request(value):\n    return value\n"
+        "from fastembed.pipeline.component import operator\n\n\n@operator\ndef asked(value):\n    return value\n"
     )
-    chat = "{{source: {{http: POST /{0}}}, operators: [request, generate: {{model: {0}}}], sink: reply}}"
+    chat = "{{source: {{http: POST /{0}}}, operators: [asked, generate: {{model: {0}}}], sink: reply}}"
     names = ("nope", "phi-4-mini", "all-MiniLM-L6-v2", "code-pocket", "typo")
     pipelines = "".join(f"  {name}: {chat.format(name)}\n" for name in names)
     models = "models: {typo: {from: ./nothere, task: chat}}\n"

@@ -223,13 +223,13 @@ async def test_json_mode_gives_an_object(model):
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ({"type": "nope"}, "Unsupported type"),
+        ({"type": "nope"}, "type \\['nope'\\]"),
         ({"$ref": "#/nope"}, "'#/nope' leads to no other part of it"),
         ({"$ref": "#"}, "'#' leads to no other part of it"),
         ({"type": "string", "pattern": "[a-z]?" * 1000}, "1000 repetitions in one pattern"),
         ({"type": "object", "properties": {f"p{i}": {} for i in range(3000)}}, "3000 properties"),
-        ({"type": "string", "pattern": "("}, "parenthesis is not closed"),
-        ({"type": "integer", "minimum": 5, "maximum": 1}, "minimum greater than maximum"),
+        ({"type": "string", "pattern": "("}, "pattern with an anchor within, or an open group"),
+        ({"type": "integer", "minimum": 5, "maximum": 1}, "bounds between which there is no whole number"),
     ],
 )
 async def test_a_bad_schema_is_refused_and_disturbs_nobody(model, schema, why):

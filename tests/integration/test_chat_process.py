@@ -46,7 +46,7 @@ def asked(text, **sampling):
 
 LONG = asked("count to 30", temperature=2.0, max_tokens=900)
 LONG_AND_SURE = ChatRequest(prompt="the weather is", sampling=Sampling(temperature=0, max_tokens=700))
-FORMED = replace(LONG, json={"type": "array", "items": {"type": "integer"}, "minItems": 300})
+FORMED = replace(LONG, json={"type": "array", "items": {"type": "integer"}, "minItems": 256})
 
 
 async def answer(model, request):

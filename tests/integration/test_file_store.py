@@ -199,7 +199,7 @@ def test_who_reads_a_file_reads_it_to_its_end(store: FileStore) -> None:
 
 
 def test_a_full_disk_is_told_to_the_caller_and_another_failure_is_not() -> None:
-    check: Callable[[OSError, Path, int], None] = store_module._check_disk
+    check: Callable[[OSError, Path, int], None] = store_module.check_disk
     with pytest.raises(TooLarge, match=r"^disk full: [\d.,]+ MB free, this upload needs 40 MB$") as caught:
         check(OSError(errno.ENOSPC, "No space left on device"), Path(), 40_000_000)
     assert caught.value.code == "storage_limit_exceeded"

@@ -279,7 +279,7 @@ def test_weights_that_openvino_does_not_read_lead_to_the_export(hub):
         {"model.safetensors": b"1", "pytorch_model.bin": b"2", "config.json": b"{}"}
     )
     with pytest.raises(
-        UnusableRepository, match=r"found model.safetensors, pytorch_model.bin in acme/torch, .* export acme"
+        UnusableRepository, match=r"found model.safetensors, pytorch_model.bin in acme/torch, .* convert acme"
     ):
         get(hub, Reference("acme/torch"))
 
