@@ -126,7 +126,7 @@ async def test_what_the_audio_raises_is_raised_after_the_words_before_it() -> No
 async def test_a_server_that_refuses_the_settings_is_told_and_one_that_is_not_there() -> None:
     async with line([]) as (client, _):
         with pytest.raises(openai.APIError, match="rate"):
-            [piece async for piece in client.transcribe_live([b"\0\0"], rate_hz=11_025)]
+            [piece async for piece in client.transcribe_live([b"\0\0"], rate_hz=12_345)]
     gone = FastEmbedClient("http://127.0.0.1:1")
     with pytest.raises(ServerUnreachable, match="fastembed serve"):
         [piece async for piece in gone.transcribe_live([b"\0\0"], retries=0)]
