@@ -6,6 +6,7 @@ bits, which PCM has too: only two in a row count, the second where the first one
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Final
@@ -20,11 +21,14 @@ _MAGIC: Final[dict[bytes, Container]] = {b"\x1a\x45\xdf\xa3": "webm", b"OggS": "
 _FIRST_PAGE: Final = 0x02
 _FLAGS_AT: Final = 5
 _UNKNOWN: Final = re.compile(
-    rb"FORM....AIF|caff\x00|#!AMR|MThd|%PDF|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|\x1f\x8b|\x30\x26\xb2\x75\x8e\x66\xcf\x11|"
-    rb"\s*(?:<!?[A-Za-z?]|\{\s*\"|data:[a-z]+/)",
+    rb"FORM....AIF|caff\x00|#!AMR|MThd|%PDF|PK\x03\x04|\x89PNG|\xff\xd8\xff|GIF8|\x1f\x8b\x08[\x00-\x1f]|"
+    rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     re.DOTALL,
 )
-"""AIFF, CAF, AMR, MIDI, WMA; documents, pictures, archives; HTML, JSON, data URLs."""
+"""AIFF, CAF, AMR, MIDI, WMA; documents, pictures, archives."""
+_TEXT: Final = re.compile(rb"\s*(?:<!?[A-Za-z?]|\{\s*\"|data:[a-z]+/)")
+"""HTML, XML, JSON, data URLs. A loud sample may begin so, too: what follows must be text as well."""
+_NO_TEXT: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _KBIT: Final = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1, layer III
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
@@ -58,7 +62,19 @@ def undecided(data: bytes) -> bool:
 
 def is_no_sound(data: bytes) -> bool:
     """Whether these bytes begin what is certainly neither PCM nor read here."""
-    return _UNKNOWN.match(data) is not None
+    head = data[:SNIFF_BYTES]
+    return _UNKNOWN.match(data) is not None or (_TEXT.match(head) is not None and _is_text(head))
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are UTF-8 without control characters, but for a character that is cut at their end."""
+    if len(head) < SNIFF_BYTES or _NO_TEXT.search(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _first(data: bytes, frame_bytes: Callable[[bytes], int | None]) -> bool:

@@ -43,7 +43,7 @@ async def test_a_device_that_is_named_is_taken_and_one_that_is_not_there_refused
 async def test_a_task_that_no_loader_knows_is_refused_with_those_that_are(models):
     with pytest.raises(
         ModelNotFound,
-        match="found the task voice_activity, expected one of embedding, chat, code, rerank, .*document, .*transcription",
+        match=r"found the task voice_activity, expected one of embedding, chat, code, rerank, .*document, .*transcript",
     ):
         async with models.lend("auto", "voice_activity"):
             pass

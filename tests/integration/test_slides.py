@@ -38,7 +38,7 @@ def titled(deck, title):
 
 
 def texts(found):
-    return [(text, page) for _, text, page, _ in found["blocks"]]
+    return [(text, page) for _, text, page, *_ in found["blocks"]]
 
 
 def changed(path, name, change, **more):

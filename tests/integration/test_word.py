@@ -274,7 +274,7 @@ def test_headings_are_told_by_their_look_where_no_style_says_so(read):
         f"<w:p>{r('Name:', '<w:b/>')}<w:r><w:tab/></w:r>{r('Miller', '<w:b/>')}</w:p>",
         f"<w:p>{r('Bold', '<w:b/>')}{r(' start of a line')}</w:p>",
     )
-    headings = {text: level for kind, text, _, level in found["blocks"] if kind == "heading"}
+    headings = {text: level for kind, text, _, level, *_ in found["blocks"] if kind == "heading"}
     assert headings == {"Site report": 1, "Damage": 2, "1. Introduction": 3, "North wall": 4, "Outlined": 2}
 
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fastembed.inference.engines.speech.agreement import Agreement, split_units
 from fastembed.inference.engines.speech.resample import Resampler
 from fastembed.operators.decode import SessionDecoder
+from fastembed.operators.listening.container import is_no_sound
 from fastembed.operators.listening.segmenter import Segmenter, SegmenterLimits
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Commit, SpeechSettings, TurnDetection, Utterance
 from fastembed.server.realtime.protocol import Protocol
@@ -100,6 +101,7 @@ async def values_of(decoder: SessionDecoder, values: list):
 @settings(max_examples=20, deadline=None)
 async def test_decoding_does_not_depend_on_the_cuts(data, sizes, encoding) -> None:
     chosen = SpeechSettings(format=encoding)
+    assume(not is_no_sound(data))  # twelve letters that begin a page or JSON are refused, however they are cut
     assert np.array_equal(await decoded(cut(data, sizes), chosen), await decoded([data], chosen))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fastembed.inference.engines.media.encode import SoundEncoder
 from fastembed.operators.decode import Decode
-from fastembed.operators.listening.container import sniff, undecided
+from fastembed.operators.listening.container import is_no_sound, sniff, undecided
 from fastembed.pipeline.payload.audio import AudioBytes, AudioFrame, Clear, Commit, SpeechProblem, SpeechSettings
 from tests.integration.recordings import AUDIO, samples
 from tests.unit.operators.streams import Stream, through
@@ -191,3 +191,9 @@ async def test_a_short_wav_is_heard_when_its_client_commits() -> None:
     data = (AUDIO / "red-light.wav").read_bytes()
     values = await through(Decode(), [*chunks(data, 6_400), Commit()])
     assert abs(len(audio(values)) - len(samples("red-light.wav"))) < 160
+
+
+def test_loud_samples_that_look_like_the_first_letters_of_a_page_are_samples() -> None:
+    for head in (b"<a\x00\x01", b"\x1f\x8b\x33\x44", b'{"\xf0\x81'):
+        assert not is_no_sound(head + bytes(range(256)))
+    assert is_no_sound(b"<html>\n<head>")
