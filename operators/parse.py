@@ -41,13 +41,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from fastembed.documents.formats import SOUND, VIDEO
 from fastembed.documents.lanes import Lanes
 from fastembed.documents.pool import WorkerPool
 from fastembed.documents.wire import from_path, pictures_of, printable
 from fastembed.documents.worker import WorkerSettings
-from fastembed.operators.listening.speakers import SpeakerModel
 from fastembed.operators.parsing.parts import PartReader
-from fastembed.operators.parsing.recordings import RecordingReader, engine_of, is_recording
 from fastembed.pipeline.component import Context, operator
 from fastembed.pipeline.errors import ModelNotFound
 from fastembed.pipeline.payload.document import Block, Document, DocumentRequest, File
@@ -55,6 +54,7 @@ from fastembed.pipeline.units import Duration, Size
 
 if TYPE_CHECKING:
     from fastembed.inference.serving.models import Models
+    from fastembed.operators.parsing.recordings import RecordingReader
 
 AUTO: Final = "auto"
 _CONVERTER: Final = "fastembed.documents.convert:open_converter"
@@ -132,6 +132,10 @@ class Parse:
         A server has better to do with its cores until it is ready: the process starts a little later there, or with
         the first document. ModelNotFound: there is no such model, or its files are missing.
         """
+        # Imported here: what hears recordings brings OpenVINO along, which `check` and other commands do not need.
+        from fastembed.operators.listening.speakers import SpeakerModel
+        from fastembed.operators.parsing.recordings import RecordingReader, engine_of
+
         self._models = _models(context)
         self._recordings = RecordingReader(
             partial(engine_of, context.resources, self._speech),
@@ -158,7 +162,7 @@ class Parse:
         self, options: dict[str, Any], file: File, folder: Path | None
     ) -> tuple[Document, list[dict[str, Any]]]:
         """Return the document of one file, and what it holds. folder: where that is laid out."""
-        if self._recordings is not None and is_recording(file.name):
+        if self._recordings is not None and Path(file.name).suffix.lower() in SOUND | VIDEO:
             return await self._recordings.read(file), []
         message = {**options, "path": from_path(file.path), "name": printable(file.name)}
         if folder is not None:

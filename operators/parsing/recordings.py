@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastembed.documents.formats import SOUND, VIDEO
+from fastembed.documents.formats import VIDEO
 from fastembed.documents.transcripts import structure_of
 from fastembed.inference.engines.media.frames import each_frame
 from fastembed.inference.engines.media.sound import decode_media
@@ -57,11 +57,6 @@ _TURNS: Final = TurnDetection(threshold=0.5, prefix_padding_ms=300, silence_dura
 
 ReadPicture = Callable[[Path, str], Awaitable[Document]]
 """Reads the letters in a picture, by its path and a name for messages."""
-
-
-def is_recording(name: str) -> bool:
-    """Whether a file's name is that of sound or video."""
-    return Path(name).suffix.lower() in SOUND | VIDEO
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ REFUSED = [
     # websockets
     (websocket("/chat", "[echo]"), "7:11: found echo before reply, which gives dict"),
     (websocket("/chat", "[]"), "found websocket /chat before reply, which gives Audio"),
-    (websocket("/chat", "[shout]"), "found websocket before shout"),
+    (websocket("/chat", "[shout]"), "found websocket /chat before shout"),
     (websocket("/chat", "[decode]"), "found decode before reply, which gives AudioFrame"),
     # clients that wait for what never comes
     (
