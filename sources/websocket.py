@@ -217,6 +217,7 @@ class Websocket:
         self.pending_bytes = pending
         self._most = sessions
         self._sessions: dict[str, Session] = {}
+        self._let_in: dict[str, float] = {}
         self._stopping = False
         self._channel: Channel[Any] | None = None
         self._routes = WebsocketRoutes()
@@ -269,7 +270,7 @@ class Websocket:
                 retry_after_s=_RETRY_S,
             )
         if self._engines is not None:
-            self._engines.check_room()
+            self._let_in[key] = self._engines.check_room()
         session = self._sessions[key] = Session(key, reply, self, channel, trace)
         return session
 
@@ -277,6 +278,8 @@ class Websocket:
         """Count a session out."""
         if self._sessions.get(session.key) is session:
             del self._sessions[session.key]
+            if self._engines is not None and (let_in_s := self._let_in.pop(session.key, None)) is not None:
+                self._engines.left(let_in_s)
         self._close_if_done()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from fastembed.inference.engines.speech.engine import SpeechEngine
@@ -92,11 +93,12 @@ class SpeechEngines:
         if settings.model not in (None, AUTO, *OPENAI_NAMES):
             self.resolve(settings.model or AUTO).check(settings.language)
 
-    def check_room(self, now_s: float | None = None) -> None:
+    def check_room(self, now_s: float | None = None) -> float:
         """Raise Unavailable where one session more could not be heard as it should be, as measured.
 
         Two things are asked: how late the end of what is said now would be written down, and how often each speaker
-        could be listened to, those that were let in a moment ago included. now_s: the monotonic clock.
+        could be listened to, those that were let in a moment ago included. now_s: the monotonic clock. Returns when it
+        was let in, for `left`.
         """
         now_s = time.monotonic() if now_s is None else now_s
         while self._let_in and self._let_in[0] < now_s - _NEW_S:
@@ -111,6 +113,12 @@ class SpeechEngines:
             found = f"each speaker would be listened to every {interval_s:.1f} s"
             raise _busy(found, LONGEST_INTERVAL_S, max(turn_s, _NEW_S))
         self._let_in.append(now_s)
+        return now_s
+
+    def left(self, let_in_s: float) -> None:
+        """Count out a session that has left, so that one that comes back at once is not taken for a further one."""
+        with suppress(ValueError):  # it has been there for longer, and is counted by what is heard of it
+            self._let_in.remove(let_in_s)
 
     async def close(self) -> None:
         """End all engines."""

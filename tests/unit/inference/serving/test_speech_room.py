@@ -56,3 +56,11 @@ def test_who_speaks_counts_and_who_is_silent_does_not() -> None:
         queue.put(Wish(Kind.FIRST, f"u{number}", 3.0, "", speaker=f"s{number}"), -1.0 if number < 30 else -60.0)
     with pytest.raises(Unavailable, match="connect again in 5 s"):
         engines(0.0, queue=queue).check_room(0.0)
+
+
+def test_a_client_that_comes_back_again_and_again_is_one_speaker() -> None:
+    room = engines(0.0)
+    for second in range(100):
+        room.left(room.check_room(second / 100))
+    room.left(0.0)  # long gone: nothing to count out
+    room.check_room(1.0)
