@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastembed.inference.library.catalog import AUTO
 from fastembed.inference.library.hub.known import KNOWN
@@ -66,11 +66,18 @@ def _real(task: Task) -> str | None:
     return next((model.command for model in sorted(suited, key=lambda model: model.repository is None)), None)
 
 
+_OPEN_WITHOUT: Final = frozenset({"speak"})
+"""Steps that open with "auto" though no model is here: requests are told the command that gets one."""
+
+
 def absent(plan: PipelinePlan, resources: Resources) -> list[str]:
     """Return why a pipeline cannot open: no such model, none for this step, or its files are missing."""
     problems = []
     for step in operators(plan.steps):
-        if (name := _named(step)) is not None:
+        name = _named(step)
+        if name == AUTO and step.component.name in _OPEN_WITHOUT:
+            continue
+        if name is not None:
             try:
                 _resolved(step, name, resources)
             except ItemError as error:
